@@ -1,0 +1,214 @@
+"""What a criterion gets (a probe) and gives (an affinity), and what partitioners and edge rules make of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from spaces.base import Choice, SearchSpace, SubSpace
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Affinity:
+    """Dissimilarity between the operations allowed on one edge.
+
+    Attributes:
+        operations: the n operation indices that rows and columns stand for, ascending.
+        dissimilarity: [n, n], symmetric, zero diagonal; larger means: sooner to be separated.
+        standard_error: [n, n] of the mean over repetitions; NaN where fewer than two repetitions measured the pair.
+        repetitions: number of (batch, context) pairs that were drawn; 0 for a criterion that measures nothing.
+
+    Raises:
+        ValueError: if the matrices are not n x n, or the dissimilarity is not finite, symmetric, zero on its diagonal.
+    """
+
+    operations: tuple[int, ...]
+    dissimilarity: Matrix
+    standard_error: Matrix
+    repetitions: int
+
+    def __post_init__(self) -> None:
+        n = len(self.operations)
+        if self.dissimilarity.shape != (n, n) or self.standard_error.shape != (n, n):
+            raise ValueError(
+                f"an affinity of {n} operations needs {n} x {n} matrices: dissimilarity is "
+                f"{self.dissimilarity.shape}, standard_error is {self.standard_error.shape}"
+            )
+        d = self.dissimilarity
+        if not np.isfinite(d).all() or not np.allclose(d, d.T, rtol=1e-9, atol=1e-12) or d.diagonal().any():
+            raise ValueError(f"a dissimilarity must be finite, symmetric and zero on its diagonal, not {d.tolist()}")
+
+    @classmethod
+    def assumed(cls, operations: tuple[int, ...], dissimilarity: Matrix) -> Affinity:
+        """An affinity that nobody measured: no repetitions, and no standard error off the diagonal."""
+        error = np.full_like(dissimilarity, np.nan)
+        np.fill_diagonal(error, 0.0)
+        return cls(operations, dissimilarity, error, 0)
+
+    @classmethod
+    def of(cls, operations: tuple[int, ...], samples: Matrix, undefined: float = 1.0) -> Affinity:
+        """Mean and standard error over repetitions.
+
+        Args:
+            operations: the n operation indices.
+            samples: [repetitions, n, n]; NaN where a repetition could not measure a pair.
+            undefined: the dissimilarity of a pair that no repetition could measure.
+        """
+        count = (~np.isnan(samples)).sum(axis=0)
+        total = np.nansum(samples, axis=0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), undefined)
+        spread = np.nansum((samples - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
+        error = np.where(count > 1, np.sqrt(spread / np.maximum(count, 1)), np.nan)
+        np.fill_diagonal(mean, 0.0)
+        np.fill_diagonal(error, 0.0)
+        return cls(operations, mean, error, len(samples))
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Groups of operations on one edge.
+
+    Attributes:
+        groups: operation indices, each group ascending, groups ordered by their first operation.
+        cut: mean dissimilarity over pairs in different groups (normalised, so edges are comparable); 0 for one group.
+        raw_cut: the sum over those pairs.
+        intra: the sum over pairs in the same group.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    cut: float
+    raw_cut: float
+    intra: float
+
+    @classmethod
+    def of(cls, affinity: Affinity, groups: Iterable[Iterable[int]]) -> Partition:
+        """The partition of ``affinity.operations`` into ``groups`` (operation indices, any order).
+
+        Sums are exactly rounded, so that equal partitions tie whatever the order of their operations.
+
+        Raises:
+            ValueError: if the groups do not hold every operation of the affinity exactly once.
+        """
+        ordered = tuple(sorted(tuple(sorted(group)) for group in groups))
+        if sorted(op for group in ordered for op in group) != list(affinity.operations) or () in ordered:
+            raise ValueError(f"{ordered} is not a partition of the operations {affinity.operations}")
+        group_of = {op: index for index, group in enumerate(ordered) for op in group}
+        cross: list[float] = []
+        same: list[float] = []
+        for (i, first), (j, second) in combinations(enumerate(affinity.operations), 2):
+            pairs = same if group_of[first] == group_of[second] else cross
+            pairs.append(float(affinity.dissimilarity[i, j]))
+        raw_cut = math.fsum(cross)
+        return cls(ordered, raw_cut / max(len(cross), 1), raw_cut, math.fsum(same))
+
+
+class Probe(Protocol):
+    """The only way for a criterion to touch a supernet; every pass is charged to the arm's scoring phase.
+
+    Repetition r gives the same batch for every edge and operation, and the same context for every operation of an
+    edge, whatever the criterion: all comparisons are paired.
+    """
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space (topology, counts); no ground truth."""
+
+    @property
+    def subspace(self) -> SubSpace:
+        """What the probed supernet still allows."""
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Random numbers of this node of the split tree and this purpose, the same in every arm (and new in every draw
+        of an arm that has draws). Each call starts the stream anew: name the edge in the purpose where edges differ."""
+
+    def batch(self, repetition: int) -> tuple[Tensor, Tensor]:
+        """Training images [N, C, H, W] with training augmentation, and labels [N]."""
+
+    def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
+        """What runs on the other edges: a path for single-path trainers, a mixture for others.
+
+        Args:
+            edge: the probed edge; its own entry is whatever was drawn.
+            repetition: which context.
+            connected: redraw until every operation on the edge but ``none`` leaves input and output connected;
+                otherwise only the drawn architecture itself is connected, as released code has it.
+        """
+
+    def gradient(
+        self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
+    ) -> Tensor | None:
+        """Gradient of the cross-entropy for all parameters that the edge's operations share, with ``operation`` alone
+        on ``edge`` (weight 1): flat [P], zeros for parameters that did not run; None if all of it is zero.
+
+        ``outer=False`` leaves out the first layer, the last normalisation and the classifier.
+        """
+
+    def lengths(self, edge: int, outer: bool = True) -> Sequence[int]:
+        """Entries of each shared parameter tensor, in the order of :meth:`gradient`; they sum to P. Costs nothing."""
+
+    def output(self, edge: int, operation: int, repetition: int, context: Choice) -> Tensor:
+        """Logits [N, classes] with ``operation`` alone on ``edge``; forward only."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a criterion is used with unless the arm of a study says otherwise.
+
+    A component is its name, or a mapping ``{"name": ..., **parameters}``.
+
+    Attributes:
+        partitioner: affinity -> groups.
+        edge_rule: all edges' affinities and groups -> the edge to split.
+        levels: depth of the split tree; None: the schedule's.
+        only_whole_edges: whether only edges that still allow all their operations may be split, as released GM code
+            has it.
+    """
+
+    partitioner: str | Mapping[str, object] = "balanced"
+    edge_rule: str | Mapping[str, object] = "normalised_max_cut"
+    levels: int | None = None
+    only_whole_edges: bool = False
+
+
+class Criterion(Protocol):
+    """Anything that can be called with a probe and an edge. Fields of a dataclass are its parameters.
+
+    Optional: a method ``parts() -> Parts``, and a class attribute ``splits`` that is False for a criterion that is
+    never called because its supernet stays whole; see :func:`parts_of` and :func:`splits`.
+    """
+
+    def __call__(self, probe: Probe, edge: int) -> Affinity: ...
+
+
+def parts_of(criterion: Criterion) -> Parts:
+    """The criterion's own parts; the defaults for one that names none, as a plain function."""
+    own: Callable[[], Parts] | None = getattr(criterion, "parts", None)
+    return own() if own is not None else Parts()
+
+
+def splits(criterion: Criterion) -> bool:
+    """Whether the criterion splits the supernet at all; True unless it says otherwise."""
+    return bool(getattr(criterion, "splits", True))
+
+
+class Partitioner(Protocol):
+    """Affinity -> groups; fewer operations than ``branching`` become one group each."""
+
+    def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition: ...
+
+
+class EdgeRule(Protocol):
+    """All edges' affinities and partitions -> the edge to split; ``candidates`` holds only edges that can be."""
+
+    def __call__(
+        self, candidates: Mapping[int, tuple[Affinity, Partition]], rng: np.random.Generator, level: int
+    ) -> int: ...

@@ -1,0 +1,46 @@
+"""Devices: choosing one, peak memory, and the seconds that a stage takes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+from harness.errors import ConfigError
+
+
+def choose(name: str) -> str:
+    """``cpu`` or ``cuda``, checked.
+
+    Raises:
+        ConfigError: if there is no such device here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: this machine has no CUDA device that torch can use; take --device cpu")
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"--device {name}: unknown device; there are: auto, cpu, cuda")
+    return name
+
+
+def reset_peak(device: torch.device) -> None:
+    """Start a new reading of peak memory (a CPU process has one reading for its whole life)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Peak memory: allocated on the GPU since the reset, or resident in this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for the record of what was measured."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} thread(s)"

@@ -1,0 +1,122 @@
+"""Engines run stages: in this process, or on a pool of worker processes with one torch thread each.
+
+An engine takes stages and gives futures; the same stage asked for twice runs once. Two single-thread workers beat one
+two-thread process by 1.3 to 2.3 times on the small networks of supernet studies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from harness.errors import SplitbenchError
+from harness.registry import load_plugin
+from harness.stages import Result, Stage, StageStore
+
+
+class Engine(Protocol):
+    """Anything that can run stages; a cluster needs nothing more."""
+
+    def submit(self, stage: Stage) -> Future[Result]:
+        """The stage's result, now or later. Results already in the store come at once."""
+
+    def close(self) -> None:
+        """Stop; stages under way are abandoned (they go on from their checkpoints next time)."""
+
+
+class InProcess:
+    """Runs a stage where it is submitted."""
+
+    def __init__(self, store: StageStore) -> None:
+        self.store = store
+
+    def submit(self, stage: Stage) -> Future[Result]:
+        from harness.work import run_stage
+
+        future: Future[Result] = Future()
+        try:
+            future.set_result(run_stage(stage, self.store))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Nothing runs between calls."""
+
+
+class WorkerPool:
+    """Runs stages in ``workers`` spawned processes, each with ``threads`` torch threads.
+
+    Args:
+        folder: the results folder.
+        workers: processes.
+        threads: torch threads a process.
+        plugins: files that each worker imports first.
+    """
+
+    def __init__(self, folder: Path, workers: int, threads: int = 1, plugins: Sequence[Path] = ()) -> None:
+        self.store = StageStore(folder)
+        self._running: dict[str, Future[Result]] = {}
+        self._pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(os.getpid(), threads, list(plugins)),
+        )
+        self._folder = folder
+
+    def submit(self, stage: Stage) -> Future[Result]:
+        if stage.key in self._running:
+            return self._running[stage.key]
+        done = self.store.get(stage.key)
+        if done is not None:
+            future: Future[Result] = Future()
+            future.set_result(done)
+        else:
+            future = self._pool.submit(_work, stage.kind, dict(stage.inputs), self._folder)
+        self._running[stage.key] = future
+        return future
+
+    def close(self) -> None:
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+
+def _start_worker(parent: int, threads: int, plugins: list[Path]) -> None:
+    import signal
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    torch.set_num_threads(threads)
+    for plugin in plugins:
+        load_plugin(plugin)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    """End this worker when the process that started it is gone, even if that was killed without a word."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _work(kind: str, inputs: dict[str, object], folder: Path) -> Result:
+    from harness.work import run_stage
+
+    try:
+        return run_stage(Stage(kind, inputs), StageStore(folder))
+    except SplitbenchError:
+        raise
+    except Exception as error:  # some exceptions do not survive the way between processes
+        import traceback
+
+        raise RuntimeError(f"{kind} stage failed: {error}\n{traceback.format_exc()}") from None

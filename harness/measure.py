@@ -1,0 +1,143 @@
+"""The stages that read the ground truth: what a population can tell at best, and how well an arm's estimates rank it.
+
+Nothing else in the harness touches the truth; no later stage of training or selection takes these stages' results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.budget import Cost
+from harness.registry import build
+from harness.selectors.base import Selected
+from harness.stages import load_tensors
+from harness.workbench import Workbench, population, subspace_of
+from results import metrics
+from results.store import digest, encode_estimates, write_atomically
+from spaces.base import SearchSpace
+from spaces.truth import GroundTruth
+
+ESTIMATES = "estimates.parquet"
+
+
+def facts(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:
+    """The facts stage: the noise ceiling and the trivial size baselines of one population.
+
+    Args:
+        bench: the space.
+        inputs: ``population {sample, seed}``.
+        folder: unused.
+    """
+    space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+    rows = population(space, **inputs["population"])
+    test, sizes = truth.test(rows), _sizes(space, rows)
+    best = float(truth.test(truth.architectures).max())
+    zeros = np.zeros(len(rows), dtype=int)
+    trivial = metrics.trivial(sizes["macs"], sizes["parameters"], sizes["convolutions"], test, zeros, best)
+    return {
+        "size": len(rows),
+        "source": truth.source,
+        "ceiling": metrics.ceiling(truth.per_seed(rows), sizes["macs"]),
+        "trivial": {name: _without_leaves(values) for name, values in trivial.items()},
+    }, Cost()
+
+
+def measure(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:
+    """The measure stage: every metric of one arm's estimates, and the truth of what its selectors chose.
+
+    Args:
+        bench: the space.
+        inputs: ``leaves [{subspace, predict, selected}], leaf_choice, seed``: the predict stages' keys and what the
+            select stages gave.
+        folder: ``estimates.parquet`` is left in it.
+    """
+    space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+    leaves = inputs["leaves"]
+    tables = [load_tensors(bench.store.folder(leaf["predict"]) / "estimates.safetensors")[0] for leaf in leaves]
+    rows = np.concatenate([table["rows"].numpy() for table in tables])
+    accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
+    loss = np.concatenate([table["loss"].numpy() for table in tables])
+    leaf = np.concatenate([np.full(len(table["rows"]), index) for index, table in enumerate(tables)])
+    order = np.lexsort(rows.T[::-1])  # by architecture, so that the same estimates give the same file in any tree
+    rows, accuracy, loss, leaf = rows[order], accuracy[order], loss[order], leaf[order]
+
+    macs, test, everything = _sizes(space, rows)["macs"], truth.test(rows), truth.test(truth.architectures)
+    columns = {
+        "architecture": [space.encode(tuple(row)) for row in rows.tolist()],
+        "leaf": leaf,
+        "accuracy": accuracy,
+        "loss": loss,
+        "truth_test": test,
+    }
+    against_test = metrics.ranking_metrics(accuracy, loss, test, macs, leaf, float(everything.max()))
+    against_validation: metrics.Metrics = {}
+    if truth.has_validation:
+        validation = truth.validation(rows)
+        best = float(truth.validation(truth.architectures).max())
+        columns["truth_validation"] = validation
+        against_validation = metrics.ranking_metrics(accuracy, loss, validation, macs, leaf, best)
+    estimates = encode_estimates(columns)
+    write_atomically(folder / ESTIMATES, estimates)
+    return {
+        "metrics": against_test,
+        "validation_metrics": against_validation,
+        "estimates_sha256": digest(estimates),
+        "selection": _selection(space, truth, everything, inputs, [len(table["rows"]) for table in tables]),
+    }, Cost()
+
+
+def _selection(
+    space: SearchSpace,
+    truth: GroundTruth,
+    everything: npt.NDArray[np.float64],
+    inputs: Mapping[str, Any],
+    counts: list[int],
+) -> dict[str, Any]:
+    leaves = inputs["leaves"]
+    selected = [
+        Selected(tuple(leaf["selected"]["architecture"]), leaf["selected"]["accuracy"], leaf["selected"]["loss"])
+        for leaf in leaves
+    ]
+    leaf_choice = build("leaf_choices", {k: v for k, v in inputs["leaf_choice"].items() if k != "fingerprint"})
+    chosen = leaf_choice.choose(selected, np.random.default_rng(inputs["seed"]))
+    test = truth.test([s.architecture for s in selected])
+    masks = [subspace_of(leaf["subspace"]).mask(truth.architectures) for leaf in leaves]
+    masks = [mask for mask in masks if mask.any()]
+    return {
+        "architecture": space.encode(selected[chosen].architecture),
+        "leaf": chosen,
+        "test": float(test[chosen]),
+        "regret": float(everything.max() - test[chosen]),
+        "oracle": float(test.max()),
+        "leaf_floor": metrics.leaf_floor(everything, masks),
+        "best_of_k": metrics.expected_best_of(everything, len(leaves)),
+        "leaves": [
+            {
+                "allowed": leaf["subspace"],
+                "architecture": space.encode(s.architecture),
+                "estimate": s.accuracy,
+                "loss": s.loss,
+                "population": count,
+                "test": float(value),
+            }
+            for leaf, s, count, value in zip(leaves, selected, counts, test, strict=True)
+        ],
+    }
+
+
+def _sizes(space: SearchSpace, rows: npt.NDArray[np.int8]) -> dict[str, list[int]]:
+    architectures = [tuple(row) for row in rows.tolist()]
+    return {
+        "macs": [space.macs(a) for a in architectures],
+        "parameters": [space.parameters(a) for a in architectures],
+        "convolutions": [space.convolutions(a) for a in architectures],
+    }
+
+
+def _without_leaves(values: metrics.Metrics) -> metrics.Metrics:
+    return {name: value for name, value in values.items() if "_leaf[" not in name}

@@ -1,0 +1,91 @@
+"""From a run's outcome to its record, and to what it took on this machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from typing import Any
+
+from harness.arm import Arm
+from harness.config import StudyConfig
+from harness.pipeline import Node, Outcome, Settings
+from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection
+from results.record import Node as TreeNode
+
+
+def make_record(study: StudyConfig, settings: Settings, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> Record:
+    """The record of one run: a pure function of the study."""
+    found, facts = outcome.measured.output, outcome.facts.output
+    budget = settings.budget
+    size = facts["size"]
+    whole = settings.sample is None or size < settings.sample
+    return Record(
+        splitbench=importlib.metadata.version("splitbench"),
+        study=study.name,
+        arm=arm.label,
+        repetition=repetition,
+        draw=draw,
+        baseline=arm.label == study.baseline,
+        expected_runs=study.seeds * arm.draws,
+        space=settings.space.name,
+        dataset=str(settings.common["dataset"]["name"]),
+        trainer=str(arm.specs["trainers"]["name"]),
+        config={
+            "study": study.model_dump(mode="json", exclude={"arms"}),
+            "arm": {
+                **{kind: dict(spec) for kind, spec in arm.specs.items()},
+                "schedule": arm.schedule.model_dump(mode="json"),
+                "draws": arm.draws,
+            },
+            "common": settings.common,
+        },
+        population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
+        + ("" if whole else ", drawn anew for each seed and shared by all arms"),
+        population_size=size,
+        tree=_tree(outcome.tree),
+        metrics=found["metrics"],
+        validation_metrics=found["validation_metrics"],
+        ceiling=facts["ceiling"],
+        trivial=facts["trivial"],
+        selection=Selection(
+            **{**found["selection"], "leaves": [Leaf(**leaf) for leaf in found["selection"]["leaves"]]}
+        ),
+        cost={phase: PhaseCost(**cost.as_dict()) for phase, cost in outcome.account.phases.items()},
+        budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
+        estimates_sha256=found["estimates_sha256"],
+    )
+
+
+def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:
+    """Seconds by phase and peak memory; a reused stage counts with what it took when it was computed."""
+    return Measured(
+        seconds={**outcome.account.seconds, "measurement": outcome.measuring},
+        peak_bytes=max(result.peak_bytes for result in outcome.results),
+        device=outcome.results[0].device,
+        torch=torch_version,
+        threads=threads,
+    )
+
+
+def _tree(node: Node) -> TreeNode:
+    return TreeNode(
+        allowed=[list(operations) for operations in node.subspace.allowed],
+        stage=node.stage or "",
+        steps=node.own_steps,
+        curve=[(int(step), loss) for step, loss in node.curve],
+        edge=node.edge,
+        scores={str(edge): _edge_score(*score) for edge, score in node.scores.items()},
+        children=[_tree(child) for child in node.children],
+    )
+
+
+def _edge_score(affinity: Any, partition: Any) -> EdgeScore:
+    errors = [[None if math.isnan(x) else x for x in row] for row in affinity.standard_error.tolist()]
+    return EdgeScore(
+        operations=list(affinity.operations),
+        dissimilarity=affinity.dissimilarity.tolist(),
+        standard_error=errors,
+        repetitions=affinity.repetitions,
+        groups=[list(group) for group in partition.groups],
+        cut=partition.cut,
+    )

@@ -1,0 +1,48 @@
+"""Selectors that evaluate candidates: all of them, or a random few."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from harness.errors import ConfigError
+from harness.selectors.base import Evaluate, Leaf, Selected, Selector, best_of
+from spaces.base import Architecture
+
+
+@dataclass(frozen=True)
+class RandomBest(Selector):
+    """The best of a few random architectures, by their estimates on the same validation images.
+
+    ``samples`` counts over all leaves of an arm, so that arms with many leaves do not look at more architectures.
+    """
+
+    samples: int = 100
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ConfigError(f"selector.samples: at least 1 architecture is needed, not {self.samples}")
+
+    def plan(self, leaf: Leaf) -> list[Architecture]:
+        functions = leaf.functions
+        share = self.samples // leaf.count + (leaf.index < self.samples % leaf.count)
+        count = min(max(share, 1), len(functions))
+        rows = np.random.default_rng(leaf.seed).choice(len(functions), count, replace=False)
+        return [tuple(row) for row in functions[np.sort(rows)].tolist()]
+
+    def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
+        return best_of(self.plan(leaf), evaluate)
+
+
+@dataclass(frozen=True)
+class All(Selector):
+    """The best of every architecture of the population: exact argmax, no search noise, and the dearest."""
+
+    def plan(self, leaf: Leaf) -> list[Architecture]:
+        rows = leaf.population if len(leaf.population) else leaf.functions[:1]
+        return [tuple(row) for row in rows.tolist()]
+
+    def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
+        return best_of(self.plan(leaf), evaluate)

@@ -1,0 +1,283 @@
+"""A study: every arm at every seed, on one engine, with its records written as runs end.
+
+The runs are generators that ask for stages; this module keeps the engine busy with what all of them ask for. What the
+store already holds comes back at once, so running a study again only does what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from harness.arm import Arm, build_arm
+from harness.budget import Budget
+from harness.config import StudyConfig
+from harness.device import choose
+from harness.engine import Engine, InProcess, WorkerPool
+from harness.errors import ConfigError, StoreError
+from harness.estimate import Evaluation
+from harness.record import make_measured, make_record
+from harness.registry import build, components, resolved
+from harness.pipeline import Outcome, Run, Settings, Stages
+from harness.seeds import Seeds
+from harness.stages import Result, Stage, StageStore
+from harness.workbench import component
+from results import store
+from results.record import Measured, Record
+from spaces.base import SearchSpace
+from spaces.datasets.base import Dataset
+
+POLL_SECONDS = 1.0
+
+
+class Watcher:
+    """Told what happens while a study runs; the command shows it as bars or lines."""
+
+    def begin(self, runs: int) -> None:
+        """``runs`` runs are about to start."""
+
+    def stage(self, stage: Stage, result: Result) -> None:
+        """A stage has ended (or was found in the store)."""
+
+    def running(self, stages: Sequence[tuple[Stage, float | None]]) -> None:
+        """Now and then: what is under way, with the finished share where it is known."""
+
+    def run(self, record: Record, measured: Measured) -> None:
+        """A run has ended and its record is written."""
+
+
+@dataclass
+class Study:
+    """A checked study: parts built, nothing trained yet."""
+
+    config: StudyConfig
+    settings: Settings
+    arms: list[Arm]
+
+    @classmethod
+    def build(cls, config: StudyConfig, device: str = "auto") -> Study:
+        """Build and check every part.
+
+        Raises:
+            ConfigError: wrong parts or a budget that cannot work; DataError: missing or damaged data.
+        """
+        dataset: Dataset = build("datasets", config.dataset, "dataset")
+        unbound: SearchSpace = build("spaces", config.space, "space")
+        space = unbound.bind(dataset.shape, dataset.classes)
+        space.ground_truth(dataset.name)  # fail now, not after the training
+        chosen = choose(device)
+        common = {
+            "space": resolved("spaces", config.space, "space"),
+            "dataset": resolved("datasets", config.dataset, "dataset"),
+            "device": chosen,
+            "precision": config.precision,
+        }
+        data = component("datasets", common["dataset"]).load(torch.device("cpu"))
+        evaluation = Evaluation(config.evaluation.images, config.evaluation.batch_size)
+        ((kind, limit),) = config.budget.given.items()
+        images = evaluation.count(data)
+        settings = Settings(
+            space, common, Budget(kind, limit), evaluation, images, config.population.sample
+        )
+        study = cls(config, settings, [build_arm(config, arm, i) for i, arm in enumerate(config.arms)])
+        study.check_budget()
+        return study
+
+    def check_budget(self) -> None:
+        """Refuse a budget that cannot give each leaf one step, as far as that is known before scoring."""
+        space, budget = self.settings.space, self.settings.budget
+        if budget.kind == "seconds":
+            return
+        for arm in self.arms:
+            step = next(arm.trainer.costs(space, space.root(), 0, 0))
+            leaves = arm.schedule.branching**arm.schedule.levels if arm.splits else 1
+            share = budget.limit * (1 - sum(arm.schedule.shares)) / leaves
+            if share < budget.amount(step):
+                raise ConfigError(
+                    f"arm {arm.label}: the budget of {budget.limit:g} {budget.kind} is too small for its schedule: "
+                    f"each of {leaves} leaves gets at most {share:g}, and one training step takes about "
+                    f"{budget.amount(step):g}; raise budget.{budget.kind} or lower schedule.levels"
+                )
+
+    def runs(self) -> list[tuple[Arm, int, int]]:
+        """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""
+        return [
+            (arm, repetition, draw)
+            for repetition in range(self.config.seeds)
+            for arm in self.arms
+            for draw in range(arm.draws)
+        ]
+
+    def seeds(self, repetition: int) -> Seeds:
+        config = self.config
+        return Seeds(config.seed, self.settings.space.name, str(self.settings.common["dataset"]["name"]), repetition)
+
+    def run(
+        self,
+        folder: Path,
+        workers: int = 1,
+        plugins: Sequence[Path] = (),
+        watcher: Watcher | None = None,
+    ) -> None:
+        """Run what is missing and write the records into ``folder``.
+
+        Raises:
+            SplitbenchError: bad input; what had ended before is kept.
+        """
+        store.prepare(folder)
+        self.write_config(folder)
+        self.check_workers(workers, plugins)
+        engine: Engine
+        if workers == 1:
+            engine = InProcess(StageStore(folder))
+        else:
+            engine = WorkerPool(folder, workers, plugins=plugins)
+        try:
+            Driver(self, folder, engine, watcher or Watcher(), 1 if workers > 1 else torch.get_num_threads()).drive(
+                parallel=2 * workers if workers > 1 else 1
+            )
+        finally:
+            engine.close()
+
+    def write_config(self, folder: Path) -> None:
+        """Keep the study beside its records; a folder belongs to one study."""
+        path = folder / "study.yaml"
+        text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
+        if path.exists():
+            try:
+                name = (yaml.safe_load(path.read_text()) or {}).get("name")
+            except (yaml.YAMLError, AttributeError, OSError):
+                name = None
+            if name not in (None, self.config.name):
+                raise StoreError(
+                    f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out"
+                )
+        store.write_atomically(path, text.encode())
+
+    def check_workers(self, workers: int, plugins: Sequence[Path]) -> None:
+        """Components that only this process knows cannot run in worker processes."""
+        if workers < 1:
+            raise ConfigError(f"--workers {workers}: at least 1 is needed")
+        if workers == 1 or plugins:
+            return
+        for arm in self.arms:
+            for kind, spec in arm.specs.items():
+                found = components(kind)[str(spec["name"])]
+                if found.loaded is not None:
+                    raise ConfigError(
+                        f"{kind} component {found.name!r} was registered in this process only; run with one worker, "
+                        "or put it into a file and name that with --plugin"
+                    )
+
+
+@dataclass
+class _Active:
+    """A run that waits for stages."""
+
+    arm: Arm
+    repetition: int
+    draw: int
+    generator: Stages
+    stages: list[Stage] = field(default_factory=list)
+    futures: list[Future[Result]] = field(default_factory=list)
+
+
+class Driver:
+    """Keeps an engine busy with the runs of a study."""
+
+    def __init__(self, study: Study, folder: Path, engine: Engine, watcher: Watcher, threads: int) -> None:
+        self.study, self.folder, self.engine, self.watcher = study, folder, engine, watcher
+        self.threads = threads
+        self.told: set[str] = set()
+
+    def drive(self, parallel: int) -> None:
+        """Run everything, ``parallel`` runs at a time."""
+        waiting = self.study.runs()
+        self.watcher.begin(len(waiting))
+        active: list[_Active] = []
+        while waiting or active:
+            while waiting and len(active) < parallel:
+                arm, repetition, draw = waiting.pop(0)
+                run = Run(self.study.settings, arm, self.study.seeds(repetition), draw)
+                new = _Active(arm, repetition, draw, run.stages())
+                if self.advance(new, lambda g: next(g)):
+                    active.append(new)
+            active = [a for a in active if not all(f.done() for f in a.futures) or self.resume(a)]
+            pending = [f for a in active for f in a.futures if not f.done()]
+            if pending:
+                wait(pending, POLL_SECONDS, FIRST_COMPLETED)
+                self.report(active)
+
+    def resume(self, run: _Active) -> bool:
+        """Send a run its results; False once it has ended."""
+        results = [future.result() for future in run.futures]
+        for stage, result in zip(run.stages, results, strict=True):
+            if stage.key not in self.told:
+                self.told.add(stage.key)
+                self.watcher.stage(stage, result)
+        return self.advance(run, lambda generator: generator.send(results))
+
+    def advance(self, run: _Active, move: Callable[[Stages], list[Stage]]) -> bool:
+        try:
+            run.stages = move(run.generator)
+            run.futures = [self.engine.submit(stage) for stage in run.stages]
+            return True
+        except StopIteration as end:
+            self.finish(run, end.value)
+            return False
+
+    def finish(self, run: _Active, outcome: Outcome) -> None:
+        """Write the run's record."""
+        record = make_record(
+            self.study.config, self.study.settings, run.arm, run.repetition, run.draw, outcome
+        )
+        measured = make_measured(outcome, self.threads, torch.__version__)
+        estimates = (StageStore(self.folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
+        store.write_run(self.folder, record, measured, estimates)
+        self.watcher.run(record, measured)
+
+    def report(self, active: list[_Active]) -> None:
+        stages = StageStore(self.folder)
+        under_way: dict[str, tuple[Stage, float | None]] = {}
+        for run in active:
+            for stage, future in zip(run.stages, run.futures, strict=True):
+                if future.running() and stage.key not in under_way:
+                    under_way[stage.key] = stage, stages.progress(stage.key)
+        self.watcher.running(list(under_way.values()))
+
+
+def run(
+    study: StudyConfig | dict[str, Any] | str | Path,
+    out: str | Path,
+    device: str = "auto",
+    workers: int = 1,
+    plugins: Sequence[str | Path] = (),
+    watcher: Watcher | None = None,
+) -> store.Loaded:
+    """Run a study from Python and give its records.
+
+    Args:
+        study: a path of a study file, its content as a mapping, or a checked one.
+        out: the results folder; what it already holds is not done again.
+        device: auto, cpu or cuda.
+        workers: processes.
+        plugins: files whose components register themselves.
+        watcher: told what happens.
+    """
+    from harness import config as configs
+    from harness.registry import load_plugin
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    if isinstance(study, dict):
+        study = configs.parse(study)
+    elif not isinstance(study, StudyConfig):
+        study = configs.load(study)
+    Study.build(study, device).run(Path(out), workers, [Path(p) for p in plugins], watcher)
+    return store.load(out)

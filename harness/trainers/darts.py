@@ -1,0 +1,122 @@
+"""DARTS, first order (Liu et al., ICLR 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.budget import Cost, training_pass
+from harness.trainers.base import Job, Session, load_optimizer, optimizer_tensors
+from harness.trainers.sgd import SgdTrainer
+from spaces.base import Mixture, SearchSpace, SubSpace
+
+_VALIDATION = 0x5EED  # keeps the validation stream apart from the training stream of the same seed
+
+
+@dataclass(frozen=True)
+class Darts(SgdTrainer):
+    """A softmax mixture of all allowed operations; architecture parameters descend on the validation half.
+
+    First order: one architecture step (Adam) and one weight step (SGD) on their own batches. Every operation of both
+    mixtures runs, forward and backward, and is charged.
+    """
+
+    learning_rate: float = 0.025
+    final_learning_rate: float = 0.001
+    architecture_learning_rate: float = 3e-4
+    architecture_weight_decay: float = 1e-3
+
+    version: ClassVar[int] = 1
+
+    def costs(self, space: SearchSpace, subspace: SubSpace, seed: int, first: int) -> Iterator[Cost]:
+        cost = self.pass_cost(space, subspace)
+        while True:
+            yield cost + cost
+
+    def pass_cost(self, space: SearchSpace, subspace: SubSpace) -> Cost:
+        """One pass of the whole mixture, forward and backward."""
+        return training_pass(space, mixture(subspace, torch.zeros(_shape(space))), self.batch_size)
+
+    def open(self, job: Job) -> DartsSession:
+        return DartsSession(self, job)
+
+    def context(
+        self, space: SearchSpace, subspace: SubSpace, state: Mapping[str, Tensor], rng: np.random.Generator
+    ) -> Mixture:
+        return mixture(subspace, state["alpha"])
+
+    def architecture_weights(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        return state["alpha"]
+
+
+class DartsSession(Session):
+    """Darts at work."""
+
+    def __init__(self, trainer: Darts, job: Job) -> None:
+        self.trainer, self.job = trainer, job
+        self.weights = dict(job.supernet.named_parameters())
+        self.optimizer = trainer.optimizer(self.weights.values())
+        generator = torch.Generator().manual_seed(job.seed)
+        alpha = 1e-3 * torch.randn(_shape(job.space), generator=generator)
+        self.alpha = nn.Parameter(alpha.to(job.data.device))
+        self.architecture_optimizer = torch.optim.Adam(
+            [self.alpha],
+            trainer.architecture_learning_rate,
+            betas=(0.5, 0.999),
+            weight_decay=trainer.architecture_weight_decay,
+        )
+
+    def step(self, step: int, progress: float) -> float:
+        trainer, job = self.trainer, self.job
+        trainer.anneal(self.optimizer, progress)
+        price = trainer.pass_cost(job.space, job.subspace)
+
+        held_out = self.loss("validation", job.seed ^ _VALIDATION, step)
+        self.architecture_optimizer.zero_grad(set_to_none=True)
+        held_out.backward()  # type: ignore[no-untyped-call]
+        self.architecture_optimizer.step()
+        job.meter.charge(price)
+
+        loss = self.loss("train", job.seed, step)
+        trainer.descend(self.optimizer, loss)
+        job.meter.charge(price)
+        return loss.item()
+
+    def loss(self, part: str, seed: int, step: int) -> Tensor:
+        """Cross-entropy of the mixture on one batch."""
+        images, labels = self.job.data.batch(part, seed, step, self.trainer.batch_size)
+        with self.job.autocast():
+            logits = self.job.supernet(images, mixture(self.job.subspace, self.alpha))
+            return functional.cross_entropy(logits, labels)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            "alpha": self.alpha.detach(),
+            **optimizer_tensors(self.optimizer, self.weights, "optimizer"),
+            **optimizer_tensors(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer"),
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            self.alpha.copy_(tensors["alpha"])
+        load_optimizer(self.optimizer, self.weights, "optimizer", tensors)
+        load_optimizer(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer", tensors)
+
+
+def mixture(subspace: SubSpace, alpha: Tensor) -> Mixture:
+    """The softmax of ``alpha`` [edges, operations] over the allowed operations of each edge."""
+    allowed = torch.zeros(alpha.shape, dtype=torch.bool)
+    for edge, operations in enumerate(subspace.allowed):
+        allowed[edge, list(operations)] = True
+    masked = alpha.masked_fill(~allowed.to(alpha.device), float("-inf"))
+    return Mixture(subspace, masked.softmax(dim=1))
+
+
+def _shape(space: SearchSpace) -> tuple[int, int]:
+    return len(space.edges), max(len(space.operations(edge)) for edge in range(len(space.edges)))

@@ -1,0 +1,129 @@
+"""What each kind of stage does: train, score, predict, select, measure. All are pure functions of their inputs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from criteria.base import Affinity
+from harness import device
+from harness.budget import Cost, Meter
+from harness.estimate import Evaluation, estimate, predict
+from harness.measure import facts, measure
+from harness.probe import SupernetProbe
+from harness.selectors.base import Leaf, Selector
+from harness.stages import Result, Stage, StageStore
+from harness.trainers.base import Trainer
+from harness.training import train
+from harness.workbench import Workbench, component, population, subspace_of
+from spaces.base import Architecture
+
+Work = Callable[[Workbench, Mapping[str, Any], Path], tuple[dict[str, Any], Cost]]
+
+
+def run_stage(stage: Stage, store: StageStore) -> Result:
+    """Do a stage's work and store its result; a result that is already there is returned."""
+    if (done := store.get(stage.key)) is not None:
+        return done
+    folder = store.folder(stage.key)
+    bench = Workbench(store, stage.inputs)
+    device.reset_peak(bench.device)
+    start = time.perf_counter()
+    output, cost = WORK[stage.kind](bench, stage.inputs, folder)
+    seconds = time.perf_counter() - start
+    result = Result(
+        stage.key, output, cost, seconds, device.peak_bytes(bench.device), device.describe(bench.device)
+    )
+    store.put(result)
+    return result
+
+
+def score(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:
+    """The score stage: one criterion on one edge of one trained node.
+
+    Args:
+        bench: space, images, weights.
+        inputs: ``subspace, state, initial_seed, trainer, criterion, edge, seed, draw``.
+        folder: unused.
+
+    Returns:
+        The affinity as JSON, and what the criterion spent.
+    """
+    trainer: Trainer = component("trainers", inputs["trainer"])
+    supernet, state = bench.supernet(inputs["initial_seed"], inputs["state"])
+    subspace, meter = subspace_of(inputs["subspace"]), Meter()
+    if not state:  # no training before the split: the trainer's own beginning
+        from harness.trainers.base import Job
+
+        state = trainer.open(Job(bench.space, subspace, supernet, bench.data, inputs["seed"], Meter())).tensors()
+    probe = SupernetProbe(
+        bench.space, subspace, supernet, bench.data, trainer, state, inputs["seed"], inputs["draw"], meter
+    )
+    criterion = component("criteria", inputs["criterion"])
+    return affinity_json(criterion(probe, inputs["edge"])), meter.cost
+
+
+def affinity_json(affinity: Affinity) -> dict[str, Any]:
+    errors = [[None if math.isnan(x) else x for x in row] for row in affinity.standard_error.tolist()]
+    return {
+        "operations": list(affinity.operations),
+        "dissimilarity": affinity.dissimilarity.tolist(),
+        "standard_error": errors,
+        "repetitions": affinity.repetitions,
+    }
+
+
+def affinity_of(data: Mapping[str, Any]) -> Affinity:
+    errors = [[math.nan if x is None else x for x in row] for row in data["standard_error"]]
+    return Affinity(
+        tuple(data["operations"]), np.array(data["dissimilarity"]), np.array(errors), data["repetitions"]
+    )
+
+
+def select(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:
+    """The select stage: one architecture from one leaf, by validation images; every evaluation is charged.
+
+    Args:
+        bench: space, images, weights.
+        inputs: those of :func:`leaf_of`, and ``state, trainer, selector, evaluation``.
+        folder: unused.
+    """
+    trainer: Trainer = component("trainers", inputs["trainer"])
+    selector: Selector = component("selectors", inputs["selector"])
+    supernet, state = bench.supernet(0, inputs["state"])
+    evaluation, meter = Evaluation(**inputs["evaluation"]), Meter()
+    count = evaluation.count(bench.data)
+
+    def evaluate(architecture: Architecture) -> tuple[float, float]:
+        meter.charge(evaluation.cost(bench.space, architecture, count, trainer.batch_size))
+        return estimate(supernet, architecture, bench.data, evaluation)
+
+    chosen = selector.select(leaf_of(bench, inputs), evaluate, trainer.architecture_weights(state))
+    return {
+        "architecture": list(chosen.architecture),
+        "accuracy": chosen.accuracy,
+        "loss": chosen.loss,
+    }, meter.cost
+
+
+def leaf_of(bench: Workbench, inputs: Mapping[str, Any]) -> Leaf:
+    """The leaf that a select stage's inputs describe: ``subspace, index, count, population, seed``."""
+    subspace = subspace_of(inputs["subspace"])
+    everything = population(bench.space, inputs["population"]["sample"], inputs["population"]["seed"])
+    inside = everything[subspace.mask(everything)]
+    return Leaf(bench.space, subspace, inputs["index"], inputs["count"], inside, inputs["seed"])
+
+
+WORK: dict[str, Work] = {
+    "train": train,  # type: ignore[dict-item]
+    "score": score,
+    "predict": predict,
+    "select": select,
+    "facts": facts,
+    "measure": measure,
+}

@@ -1,0 +1,114 @@
+"""What the stages of one process share: the space, the images on the device, supernets from stored weights."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from harness.errors import ConfigError, DataError
+from harness.registry import build
+from harness.stages import StageStore, canonical_json, load_tensors
+from spaces.base import SearchSpace, SubSpace, Supernet
+from spaces.datasets.base import Dataset, ImageData
+
+STATE = "state.safetensors"
+
+
+def component(kind: str, spec: Mapping[str, Any]) -> Any:
+    """A component from the spec that a stage carries (its fingerprint is only there to be hashed)."""
+    return build(kind, {key: value for key, value in spec.items() if key != "fingerprint"})
+
+
+class Workbench:
+    """Reads what a stage's inputs name. Images and spaces are loaded once a process."""
+
+    def __init__(self, store: StageStore, inputs: Mapping[str, Any]) -> None:
+        self.store = store
+        self.device = torch.device(inputs["device"])
+        self.precision: str = inputs["precision"]
+        self.space, self.dataset = _space(canonical_json(inputs["space"]), canonical_json(inputs["dataset"]))
+        self._dataset_key = canonical_json(inputs["dataset"])
+
+    @property
+    def data(self) -> ImageData:
+        return _data(self._dataset_key, self.device.type)
+
+    def supernet(self, seed: int, state: str | None = None) -> tuple[Supernet, dict[str, Tensor]]:
+        """A supernet on the device and its trainer's tensors: initial ones, or those that stage ``state`` ended with."""
+        supernet = self.space.supernet(seed)
+        trainer: dict[str, Tensor] = {}
+        if state is not None:
+            tensors, _ = load_tensors(self.store.folder(state) / STATE)
+            trainer = _part(tensors, "trainer.")
+            supernet.load_state_dict(_part(tensors, "weights."))
+        supernet.to(self.device)
+        return supernet, trainer
+
+
+def subspace_of(lists: list[list[int]]) -> SubSpace:
+    return SubSpace(tuple(tuple(operations) for operations in lists))
+
+
+def as_lists(subspace: SubSpace) -> list[list[int]]:
+    return [list(operations) for operations in subspace.allowed]
+
+
+def pack(supernet: Supernet, trainer: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights and trainer tensors under one roof; the inverse of what :meth:`Workbench.supernet` reads."""
+    weights = {f"weights.{name}": tensor for name, tensor in supernet.state_dict().items()}
+    return weights | {f"trainer.{name}": tensor for name, tensor in trainer.items()}
+
+
+def population(space: SearchSpace, sample: int | None, seed: int) -> npt.NDArray[np.int8]:
+    """Distinct connected functions [A, edges] that the metrics are computed on: all, or a uniform sample."""
+    everything = _functions(space, space.root())
+    if sample is None or sample >= len(everything):
+        return everything
+    rows = np.random.default_rng(seed).choice(len(everything), sample, replace=False)
+    return everything[np.sort(rows)]
+
+
+def functions_in(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
+    """The distinct connected functions of a subspace."""
+    everything = _functions(space, space.root())
+    return everything[subspace.mask(everything)]
+
+
+def write_note(path: Path, share: float) -> None:
+    """Tell whoever watches how far a stage is; losing this file loses nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"share": share}))
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+@functools.lru_cache(maxsize=8)
+def _functions(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
+    return space.functions(subspace)
+
+
+@functools.lru_cache(maxsize=8)
+def _space(space: str, dataset: str) -> tuple[SearchSpace, Dataset]:
+    images: Dataset = component("datasets", json.loads(dataset))
+    return component("spaces", json.loads(space)).bind(images.shape, images.classes), images
+
+
+@functools.lru_cache(maxsize=2)
+def _data(dataset: str, device: str) -> ImageData:
+    images: Dataset = component("datasets", json.loads(dataset))
+    try:
+        return images.load(torch.device(device))
+    except (ConfigError, DataError):
+        raise
+    except OSError as error:
+        raise DataError(f"dataset {images.name}: {error}") from error

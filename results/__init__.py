@@ -1,0 +1,1 @@
+"""Records, metrics, statistics and leaderboards: everything after the training, and nothing that needs torch."""

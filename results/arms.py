@@ -1,0 +1,94 @@
+"""The runs of one arm, repetition by repetition, and the tables that arms may share."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from results.record import Record
+from results.stats import Estimate, interval
+from results.store import Run, table_key
+
+Getter = Callable[[Record], float | None]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """All runs of one arm in one table, by repetition and draw."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def repetitions(self) -> dict[int, tuple[Run, ...]]:
+        grouped = itertools.groupby(self.runs, key=lambda run: run.record.repetition)
+        return {repetition: tuple(runs) for repetition, runs in grouped}
+
+    @property
+    def expected_runs(self) -> int:
+        """The largest number that a record names: after a study gets more seeds, its old runs are not all."""
+        return max(run.record.expected_runs for run in self.runs)
+
+    @property
+    def draws(self) -> int:
+        return max(len(runs) for runs in self.repetitions.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected run is there, and every repetition has as many draws as the others."""
+        even = len({len(runs) for runs in self.repetitions.values()}) == 1
+        return even and len(self.runs) >= self.expected_runs
+
+    @property
+    def baseline(self) -> bool:
+        return any(run.record.baseline for run in self.runs)
+
+    def by_repetition(self, get: Getter) -> dict[int, float] | None:
+        """The mean over draws for each repetition; None if one run lacks the value, so that a mean never leaves out
+        the runs that collapsed."""
+        means = {}
+        for repetition, runs in self.repetitions.items():
+            values = [get(run.record) for run in runs]
+            defined = [value for value in values if value is not None and math.isfinite(value)]
+            if len(defined) < len(values):
+                return None
+            means[repetition] = math.fsum(defined) / len(defined)
+        return means
+
+    def estimate(self, get: Getter) -> Estimate | None:
+        """Mean and interval over repetitions; None if one run lacks the value."""
+        values = self.by_repetition(get)
+        return None if values is None else interval([values[repetition] for repetition in sorted(values)])
+
+
+def metric(name: str) -> Getter:
+    """Reads a metric against ground-truth test accuracy."""
+    return lambda record: record.metrics.get(name)
+
+
+def validation_metric(name: str) -> Getter:
+    """Reads a metric against ground-truth validation accuracy."""
+    return lambda record: record.validation_metrics.get(name)
+
+
+def selected(name: str) -> Getter:
+    """Reads a number of the selection."""
+    return lambda record: float(getattr(record.selection, name))
+
+
+def tables(runs: Iterable[Run]) -> list[tuple[Arm, ...]]:
+    """Arms by table, both in a fixed order: arms of different studies, spaces, data sets, budgets, populations or
+    protocols never share one."""
+
+    def order(run: Run) -> tuple[object, ...]:
+        return (*table_key(run.record), run.record.arm, run.record.repetition, run.record.draw)
+
+    found = []
+    ordered = sorted(runs, key=order)
+    for _, members in itertools.groupby(ordered, key=lambda run: table_key(run.record)):
+        arms = itertools.groupby(members, key=lambda run: run.record.arm)
+        found.append(tuple(Arm(name, tuple(arm)) for name, arm in arms))
+    return found

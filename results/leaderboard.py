@@ -1,0 +1,291 @@
+"""The leaderboard: a pure function of a results folder. Nothing here needs torch, numpy or pandas.
+
+A table holds the arms of one study, space, dataset, budget, population and protocol. Arms with missing runs are named
+and never averaged. A metric that one run of an arm lacks is null for the arm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from results import stats
+from results.arms import Arm, metric, selected, tables, validation_metric
+from results.record import Record
+from results.stats import Estimate
+from results.store import Run, load
+
+PRIMARY = "tau[all]"
+MEASUREMENT = "measurement"  # ranking the population: timed, not charged
+SELECTION = {
+    "test": "ground-truth test accuracy % of the honest choice",
+    "regret": "best test accuracy of the space less that",
+    "oracle": "best test accuracy over the leaves' choices",
+    "leaf_floor": "expected best of one random architecture a leaf",
+    "best_of_k": "expected best of K random architectures, K leaves",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a paired comparison with the baseline says; ``p`` is Holm-adjusted over the arms of the table."""
+
+    against: str
+    metric: str
+    word: str
+    p: float
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """Means over runs; ``seconds`` is None where a run lacks its measured file."""
+
+    flops: float
+    share: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over runs; peak memory is the largest. Seconds leave out measurement, as FLOPs do."""
+
+    flops: float
+    seconds: float | None
+    peak_bytes: int | None
+    by_phase: Mapping[str, PhaseCost]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm, or (``trivial``) one size of the stand-alone networks used as a score."""
+
+    arm: str
+    space: str
+    dataset: str
+    trainer: str | None
+    seeds: int
+    draws: int
+    runs: int
+    expected_runs: int
+    complete: bool
+    baseline: bool
+    trivial: bool = False
+    metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
+    validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
+    selection: Mapping[str, Estimate | None] = field(default_factory=dict)
+    leaves: tuple[int, ...] = ()
+    verdict: Verdict | None = None
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """One table. ``comparisons`` arms are held against the baseline; below ``seeds_needed`` no verdict is possible."""
+
+    study: str
+    space: str
+    dataset: str
+    trainers: tuple[str, ...]
+    budget: tuple[str, float]
+    population: str
+    population_size: int
+    seeds: int
+    baseline: str | None
+    comparisons: int
+    seeds_needed: int
+    ceiling: Mapping[str, float | None]
+    rows: tuple[Row, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leaderboards:
+    """Every table of a results folder, and one sentence for each file that was left out."""
+
+    boards: tuple[Leaderboard, ...]
+    warnings: tuple[str, ...]
+
+
+def leaderboards(folder: str | Path) -> Leaderboards:
+    """Read a results folder.
+
+    Raises:
+        StoreError: if the folder is missing or holds no usable record.
+    """
+    loaded = load(folder)
+    return Leaderboards(tuple(_board(arms) for arms in tables(loaded.runs)), loaded.warnings)
+
+
+def _board(arms: tuple[Arm, ...]) -> Leaderboard:
+    records = [run.record for arm in arms for run in arm.runs]
+    first = records[0]
+    warnings: list[str] = []
+    baseline = _baseline(arms, warnings)
+    verdicts = _verdicts(arms, baseline)
+    rows = [_row(arm, verdicts.get(arm.name), warnings) for arm in arms]
+    comparisons = len(verdicts) or sum(arm is not baseline for arm in arms)
+    _check_same_population(records, warnings)
+    return Leaderboard(
+        study=first.study,
+        space=first.space,
+        dataset=first.dataset,
+        trainers=tuple(sorted({record.trainer for record in records})),
+        budget=(first.budget.kind, first.budget.limit),
+        population=first.population,
+        population_size=first.population_size,
+        seeds=max(len(arm.repetitions) for arm in arms),
+        baseline=baseline.name if baseline else None,
+        comparisons=comparisons,
+        seeds_needed=stats.repetitions_needed(max(1, comparisons)),
+        ceiling=_ceiling(records),
+        rows=(*sorted(rows, key=_place), *_trivial_rows(records)),
+        warnings=tuple(warnings),
+    )
+
+
+def _baseline(arms: tuple[Arm, ...], warnings: list[str]) -> Arm | None:
+    named = [arm for arm in arms if arm.baseline]
+    if not named:
+        warnings.append("no arm of this table is the baseline, so there is no verdict; name one in the study file")
+        return None
+    if len(named) > 1:
+        others = ", ".join(arm.name for arm in named[1:])
+        warnings.append(f"several arms are marked as the baseline: {named[0].name} is used, and not {others}")
+    if not named[0].complete:
+        warnings.append(f"the baseline {named[0].name} is incomplete, so there is no verdict; finish its runs")
+    return named[0]
+
+
+def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None) -> dict[str, Verdict]:
+    if baseline is None or not baseline.complete:
+        return {}
+    reference = baseline.by_repetition(metric(PRIMARY))
+    compared: dict[str, stats.Comparison] = {}
+    for arm in arms:
+        values = arm.by_repetition(metric(PRIMARY)) if arm is not baseline and arm.complete else None
+        comparison = stats.compare(values, reference) if values is not None and reference is not None else None
+        if comparison is not None:
+            compared[arm.name] = comparison
+    adjusted = stats.holm([comparison.p for comparison in compared.values()])
+    return {
+        name: Verdict(
+            baseline.name, PRIMARY, stats.word(PRIMARY, comparison.difference.mean, p), p, comparison.difference
+        )
+        for (name, comparison), p in zip(compared.items(), adjusted, strict=True)
+    }
+
+
+def _row(arm: Arm, verdict: Verdict | None, warnings: list[str]) -> Row:
+    record = arm.runs[0].record
+    row = Row(
+        arm=arm.name,
+        space=record.space,
+        dataset=record.dataset,
+        trainer=record.trainer,
+        seeds=len(arm.repetitions),
+        draws=arm.draws,
+        runs=len(arm.runs),
+        expected_runs=arm.expected_runs,
+        complete=arm.complete,
+        baseline=arm.baseline,
+    )
+    if not arm.complete:
+        return row
+    records = [run.record for run in arm.runs]
+    for name in _names(record.metrics for record in records):
+        lacking = sum(not _finite(record.metrics.get(name)) for record in records)
+        if 0 < lacking < len(records):
+            warnings.append(f"{arm.name}: {name} is undefined in {lacking} of {len(records)} runs, so it has no mean")
+    validation = _names(record.validation_metrics for record in records)
+    return replace(
+        row,
+        metrics={name: arm.estimate(metric(name)) for name in _names(record.metrics for record in records)},
+        validation_metrics={name: arm.estimate(validation_metric(name)) for name in validation},
+        selection={name: arm.estimate(selected(name)) for name in SELECTION},
+        leaves=tuple(sorted({len(record.selection.leaves) for record in records})),
+        verdict=verdict,
+        cost=_cost(arm.runs),
+    )
+
+
+def _cost(runs: tuple[Run, ...]) -> Cost:
+    n = len(runs)
+    measured = [run.measured for run in runs if run.measured is not None]
+    timed = len(measured) == n
+    charged = {phase for run in runs for phase in run.record.cost}
+    phases = charged | {phase for one in measured for phase in one.seconds}
+    flops = {phase: sum(run.record.cost[phase].flops for run in runs if phase in run.record.cost) for phase in phases}
+    total = sum(flops.values())
+    seconds = {phase: math.fsum(one.seconds.get(phase, 0.0) for one in measured) / n for phase in phases}
+    shares = {phase: flops[phase] / total if total else 0.0 for phase in phases}
+    return Cost(
+        flops=total / n,
+        seconds=math.fsum(seconds[p] for p in sorted(phases) if p != MEASUREMENT) if timed else None,
+        peak_bytes=max(one.peak_bytes for one in measured) if timed else None,
+        by_phase={
+            phase: PhaseCost(flops[phase] / n, shares[phase], seconds[phase] if timed else None)
+            for phase in sorted(phases)
+        },
+    )
+
+
+def _ceiling(records: list[Record]) -> dict[str, float | None]:
+    """The mean over repetitions, which may each rank a population of their own."""
+    one_each = list({record.repetition: record for record in records}.values())
+    found: dict[str, float | None] = {}
+    for name in _names(record.ceiling for record in one_each):
+        values = [value for record in one_each if (value := record.ceiling.get(name)) is not None]
+        found[name] = math.fsum(values) / len(values) if len(values) == len(one_each) else None
+    return found
+
+
+def _trivial_rows(records: list[Record]) -> tuple[Row, ...]:
+    """Sizes as scores. Their leaf metrics depend on an arm's leaves, so they stay in the records."""
+    one_each = sorted({record.repetition: record for record in records}.values(), key=lambda record: record.repetition)
+    rows = []
+    for size in _names(record.trivial for record in one_each):
+        metrics: dict[str, Estimate | None] = {}
+        for name in _shared(_names(record.trivial.get(size, {}) for record in one_each)):
+            values = [record.trivial.get(size, {}).get(name) for record in one_each]
+            defined = [value for value in values if value is not None and math.isfinite(value)]
+            metrics[name] = stats.interval(defined) if len(defined) == len(values) else None
+        first, n = one_each[0], len(one_each)
+        rows.append(Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics))
+    return tuple(sorted(rows, key=_place))
+
+
+def _check_same_population(records: list[Record], warnings: list[str]) -> None:
+    """Size baselines and ceiling do not depend on the arm: where they differ, so do the ranked architectures."""
+    seen: dict[int, tuple[Any, str]] = {}
+    for record in records:
+        sizes = {size: {name: found[name] for name in _shared(found)} for size, found in record.trivial.items()}
+        mark = (record.population_size, record.ceiling, sizes)
+        there, arm = seen.setdefault(record.repetition, (mark, record.arm))
+        if there != mark:
+            warnings.append(
+                f"arms {arm} and {record.arm} did not rank the same architectures in repetition {record.repetition}, "
+                "so they are not comparable; run the study again into an empty folder"
+            )
+            return
+
+
+def _place(row: Row) -> tuple[bool, bool, float, str]:
+    """Complete arms first, then by the primary metric from the best down, then by name."""
+    primary = row.metrics.get(PRIMARY)
+    return (not row.complete, primary is None, -primary.mean if primary else 0.0, row.arm)
+
+
+def _shared(names: Any) -> list[str]:
+    return [name for name in names if "_leaf" not in name]
+
+
+def _names(mappings: Any) -> list[str]:
+    return sorted({name for mapping in mappings for name in mapping})
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,116 @@
+"""What one run leaves behind. A record is a pure function of the study, so two runs of it are equal byte for byte;
+what differs from machine to machine (seconds, memory) stands in a file of its own beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class EdgeScore(_Model):
+    """What was found on one edge: matrices are n x n over ``operations``; null where no standard error exists."""
+
+    operations: list[int]
+    dissimilarity: list[list[float]]
+    standard_error: list[list[float | None]]
+    repetitions: int
+    groups: list[list[int]]
+    cut: float
+
+
+class Node(_Model):
+    """A node of the split tree: a subspace, and how it was split (not at all, for a leaf)."""
+
+    allowed: list[list[int]]
+    stage: str = Field(description="hash of the stage that trained this node's weights")
+    steps: int = Field(description="training steps spent on this node")
+    curve: list[tuple[int, float]] = Field(default=[], description="(step, training loss) along this node's training")
+    edge: int | None = None
+    scores: dict[str, EdgeScore] = Field(default={}, description="by edge index")
+    children: list[Node] = []
+
+
+class Leaf(_Model):
+    """What the selector read from one leaf (validation images only), and its truth, filled in by the measure stage."""
+
+    allowed: list[list[int]]
+    architecture: str
+    estimate: float = Field(description="supernet top-1 % on validation images")
+    loss: float
+    population: int = Field(description="how many architectures of the population lie in this leaf")
+    test: float
+
+
+class Selection(_Model):
+    """The honest choice, and the labelled columns that read the table."""
+
+    architecture: str
+    leaf: int
+    test: float = Field(description="ground-truth test accuracy % of the honest choice")
+    regret: float = Field(description="best test accuracy of the space minus that")
+    oracle: float = Field(description="best test accuracy over the leaves' choices: reads the table")
+    leaf_floor: float = Field(description="expected best of one random architecture a leaf")
+    best_of_k: float = Field(description="expected best of K random architectures, K the number of leaves")
+    leaves: list[Leaf]
+
+
+class PhaseCost(_Model):
+    """What one phase cost: FLOPs are analytic, a pass is one forward (and backward, if it has one) of a batch."""
+
+    flops: int = 0
+    steps: int = 0
+    examples: int = 0
+
+
+class Budget(_Model):
+    """Kind is flops, steps, examples or seconds."""
+
+    kind: str
+    limit: float
+    spent: float
+
+
+class Record(_Model):
+    """One arm, one repetition, one draw."""
+
+    schema_version: int = SCHEMA
+    splitbench: str
+    study: str
+    arm: str
+    repetition: int
+    draw: int = 0
+    baseline: bool = Field(description="whether other arms are compared with this one")
+    expected_runs: int = Field(description="how many records this arm has when it is complete")
+    space: str
+    dataset: str
+    trainer: str
+    config: dict[str, Any] = Field(description="the study and the arm with all defaults filled in")
+    protocol: str = Field(default="", description="hash of all that the arms share; a table holds one protocol")
+    population: str = Field(description="in words: what the metrics are computed on")
+    population_size: int
+    tree: Node
+    metrics: dict[str, float | None] = Field(description="against ground-truth test accuracy")
+    validation_metrics: dict[str, float | None] = Field(description="against ground-truth validation accuracy")
+    ceiling: dict[str, float | None] = Field(description="the same metrics between trainings of the ground truth")
+    trivial: dict[str, dict[str, float | None]] = Field(description="the same metrics of size baselines")
+    selection: Selection
+    cost: dict[str, PhaseCost] = Field(description="by phase: warm_up, scoring, training, selection")
+    budget: Budget
+    estimates_sha256: str = Field(description="of the Parquet file with every architecture's estimates")
+
+
+class Measured(_Model):
+    """What this run took on this machine. Reused stages count with the seconds they took when they were computed."""
+
+    seconds: dict[str, float] = Field(description="by phase, measurement included")
+    peak_bytes: int
+    device: str
+    torch: str
+    threads: int

@@ -1,0 +1,115 @@
+"""Leaderboards and comparisons as markdown, as JSON for CI jobs, and as tables on a terminal.
+
+Markdown and terminal show the same sheets (results.sheets).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from results.compare import Compared
+from results.leaderboard import Leaderboard, Leaderboards, Row
+from results.sheets import Sheet, Table, sheets
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def markdown(shown: Leaderboards | Compared) -> str:
+    """Markdown that also reads well as plain text: columns are padded to one width."""
+    parts = [_sheet_markdown(sheet) for sheet in sheets(shown)]
+    if shown.warnings:
+        parts.append("## Left out\n\n" + _bullets(shown.warnings))
+    return "\n".join(parts)
+
+
+def to_json(boards: Leaderboards) -> str:
+    """The contract that CI jobs read, as text with a newline at the end.
+
+    A folder with one table gives that table's object: study, ceiling, rows, and more keys beside them. A folder with
+    several gives ``{"boards": [one such object each], "warnings": [...]}``: tables are never mixed. ``warnings``
+    names the files that were left out. Undefined numbers are null.
+    """
+    objects = [_board_object(board) for board in boards.boards]
+    if len(objects) == 1:
+        objects[0]["warnings"] = [*objects[0]["warnings"], *boards.warnings]
+        data = objects[0]
+    else:
+        data = {"boards": objects, "warnings": list(boards.warnings)}
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def terminal(shown: Leaderboards | Compared, console: Console | None = None) -> None:
+    """The same sheets as rich tables."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    console = console or Console()
+    for sheet in sheets(shown):
+        console.rule(escape(sheet.heading))
+        for fact in sheet.facts:
+            console.print(fact, markup=False, highlight=False)
+        for table in sheet.tables:
+            rich = RichTable(title=escape(table.title), title_justify="left")
+            for index, name in enumerate(table.header):
+                left = index == 0 or name in table.left
+                rich.add_column(escape(name), justify="left" if left else "right", overflow="fold")
+            for row in table.rows:
+                rich.add_row(*map(escape, row))
+            console.print(rich)
+        for sentence in (*sheet.legend, *sheet.warnings):
+            console.print(sentence, markup=False, highlight=False)
+    for warning in shown.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False)
+
+
+def _sheet_markdown(sheet: Sheet) -> str:
+    parts = [f"# {sheet.heading}", "\n\n".join(sheet.facts)]
+    for table in sheet.tables:
+        parts += [f"**{table.title}**", _table_markdown(table)]
+    parts.append(_bullets(sheet.legend))
+    if sheet.warnings:
+        parts += ["**Warnings**", _bullets(sheet.warnings)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table_markdown(table: Table) -> str:
+    cells = [[_cell(text) for text in row] for row in (table.header, *table.rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(table.header))]
+    left = [index == 0 or name in table.left for index, name in enumerate(table.header)]
+
+    def line(row: list[str]) -> str:
+        padded = (
+            text.ljust(width) if flush else text.rjust(width)
+            for text, width, flush in zip(row, widths, left, strict=True)
+        )
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ["-" * width if flush else "-" * (width - 1) + ":" for width, flush in zip(widths, left, strict=True)]
+    return "\n".join([line(cells[0]), line(rule), *map(line, cells[1:])])
+
+
+def _board_object(board: Leaderboard) -> dict[str, Any]:
+    kind, limit = board.budget
+    plain = asdict(board)
+    plain.update(budget={"kind": kind, "limit": limit}, trainers=list(board.trainers), warnings=list(board.warnings))
+    plain["rows"] = [_row_object(row) for row in board.rows]
+    return plain
+
+
+def _row_object(row: Row) -> dict[str, Any]:
+    plain = asdict(row)
+    plain["leaves"] = list(row.leaves)
+    return plain
+
+
+def _bullets(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,224 @@
+"""What a leaderboard or a comparison says, as sheets of words that markdown, a terminal or a page can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from results import stats
+from results.compare import Compared, Pair
+from results.leaderboard import MEASUREMENT, PRIMARY, Cost, Leaderboard, Leaderboards, Row
+from results.stats import Estimate
+
+NOTHING = "-"
+SHOWN = ("tau[top50%]", "rho[all]")
+PHASES = ("warm_up", "scoring", "training", "selection")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words under a header; the first column is left-aligned, as are those named in ``left``."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What one leaderboard or comparison shows, in order."""
+
+    heading: str
+    facts: tuple[str, ...]
+    tables: tuple[Table, ...]
+    legend: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def sheets(shown: Leaderboards | Compared) -> list[Sheet]:
+    if isinstance(shown, Leaderboards):
+        return [_board_sheet(board) for board in shown.boards]
+    return [_pair_sheet(pair) for pair in shown.pairs]
+
+
+def _board_sheet(board: Leaderboard) -> Sheet:
+    kind, limit = board.budget
+    return Sheet(
+        heading=f"{board.study}: {board.space} on {board.dataset}",
+        facts=(
+            f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm; "
+            f"{_count(board.seeds, 'seed')}; population: {board.population} "
+            f"({_count(board.population_size, 'architecture')}).",
+            _ceiling_words(board),
+        ),
+        tables=(_ranking_table(board), _selection_table(board), _cost_table(board)),
+        legend=_legend(board),
+        warnings=board.warnings,
+    )
+
+
+def _ceiling_words(board: Leaderboard) -> str:
+    named = [(name, board.ceiling.get(name)) for name in (PRIMARY, *SHOWN)]
+    known = [f"{name} {value:.3f}" for name, value in named if value is not None]
+    if not known:
+        return "Noise ceiling: not known, the ground truth holds a single training of each architecture."
+    return f"Noise ceiling: one stand-alone training ranks another with {', '.join(known)}; little can exceed that."
+
+
+def _ranking_table(board: Leaderboard) -> Table:
+    baseline = board.baseline or "baseline"
+    header = ("arm", PRIMARY, f"difference to {baseline}", "verdict", *SHOWN, "runs")
+    rows = []
+    for row in board.rows:
+        verdict = row.verdict
+        rows.append(
+            (
+                _arm_words(row),
+                _metric(row, PRIMARY),
+                _interval(verdict.difference, 3, sign=True) if verdict else NOTHING,
+                f"{verdict.word} (p = {_p(verdict.p)})" if verdict else "baseline" if row.baseline else NOTHING,
+                *(_metric(row, name) for name in SHOWN),
+                _runs_words(row),
+            )
+        )
+    return Table("Ranking", header, tuple(rows), left=("verdict",))
+
+
+def _selection_table(board: Leaderboard) -> Table:
+    header = ("arm", "honest test %", "regret", "oracle*", "leaf floor*", "best of K*", "K")
+    names = ("test", "regret", "oracle", "leaf_floor", "best_of_k")
+    rows = tuple(
+        (
+            _arm_words(row),
+            *(_interval(row.selection.get(name), 2, short=name != "test") for name in names),
+            " or ".join(map(str, row.leaves)) or NOTHING,
+        )
+        for row in board.rows
+        if not row.trivial
+    )
+    return Table("Selection, test accuracy % (* reads the ground-truth table)", header, rows)
+
+
+def _cost_table(board: Leaderboard) -> Table:
+    costs = [(row, row.cost) for row in board.rows if not row.trivial]
+    charged = {phase for _, cost in costs if cost for phase in cost.by_phase} - {MEASUREMENT}
+    phases = [*(phase for phase in PHASES if phase in charged), *sorted(charged - set(PHASES))]
+    header = ("arm", "FLOPs", *(phase.replace("_", "-") for phase in phases), "seconds", "peak MiB")
+    rows = tuple((_arm_words(row), *_cost_words(cost, phases)) for row, cost in costs)
+    return Table("Cost of a run, and its share by phase", header, rows)
+
+
+def _cost_words(cost: Cost | None, phases: list[str]) -> tuple[str, ...]:
+    if cost is None:
+        return (NOTHING,) * (len(phases) + 3)
+    shares = (f"{cost.by_phase[phase].share:.1%}" if phase in cost.by_phase else NOTHING for phase in phases)
+    seconds = NOTHING if cost.seconds is None else f"{cost.seconds:.1f}"
+    peak = NOTHING if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:.0f}"
+    return (f"{cost.flops:.3e}", *shares, seconds, peak)
+
+
+def _legend(board: Leaderboard) -> tuple[str, ...]:
+    sentences = [
+        f"Read it so: {PRIMARY} is Kendall's tau-b between supernet and stand-alone accuracy, 1 for the same order and "
+        "0 for none. [top50%] is within the better half by stand-alone accuracy, rho is Spearman's.",
+        f"Brackets are {stats.CONFIDENCE:.0%} Student-t intervals of the mean over seeds (draws are averaged within a "
+        "seed first): how far other seeds may land, not other architectures.",
+    ]
+    if board.comparisons and board.baseline:
+        sentences.append(
+            f"Difference and verdict pair each arm with {board.baseline} seed by seed: sign-flip permutation test on "
+            f"{PRIMARY}, p adjusted after Holm for {_count(board.comparisons, 'arm')}; better or worse means "
+            f"p < {stats.ALPHA:g}, and can't tell does not mean equal."
+        )
+        sentences.append(_seeds_words(board.seeds, board.seeds_needed, board.comparisons))
+    sentences.append(
+        "The honest choice sees validation images only. Oracle is the best of the leaves' choices by the ground truth; "
+        "leaf floor is what an oracle gets from one random architecture a leaf, and best of K from K random "
+        "architectures of the space: a search has to beat both."
+    )
+    if any(row.trivial for row in board.rows):
+        sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
+    if any(not row.complete for row in board.rows):
+        sentences.append("Incomplete arms have missing runs; nothing of theirs is averaged.")
+    return tuple(sentences)
+
+
+def _seeds_words(seeds: int, needed: int, comparisons: int) -> str:
+    least = stats.least_p(seeds, comparisons)
+    if seeds < needed:
+        return (
+            f"With {_count(seeds, 'seed')} no verdict is possible (the least p is {_p(least)}): {needed - seeds} more "
+            f"would make it {_count(needed, 'seed')}, the fewest that can give one, if all of them agree in sign."
+        )
+    return f"With {_count(seeds, 'seed')} the least p is {_p(least)}; the fewest that can give a verdict are {needed}."
+
+
+def _pair_sheet(pair: Pair) -> Sheet:
+    kind, limit = pair.budget
+    rows = tuple(
+        (
+            d.metric,
+            _interval(d.first, _digits(d.metric)),
+            _interval(d.second, _digits(d.metric)),
+            _interval(d.difference, _digits(d.metric), sign=True),
+            _p(d.p),
+            d.word,
+        )
+        for d in pair.differences
+    )
+    needed = stats.repetitions_needed()
+    legend = [
+        f"Differences are {pair.arm_a} less {pair.arm_b}, paired by seed; brackets are {stats.CONFIDENCE:.0%} "
+        f"Student-t intervals over seeds. The verdict is on {pair.arm_a}: sign-flip permutation test, "
+        f"p < {stats.ALPHA:g}, each metric for itself and not adjusted for their number. In regret and br@10 less is "
+        "better.",
+        _seeds_words(pair.seeds, needed, 1),
+    ]
+    if pair.undefined:
+        legend.append(f"Undefined in some run, so not compared: {', '.join(pair.undefined)}.")
+    header = ("metric", pair.arm_a, pair.arm_b, "difference", "p", "verdict")
+    return Sheet(
+        heading=f"{pair.study}: {pair.arm_a} against {pair.arm_b}, {pair.space} on {pair.dataset}",
+        facts=(f"Budget {limit:.4g} {kind} an arm; {_count(pair.seeds, 'seed')}; population: {pair.population}.",),
+        tables=(Table("Paired differences", header, rows, left=("verdict",)),),
+        legend=tuple(legend),
+    )
+
+
+def _arm_words(row: Row) -> str:
+    return f"({row.arm})" if row.trivial else row.arm
+
+
+def _runs_words(row: Row) -> str:
+    if row.trivial:
+        return NOTHING
+    if not row.complete:
+        return f"incomplete: {row.runs} of {row.expected_runs} runs"
+    return f"{row.seeds} x {row.draws}" if row.draws > 1 else str(row.seeds)
+
+
+def _metric(row: Row, name: str) -> str:
+    return _interval(row.metrics.get(name), _digits(name))
+
+
+def _digits(name: str) -> int:
+    """Points of accuracy have two decimals, everything else three."""
+    return 2 if name.startswith(("regret", "selected")) else 3
+
+
+def _interval(estimate: Estimate | None, digits: int, sign: bool = False, short: bool = False) -> str:
+    if estimate is None:
+        return NOTHING
+    style = f"{'+' if sign else ''}.{digits}f"
+    mean = format(estimate.mean, style)
+    if short or estimate.low is None or estimate.high is None:
+        return mean
+    return f"{mean} [{format(estimate.low, style)}, {format(estimate.high, style)}]"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

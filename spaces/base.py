@@ -1,0 +1,232 @@
+"""The search-space interface: architectures, subspaces, supernets and ground truth.
+
+An architecture is one operation index an edge. A subspace is what is still allowed on each edge.
+A supernet is one set of shared weights that runs a path (an architecture) or a mixture of a subspace.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from spaces.truth import GroundTruth
+
+Architecture = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SubSpace:
+    """The operations still allowed on each edge; the root allows all of them.
+
+    Attributes:
+        allowed: for each edge, the allowed operation indices, ascending.
+    """
+
+    allowed: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        for edge, operations in enumerate(self.allowed):
+            if not operations or list(operations) != sorted(set(operations)):
+                raise ValueError(f"edge {edge}: allowed operations must be ascending and not empty: {operations}")
+
+    @property
+    def size(self) -> int:
+        """Number of architectures (strings, not functions)."""
+        return math.prod(len(operations) for operations in self.allowed)
+
+    def contains(self, architecture: Architecture) -> bool:
+        return all(op in operations for op, operations in zip(architecture, self.allowed, strict=True))
+
+    def mask(self, architectures: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """Which rows of ``architectures`` [A, edges] lie in this subspace: bool [A]."""
+        inside = np.ones(len(architectures), dtype=bool)
+        for edge, operations in enumerate(self.allowed):
+            inside &= np.isin(architectures[:, edge], operations)
+        return inside
+
+    def split(self, edge: int, groups: Sequence[Sequence[int]]) -> tuple[SubSpace, ...]:
+        """One child a group: the same subspace with only that group's operations on ``edge``.
+
+        Raises:
+            ValueError: if the groups are not a partition of the operations allowed on the edge.
+        """
+        if sorted(op for group in groups for op in group) != list(self.allowed[edge]):
+            raise ValueError(f"{groups} is not a partition of {self.allowed[edge]} on edge {edge}")
+        return tuple(self.only(edge, group) for group in groups)
+
+    def only(self, edge: int, operations: Iterable[int]) -> SubSpace:
+        """This subspace with just ``operations`` on ``edge``."""
+        return SubSpace((*self.allowed[:edge], tuple(sorted(operations)), *self.allowed[edge + 1 :]))
+
+    def draw(self, rng: np.random.Generator) -> Architecture:
+        """One uniform architecture, connected or not."""
+        return tuple(operations[int(rng.integers(len(operations)))] for operations in self.allowed)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A weighted sum of operations on every edge: what DARTS and its kin run.
+
+    Attributes:
+        active: the operations that run (and are paid for).
+        weights: [edges, most operations on an edge]; entries of inactive operations are ignored.
+    """
+
+    active: SubSpace
+    weights: Tensor
+
+
+Choice = Architecture | Mixture
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Analytic FLOPs for one image: 2 x multiply-adds of convolutions and linear layers.
+
+    Attributes:
+        forward: of one forward pass.
+        backward: of the backward pass as autograd runs it: twice the forward, less gradients of inputs that need none.
+    """
+
+    forward: int
+    backward: int
+
+
+class Supernet(nn.Module, ABC):
+    """One set of shared weights that can run any architecture of a space, or a mixture."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, choice: Choice) -> Tensor:
+        """images [N, C, H, W], a path or a mixture -> logits [N, classes]."""
+
+    @abstractmethod
+    def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters of the operations on ``edge``."""
+
+    @abstractmethod
+    def outer_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters of the first layer and of everything behind the last edge (last BN, classifier)."""
+
+    def shared_parameters(self, edge: int, outer: bool = True) -> list[tuple[str, nn.Parameter]]:
+        """Named parameters that all operations of ``edge`` share: everything that is not on the edge.
+
+        Args:
+            edge: the edge left out.
+            outer: whether the first layer, last normalisation and classifier count.
+        """
+        left_out = {name for name, _ in self.edge_parameters(edge)}
+        if not outer:
+            left_out |= {name for name, _ in self.outer_parameters()}
+        return [(name, parameter) for name, parameter in self.named_parameters() if name not in left_out]
+
+
+class SearchSpace(ABC):
+    """A search space: edges with candidate operations, a supernet, and (by dataset) a ground truth."""
+
+    name: ClassVar[str]
+    edges: tuple[str, ...]
+
+    @abstractmethod
+    def operations(self, edge: int) -> tuple[str, ...]:
+        """Names of the candidate operations on ``edge``."""
+
+    def root(self) -> SubSpace:
+        return SubSpace(tuple(tuple(range(len(self.operations(edge)))) for edge in range(len(self.edges))))
+
+    def encode(self, architecture: Architecture) -> str:
+        """A string that names the architecture: one digit an edge unless the space has its own notation."""
+        return "".join(str(op) for op in architecture)
+
+    def decode(self, text: str) -> Architecture:
+        """The inverse of :meth:`encode`.
+
+        Raises:
+            ValueError: if ``text`` names no architecture of this space.
+        """
+        if len(text) != len(self.edges) or not (text.isascii() and text.isdigit()):
+            raise ValueError(f"{text!r} is not an architecture of {self.name}: {len(self.edges)} digits are expected")
+        architecture = tuple(int(digit) for digit in text)
+        if not self.root().contains(architecture):
+            raise ValueError(f"{text!r} is not an architecture of {self.name}: an operation index is out of range")
+        return architecture
+
+    def connected(self, choice: Architecture | SubSpace) -> bool:
+        """Whether the input reaches the output."""
+        return True
+
+    def function(self, architecture: Architecture) -> Architecture:
+        """The canonical architecture that computes the same function in this space's supernet or stand-alone network.
+
+        Two architectures are one function exactly if their canonical architectures are equal.
+        """
+        return architecture
+
+    @abstractmethod
+    def functions(self, subspace: SubSpace) -> npt.NDArray[np.int8]:
+        """All connected canonical architectures in ``subspace``: [A, edges], in lexicographic order."""
+
+    @abstractmethod
+    def macs(self, architecture: Architecture) -> int:
+        """Multiply-adds of the stand-alone network as the ground-truth table counts them (dead operations included)."""
+
+    @abstractmethod
+    def parameters(self, architecture: Architecture) -> int:
+        """Weights of the stand-alone network's convolutions, as written (dead operations included)."""
+
+    @abstractmethod
+    def convolutions(self, architecture: Architecture) -> int:
+        """Number of convolution choices in the architecture: the trivial size baseline."""
+
+    @abstractmethod
+    def flops(self, choice: Choice) -> Flops:
+        """FLOPs an image of running ``choice`` in the supernet, forward and backward."""
+
+    @abstractmethod
+    def bind(self, shape: tuple[int, int, int], classes: int) -> SearchSpace:
+        """This space for images of ``shape`` (channels, height, width) and this many classes.
+
+        Supernet, FLOPs, multiply-adds and parameters are then those of this input; topology, functions and the
+        ground truth stay the same.
+
+        Raises:
+            ConfigError: if the space cannot take such images.
+        """
+
+    @abstractmethod
+    def supernet(self, seed: int) -> Supernet:
+        """A freshly initialised supernet; the same seed gives the same weights on every device."""
+
+    @abstractmethod
+    def ground_truth(self, dataset: str) -> GroundTruth:
+        """Stand-alone accuracies on ``dataset``.
+
+        Raises:
+            DataError: if the table is missing or damaged; ConfigError: if there is none for this dataset.
+        """
+
+    def sample(self, rng: np.random.Generator, subspace: SubSpace | None = None) -> Architecture:
+        """One uniform connected architecture of ``subspace`` (of the whole space by default).
+
+        Raises:
+            ValueError: if 10,000 draws hold no connected architecture.
+        """
+        subspace = subspace or self.root()
+        for _ in range(10_000):
+            architecture = subspace.draw(rng)
+            if self.connected(architecture):
+                return architecture
+        raise ValueError(f"{subspace} holds no connected architecture")
+
+
+def memory_format(module: Supernet) -> Supernet:
+    """Convolutions run up to twice as fast in channels-last order, on CPUs and on GPUs with tensor cores."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,290 @@
+"""The leaderboard as a pure function of a folder: what is averaged, compared, refused and shown."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scipy import stats as scipy_stats
+
+from results import render
+from results.leaderboard import Leaderboard, leaderboards
+from results.record import Record
+from results.store import encode
+from tests.results.conftest import Writer, arm_records, make_record
+
+NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
+BETTER = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56, 0.55]
+MIXED = [0.52, 0.50, 0.53, 0.47, 0.51, 0.52, 0.52]
+
+
+def study() -> list[Record]:
+    return [*arm_records("none", NONE), *arm_records("gm", BETTER), *arm_records("mixed", MIXED)]
+
+
+def only(folder: Path) -> Leaderboard:
+    (board,) = leaderboards(folder).boards
+    return board
+
+
+def test_rows_hold_means_intervals_and_verdicts(write: Writer) -> None:
+    board = only(write(*study()))
+    rows = {row.arm: row for row in board.rows}
+    assert [row.arm for row in board.rows] == ["gm", "mixed", "none", "flops", "convolutions"]
+    gm = rows["gm"].metrics["tau[all]"]
+    assert gm is not None
+    expected = scipy_stats.t.interval(0.95, 6, sum(BETTER) / 7, scipy_stats.sem(BETTER))
+    assert (gm.low, gm.high) == pytest.approx(expected, rel=1e-9)
+    verdict = rows["gm"].verdict
+    assert verdict is not None
+    assert (verdict.against, verdict.word) == ("none", "better")
+    assert verdict.p == 2 * 2 / 2**7, "all seven agree, two arms compared"
+    assert verdict.difference.mean == pytest.approx(sum(BETTER) / 7 - sum(NONE) / 7)
+    assert rows["mixed"].verdict is not None
+    assert rows["mixed"].verdict.word == "can't tell"
+    assert rows["none"].verdict is None
+    assert rows["none"].baseline
+    assert (board.comparisons, board.seeds_needed) == (2, 7)
+    assert board.ceiling == {"rho[all]": 0.97, "tau[all]": 0.88, "tau[top50%]": 0.7}
+    assert board.warnings == ()
+
+
+def test_a_worse_arm_is_called_worse(write: Writer) -> None:
+    board = only(write(*arm_records("none", BETTER), *arm_records("gm", NONE, baseline=False)))
+    (row,) = [row for row in board.rows if row.arm == "gm"]
+    assert row.verdict is not None
+    assert (row.verdict.word, row.verdict.p) == ("worse", 2 / 2**7)
+
+
+def test_draws_are_averaged_within_a_repetition_first(write: Writer) -> None:
+    draws = [
+        make_record("random", repetition, 0.4 + 0.1 * repetition + 0.02 * draw, draw=draw, expected_runs=6)
+        for repetition in range(2)
+        for draw in range(3)
+    ]
+    board = only(write(*draws, *arm_records("none", [0.5, 0.5])))
+    (row,) = [row for row in board.rows if row.arm == "random"]
+    assert (row.seeds, row.draws, row.runs) == (2, 3, 6)
+    found = row.metrics["tau[all]"]
+    assert found is not None
+    assert found.n == 2
+    assert (found.low, found.high) == pytest.approx(scipy_stats.t.interval(0.95, 1, 0.47, 0.05))
+
+
+def test_an_incomplete_arm_is_named_last_and_never_averaged(write: Writer) -> None:
+    records = [*study(), *arm_records("partial", [0.99, 0.98], expected_runs=7)]
+    folder = write(*records)
+    board = only(folder)
+    row = board.rows[3]
+    assert (row.arm, row.complete, row.runs, row.expected_runs) == ("partial", False, 2, 7)
+    assert (row.metrics, row.selection, row.verdict, row.cost) == ({}, {}, None, None)
+    assert board.comparisons == 2
+    text = render.markdown(leaderboards(folder))
+    (line,) = [line for line in text.splitlines() if line.startswith("| partial ") and "runs" in line]
+    assert "incomplete: 2 of 7 runs" in line
+    assert "0.99" not in line
+
+
+def test_uneven_draws_are_incomplete(write: Writer) -> None:
+    runs = [make_record("random", r, draw=d, expected_runs=3) for r, d in ((0, 0), (0, 1), (1, 0))]
+    assert not only(write(*runs, *arm_records("none", [0.5, 0.5]))).rows[1].complete
+
+
+def test_more_seeds_make_an_old_arm_incomplete(write: Writer) -> None:
+    old = arm_records("gm", [0.5, 0.6])
+    board = only(write(*old, make_record("gm", 2, 0.7, expected_runs=5), *arm_records("none", [0.5, 0.5])))
+    (row,) = [row for row in board.rows if row.arm == "gm"]
+    assert (row.complete, row.runs, row.expected_runs) == (False, 3, 5)
+
+
+def test_an_incomplete_baseline_gives_no_verdict(write: Writer) -> None:
+    board = only(write(*arm_records("none", NONE[:3], expected_runs=7), *arm_records("gm", BETTER)))
+    assert all(row.verdict is None for row in board.rows)
+    assert board.warnings == ("the baseline none is incomplete, so there is no verdict; finish its runs",)
+
+
+def test_a_metric_that_one_run_lacks_has_no_mean(write: Writer) -> None:
+    board = only(write(*arm_records("none", NONE), *arm_records("gm", [None, *BETTER[1:]])))
+    (row,) = [row for row in board.rows if row.arm == "gm"]
+    assert row.metrics["tau[all]"] is None
+    assert row.verdict is None
+    assert row.metrics["rho[all]"] is not None
+    assert board.warnings == ("gm: tau[all] is undefined in 1 of 7 runs, so it has no mean",)
+    assert json.loads(render.to_json(leaderboards_of(board)))["rows"][1]["metrics"]["tau[all]"] is None
+
+
+def leaderboards_of(board: Leaderboard):  # type: ignore[no-untyped-def]
+    from results.leaderboard import Leaderboards
+
+    return Leaderboards((board,), ())
+
+
+def test_studies_spaces_budgets_and_protocols_are_never_mixed(write: Writer, tmp_path: Path) -> None:
+    changes: list[dict[str, object]] = [
+        {"study": "other"},
+        {"space": "nb201"},
+        {"dataset": "cifar10"},
+        {"budget": {"kind": "flops", "limit": 2000.0, "spent": 2000.0}},
+        {"budget": {"kind": "steps", "limit": 1000.0, "spent": 1000.0}},
+        {"population": "1000 drawn uniformly"},
+        {"protocol": "f00"},
+    ]
+    for index, change in enumerate([{}, *changes]):
+        write(*arm_records("none", [0.5, 0.6], **change), folder=f"all/{index}")
+    found = leaderboards(tmp_path / "all")
+    assert len(found.boards) == 8
+    assert all([row.arm for row in board.rows if not row.trivial] == ["none"] for board in found.boards)
+    data = json.loads(render.to_json(found))
+    assert set(data) == {"boards", "warnings"}
+    assert len(data["boards"]) == 8
+    assert render.markdown(found).count("\n# ") == 7
+
+
+def test_other_architectures_ranked_in_one_repetition_are_reported(write: Writer) -> None:
+    other = make_record("gm", 1, 0.6).model_copy(update={"trivial": {"flops": {"tau[all]": 0.61, "rho[all]": 0.75}}})
+    records = [*arm_records("none", [0.5, 0.5]), make_record("gm", 0, 0.6, expected_runs=2), other]
+    (warning,) = only(write(*records)).warnings
+    assert "arms gm and none did not rank the same architectures in repetition 1" in warning
+
+
+def test_leaf_metrics_of_sizes_belong_to_an_arm_and_are_no_row(write: Writer) -> None:
+    trivial = {"flops": {"tau[all]": 0.6, "rho[all]": 0.75, "tau_in_leaf[all]": 0.1}}
+    both = {"trivial": trivial, "expected_runs": 1}
+    unlike = {"trivial": {"flops": {**trivial["flops"], "tau_in_leaf[all]": 0.9}}, "expected_runs": 1}
+    board = only(write(make_record("none", **both), make_record("gm", **unlike)))
+    assert board.warnings == ()
+    (row,) = [row for row in board.rows if row.trivial]
+    assert set(row.metrics) == {"tau[all]", "rho[all]"}
+
+
+def test_costs_are_means_by_phase_and_measurement_is_not_charged(write: Writer) -> None:
+    (row, *_) = only(write(*arm_records("none", [0.5, 0.6]))).rows
+    cost = row.cost
+    assert cost is not None
+    assert (cost.flops, cost.seconds, cost.peak_bytes) == (1000, 2.0, 2**20)
+    assert {phase: (c.flops, c.share, c.seconds) for phase, c in cost.by_phase.items()} == {
+        "measurement": (0, 0.0, 9.0),
+        "training": (800, 0.8, 1.5),
+        "warm_up": (200, 0.2, 0.5),
+    }
+
+
+def test_seconds_of_a_run_without_measured_file_are_unknown(write: Writer) -> None:
+    folder = write(*arm_records("none", [0.5, 0.6]))
+    (folder / "records" / "none--r1-d0.measured.json").unlink()
+    found = leaderboards(folder)
+    cost = found.boards[0].rows[0].cost
+    assert cost is not None
+    assert (cost.flops, cost.seconds, cost.peak_bytes) == (1000, None, None)
+    assert json.loads(render.to_json(found))["warnings"] == list(found.warnings) != []
+
+
+def test_bytes_do_not_depend_on_file_order_or_place(write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(*study(), *arm_records("partial", [0.9], expected_runs=2))
+    (folder / "records" / "bad.json").write_text("{")
+    backwards = write(*reversed([*study(), *arm_records("partial", [0.9], expected_runs=2)]), folder="backwards")
+    (backwards / "records" / "bad.json").write_text("{")
+    expected = [(render.markdown(found), render.to_json(found)) for found in [leaderboards(folder)]][0]
+    assert (render.markdown(leaderboards(backwards)), render.to_json(leaderboards(backwards))) == expected
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: list(glob(self, pattern))[::-1])
+    monkeypatch.chdir(tmp_path)
+    moved = leaderboards(Path("elsewhere"))
+    assert (render.markdown(moved), render.to_json(moved)) == expected
+
+
+def test_json_keeps_the_contract(write: Writer) -> None:
+    data = json.loads(render.to_json(leaderboards(write(*study()))))
+    assert {"study", "ceiling", "rows", "warnings"} <= set(data)
+    assert data["ceiling"]["tau[all]"] == 0.88
+    gm = data["rows"][0]
+    assert {k: gm[k] for k in ("arm", "space", "dataset", "trainer", "seeds", "complete", "baseline", "trivial")} == {
+        "arm": "gm",
+        "space": "micro",
+        "dataset": "digits",
+        "trainer": "rsps",
+        "seeds": 7,
+        "complete": True,
+        "baseline": False,
+        "trivial": False,
+    }
+    assert {"mean", "low", "high"} <= set(gm["metrics"]["tau[all]"])
+    assert {k: gm["verdict"][k] for k in ("against", "word", "p")} == {"against": "none", "word": "better", "p": 1 / 32}
+    assert set(gm["cost"]) == {"flops", "seconds", "peak_bytes", "by_phase"}
+    assert gm["selection"]["test"]["mean"] == 63.0
+    assert data["rows"][-1]["trivial"] is True
+    assert data["rows"][2]["verdict"] is None
+
+
+def test_markdown_tells_what_a_reader_needs(write: Writer) -> None:
+    text = render.markdown(leaderboards(write(*study())))
+    assert text.startswith("# toy: micro on digits\n")
+    for words in (
+        "Trainer rsps; budget 1000 flops an arm; 7 seeds; population: all distinct connected functions",
+        "Noise ceiling: one stand-alone training ranks another with tau[all] 0.880",
+        "difference to none",
+        "better (p = 0.031)",
+        "can't tell (p = ",
+        "(flops)",
+        "leaf floor*",
+        "best of K*",
+        "95% Student-t intervals of the mean over seeds",
+        "With 7 seeds the least p is 0.031; the fewest that can give a verdict are 7.",
+    ):
+        assert words in text
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3
+    for table in tables:
+        assert len({len(line) for line in table.splitlines()}) == 1, "columns are padded"
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+        assert max(map(len, table.splitlines())) <= 140
+
+
+def test_markdown_says_how_many_seeds_a_verdict_takes(write: Writer) -> None:
+    text = render.markdown(leaderboards(write(*arm_records("none", NONE[:2]), *arm_records("gm", BETTER[:2]))))
+    assert "With 2 seeds no verdict is possible (the least p is 0.500): 4 more would make it 6 seeds" in text
+
+
+def test_names_cannot_break_a_table(write: Writer) -> None:
+    text = render.markdown(leaderboards(write(*arm_records("none", [0.5]), *arm_records("a|b\nc", [0.5]))))
+    assert "| a\\|b c " in text
+
+
+def test_the_terminal_shows_the_same_numbers(write: Writer) -> None:
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    folder = write(*study())
+    (folder / "records" / "bad.json").write_text("{")
+    render.terminal(leaderboards(folder), Console(file=buffer, width=200))
+    text = buffer.getvalue()
+    for words in ("toy: micro on digits", "tau[all]", "better (p = 0.031)", "leaf floor*", "warning: records/bad.json"):
+        assert words in text
+
+
+def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
+    folder = write(*study())
+    code = (
+        "import sys; from results import compare, leaderboard, render;"
+        f"found = leaderboard.leaderboards({str(folder)!r}); render.markdown(found); render.to_json(found);"
+        f"render.markdown(compare.compare({str(folder)!r}, 'gm', 'none'));"
+        "print([name for name in ('torch', 'pandas', 'scipy', 'numpy', 'pyarrow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_newer_record_beside_older_ones_is_reported(write: Writer) -> None:
+    folder = write(*study())
+    newer = make_record("gm", 9).model_copy(update={"schema_version": 2, "splitbench": "3.0.0"})
+    (folder / "records" / "gm--r9-d0.json").write_bytes(encode(newer))
+    found = leaderboards(folder)
+    assert len(found.boards[0].rows) == 5
+    assert found.warnings == (
+        "records/gm--r9-d0.json: left out, written by splitbench 3.0.0 with schema 2; this version reads up to 1: upgrade",
+    )
+    assert "## Left out" in render.markdown(found)

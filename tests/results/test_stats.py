@@ -1,0 +1,102 @@
+"""Intervals against scipy, tests and corrections against definitions written out."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from results import stats
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 30, 101])
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.999])
+def test_t_quantiles_equal_scipy(freedom: int, confidence: float) -> None:
+    expected = scipy_stats.t.ppf(0.5 + confidence / 2, freedom)
+    assert stats.t_quantile(confidence, freedom) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 12])
+def test_intervals_equal_scipy(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.5, 0.1, n)
+    low, high = scipy_stats.t.interval(0.95, n - 1, values.mean(), scipy_stats.sem(values))
+    found = stats.interval(values.tolist())
+    assert (found.mean, found.low, found.high) == pytest.approx((values.mean(), low, high), rel=1e-10)
+    assert found.n == n
+
+
+def test_one_value_has_no_interval_and_none_is_refused() -> None:
+    assert stats.interval([0.5]) == stats.Estimate(0.5, None, None, 1)
+    with pytest.raises(ValueError, match="at least one"):
+        stats.interval([])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sign_flip_p_equals_enumeration(seed: int) -> None:
+    """Whole numbers, so that equal sums are equal and ties at the observed value are met."""
+    differences = np.random.default_rng(seed).integers(-3, 5, 7)
+    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in itertools.product((1, -1), repeat=7)]
+    expected = np.mean([s >= abs(differences.sum()) for s in sums])
+    assert stats.sign_flip_p(differences.tolist()) == pytest.approx(expected, abs=1e-15)
+    assert stats.sign_flip_p((differences * 0.1).tolist()) == pytest.approx(expected, abs=1e-15)
+
+
+def test_sign_flip_p_equals_scipy() -> None:
+    differences = np.random.default_rng(3).normal(0.5, 1, 10)
+    exact = scipy_stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert stats.sign_flip_p(differences.tolist()) == pytest.approx(exact.pvalue, abs=1e-12)
+
+
+def test_many_repetitions_are_sampled_with_a_seed() -> None:
+    differences = np.random.default_rng(0).normal(0.4, 1, 18).tolist()
+    sums = np.zeros(1)
+    for difference in differences:
+        sums = np.concatenate([sums + difference, sums - difference])
+    exact = float(np.mean(np.abs(sums) >= abs(sum(differences)) - 1e-12))
+    found = stats.sign_flip_p(differences)
+    assert found == stats.sign_flip_p(differences)
+    assert abs(found - exact) < 4 * np.sqrt(exact * (1 - exact) / stats.RANDOM_FLIPS) + 1 / stats.RANDOM_FLIPS
+
+
+@pytest.mark.parametrize("n", range(1, 16))
+def test_the_least_p_is_reached_when_all_agree(n: int) -> None:
+    differences = [0.1 * (i + 1) for i in range(n)]
+    assert stats.sign_flip_p(differences) == stats.least_p(n) == 2 / 2**n
+
+
+def test_no_difference_at_all_has_p_one() -> None:
+    assert stats.sign_flip_p([0.0] * 6) == 1.0
+    assert stats.word("tau[all]", 0.0, 0.0) == stats.CANNOT_TELL
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_the_closed_test(seed: int) -> None:
+    """Holm is closed testing with Bonferroni: a hypothesis' adjusted p is the largest over the sets it is in."""
+    ps = np.round(np.random.default_rng(seed).uniform(0, 0.2, 5), 2).tolist()
+    sets = [s for size in range(1, 6) for s in itertools.combinations(range(5), size)]
+    expected = [max(min(1.0, len(s) * min(ps[j] for j in s)) for s in sets if i in s) for i in range(5)]
+    assert stats.holm(ps) == pytest.approx(expected)
+    assert stats.holm([]) == []
+
+
+@pytest.mark.parametrize(("comparisons", "needed"), [(1, 6), (2, 7), (3, 7), (4, 8), (6, 8), (7, 9), (20, 10)])
+def test_repetitions_needed(comparisons: int, needed: int) -> None:
+    """By hand: 2 m / 2^n < .05."""
+    assert 2 * comparisons / 2**needed < 0.05 <= 2 * comparisons / 2 ** (needed - 1)
+    assert stats.repetitions_needed(comparisons) == needed
+
+
+def test_words_know_which_direction_is_good() -> None:
+    assert stats.word("tau[all]", 0.1, 0.04) == "better"
+    assert stats.word("tau[all]", -0.1, 0.04) == "worse"
+    assert stats.word("tau[all]", 0.1, 0.05) == "can't tell"
+    assert stats.word("regret[all]", 0.1, 0.04) == "worse"
+    assert stats.word("br@10[all]", -0.1, 0.04) == "better"
+
+
+def test_comparisons_pair_by_repetition() -> None:
+    found = stats.compare({0: 1.0, 1: 2.0, 5: 9.0}, {1: 1.5, 0: 0.25, 7: 3.0})
+    assert found is not None
+    assert found.difference.mean == pytest.approx((0.75 + 0.5) / 2)
+    assert found.difference.n == 2
+    assert stats.compare({0: 1.0}, {1: 1.0}) is None
