@@ -96,5 +96,3 @@ def leaf_population(space: SearchSpace, inputs: Mapping[str, Any]) -> npt.NDArra
     """The population's architectures that lie in the leaf."""
     everything = population(space, inputs["population"]["sample"], inputs["population"]["seed"])
     return everything[subspace_of(inputs["subspace"]).mask(everything)]
-
-

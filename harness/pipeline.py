@@ -75,6 +75,7 @@ class Settings:
         evaluation: how estimates are measured, and on how many images.
         images: number of validation images that an estimate takes.
         sample: size of the population; all functions if None.
+        truth: checksum of the ground truth, an input of the stages that read it.
     """
 
     space: SearchSpace
@@ -83,6 +84,7 @@ class Settings:
     evaluation: Evaluation
     images: int
     sample: int | None
+    truth: str
 
 
 class Run:
@@ -100,9 +102,13 @@ class Run:
         """The whole run."""
         tree, leaves = yield from self.split()
         yield from self.train_leaves(leaves)
-        selected = yield from self.ask("selection", [self.select_stage(leaf, i, leaves) for i, leaf in enumerate(leaves)])
+        selected = yield from self.ask(
+            "selection", [self.select_stage(leaf, i, leaves) for i, leaf in enumerate(leaves)]
+        )
         predicted = yield from self.ask(None, [self.predict_stage(leaf) for leaf in leaves])
-        facts, measured = yield from self.ask(None, [self.facts_stage(), self.measure_stage(leaves, predicted, selected)])
+        facts, measured = yield from self.ask(
+            None, [self.facts_stage(), self.measure_stage(leaves, predicted, selected)]
+        )
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
 
     def ask(self, phase: str | None, stages: Sequence[Stage]) -> Generator[list[Stage], list[Result], list[Result]]:
@@ -232,9 +238,7 @@ class Run:
     def stage(self, kind: str, title: str, **inputs: Any) -> Stage:
         return Stage(kind, {**self.settings.common, **inputs}, f"{self.title}: {title}")
 
-    def train_stage(
-        self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float]
-    ) -> Stage:
+    def train_stage(self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float]) -> Stage:
         return self.stage(
             "train",
             f"train {node.path}",
@@ -296,13 +300,14 @@ class Run:
         )
 
     def facts_stage(self) -> Stage:
-        return self.stage("facts", "ceiling and size baselines", population=self.population)
+        return self.stage("facts", "ceiling and size baselines", population=self.population, truth=self.settings.truth)
 
     def measure_stage(self, leaves: list[Node], predicted: list[Result], selected: list[Result]) -> Stage:
         return self.stage(
             "measure",
             "measure",
             population=self.population,
+            truth=self.settings.truth,
             leaf_choice=self.arm.specs["leaf_choices"],
             seed=self.seeds.of("leaf choice"),
             leaves=[

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.budget import Meter, forward_pass, training_pass
+from harness.errors import SplitbenchError
 from harness.seeds import at_step
 from harness.trainers.base import Trainer
 from spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet
@@ -56,12 +57,14 @@ class SupernetProbe:
         for _ in range(_TRIES):
             context = self._trainer.context(self.space, self.subspace, self._state, rng)
             if not connected or isinstance(context, Mixture):
-                break
+                return context
             if all(self.space.connected((*context[:edge], o, *context[edge + 1 :])) for o in operations):
-                break
-        return context
+                return context
+        raise SplitbenchError(f"edge {edge}: no context in {self.subspace} is connected for all of its operations")
 
-    def gradient(self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True) -> Tensor | None:
+    def gradient(
+        self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
+    ) -> Tensor | None:
         images, labels = self.batch(repetition)
         choice = with_operation(context, edge, operation)
         self._supernet.zero_grad(set_to_none=True)
@@ -73,6 +76,9 @@ class SupernetProbe:
             return None
         flat = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in shared]
         return torch.cat(flat)
+
+    def lengths(self, edge: int, outer: bool = True) -> list[int]:
+        return [parameter.numel() for _, parameter in self._supernet.shared_parameters(edge, outer)]
 
     def output(self, edge: int, operation: int, repetition: int, context: Choice) -> Tensor:
         images, labels = self.batch(repetition)

@@ -13,7 +13,9 @@ from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record,
 from results.record import Node as TreeNode
 
 
-def make_record(study: StudyConfig, settings: Settings, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> Record:
+def make_record(
+    study: StudyConfig, settings: Settings, arm: Arm, repetition: int, draw: int, outcome: Outcome
+) -> Record:
     """The record of one run: a pure function of the study."""
     found, facts = outcome.measured.output, outcome.facts.output
     budget = settings.budget

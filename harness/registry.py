@@ -301,7 +301,5 @@ def resolved(kind: str, spec: Spec, where: str = "") -> dict[str, Any]:
     instance = build(kind, spec, where)
     name, given = split_spec(spec, where)
     component = get(kind, name)
-    values = {
-        key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()
-    }
+    values = {key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()}
     return {"name": name, "fingerprint": component.fingerprint, **values}

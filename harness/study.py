@@ -22,9 +22,9 @@ from harness.device import choose
 from harness.engine import Engine, InProcess, WorkerPool
 from harness.errors import ConfigError, StoreError
 from harness.estimate import Evaluation
+from harness.pipeline import Outcome, Run, Settings, Stages
 from harness.record import make_measured, make_record
 from harness.registry import build, components, resolved
-from harness.pipeline import Outcome, Run, Settings, Stages
 from harness.seeds import Seeds
 from harness.stages import Result, Stage, StageStore
 from harness.workbench import component
@@ -70,20 +70,22 @@ class Study:
         dataset: Dataset = build("datasets", config.dataset, "dataset")
         unbound: SearchSpace = build("spaces", config.space, "space")
         space = unbound.bind(dataset.shape, dataset.classes)
-        space.ground_truth(dataset.name)  # fail now, not after the training
+        truth = space.ground_truth(dataset.name)  # fail now, not after the training
         chosen = choose(device)
-        common = {
+        images_spec = resolved("datasets", config.dataset, "dataset")
+        common: dict[str, Any] = {
             "space": resolved("spaces", config.space, "space"),
-            "dataset": resolved("datasets", config.dataset, "dataset"),
+            "dataset": images_spec,
+            "images": dataset.identity(),
             "device": chosen,
             "precision": config.precision,
         }
-        data = component("datasets", common["dataset"]).load(torch.device("cpu"))
+        data = component("datasets", images_spec).load(torch.device("cpu"))
         evaluation = Evaluation(config.evaluation.images, config.evaluation.batch_size)
         ((kind, limit),) = config.budget.given.items()
         images = evaluation.count(data)
         settings = Settings(
-            space, common, Budget(kind, limit), evaluation, images, config.population.sample
+            space, common, Budget(kind, limit), evaluation, images, config.population.sample, truth.identity
         )
         study = cls(config, settings, [build_arm(config, arm, i) for i, arm in enumerate(config.arms)])
         study.check_budget()
@@ -133,15 +135,11 @@ class Study:
         store.prepare(folder)
         self.write_config(folder)
         self.check_workers(workers, plugins)
-        engine: Engine
-        if workers == 1:
-            engine = InProcess(StageStore(folder))
-        else:
-            engine = WorkerPool(folder, workers, plugins=plugins)
+        alone = workers == 1
+        engine: Engine = InProcess(StageStore(folder)) if alone else WorkerPool(folder, workers, plugins=plugins)
+        driver = Driver(self, folder, engine, watcher or Watcher(), torch.get_num_threads() if alone else 1)
         try:
-            Driver(self, folder, engine, watcher or Watcher(), 1 if workers > 1 else torch.get_num_threads()).drive(
-                parallel=2 * workers if workers > 1 else 1
-            )
+            driver.drive(parallel=1 if alone else 2 * workers)  # more runs than workers: no worker waits for a split
         finally:
             engine.close()
 
@@ -155,9 +153,7 @@ class Study:
             except (yaml.YAMLError, AttributeError, OSError):
                 name = None
             if name not in (None, self.config.name):
-                raise StoreError(
-                    f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out"
-                )
+                raise StoreError(f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out")
         store.write_atomically(path, text.encode())
 
     def check_workers(self, workers: int, plugins: Sequence[Path]) -> None:
@@ -234,9 +230,7 @@ class Driver:
 
     def finish(self, run: _Active, outcome: Outcome) -> None:
         """Write the run's record."""
-        record = make_record(
-            self.study.config, self.study.settings, run.arm, run.repetition, run.draw, outcome
-        )
+        record = make_record(self.study.config, self.study.settings, run.arm, run.repetition, run.draw, outcome)
         measured = make_measured(outcome, self.threads, torch.__version__)
         estimates = (StageStore(self.folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
         store.write_run(self.folder, record, measured, estimates)

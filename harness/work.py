@@ -36,9 +36,7 @@ def run_stage(stage: Stage, store: StageStore) -> Result:
     start = time.perf_counter()
     output, cost = WORK[stage.kind](bench, stage.inputs, folder)
     seconds = time.perf_counter() - start
-    result = Result(
-        stage.key, output, cost, seconds, device.peak_bytes(bench.device), device.describe(bench.device)
-    )
+    result = Result(stage.key, output, cost, seconds, device.peak_bytes(bench.device), device.describe(bench.device))
     store.put(result)
     return result
 
@@ -80,9 +78,7 @@ def affinity_json(affinity: Affinity) -> dict[str, Any]:
 
 def affinity_of(data: Mapping[str, Any]) -> Affinity:
     errors = [[math.nan if x is None else x for x in row] for row in data["standard_error"]]
-    return Affinity(
-        tuple(data["operations"]), np.array(data["dissimilarity"]), np.array(errors), data["repetitions"]
-    )
+    return Affinity(tuple(data["operations"]), np.array(data["dissimilarity"]), np.array(errors), data["repetitions"])
 
 
 def select(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:

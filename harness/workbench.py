@@ -42,7 +42,7 @@ class Workbench:
         return _data(self._dataset_key, self.device.type)
 
     def supernet(self, seed: int, state: str | None = None) -> tuple[Supernet, dict[str, Tensor]]:
-        """A supernet on the device and its trainer's tensors: initial ones, or those that stage ``state`` ended with."""
+        """A supernet on the device and its trainer's tensors: initial ones, or those of stage ``state``."""
         supernet = self.space.supernet(seed)
         trainer: dict[str, Tensor] = {}
         if state is not None:

@@ -215,7 +215,7 @@ def _row(arm: Arm, verdict: Verdict | None, warnings: list[str]) -> Row:
 def _cost(runs: tuple[Run, ...]) -> Cost:
     n = len(runs)
     measured = [run.measured for run in runs if run.measured is not None]
-    timed = len(measured) == n
+    timed = len(measured) == n and all(_finite(seconds) for one in measured for seconds in one.seconds.values())
     charged = {phase for run in runs for phase in run.record.cost}
     phases = charged | {phase for one in measured for phase in one.seconds}
     flops = {phase: sum(run.record.cost[phase].flops for run in runs if phase in run.record.cost) for phase in phases}
@@ -238,7 +238,7 @@ def _ceiling(records: list[Record]) -> dict[str, float | None]:
     one_each = list({record.repetition: record for record in records}.values())
     found: dict[str, float | None] = {}
     for name in _names(record.ceiling for record in one_each):
-        values = [value for record in one_each if (value := record.ceiling.get(name)) is not None]
+        values = [value for record in one_each if (value := record.ceiling.get(name)) is not None and _finite(value)]
         found[name] = math.fsum(values) / len(values) if len(values) == len(one_each) else None
     return found
 

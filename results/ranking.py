@@ -22,6 +22,8 @@ def tau_b(score: Floats, truth: Floats) -> float | None:
     if constant(score) or constant(truth):
         return None
     x, y = _dense(score), _dense(truth)
+    if len(x) == 2:  # scipy's p-value divides by n - 2
+        return 1.0 if (x[0] < x[1]) == (y[0] < y[1]) else -1.0
     return float(stats.kendalltau(x, y).statistic)
 
 

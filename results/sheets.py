@@ -74,10 +74,10 @@ def _ranking_table(board: Leaderboard) -> Table:
         rows.append(
             (
                 _arm_words(row),
-                _metric(row, PRIMARY),
+                _interval(row.metrics.get(PRIMARY), 3, short=row.trivial),
                 _interval(verdict.difference, 3, sign=True) if verdict else NOTHING,
                 f"{verdict.word} (p = {_p(verdict.p)})" if verdict else "baseline" if row.baseline else NOTHING,
-                *(_metric(row, name) for name in SHOWN),
+                *(_interval(row.metrics.get(name), 3, short=True) for name in SHOWN),
                 _runs_words(row),
             )
         )
@@ -193,12 +193,8 @@ def _runs_words(row: Row) -> str:
     if row.trivial:
         return NOTHING
     if not row.complete:
-        return f"incomplete: {row.runs} of {row.expected_runs} runs"
+        return f"incomplete: {row.runs} of {row.expected_runs}"
     return f"{row.seeds} x {row.draws}" if row.draws > 1 else str(row.seeds)
-
-
-def _metric(row: Row, name: str) -> str:
-    return _interval(row.metrics.get(name), _digits(name))
 
 
 def _digits(name: str) -> int:

@@ -52,7 +52,7 @@ class Loaded:
 def arm_slug(arm: str) -> str:
     """A file name for an arm that is safe on every file system, and its own: a changed name gets a hash of the arm."""
     slug = re.sub(r"[^a-z0-9._=+-]+", "-", arm.lower()).strip("-.")[:SLUG_LENGTH]
-    return slug if slug == arm else f"{slug or 'arm'}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
+    return slug if slug and slug == arm else f"{slug or 'arm'}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
 
 
 def record_path(folder: str | Path, record: Record) -> Path:

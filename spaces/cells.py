@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +36,7 @@ def live_edges(active: Sequence[Sequence[int]]) -> tuple[bool, ...]:
     useful = [False] * (NODES - 1) + [True]
     for edge, (source, target) in reversed(list(enumerate(EDGES))):
         useful[source] |= useful[target] and carries[edge]
-    return tuple(
-        carries[edge] and reached[source] and useful[target] for edge, (source, target) in enumerate(EDGES)
-    )
+    return tuple(carries[edge] and reached[source] and useful[target] for edge, (source, target) in enumerate(EDGES))
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -53,7 +51,7 @@ class Cell(nn.Module):
 
     def __init__(self, channels: int, subspace: SubSpace, replicas: int = 1) -> None:
         super().__init__()
-        factories = {
+        factories: dict[int, Callable[[], nn.Module]] = {
             SKIP: nn.Identity,
             CONV1: lambda: relu_conv_norm(channels, 1, replicas),
             CONV3: lambda: relu_conv_norm(channels, 3, replicas),

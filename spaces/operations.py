@@ -17,9 +17,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, replicas: int = 1) -> nn.Conv2d:
     """A 'same' convolution without bias, of ``replicas`` independent networks side by side."""
-    return nn.Conv2d(
-        inputs * replicas, outputs * replicas, kernel, stride, kernel // 2, bias=False, groups=replicas
-    )
+    return nn.Conv2d(inputs * replicas, outputs * replicas, kernel, stride, kernel // 2, bias=False, groups=replicas)
 
 
 def relu_conv_norm(channels: int, kernel: int, replicas: int = 1) -> nn.Sequential:

@@ -5,6 +5,7 @@ Only the measure stage holds one of these (and an ``oracle`` control, through it
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,17 @@ class GroundTruth:
         """
         keys: dict[Architecture, int] = self._rows  # type: ignore[attr-defined]
         return np.array([keys[self.canonical(tuple(map(int, a)))] for a in architectures], dtype=np.int64)
+
+    @property
+    def identity(self) -> str:
+        """A checksum of the table."""
+        digest = hashlib.sha256(self.architectures.tobytes())
+        values = [self.test(self.architectures), self.per_seed(self.architectures)]
+        if self.has_validation:
+            values.append(self.validation(self.architectures))
+        for value in values:
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
 
     @property
     def has_validation(self) -> bool:

@@ -20,7 +20,7 @@ class ArgmaxAlpha(Selector):
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
         """The dearest path: the answer cannot cost more."""
-        space, path = leaf.space, list(leaf.functions[0].tolist())
+        space, path = leaf.space, [operations[0] for operations in leaf.subspace.allowed]
         for edge, operations in enumerate(leaf.subspace.allowed):
             path[edge] = max(operations, key=lambda op: space.flops((*path[:edge], op, *path[edge + 1 :])).forward)
         return [tuple(path)]

@@ -105,7 +105,7 @@ def optimizer_tensors(
     return {
         f"{prefix}.{name}.{key}": value
         for name, parameter in named.items()
-        for key, value in optimizer.state.get(parameter, {}).items()  # type: ignore[call-overload]
+        for key, value in optimizer.state.get(parameter, {}).items()
         if isinstance(value, Tensor)
     }
 
@@ -124,5 +124,4 @@ def load_optimizer(
         parameter = named[name]
         if value.shape == parameter.shape:
             value = torch.empty_like(parameter).copy_(value)
-        optimizer.state[parameter][key] = value  # type: ignore[index]
-
+        optimizer.state[parameter][key] = value

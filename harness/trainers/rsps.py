@@ -1,4 +1,7 @@
-"""Random search with parameter sharing: single-path uniform training (Li and Talwalkar, UAI 2019; Guo et al., ECCV 2020)."""
+"""Random search with parameter sharing: single-path uniform training.
+
+Li and Talwalkar, UAI 2019; Guo et al., ECCV 2020.
+"""
 
 from __future__ import annotations
 
@@ -69,4 +72,3 @@ class RspsSession(Session):
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         load_optimizer(self.optimizer, self.weights, "optimizer", tensors)
-

@@ -105,8 +105,16 @@ def read_archive(path: Path, archive: Archive) -> tuple[Bytes, Integers]:
                 images.append(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
                 labels.append(label.astype(np.int64))
     except (
-        tarfile.TarError, zlib.error, pickle.UnpicklingError,
-        OSError, EOFError, KeyError, ValueError, TypeError, IndexError, AttributeError,
+        tarfile.TarError,
+        zlib.error,
+        pickle.UnpicklingError,
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
     ) as error:
         raise DataError(f"{path} cannot be read as {archive.file} ({error}): fetch it again") from error
     total = sum(map(len, labels))

@@ -86,6 +86,10 @@ class Dataset(ABC):
     def classes(self) -> int:
         """Number of classes."""
 
+    def identity(self) -> str:
+        """A checksum of the files that images are read from, or a version where they cannot change."""
+        return "1"
+
     @abstractmethod
     def load(self, device: torch.device) -> ImageData:
         """Read, split and normalise.

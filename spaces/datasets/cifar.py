@@ -63,6 +63,9 @@ class Cifar(Dataset):
     def shape(self) -> tuple[int, int, int]:
         return 3, self.image_size, self.image_size
 
+    def identity(self) -> str:
+        return sources.fingerprint(self.name)
+
     def load(self, device: torch.device) -> ImageData:
         """Read, average down, normalise by the published channel statistics, and put on ``device``.
 

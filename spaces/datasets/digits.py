@@ -43,8 +43,8 @@ class Digits(Dataset):
     """scikit-learn's digits, 200 training and 597 validation images of 8x8 pixels, no augmentation."""
 
     name: ClassVar[str] = "digits"  # type: ignore[misc]
-    shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)  # type: ignore[misc]
-    classes: ClassVar[int] = 10  # type: ignore[misc]
+    shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
+    classes: ClassVar[int] = 10
 
     def load(self, device: torch.device) -> ImageData:
         parts = {part: digits(part) for part in ("train", "validation")}

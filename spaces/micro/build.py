@@ -56,7 +56,7 @@ def seed_of(architecture: Architecture) -> int:
 
 
 class Replicated(MicroNetwork):
-    """``SEEDS`` independent stand-alone networks of one architecture: images [N, SEEDS, 8, 8] -> [N, SEEDS, classes]."""
+    """``SEEDS`` independent networks of one architecture: images [N, SEEDS, 8, 8] -> logits [N, SEEDS, classes]."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(SubSpace(tuple((op,) for op in architecture)), replicas=SEEDS)
@@ -83,7 +83,7 @@ def train(architecture: Architecture, data: dict[str, tuple[Tensor, Tensor]]) ->
         logits = network(x, architecture).view(BATCH * SEEDS, CLASSES)
         loss = functional.cross_entropy(logits, y.reshape(-1)) * SEEDS  # a mean over the batch of each replica
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     columns = []

@@ -7,6 +7,7 @@ features can only come from the cell.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -31,7 +32,7 @@ class MicroNetwork(CellSupernet):
         first, last = CHANNELS[0], CHANNELS[-1]
         self.stem = nn.Sequential(conv(1, first, 1, replicas=replicas), norm(first * replicas))
         self.body = nn.ModuleList([Cell(first, subspace, replicas)])
-        for inputs, outputs in zip(CHANNELS, CHANNELS[1:], strict=False):
+        for inputs, outputs in pairwise(CHANNELS):
             reduction = nn.Sequential(
                 nn.AvgPool2d(2), conv(inputs, outputs, 1, replicas=replicas), norm(outputs * replicas)
             )
@@ -50,9 +51,7 @@ class Micro(CellSpace):
     def cell_macs(self) -> CellMacs:
         sides = [IMAGE_SIZE // 2**i for i in range(len(CHANNELS))]
         per_kernel = sum(side**2 * c * c for side, c in zip(sides, CHANNELS, strict=True))
-        between = sum(
-            side**2 * a * b for side, a, b in zip(sides[1:], CHANNELS, CHANNELS[1:], strict=False)
-        )
+        between = sum(side**2 * a * b for side, a, b in zip(sides[1:], CHANNELS, CHANNELS[1:], strict=False))
         return CellMacs(
             stem=IMAGE_SIZE**2 * CHANNELS[0],
             operation=(0, 0, per_kernel, 9 * per_kernel, 0),
@@ -63,7 +62,7 @@ class Micro(CellSpace):
     @property
     def cell_parameters(self) -> tuple[tuple[int, int, int, int, int], int]:
         per_kernel = sum(c * c for c in CHANNELS)
-        between = sum(a * b for a, b in zip(CHANNELS, CHANNELS[1:], strict=False))
+        between = sum(a * b for a, b in pairwise(CHANNELS))
         return (0, 0, per_kernel, 9 * per_kernel, 0), CHANNELS[0] + between + (CHANNELS[-1] + 1) * CLASSES
 
     def bind(self, shape: tuple[int, int, int], classes: int) -> Micro:

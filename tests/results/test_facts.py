@@ -37,18 +37,20 @@ def test_ndcg_of_flops_is_the_published_one(real_data: Path, dataset: str, expec
 
 
 def test_ceiling_and_flops_on_nas_bench_macro(real_data: Path) -> None:
-    """Both facts hold over all 6,561 rows. The pairs of seeds have tau .8820, .8800 and .8820 (mean .8813); over the
+    """Both facts hold over all 6,561 rows. The pairs of seeds have tau .882, .880 and .882 (mean .8813); over the
     3,969 distinct networks they are .879 on average, and the Spearman correlation of FLOPs is .738."""
     table = nb_macro(real_data)
     assert len(table) == 6_561
     seeds = table[["acc_0", "acc_1", "acc_2"]].to_numpy()
     found = metrics.ceiling(seeds)
-    assert round(max(metrics.ceiling(seeds[:, list(pair)])["tau[all]"] for pair in ((0, 1), (0, 2), (1, 2))), 3) == 0.882
+    taus = [ranking.tau_b(seeds[:, i], seeds[:, j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert taus == pytest.approx([0.88195, 0.87998, 0.88201], abs=1e-5)
     assert found["tau[all]"] == pytest.approx(0.8813, abs=5e-5)
     flops, truth = table["flops"].to_numpy(np.float64), table["mean_acc"].to_numpy()
     assert ranking.spearman(flops, truth) == pytest.approx(0.748, abs=5e-4)
     distinct = table.drop_duplicates(["acc_0", "acc_1", "acc_2"])
     assert len(distinct) == 3_969
-    assert metrics.ceiling(distinct[["acc_0", "acc_1", "acc_2"]].to_numpy())["tau[all]"] == pytest.approx(0.879, abs=5e-4)
+    fewer = metrics.ceiling(distinct[["acc_0", "acc_1", "acc_2"]].to_numpy())
+    assert fewer["tau[all]"] == pytest.approx(0.879, abs=5e-4)
     rho = ranking.spearman(distinct["flops"].to_numpy(np.float64), distinct["mean_acc"].to_numpy())
     assert rho == pytest.approx(0.738, abs=5e-4)

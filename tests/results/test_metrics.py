@@ -32,7 +32,9 @@ def loop_score(accuracy: np.ndarray, loss: np.ndarray) -> list[int]:
     return [sum(other < mine for other in pairs) for mine in pairs]
 
 
-def loop_tau(score: list[float], truth: list[float], belongs: Callable[[int, int], bool] = lambda i, j: True) -> float:
+def loop_tau(
+    score: list[float], truth: list[float], belongs: Callable[[int, int], bool] = lambda i, j: True
+) -> float | None:
     concordance = pairs = tied_score = tied_truth = 0
     for i, j in itertools.combinations(range(len(score)), 2):
         if belongs(i, j):
@@ -40,7 +42,8 @@ def loop_tau(score: list[float], truth: list[float], belongs: Callable[[int, int
             tied_score += score[i] == score[j]
             tied_truth += truth[i] == truth[j]
             concordance += int(np.sign(score[i] - score[j]) * np.sign(truth[i] - truth[j]))
-    return concordance / math.sqrt((pairs - tied_score) * (pairs - tied_truth))
+    possible = math.sqrt((pairs - tied_score) * (pairs - tied_truth))
+    return concordance / possible if possible else None
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -78,7 +81,9 @@ def test_taus_over_parts_equal_loops(seed: int) -> None:
 def broken_ties(score: np.ndarray, k: int) -> list[tuple[int, ...]]:
     """The predicted top k under every order in which ties can be broken, each as often as chance has it."""
     n = len(score)
-    return [tuple(sorted(range(n), key=lambda i: (-score[i], order[i]))[:k]) for order in itertools.permutations(range(n))]
+    return [
+        tuple(sorted(range(n), key=lambda i: (-score[i], order[i]))[:k]) for order in itertools.permutations(range(n))
+    ]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -35,7 +35,10 @@ def test_one_value_has_no_interval_and_none_is_refused() -> None:
 def test_sign_flip_p_equals_enumeration(seed: int) -> None:
     """Whole numbers, so that equal sums are equal and ties at the observed value are met."""
     differences = np.random.default_rng(seed).integers(-3, 5, 7)
-    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in itertools.product((1, -1), repeat=7)]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in itertools.product((1, -1), repeat=7)
+    ]
     expected = np.mean([s >= abs(differences.sum()) for s in sums])
     assert stats.sign_flip_p(differences.tolist()) == pytest.approx(expected, abs=1e-15)
     assert stats.sign_flip_p((differences * 0.1).tolist()) == pytest.approx(expected, abs=1e-15)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from synthetic_records import ESTIMATES, Writer, make_measured, make_record
 
 from harness.errors import StoreError
 from results import store
 from results.record import SCHEMA, Record
-from tests.results.conftest import ESTIMATES, Writer, make_measured, make_record
 
 
 def test_a_run_comes_back_as_it_was_written(write: Writer) -> None:
@@ -145,7 +145,8 @@ def test_a_duplicate_is_named_and_the_rightful_file_kept(write: Writer, copy: st
     loaded = store.load(folder)
     assert [run.record.metrics["tau[all]"] for run in loaded.runs] == [0.5]
     (warning,) = [warning for warning in loaded.warnings if "second record" in warning]
-    assert warning.startswith(f"records/{copy}: left out, because it is a second record of arm 'gm', repetition 0, draw 0")
+    start = f"records/{copy}: left out, because it is a second record of arm 'gm', repetition 0, draw 0"
+    assert warning.startswith(start)
     assert warning.endswith("beside records/gm--r0-d0.json; delete one of the two")
 
 
@@ -176,7 +177,7 @@ def test_nothing_to_read_is_an_error(write: Writer, tmp_path: Path) -> None:
     folder = write(make_record("gm"))
     path = folder / "records" / "gm--r0-d0.json"
     path.write_text(edited(schema_version=99, splitbench="9.9")(path.read_text()))
-    with pytest.raises(StoreError, match="written by splitbench 9.9 with schema 99; this version reads up to 1: upgrade"):
+    with pytest.raises(StoreError, match=r"written by splitbench 9\.9 with schema 99; .* up to 1: upgrade"):
         store.load(folder)
 
 
@@ -186,7 +187,7 @@ def test_an_unwritable_folder_is_one_sentence_before_and_after(tmp_path: Path) -
         lambda: store.prepare(tmp_path / "file" / "out"),
         lambda: store.write_run(tmp_path / "file", make_record(), make_measured(), ESTIMATES),
     ):
-        with pytest.raises(StoreError, match="cannot be written .*; choose a folder with write permission") as caught:
+        with pytest.raises(StoreError, match=r"cannot be written .*; choose a folder with write permission") as caught:
             attempt()
         assert "\n" not in str(caught.value)
     store.prepare(tmp_path / "fine" / "out")

@@ -397,8 +397,16 @@ def test_too_few_images_and_missing_data_end_in_one_sentence(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"image_size": 20}, {"image_size": 64}, {"train": 0}, {"validation": -1}, {"train": 50_000}, {"cutout": 33},
-     {"cutout": -1}, {"cutout": 8, "augment": False}],
+    [
+        {"image_size": 20},
+        {"image_size": 64},
+        {"train": 0},
+        {"validation": -1},
+        {"train": 50_000},
+        {"cutout": 33},
+        {"cutout": -1},
+        {"cutout": 8, "augment": False},
+    ],
 )
 def test_wrong_parameters_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -148,9 +148,14 @@ def test_both_notations_are_read() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "30142", "301425", "|nor_conv_3x3~0|", "|none~0|+|none~0|none~1|+|none~0|none~1|none~1|",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~3|", "|sep_conv~0|+|none~0|none~1|+|none~0|none~1|none~2|",
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|+|none~0|", "|none~0+none~0|none~1|+|none~0|none~1|none~2|",
+        "30142",
+        "301425",
+        "|nor_conv_3x3~0|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~1|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~3|",
+        "|sep_conv~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|+|none~0|",
+        "|none~0+none~0|none~1|+|none~0|none~1|none~2|",
     ],
 )
 def test_what_is_no_architecture_is_refused(text: str) -> None:
@@ -207,8 +212,14 @@ def test_analytic_macs_and_parameters_equal_the_tables(frame: pd.DataFrame, data
     ],
 )
 def test_known_facts(
-    real_data: Path, dataset: str, best: float, flops_tau: float, flops_rho: float, convolutions_tau: float,
-    valid_test_tau: float, best_of_8: float,
+    real_data: Path,
+    dataset: str,
+    best: float,
+    flops_tau: float,
+    flops_rho: float,
+    convolutions_tau: float,
+    valid_test_tau: float,
+    best_of_8: float,
 ) -> None:
     _, size, classes = DATASETS[dataset]
     space = NB201().bind((3, size, size), classes)

@@ -290,6 +290,19 @@ def test_real_data_is_imported_and_verified(
 
 
 @pytest.mark.real_data
+def test_verifying_every_table_needs_no_torch(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITBENCH_DATA", str(real_data))
+    code = (
+        "import sys; from spaces import sources\n"
+        "print(*(sources.verify(name) for name in ('nb201', 'nb_macro')), sep='; ')\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "nb_macro: 6,561 rows" in done.stdout
+
+
+@pytest.mark.real_data
 def test_every_real_image_of_cifar10_is_as_published(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLITBENCH_DATA", str(real_data))
     assert "50,000 training images, 5,000 a class, channel statistics as published" in sources.verify("cifar10")

@@ -1,0 +1,212 @@
+"""The command. Verbs that only read do not import torch: `--help`, `list`, `leaderboard`, `compare` answer at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli import data, show
+from harness.errors import ConfigError, SplitbenchError
+
+app = typer.Typer(
+    name="splitbench",
+    help="Which splitting criterion makes a weight-sharing supernet rank architectures better, at equal total compute?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data.app, name="data")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Plugin = Annotated[list[Path] | None, typer.Option("--plugin", help="A file whose components register themselves.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes, one torch thread each. [default: 2 on CPU]")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    show.DEBUG = debug
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("runs/quickstart"),
+    workers: Workers = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the main job on the embedded space and data: about two minutes on two CPU cores."""
+    from harness.cli.running import run_study
+
+    run_study(Path(__file__).parents[1] / "quickstart.yaml", out, "cpu", workers, [], as_json)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    out: Annotated[Path | None, typer.Option(help="Results folder. [default: runs/<name of the study>]")] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    engine: Annotated[str, typer.Option(help="local: this machine.")] = "local",
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a study, or what is still missing of it, and show its leaderboard."""
+    from harness.cli.running import run_study
+
+    if engine != "local":
+        raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
+    run_study(study, out, device, workers, plugin or [], as_json)
+
+
+@app.command("list")
+def list_components(
+    kind: Annotated[str | None, typer.Argument(help="criteria, spaces, trainers, ... [default: all]")] = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the components that a study file can name."""
+    from harness.registry import KINDS, components, load_plugin, plural
+
+    for path in plugin or []:
+        load_plugin(path)
+    kinds = [plural(kind)] if kind else list(KINDS)
+    found = {
+        k: [{"name": c.name, "summary": c.summary, "origin": c.origin} for c in components(k).values()] for k in kinds
+    }
+    if as_json:
+        show.json_out(found[kinds[0]] if kind else found)
+        return
+    for k, rows in found.items():
+        if rows:
+            show.table(k, ["name", "summary", "origin"], [[r["name"], r["summary"], r["origin"]] for r in rows])
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="A component's name.")],
+    kind: Annotated[str | None, typer.Option(help="Its kind, if two kinds have that name.")] = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a component's documentation and parameters."""
+    import inspect
+
+    from harness.registry import KINDS, components, load_plugin, parameters, plural, suggestion
+
+    for path in plugin or []:
+        load_plugin(path)
+    everything = {k: components(k) for k in ([plural(kind)] if kind else KINDS)}
+    found = [known[name] for known in everything.values() if name in known]
+    if not found:
+        names = sorted({n for known in everything.values() for n in known})
+        raise ConfigError(f"unknown component {name!r}{suggestion(name, names)}; see splitbench list")
+    described: list[dict[str, Any]] = []
+    for component in found:
+        described.append(
+            {
+                "kind": component.kind,
+                "name": name,
+                "origin": component.origin,
+                "target": component.target,
+                "documentation": inspect.getdoc(component.load()) or "",
+                "parameters": [
+                    {
+                        "name": key,
+                        "type": str(p.annotation).removeprefix("<class '").removesuffix("'>"),
+                        "default": None if p.default is p.empty else p.default,
+                    }
+                    for key, p in parameters(component).items()
+                ],
+            }
+        )
+    if as_json:
+        show.json_out(described)
+        return
+    for one in described:
+        typer.echo(f"{one['name']} ({one['kind']}, from {one['origin']}: {one['target']})\n\n{one['documentation']}\n")
+        for p in one["parameters"]:
+            typer.echo(f"  {p['name']}: {p['type']} = {p['default']!r}")
+        if not one["parameters"]:
+            typer.echo("  It takes no parameters.")
+
+
+@app.command()
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    form: Annotated[str | None, typer.Option("--format", help="text, md or json.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the leaderboard of a results folder: a pure function of its records."""
+    from results import render
+    from results.leaderboard import leaderboards
+
+    chosen = "json" if as_json else (form or ("text" if sys.stdout.isatty() else "md"))
+    if chosen not in ("text", "md", "json"):
+        raise ConfigError(f"--format {chosen}: unknown format; there are: text, md, json")
+    boards = leaderboards(folder)
+    if chosen == "json":
+        typer.echo(render.to_json(boards), nl=False)
+    elif chosen == "md":
+        typer.echo(render.markdown(boards), nl=False)
+    else:
+        render.terminal(boards)
+
+
+@app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    arm_a: Annotated[str, typer.Argument(help="An arm's name.")],
+    arm_b: Annotated[str, typer.Argument(help="The arm it is compared with.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare two arms, seed by seed, on every metric."""
+    from results import render
+    from results.compare import compare as compare_arms
+    from results.compare import to_json
+
+    compared = compare_arms(folder, arm_a, arm_b)
+    if as_json:
+        show.json_out(to_json(compared))
+    elif sys.stdout.isatty():
+        render.terminal(compared)
+    else:
+        typer.echo(render.markdown(compared), nl=False)
+
+
+@app.command()
+def env(as_json: JsonFlag = False) -> None:
+    """Show versions, devices and where data is looked for."""
+    from harness.cli.environment import environment
+
+    found = environment()
+    if as_json:
+        show.json_out(found)
+        return
+    show.table("environment", ["what", "value"], [[key, str(value)] for key, value in found.items()])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; errors are one sentence and status 2."""
+    try:
+        app(arguments)
+    except SplitbenchError as error:
+        if show.DEBUG:
+            raise
+        typer.echo(f"splitbench: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("splitbench: interrupted; the same command goes on where this one stopped", err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The data verbs: what there is, importing published files, verifying."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli import show
+from harness.errors import DataError
+
+app = typer.Typer(help="Ground-truth tables and images: list, import, verify.", no_args_is_help=True)
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("list")
+def list_data(as_json: JsonFlag = False) -> None:
+    """List the data sets: imported, found below SPLITBENCH_DATA, or missing."""
+    from spaces import sources
+
+    found = [(source, sources.status(name)) for name, source in sources.DATA.items()]
+    if as_json:
+        show.json_out(
+            [
+                {
+                    "name": status.name,
+                    "summary": source.summary,
+                    "state": status.state,
+                    "path": str(status.path) if status.path else None,
+                    "bytes": status.size,
+                }
+                for source, status in found
+            ]
+        )
+        return
+    rows = [
+        [
+            status.name,
+            status.state,
+            f"{status.size / 1e6:.1f} MB" if status.path else "-",
+            str(status.path or "-"),
+            s.summary,
+        ]
+        for s, status in found
+    ]
+    rows.append(["digits, micro", "embedded", "-", "-", "the embedded space: nothing to import"])
+    show.table("data", ["name", "state", "size", "where", "what"], rows)
+
+
+@app.command("import")
+def import_data(
+    name: Annotated[str, typer.Argument(help="nb201, nb_macro, cifar10 or cifar100.")],
+    source: Annotated[Path, typer.Option("--from", help="The published file, or the folder that holds it.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Read published files, check them, and keep a compact copy in the data home."""
+    from spaces import sources
+
+    status = sources.import_data(name, source)
+    if as_json:
+        show.json_out({"name": status.name, "state": status.state, "path": str(status.path), "bytes": status.size})
+    else:
+        typer.echo(f"imported {name} into {status.path} ({status.size / 1e6:.1f} MB)")
+
+
+@app.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(help="Which one. [default: all that are there]")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recompute checksums and check known facts."""
+    from spaces import sources
+
+    names = [name] if name else [n for n in sources.DATA if sources.status(n).state != "missing"]
+    results, failed = {}, False
+    for each in names:
+        try:
+            results[each] = sources.verify(each)
+        except DataError as error:
+            results[each], failed = str(error), True
+    if as_json:
+        show.json_out(results)
+    else:
+        for sentence in results.values():
+            typer.echo(sentence)
+        if not names:
+            typer.echo("nothing is imported, and SPLITBENCH_DATA is not set or holds nothing: see splitbench data list")
+    if failed:
+        raise typer.Exit(2)

@@ -1,0 +1,149 @@
+"""The verbs that train: progress while they run, the leaderboard at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from harness import config
+from harness.errors import ConfigError
+from harness.registry import load_plugin
+from results.record import Measured, Record
+
+
+def run_study(
+    path: Path,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """Run a study file and print its leaderboard."""
+    for plugin in plugins:
+        load_plugin(plugin)
+    study = config.load(path)  # before torch is imported: a typing error is told at once
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+
+    from harness.device import choose
+    from harness.study import Study
+
+    chosen = choose(device)
+    if workers is None:
+        workers = min(2, os.cpu_count() or 1) if chosen == "cpu" else 1
+    folder = out or Path("runs") / study.name
+    with watcher(study.name, folder) as shown:
+        Study.build(study, chosen).run(folder, workers, [Path(p) for p in plugins], shown)
+
+    from results import render
+    from results.leaderboard import leaderboards
+
+    boards = leaderboards(folder)
+    if as_json:
+        typer.echo(render.to_json(boards), nl=False)
+    elif sys.stdout.isatty():
+        render.terminal(boards)
+    else:
+        typer.echo(render.markdown(boards), nl=False)
+    typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
+
+
+@contextlib.contextmanager
+def watcher(name: str, folder: Path) -> Iterator[Any]:
+    """Bars on a terminal, plain lines elsewhere (on standard error, so that output can be piped)."""
+    if sys.stderr.isatty():
+        with bars(name) as shown:
+            yield shown
+    else:
+        yield Lines(name, folder)
+
+
+class Lines:
+    """A line when a run ends, and one a minute about what is under way."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.start = self.spoke = time.monotonic()
+        self.done = self.total = 0
+        typer.echo(f"study {name}: results go to {folder}", err=True)
+
+    def begin(self, runs: int) -> None:
+        self.total = runs
+
+    def stage(self, stage: Any, result: Any) -> None:
+        """Stages are too many for lines."""
+
+    def running(self, stages: Sequence[tuple[Any, float | None]]) -> None:
+        if time.monotonic() - self.spoke < 60:
+            return
+        self.spoke = time.monotonic()
+        for stage, share in stages:
+            typer.echo(f"  under way: {stage.title}" + ("" if share is None else f", {share:.0%}"), err=True)
+
+    def run(self, record: Record, measured: Measured) -> None:
+        self.done += 1
+        self.spoke = time.monotonic()
+        typer.echo(
+            f"[{self.done}/{self.total}] {_summary(record)} ({time.monotonic() - self.start:.0f} s in all)", err=True
+        )
+
+
+@contextlib.contextmanager
+def bars(name: str) -> Iterator[Any]:
+    """Progress bars with time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+    class Bars:
+        """Rich's bars as a watcher."""
+
+        def begin(self, runs: int) -> None:
+            self.task = progress.add_task(f"study {name}", total=runs)
+            self.tasks: dict[str, Any] = {}
+
+        def stage(self, stage: Any, result: Any) -> None:
+            if stage.key in self.tasks:
+                progress.remove_task(self.tasks.pop(stage.key))
+
+        def running(self, stages: Sequence[tuple[Any, float | None]]) -> None:
+            for stage, share in stages:
+                if stage.key not in self.tasks:
+                    self.tasks[stage.key] = progress.add_task(f"  {stage.title}", total=100)
+                progress.update(self.tasks[stage.key], completed=round(100 * (share or 0)))
+
+        def run(self, record: Record, measured: Measured) -> None:
+            progress.advance(self.task)
+            progress.console.print(_summary(record), highlight=False)
+
+    with progress:
+        yield Bars()
+
+
+def _summary(record: Record) -> str:
+    tau = record.metrics.get("tau[all]")
+    shown = "undefined" if tau is None else f"{tau:.3f}"
+    draw = f" draw {record.draw + 1}" if record.draw else ""
+    return f"{record.arm}, seed {record.repetition + 1}{draw}: tau[all] {shown}, chosen {record.selection.test:.2f} %"
