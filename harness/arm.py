@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from criteria.base import Criterion, EdgeRule, Partitioner, parts_of, splits
-from harness.config import ArmConfig, ScheduleConfig, StudyConfig
+from harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from harness.errors import ConfigError
-from harness.registry import build, resolved, suggestion
+from harness.registry import build, get, parameters, resolved, suggestion
 from harness.selectors.base import Selector
 from harness.trainers.base import Trainer
 
@@ -47,17 +49,19 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int) -> Arm:
         ConfigError: naming the arm and the key.
     """
     where = f"arms[{index}] ({config.label})"
+    check_keys(config, where)
     criterion: Criterion = build("criteria", config.criterion_spec, where)
     parts = parts_of(criterion)
     chosen = {
-        "criteria": config.criterion_spec,
-        "partitioners": config.partitioner or parts.partitioner,
-        "edge_rules": config.edge_rule or parts.edge_rule,
-        "trainers": config.trainer or study.trainer,
-        "selectors": config.selector or study.selector,
-        "leaf_choices": config.leaf_choice or study.leaf_choice,
+        "criteria": (where, config.criterion_spec),
+        "partitioners": (f"{where}.partitioner", config.partitioner or parts.partitioner),
+        "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
     }
-    built = {kind: build(kind, spec, f"{where}.{kind}") for kind, spec in chosen.items()}
+    for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
+        own = getattr(config, key)
+        chosen[kind] = (key, getattr(study, key)) if own is None else (f"{where}.{key}", own)
+    built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
+    check_selector(built["selectors"], built["trainers"], where)
     return Arm(
         label=config.label,
         splits=splits(criterion),
@@ -68,8 +72,34 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int) -> Arm:
         edge_rule=built["edge_rules"],
         trainer=built["trainers"],
         selector=built["selectors"],
-        specs={kind: resolved(kind, spec, f"{where}.{kind}") for kind, spec in chosen.items()},
+        specs={kind: resolved(kind, spec, place) for kind, (place, spec) in chosen.items()},
     )
+
+
+def check_keys(config: ArmConfig, where: str) -> None:
+    """Refuse a key that is neither an arm's nor a parameter of its criterion, naming both.
+
+    Raises:
+        ConfigError: with a suggestion.
+    """
+    own = [key for key in ArmConfig.model_fields if key != "criterion"]
+    takes = list(parameters(get("criteria", config.criterion, where)))
+    for key in config.model_extra or {}:
+        if key not in takes:
+            raise ConfigError(
+                f"{where}: unknown key {key!r}{suggestion(key, takes + own)}; an arm takes: {', '.join(own)}; and the "
+                f"criterion {config.criterion} takes: {', '.join(takes) or 'no parameters'}"
+            )
+
+
+def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
+    """Refuse a selector that reads what this trainer does not learn: said now, not after the training."""
+    learns = type(trainer).architecture_weights is not Trainer.architecture_weights
+    if selector.reads_architecture_weights and not learns:
+        raise ConfigError(
+            f"{where}: the selector reads architecture parameters, and the trainer learns none; "
+            "choose the trainer darts, or the selector random_best"
+        )
 
 
 def _schedule(study: ScheduleConfig, own: Mapping[str, Any], levels: int | None, where: str) -> ScheduleConfig:
@@ -84,5 +114,5 @@ def _schedule(study: ScheduleConfig, own: Mapping[str, Any], levels: int | None,
         merged["warmup"] = sum(merged["warmup"])
     try:
         return ScheduleConfig.model_validate(merged)
-    except ValueError as error:
-        raise ConfigError(f"{where}.schedule: {str(error).splitlines()[-2].strip()}") from error
+    except ValidationError as error:
+        raise ConfigError(sentence(error, f"{where}.schedule")) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,10 +10,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import ConfigError
-from harness.registry import Spec, suggestion
+from harness.registry import Spec, get, split_spec, suggestion
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BUDGETS = ("flops", "steps", "examples", "seconds")
+_KINDS = {
+    "space": "spaces",
+    "dataset": "datasets",
+    "trainer": "trainers",
+    "selector": "selectors",
+    "leaf_choice": "leaf_choices",
+}
 
 
 class _Model(BaseModel):
@@ -104,7 +112,7 @@ class ArmConfig(_Model):
         shown = dict(self.model_extra or {})
         for key in ("partitioner", "edge_rule", "trainer", "selector", "leaf_choice"):
             if (value := getattr(self, key)) is not None:
-                shown[key] = value if isinstance(value, str) else value["name"]
+                shown[key] = value if isinstance(value, str) else value.get("name", "?")
         shown |= self.schedule
         words = ", ".join(f"{key}={_short(value)}" for key, value in shown.items())
         return f"{self.criterion}({words})" if words else self.criterion
@@ -138,6 +146,15 @@ class StudyConfig(_Model):
         return data
 
     @model_validator(mode="after")
+    def _components(self) -> StudyConfig:
+        """Unknown names are told before anything is imported, and before a baseline is missed because of them."""
+        for index, arm in enumerate(self.arms):
+            get("criteria", arm.criterion, f"arms[{index}]")
+        for key, kind in _KINDS.items():
+            get(kind, split_spec(getattr(self, key), key)[0], key)
+        return self
+
+    @model_validator(mode="after")
     def _names(self) -> StudyConfig:
         labels = [arm.label for arm in self.arms]
         twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -154,25 +171,31 @@ def _short(value: Any) -> str:
 
 
 def load(path: str | Path) -> StudyConfig:
-    """Read and check a study file.
+    """Read and check a study file; a study without a name gets the file's.
 
     Raises:
         ConfigError: one sentence with the file, the key's path, what is allowed and what to do.
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such study file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the study file cannot be read: {error}") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: this is a folder; name the study file in it") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not a study file: it is not text in UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: the study file cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         line = f" in line {place.line + 1}" if place else ""
-        raise ConfigError(f"{path}: this is not YAML{line}: {getattr(error, 'problem', error)}") from error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"{path}: this is not YAML{line}: {problem}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a study file is a mapping with the keys space, dataset, budget and arms")
-    return parse(data, str(path))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")
+    return parse({"name": name or "study", **data}, str(path))
 
 
 def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
@@ -180,7 +203,9 @@ def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
     try:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_sentence(error)}") from error
+        raise ConfigError(sentence(error, source)) from error
+    except ConfigError as error:  # of the registry, which does not know the file
+        raise ConfigError(f"{source}: {error}") from error
 
 
 _FIELDS: dict[str, type[BaseModel]] = {
@@ -189,18 +214,41 @@ _FIELDS: dict[str, type[BaseModel]] = {
     "population": PopulationConfig,
     "evaluation": EvaluationConfig,
 }
+_REMEDIES = {
+    "model_type": "a mapping of keys to values is expected",
+    "dict_type": "a mapping of keys to values is expected",
+    "list_type": "a list is expected",
+    "too_short": "at least one is needed",
+    "string_type": "a name is expected",
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-' are allowed, and a letter or digit at the beginning",
+}
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "constrained"))]
-    where = ".".join(place) or "the study"
+def sentence(error: ValidationError, source: str) -> str:
+    """What is wrong with a study file, where, and what is allowed; the first complaint of several."""
+    errors = error.errors()
+    around = errors[0]["loc"][:-1]
+    # A value that may be one thing or another is complained about once each: the deepest place is what was meant.
+    first = max((e for e in errors if e["loc"][: len(around)] == around), key=lambda e: len(e["loc"]))
+    place = [str(part) for part in first["loc"] if not _internal(str(part))]
+    where, allowed = ".".join(place), list(_model_at(place).model_fields)
     if first["type"] == "extra_forbidden":
-        model = _FIELDS.get(place[0], StudyConfig) if len(place) > 1 else StudyConfig
-        allowed = list(model.model_fields)
-        return f"unknown key {where!r}{suggestion(place[-1], allowed)}; allowed keys: {', '.join(allowed)}"
+        return f"{source}: unknown key {where!r}{suggestion(place[-1], allowed)}; allowed keys: {', '.join(allowed)}"
     if first["type"] == "missing":
-        return f"the key {where!r} is missing; a study needs space, dataset, budget and arms"
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], dict | list | BaseModel) else f", not {first['input']!r}"
-    return f"{where}: {message[:1].lower()}{message[1:]}{given}"
+        needs = "an arm needs criterion" if len(place) > 1 else "a study needs space, dataset, budget and arms"
+        return f"{source}: the key {where!r} is missing; {needs}"
+    message = _REMEDIES.get(first["type"], first["msg"].removeprefix("Value error, "))
+    given = "" if first["type"] in ("value_error", "too_short") else f", not {first['input']!r}"
+    return f"{source}: {where}{': ' if where else ''}{message[:1].lower()}{message[1:]}{given}"
+
+
+def _model_at(place: list[str]) -> type[BaseModel]:
+    """The model whose key a path ends in."""
+    if place[:1] == ["arms"] and len(place) > 2:
+        return ArmConfig
+    return _FIELDS.get(place[0], StudyConfig) if len(place) > 1 else StudyConfig
+
+
+def _internal(part: str) -> bool:
+    """Whether a part of an error's place is pydantic's name of an alternative, which no study file contains."""
+    return part.startswith(("function-", "constrained", "list[", "dict[", "mapping[")) or part in ("str", "float")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -23,6 +25,20 @@ def choose(name: str) -> str:
     if name not in ("cpu", "cuda"):
         raise ConfigError(f"--device {name}: unknown device; there are: auto, cpu, cuda")
     return name
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: sums are then in the same order in this process, in workers and on any machine.
+
+    With more threads the same study gives other bits, and supernets this small do not train faster.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def reset_peak(device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from harness.budget import Cost, forward_pass
+from harness.errors import SplitbenchError
 from harness.stages import load_tensors, save_tensors
 from harness.training import checkpoint_seconds
 from harness.workbench import Workbench, population, subspace_of, write_note
@@ -57,6 +59,11 @@ def estimate(supernet: Supernet, choice: Choice, data: ImageData, evaluation: Ev
         logits = supernet(data.images["validation"][part], choice).float()
         hits += int((logits.argmax(1) == labels).sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+    if not math.isfinite(loss):
+        raise SplitbenchError(
+            f"the estimate of architecture {choice} is not finite: the supernet has diverged; "
+            "lower the trainer's learning rate"
+        )
     return 100 * hits / count, loss / count
 
 

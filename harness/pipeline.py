@@ -150,12 +150,14 @@ class Run:
             affinity = affinity_of(result.output)
             rng = self.rng(f"partition {node.path} {edge}")
             node.scores[edge] = affinity, self.arm.partitioner(affinity, self.arm.schedule.branching, rng)
+        return self.grow(frontier, level)
+
+    def grow(self, frontier: list[Node], level: int) -> list[Node]:
+        """Split each node at the edge that the rule chooses by its scores; gives the children."""
         children = []
         for node in frontier:
             if not node.scores:
-                raise ConfigError(
-                    f"arm {self.arm.label}: no edge is left to split at level {level + 1}; lower schedule.levels"
-                )
+                raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
             node.edge = self.arm.edge_rule(node.scores, self.rng(f"edge {node.path}"), level)
             groups = node.scores[node.edge][1].groups
             for index, subspace in enumerate(node.subspace.split(node.edge, groups)):
@@ -164,6 +166,22 @@ class Run:
                     node.children.append(child)
             children += node.children
         return children
+
+    def rehearse(self) -> list[Node]:
+        """The leaves that made-up affinities lead to.
+
+        Edges that cannot be split, and budgets that cannot work, are found so before anything is trained.
+        """
+        frontier = [Node(self.settings.space.root(), "root")]
+        for level in range(self.arm.schedule.levels if self.arm.splits else 0):
+            for node in frontier:
+                for edge in self.splittable(node):
+                    operations = node.subspace.allowed[edge]
+                    made_up = Affinity.assumed(operations, 1.0 - np.eye(len(operations)))
+                    partition = self.arm.partitioner(made_up, self.arm.schedule.branching, np.random.default_rng(0))
+                    node.scores[edge] = made_up, partition
+            frontier = self.grow(frontier, level)
+        return frontier
 
     def splittable(self, node: Node) -> list[int]:
         root = self.settings.space.root()
@@ -262,6 +280,7 @@ class Run:
             subspace=as_lists(node.subspace),
             state=node.stage,
             initial_seed=self.seeds.of("initial weights"),
+            training_seed=self.seeds.of("training"),
             edge=edge,
             seed=self.seeds.of(f"scoring {node.path}"),
             draw=self.draw,

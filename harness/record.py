@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import math
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from harness.arm import Arm
 from harness.config import StudyConfig
 from harness.pipeline import Node, Outcome, Settings
+from harness.stages import FORMAT, canonical_json
 from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection
 from results.record import Node as TreeNode
 
@@ -41,6 +43,7 @@ def make_record(
             },
             "common": settings.common,
         },
+        protocol=protocol(study, settings),
         population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
         + ("" if whole else ", drawn anew for each seed and shared by all arms"),
         population_size=size,
@@ -56,6 +59,17 @@ def make_record(
         budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
         estimates_sha256=found["estimates_sha256"],
     )
+
+
+def protocol(study: StudyConfig, settings: Settings) -> str:
+    """A hash of all that the arms of a study share; records with different ones never stand in one table.
+
+    What may change without making arms incomparable is left out: the arms themselves, the number of seeds, the name,
+    and which arm is the baseline.
+    """
+    shared = study.model_dump(mode="json", exclude={"arms", "seeds", "name", "baseline"})
+    found = {"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth}
+    return hashlib.sha256(canonical_json(found).encode()).hexdigest()[:16]
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:

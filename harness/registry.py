@@ -16,6 +16,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -88,9 +89,10 @@ class Component:
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # a stranger's module may raise anything
             raise ConfigError(
-                f"{self.kind} component {self.name!r} from {self.origin} cannot be loaded from {self.target}: {error}"
+                f"{self.kind} component {self.name!r} from {self.origin} cannot be loaded from {self.target}: "
+                f"{type(error).__name__}: {error}; mend or uninstall {self.origin}"
             ) from error
 
     @property
@@ -171,8 +173,13 @@ def components(kind: str) -> dict[str, Component]:
     return {name: c for (k, name), c in sorted(merged.items()) if k == plural(kind)}
 
 
-def get(kind: str, name: str) -> Component:
+def get(kind: str, name: str, where: str = "") -> Component:
     """The component called ``name``.
+
+    Args:
+        kind: the registry.
+        name: of the component.
+        where: path of the name in the study file, for messages.
 
     Raises:
         ConfigError: naming what there is, with a suggestion.
@@ -180,7 +187,7 @@ def get(kind: str, name: str) -> Component:
     known = components(kind)
     if name not in known:
         raise ConfigError(
-            f"unknown {kind} component {name!r}{suggestion(name, list(known))}; "
+            f"{where and f'{where}: '}unknown {kind} component {name!r}{suggestion(name, list(known))}; "
             f"there are: {', '.join(known) or 'none'}; a plugin file is named with --plugin FILE.py"
         )
     return known[name]
@@ -264,7 +271,7 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
 
     where = where or plural(kind)
     name, given = split_spec(spec, where)
-    component = get(kind, name)
+    component = get(kind, name, where)
     allowed = parameters(component)
     for key in given:
         if key not in allowed:
@@ -272,19 +279,38 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
                 f"{where}: {name} has no parameter {key!r}{suggestion(key, list(allowed))}; "
                 f"it takes: {', '.join(allowed) or 'none'}"
             )
+    for key, parameter in allowed.items():
+        if parameter.default is parameter.empty and key not in given:
+            raise ConfigError(f"{where}: {name} needs the parameter {key!r}; it takes: {', '.join(allowed)}")
     thing = component.load()
-    if not inspect.isclass(thing):
-        return functools.partial(thing, **given) if given else thing
     try:
         if is_dataclass(thing):
             return TypeAdapter(thing).validate_python(dict(given))
-        return thing(**given)
+        checked = _checked(thing, given)
+        return thing(**checked) if inspect.isclass(thing) else functools.partial(thing, **checked)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}.{key}: {first['msg'].lower()}, not {first['input']!r}") from error
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise ConfigError(f"{where}.{key}: {message}, not {first['input']!r}") from error
+    except ConfigError as error:
+        if str(error).startswith(where):
+            raise
+        raise ConfigError(f"{where}: {error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _checked(thing: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a function or plain class, each as its annotation asks; what has none is taken as it is."""
+    from pydantic import create_model
+
+    try:
+        hints = typing.get_type_hints(thing.__init__ if inspect.isclass(thing) else thing)
+    except (NameError, TypeError):  # annotations that do not exist when the program runs
+        hints = {}
+    fields: dict[str, Any] = {key: (hints.get(key, Any), ...) for key in given}
+    return dict(create_model("Parameters", **fields)(**given))
 
 
 def split_spec(spec: Spec, where: str) -> tuple[str, dict[str, Any]]:
@@ -301,5 +327,8 @@ def resolved(kind: str, spec: Spec, where: str = "") -> dict[str, Any]:
     instance = build(kind, spec, where)
     name, given = split_spec(spec, where)
     component = get(kind, name)
-    values = {key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()}
+    if isinstance(instance, functools.partial):
+        values = {key: instance.keywords.get(key, p.default) for key, p in parameters(component).items()}
+    else:
+        values = {key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()}
     return {"name": name, "fingerprint": component.fingerprint, **values}

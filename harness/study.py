@@ -7,7 +7,7 @@ store already holds comes back at once, so running a study again only does what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ import yaml
 from harness.arm import Arm, build_arm
 from harness.budget import Budget
 from harness.config import StudyConfig
-from harness.device import choose
+from harness.device import choose, one_thread
+from harness.earlier import set_aside
 from harness.engine import Engine, InProcess, WorkerPool
-from harness.errors import ConfigError, StoreError
+from harness.errors import ConfigError, SplitbenchError, StoreError
 from harness.estimate import Evaluation
 from harness.pipeline import Outcome, Run, Settings, Stages
-from harness.record import make_measured, make_record
+from harness.record import make_measured, make_record, protocol
 from harness.registry import build, components, resolved
 from harness.seeds import Seeds
 from harness.stages import Result, Stage, StageStore
@@ -38,6 +39,9 @@ POLL_SECONDS = 1.0
 
 class Watcher:
     """Told what happens while a study runs; the command shows it as bars or lines."""
+
+    def note(self, sentence: str) -> None:
+        """Something that whoever reads the results should know."""
 
     def begin(self, runs: int) -> None:
         """``runs`` runs are about to start."""
@@ -92,19 +96,29 @@ class Study:
         return study
 
     def check_budget(self) -> None:
-        """Refuse a budget that cannot give each leaf one step, as far as that is known before scoring."""
+        """Refuse a budget that cannot give each leaf one step, and edges that cannot be split.
+
+        What scoring costs and which groups it finds is not known yet, so this goes by made-up groups and free scoring.
+        """
         space, budget = self.settings.space, self.settings.budget
-        if budget.kind == "seconds":
-            return
         for arm in self.arms:
+            run = Run(self.settings, arm, self.seeds(0), 0)
+            try:
+                leaves = run.rehearse()
+            except ConfigError as error:
+                raise ConfigError(f"arm {arm.label}: {error}") from error
+            if budget.kind == "seconds":
+                continue
             step = next(arm.trainer.costs(space, space.root(), 0, 0))
-            leaves = arm.schedule.branching**arm.schedule.levels if arm.splits else 1
-            share = budget.limit * (1 - sum(arm.schedule.shares)) / leaves
+            warm_up = sum(arm.schedule.shares) if arm.splits or arm.schedule.weights == "inherit" else 0.0
+            selection = run.selection_price(leaves)
+            share = (budget.limit * (1 - warm_up) - selection) / len(leaves)
             if share < budget.amount(step):
                 raise ConfigError(
                     f"arm {arm.label}: the budget of {budget.limit:g} {budget.kind} is too small for its schedule: "
-                    f"each of {leaves} leaves gets at most {share:g}, and one training step takes about "
-                    f"{budget.amount(step):g}; raise budget.{budget.kind} or lower schedule.levels"
+                    f"selection takes about {selection:g}, each of {len(leaves)} leaves gets at most "
+                    f"{max(share, 0):g}, and one training step takes about {budget.amount(step):g}; raise "
+                    f"budget.{budget.kind}, or lower schedule.levels, schedule.warmup or the selector's samples"
                 )
 
     def runs(self) -> list[tuple[Arm, int, int]]:
@@ -132,19 +146,32 @@ class Study:
         Raises:
             SplitbenchError: bad input; what had ended before is kept.
         """
-        store.prepare(folder)
-        self.write_config(folder)
         self.check_workers(workers, plugins)
+        watcher = watcher or Watcher()
+        store.prepare(folder)
+        for sentence in self.take_folder(folder):
+            watcher.note(sentence)
         alone = workers == 1
-        engine: Engine = InProcess(StageStore(folder)) if alone else WorkerPool(folder, workers, plugins=plugins)
-        driver = Driver(self, folder, engine, watcher or Watcher(), torch.get_num_threads() if alone else 1)
-        try:
-            driver.drive(parallel=1 if alone else 2 * workers)  # more runs than workers: no worker waits for a split
-        finally:
-            engine.close()
+        with one_thread():
+            engine: Engine = InProcess(StageStore(folder)) if alone else WorkerPool(folder, workers, plugins=plugins)
+            driver = Driver(self, folder, engine, watcher, threads=1)
+            try:
+                driver.drive(parallel=1 if alone else 2 * workers)  # more runs than workers: none waits for a split
+            except BrokenExecutor as error:
+                raise SplitbenchError(
+                    "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
+                    "run the same command again, with fewer --workers if it happens again"
+                ) from error
+            finally:
+                engine.close()
 
-    def write_config(self, folder: Path) -> None:
-        """Keep the study beside its records; a folder belongs to one study."""
+    def take_folder(self, folder: Path) -> list[str]:
+        """Keep the study beside its records. A folder belongs to one study, as its file is now; what an earlier one
+        left is set aside, in sentences that are returned.
+
+        Raises:
+            StoreError: if the folder is another study's or a newer version's; nothing is changed then.
+        """
         path = folder / "study.yaml"
         text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
         if path.exists():
@@ -154,7 +181,11 @@ class Study:
                 name = None
             if name not in (None, self.config.name):
                 raise StoreError(f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out")
+        shared = protocol(self.config, self.settings)
+        wanted = {(shared, arm.label, repetition, draw) for arm, repetition, draw in self.runs()}
+        sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())
+        return sentences
 
     def check_workers(self, workers: int, plugins: Sequence[Path]) -> None:
         """Components that only this process knows cannot run in worker processes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from harness.budget import Cost, Meter
+from harness.errors import SplitbenchError
 from harness.stages import load_tensors, save_tensors
 from harness.trainers.base import Job, Session, Trainer
 from harness.workbench import STATE, Workbench, component, pack, subspace_of, write_note
@@ -50,6 +52,11 @@ def train(bench: Workbench, inputs: dict[str, Any], folder: Path) -> tuple[dict[
 
     for step, position in progress:
         loss = session.step(inputs["first"] + step, position)
+        if not math.isfinite(loss):
+            raise SplitbenchError(
+                f"the training loss is {loss} at step {inputs['first'] + step + 1}: the supernet has diverged; "
+                f"lower the learning rate of the trainer {inputs['trainer']['name']}"
+            )
         progress.log(loss)
         if progress.due():
             save_tensors(checkpoint, pack(supernet, session.tensors()), progress.notes(meter))

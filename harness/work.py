@@ -18,7 +18,7 @@ from harness.measure import facts, measure
 from harness.probe import SupernetProbe
 from harness.selectors.base import Leaf, Selector
 from harness.stages import Result, Stage, StageStore
-from harness.trainers.base import Trainer
+from harness.trainers.base import Job, Trainer
 from harness.training import train
 from harness.workbench import Workbench, component, population, subspace_of
 from spaces.base import Architecture
@@ -46,7 +46,7 @@ def score(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[di
 
     Args:
         bench: space, images, weights.
-        inputs: ``subspace, state, initial_seed, trainer, criterion, edge, seed, draw``.
+        inputs: ``subspace, state, initial_seed, training_seed, trainer, criterion, edge, seed, draw``.
         folder: unused.
 
     Returns:
@@ -56,9 +56,8 @@ def score(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[di
     supernet, state = bench.supernet(inputs["initial_seed"], inputs["state"])
     subspace, meter = subspace_of(inputs["subspace"]), Meter()
     if not state:  # no training before the split: the trainer's own beginning
-        from harness.trainers.base import Job
-
-        state = trainer.open(Job(bench.space, subspace, supernet, bench.data, inputs["seed"], Meter())).tensors()
+        job = Job(bench.space, subspace, supernet, bench.data, inputs["training_seed"], Meter())
+        state = trainer.open(job).tensors()
     probe = SupernetProbe(
         bench.space, subspace, supernet, bench.data, trainer, state, inputs["seed"], inputs["draw"], meter
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,25 +24,46 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Plugin = Annotated[list[Path] | None, typer.Option("--plugin", help="A file whose components register themselves.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes, one torch thread each. [default: 2 on CPU]")]
+Plugin = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A file whose components register themselves.")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Worker processes, one torch thread each. [default: 2 on CPU, 1 on a GPU]"),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        typer.echo(f"splitbench {importlib.metadata.version('splitbench')}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback with an error (anywhere in a command).")
+    ] = False,
 ) -> None:
-    show.DEBUG = debug
+    """main() has read --debug already; it stands here to be listed."""
 
 
 @app.command()
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("runs/quickstart"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Results folder.")] = Path("runs/quickstart"),
     workers: Workers = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the main job on the embedded space and data: about two minutes on two CPU cores."""
+    """Run the main job on the embedded space and data.
+
+    About two minutes on two CPU cores. The study is quickstart.yaml of the package: a file like any other.
+    """
     from harness.cli.running import run_study
 
     run_study(Path(__file__).parents[1] / "quickstart.yaml", out, "cpu", workers, [], as_json)
@@ -49,15 +71,17 @@ def quickstart(
 
 @app.command()
 def run(
-    study: Annotated[Path, typer.Argument(help="The study file.")],
-    out: Annotated[Path | None, typer.Option(help="Results folder. [default: runs/<name of the study>]")] = None,
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder. [default: runs/<name of the study>]")
+    ] = None,
     device: Device = "auto",
     workers: Workers = None,
-    engine: Annotated[str, typer.Option(help="local: this machine.")] = "local",
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local: this machine.")] = "local",
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run a study, or what is still missing of it, and show its leaderboard."""
+    """Run what is missing of a study, and show its leaderboard."""
     from harness.cli.running import run_study
 
     if engine != "local":
@@ -67,7 +91,9 @@ def run(
 
 @app.command("list")
 def list_components(
-    kind: Annotated[str | None, typer.Argument(help="criteria, spaces, trainers, ... [default: all]")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="criteria, spaces, trainers, ... [default: all]")
+    ] = None,
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -90,8 +116,8 @@ def list_components(
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="A component's name.")],
-    kind: Annotated[str | None, typer.Option(help="Its kind, if two kinds have that name.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component's name.")],
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Its kind, if two kinds have that name.")] = None,
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -106,7 +132,8 @@ def describe(
     found = [known[name] for known in everything.values() if name in known]
     if not found:
         names = sorted({n for known in everything.values() for n in known})
-        raise ConfigError(f"unknown component {name!r}{suggestion(name, names)}; see splitbench list")
+        among = f" among the {plural(kind)}" if kind else ""
+        raise ConfigError(f"there is no component {name!r}{among}{suggestion(name, names)}; see splitbench list")
     described: list[dict[str, Any]] = []
     for component in found:
         described.append(
@@ -140,10 +167,10 @@ def describe(
 @app.command()
 def leaderboard(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
-    form: Annotated[str | None, typer.Option("--format", help="text, md or json.")] = None,
+    form: Annotated[str | None, typer.Option("--format", metavar="NAME", help="text, md or json.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the leaderboard of a results folder: a pure function of its records."""
+    """Show the leaderboard of a results folder."""
     from results import render
     from results.leaderboard import leaderboards
 
@@ -162,8 +189,8 @@ def leaderboard(
 @app.command()
 def compare(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
-    arm_a: Annotated[str, typer.Argument(help="An arm's name.")],
-    arm_b: Annotated[str, typer.Argument(help="The arm it is compared with.")],
+    arm_a: Annotated[str, typer.Argument(metavar="ARM_A", help="An arm's name.")],
+    arm_b: Annotated[str, typer.Argument(metavar="ARM_B", help="The arm it is compared with.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Compare two arms, seed by seed, on every metric."""
@@ -193,19 +220,43 @@ def env(as_json: JsonFlag = False) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; errors are one sentence and status 2."""
+    """Run the command. Wrong usage and bad input end with one sentence and status 2, Ctrl-C with 130, a bug with 1."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    show.DEBUG = "--debug" in words
+    words = [word for word in words if word != "--debug"]
     try:
-        app(arguments)
+        status = app(words, prog_name="splitbench", standalone_mode=False)
     except SplitbenchError as error:
-        if show.DEBUG:
-            raise
-        typer.echo(f"splitbench: {error}", err=True)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("splitbench: interrupted; the same command goes on where this one stopped", err=True)
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        raise SystemExit(0) from None
+        _end(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the command line's own errors; their class moved between versions
+            _end(_usage(error), 2)
+        said = str(error).partition("\n")[0]
+        _end(f"this is a bug: {type(error).__name__}: {said}; the same command with --debug shows where it is", 1)
+    if status == 130:
+        again = words[:1] in (["run"], ["quickstart"])
+        _end("interrupted" + ("; the same command goes on where this one stopped" if again else ""), 130)
+    if status:
+        raise SystemExit(status)
+
+
+def _usage(error: Any) -> str:
+    message = str(error.format_message()).strip()
+    if message.startswith("Usage:"):  # a bare command: its help
+        return message
+    message, _, near = message.partition(" Did you mean ")
+    suggestion = f" (did you mean {near.rstrip('?')}?)" if near else ""
+    path = error.ctx.command_path if error.ctx else "splitbench"
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}{suggestion}; see {path} --help"
+
+
+def _end(message: str, status: int) -> NoReturn:
+    if show.DEBUG and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    typer.echo(message if message.startswith("Usage:") else f"splitbench: {message}", err=True)
+    raise SystemExit(status) from None
 
 
 if __name__ == "__main__":

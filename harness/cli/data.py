@@ -16,7 +16,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of te
 
 @app.command("list")
 def list_data(as_json: JsonFlag = False) -> None:
-    """List the data sets: imported, found below SPLITBENCH_DATA, or missing."""
+    """List what is imported, found below SPLITBENCH_DATA, or missing."""
     from spaces import sources
 
     found = [(source, sources.status(name)) for name, source in sources.DATA.items()]
@@ -50,11 +50,13 @@ def list_data(as_json: JsonFlag = False) -> None:
 
 @app.command("import")
 def import_data(
-    name: Annotated[str, typer.Argument(help="nb201, nb_macro, cifar10 or cifar100.")],
-    source: Annotated[Path, typer.Option("--from", help="The published file, or the folder that holds it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="nb201, nb_macro, cifar10 or cifar100.")],
+    source: Annotated[
+        Path, typer.Option("--from", metavar="PATH", help="The published file, or the folder that holds it.")
+    ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Read published files, check them, and keep a compact copy in the data home."""
+    """Read published files, check them, and keep a copy."""
     from spaces import sources
 
     status = sources.import_data(name, source)
@@ -66,25 +68,27 @@ def import_data(
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="Which one. [default: all that are there]")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which one. [default: all that are there]")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Recompute checksums and check known facts."""
     from spaces import sources
 
     names = [name] if name else [n for n in sources.DATA if sources.status(n).state != "missing"]
-    results, failed = {}, False
+    results: list[tuple[str, bool, str]] = []
     for each in names:
         try:
-            results[each] = sources.verify(each)
+            results.append((each, True, sources.verify(each)))
         except DataError as error:
-            results[each], failed = str(error), True
+            results.append((each, False, str(error)))
     if as_json:
-        show.json_out(results)
+        show.json_out([{"name": each, "ok": ok, "says": sentence} for each, ok, sentence in results])
     else:
-        for sentence in results.values():
-            typer.echo(sentence)
+        for _, ok, sentence in results:
+            typer.echo(sentence if ok else f"splitbench: {sentence}", err=not ok)
         if not names:
             typer.echo("nothing is imported, and SPLITBENCH_DATA is not set or holds nothing: see splitbench data list")
-    if failed:
+    if not all(ok for _, ok, _ in results):
         raise typer.Exit(2)

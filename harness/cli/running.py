@@ -40,8 +40,9 @@ def run_study(
     if workers is None:
         workers = min(2, os.cpu_count() or 1) if chosen == "cpu" else 1
     folder = out or Path("runs") / study.name
+    checked = Study.build(study, chosen)
     with watcher(study.name, folder) as shown:
-        Study.build(study, chosen).run(folder, workers, [Path(p) for p in plugins], shown)
+        checked.run(folder, workers, plugins, shown)
 
     from results import render
     from results.leaderboard import leaderboards
@@ -73,6 +74,9 @@ class Lines:
         self.start = self.spoke = time.monotonic()
         self.done = self.total = 0
         typer.echo(f"study {name}: results go to {folder}", err=True)
+
+    def note(self, sentence: str) -> None:
+        typer.echo(f"  {sentence}", err=True)
 
     def begin(self, runs: int) -> None:
         self.total = runs
@@ -120,6 +124,9 @@ def bars(name: str) -> Iterator[Any]:
     class Bars:
         """Rich's bars as a watcher."""
 
+        def note(self, sentence: str) -> None:
+            progress.console.print(sentence, markup=False, highlight=False)
+
         def begin(self, runs: int) -> None:
             self.task = progress.add_task(f"study {name}", total=runs)
             self.tasks: dict[str, Any] = {}
@@ -136,7 +143,7 @@ def bars(name: str) -> Iterator[Any]:
 
         def run(self, record: Record, measured: Measured) -> None:
             progress.advance(self.task)
-            progress.console.print(_summary(record), highlight=False)
+            progress.console.print(_summary(record), markup=False, highlight=False)
 
     with progress:
         yield Bars()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -17,6 +18,8 @@ class ArgmaxAlpha(Selector):
 
     Only the answer itself is evaluated, so that leaves can be compared.
     """
+
+    reads_architecture_weights: ClassVar[bool] = True
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
         """The dearest path: the answer cannot cost more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,13 @@ class Selected:
 
 
 class Selector(ABC):
-    """A selector component."""
+    """A selector component.
+
+    Attributes:
+        reads_architecture_weights: whether it works with those trainers alone that learn architecture parameters.
+    """
+
+    reads_architecture_weights: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, leaf: Leaf) -> list[Architecture]:

@@ -1,0 +1,60 @@
+# make quickstart     set up .venv, run the main job on the embedded space
+# make test           set up .venv, check style, types and imports, run the tests
+#
+# PYTHON=... chooses the interpreter, VENV=... the environment's folder, WORKERS=... the number of test processes.
+
+SHELL := /bin/bash
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+quickstart: $(VENV)/.installed
+	$(BIN)/splitbench quickstart
+
+# pytest comes last, so that its closing line is the last one. One thread a process: more are slower on tensors this
+# small, and two processes of two threads would fight for two cores.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -rs
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# A stamp is newer than its inputs: nothing is installed again while they stay as they are. Everything goes into one
+# call of pip, so that the constraints hold for all of it.
+$(VENV)/.installed: $(INPUTS) | $(VENV)/.created
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(INPUTS) | $(VENV)/.created
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.created:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "splitbench needs Python 3.11 or newer, and neither python3 nor python3.11 to 3.13 is: install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	  exit 2; \
+	fi; \
+	if ! $$found -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	  echo "$$found cannot make virtual environments: install its venv module (Debian and Ubuntu: apt install python3-venv)" >&2; \
+	  exit 2; \
+	fi; \
+	echo "setting up $(VENV) with $$($$found --version); torch is a large download, so this takes a few minutes"; \
+	$$found -m venv $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,88 @@
+"""What every trainer must hold."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.budget import Cost, Meter
+from harness.testing.material import mixture_shape, require, subspaces
+from harness.trainers.base import Job, Trainer
+from spaces.base import Mixture, SearchSpace, SubSpace
+from spaces.datasets.base import ImageData
+
+State = tuple[dict[str, Tensor], dict[str, Tensor]]
+"""A supernet's weights, and the tensors of its session."""
+
+
+def check_trainer(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 20) -> None:
+    """Costs are known beforehand, steps are reproducible, and a session goes on from its tensors bit for bit."""
+    name, middle = type(trainer).__name__, steps // 2
+    for subspace in subspaces(space)[:2]:
+        whole, costs, losses = trained(trainer, space, subspace, data, 0, steps)
+        foretold = list(itertools.islice(trainer.costs(space, subspace, 7, 0), steps))
+        for step, (said, charged) in enumerate(zip(foretold, costs, strict=True)):
+            require(
+                said == charged, f"{name}: costs() says {said} for step {step}, and the session is charged {charged}"
+            )
+        late = list(itertools.islice(trainer.costs(space, subspace, 7, middle), steps - middle))
+        require(late == foretold[middle:], f"{name}: costs() from step {middle} on differ from those it gave from 0 on")
+        require(bool(np.isfinite(losses).all()), f"{name}: a training loss is not finite")
+
+        half, _, first = trained(trainer, space, subspace, data, 0, middle)
+        require(first == losses[:middle], f"{name}: the same steps twice give different losses")
+        rest, _, second = trained(trainer, space, subspace, data, middle, steps, half)
+        require(second == losses[middle:], f"{name}: after load(tensors()) the losses differ")
+        require(equal(rest, whole), f"{name}: after load(tensors()) the weights or tensors differ")
+        check_contexts(trainer, space, subspace, whole[1])
+    inherited = trained(trainer, space, space.root(), data, 0, middle)[0]
+    trained(trainer, space, subspaces(space)[1], data, middle, middle + 1, inherited)  # a leaf goes on from its parent
+
+
+def check_contexts(trainer: Trainer, space: SearchSpace, subspace: SubSpace, state: dict[str, Tensor]) -> None:
+    """Contexts lie in the subspace, and learnt preferences have a weight for each operation."""
+    name, rng = type(trainer).__name__, np.random.default_rng(0)
+    for _ in range(5):
+        context = trainer.context(space, subspace, state, rng)
+        inside = context.active == subspace if isinstance(context, Mixture) else subspace.contains(context)
+        require(inside, f"{name}: context() gives {context}, which is not of {subspace}")
+    weights = trainer.architecture_weights(state)
+    require(
+        weights is None or tuple(weights.shape) == mixture_shape(space),
+        f"{name}: architecture_weights() are not {mixture_shape(space)}",
+    )
+
+
+def trained(
+    trainer: Trainer,
+    space: SearchSpace,
+    subspace: SubSpace,
+    data: ImageData,
+    first: int,
+    last: int,
+    start: State | None = None,
+) -> tuple[State, list[Cost], list[float]]:
+    """Steps ``first`` to ``last``: weights and the session's tensors, and the cost and loss of each step."""
+    supernet, meter = space.supernet(0), Meter()
+    session = trainer.open(Job(space, subspace, supernet, data, 7, meter))
+    if start is not None:
+        supernet.load_state_dict(start[0])
+        session.load(start[1])
+    costs, losses = [], []
+    for step in range(first, last):
+        meter.cost = Cost()
+        losses.append(session.step(step, step / 100))
+        costs.append(meter.cost)
+    weights = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    return (weights, {name: tensor.clone() for name, tensor in session.tensors().items()}), costs, losses
+
+
+def equal(first: State, second: State) -> bool:
+    """Whether weights and tensors are the same, bit for bit."""
+    return all(
+        list(a) == list(b) and all(torch.equal(tensor, b[name]) for name, tensor in a.items())
+        for a, b in zip(first, second, strict=True)
+    )

@@ -1,0 +1,60 @@
+"""Studies on the embedded space that take a second or two, and what the tests look at in their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.stages import Result, Stage
+from harness.study import Watcher
+from results.record import Measured, Record
+
+
+def tiny(**changes: Any) -> dict[str, Any]:
+    """A study with small everything; keys given replace its own, and None removes one."""
+    study = {
+        "name": "tiny",
+        "space": "micro",
+        "dataset": "digits",
+        "trainer": {"name": "rsps", "batch_size": 32, "learning_rate": 0.1},
+        "schedule": {"warmup": 0.3},
+        "budget": {"steps": 60},
+        "seeds": 1,
+        "population": {"sample": 20},
+        "evaluation": {"images": 100},
+        "selector": {"name": "random_best", "samples": 4},
+        "arms": ["none"],
+    } | changes
+    return {key: value for key, value in study.items() if value is not None}
+
+
+class Notes(Watcher):
+    """Keeps what a study tells its watcher."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[Stage, Result]] = []
+        self.records: list[Record] = []
+
+    def stage(self, stage: Stage, result: Result) -> None:
+        self.stages.append((stage, result))
+
+    def run(self, record: Record, measured: Measured) -> None:
+        self.records.append(record)
+
+    def of(self, kind: str) -> list[tuple[Stage, Result]]:
+        """Distinct stages of one kind with their results."""
+        return [(stage, result) for stage, result in self.stages if stage.kind == kind]
+
+
+def run_tiny(folder: Path, workers: int = 1, **changes: Any) -> Notes:
+    """Run a tiny study on the CPU and give what it told."""
+    notes = Notes()
+    harness.run(tiny(**changes), folder, device="cpu", workers=workers, watcher=notes)
+    return notes
+
+
+def record_bytes(folder: Path) -> dict[str, bytes]:
+    """File name -> content of everything in ``records`` that is a pure function of the study."""
+    files = sorted((folder / "records").iterdir())
+    return {file.name: file.read_bytes() for file in files if not file.name.endswith(".measured.json")}
