@@ -9,6 +9,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test lint clean
@@ -33,26 +34,27 @@ lint: $(VENV)/.installed-dev
 # A stamp is newer than its inputs: nothing is installed again while they stay as they are. Everything goes into one
 # call of pip, so that the constraints hold for all of it.
 $(VENV)/.installed: $(INPUTS) | $(VENV)/.created
+	@echo "installing splitbench and what it needs into $(VENV); torch is large, so the first time takes minutes"
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/.created
+	@echo "installing splitbench, what it needs and the checkers into $(VENV); the first time takes minutes"
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.created:
-	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	@for python in $(CANDIDATES); do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "splitbench needs Python 3.11 or newer, and neither python3 nor python3.11 to 3.13 is: install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	  echo "splitbench needs Python 3.11 or newer, and there is none among: $(CANDIDATES); install one, or name it with PYTHON=/path/to/python3" >&2; \
 	  exit 2; \
 	fi; \
 	if ! $$found -c 'import ensurepip, venv' >/dev/null 2>&1; then \
 	  echo "$$found cannot make virtual environments: install its venv module (Debian and Ubuntu: apt install python3-venv)" >&2; \
 	  exit 2; \
 	fi; \
-	echo "setting up $(VENV) with $$($$found --version); torch is a large download, so this takes a few minutes"; \
 	$$found -m venv $(VENV)
 	@touch $@
 

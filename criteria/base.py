@@ -147,7 +147,8 @@ class Probe(Protocol):
         self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
     ) -> Tensor | None:
         """Gradient of the cross-entropy for all parameters that the edge's operations share, with ``operation`` alone
-        on ``edge`` (weight 1): flat [P], zeros for parameters that did not run; None if all of it is zero.
+        on ``edge`` (weight 1): flat [P], zeros for parameters that did not run; None if all of it is zero,
+        or if the operation cuts the input off from the output (nothing runs then, and nothing is charged).
 
         ``outer=False`` leaves out the first layer, the last normalisation and the classifier.
         """
@@ -207,8 +208,18 @@ class Partitioner(Protocol):
 
 
 class EdgeRule(Protocol):
-    """All edges' affinities and partitions -> the edge to split; ``candidates`` holds only edges that can be."""
+    """All edges' affinities and partitions -> the edge to split; ``candidates`` holds only edges that can be.
+
+    Optional: a method ``shortlist(edges, rng, level) -> edges`` for a rule that knows beforehand which of the edges it
+    will look at; the others are then neither scored nor paid for. See :func:`shortlist`.
+    """
 
     def __call__(
         self, candidates: Mapping[int, tuple[Affinity, Partition]], rng: np.random.Generator, level: int
     ) -> int: ...
+
+
+def shortlist(rule: EdgeRule, edges: Sequence[int], rng: np.random.Generator, level: int) -> Sequence[int]:
+    """The edges that a rule needs scores of: all of them, unless it says otherwise."""
+    own: Callable[[Sequence[int], np.random.Generator, int], Sequence[int]] | None = getattr(rule, "shortlist", None)
+    return own(edges, rng, level) if own is not None else edges

@@ -29,6 +29,8 @@ class Random:
     that reads them, too.
     """
 
+    draws: ClassVar[bool] = True
+
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations = probe.subspace.allowed[edge]
         upper = np.triu(probe.rng(f"random affinity, edge {edge}").random((len(operations),) * 2), 1)

@@ -6,7 +6,7 @@ another partitioner may choose another edge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,19 +80,22 @@ class Fixed:
 
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         """Raises ConfigError if the list has no edge for this level, or its edge cannot be split."""
-        possible = _edges(candidates, level)
+        return self.shortlist(_edges(candidates, level), rng, level)[0]
+
+    def shortlist(self, edges: Sequence[int], rng: np.random.Generator, level: int) -> list[int]:
+        """The level's edge alone: only it is scored."""
         if level >= len(self.edges):
             raise ConfigError(
                 f"edge rule fixed: edges {list(self.edges)} name no edge for level {level}; "
                 f"name one edge a level, or choose at most {len(self.edges)} levels"
             )
         edge = self.edges[level]
-        if edge not in candidates:
+        if edge not in edges:
             raise ConfigError(
                 f"edge rule fixed: edge {edge} cannot be split at level {level}; "
-                f"edges that can be are {', '.join(map(str, possible))}: put one of them at place {level} of edges"
+                f"edges that can be: {', '.join(map(str, edges)) or 'none'}; put one of them at place {level} of edges"
             )
-        return edge
+        return [edge]
 
 
 @dataclass(frozen=True)
@@ -100,5 +103,8 @@ class RandomEdge:
     """An edge drawn uniformly from those that can be split."""
 
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
-        edges = _edges(candidates, level)
-        return edges[int(rng.integers(len(edges)))]
+        return self.shortlist(_edges(candidates, level), rng, level)[0]
+
+    def shortlist(self, edges: Sequence[int], rng: np.random.Generator, level: int) -> list[int]:
+        """The drawn edge alone: a random edge is not paid for by scoring the others."""
+        return [edges[int(rng.integers(len(edges)))]] if edges else []

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from criteria.base import Affinity, Partition
 from harness.errors import ConfigError
+from harness.registry import Spec, build
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -141,3 +142,23 @@ class RandomGroups:
         order = rng.permutation(affinity.operations).tolist()
         ends = np.cumsum(sizes).tolist()
         return Partition.of(affinity, (order[end - size : end] for end, size in zip(ends, sizes, strict=True)))
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """The criterion's edge with random groups: another partitioner's cuts and group sizes, its operations shuffled.
+
+    The edge rule sees what ``of`` found, so it chooses the edge that it would have chosen; only who goes with whom is
+    left to chance. A control that tells an informative edge from informative groups.
+
+    Attributes:
+        of: the partitioner whose sizes and cuts are kept.
+    """
+
+    of: Spec = "balanced"
+
+    def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
+        found: Partition = build("partitioners", self.of, "partitioner shuffled.of")(affinity, branching, rng)
+        others = dict(zip(affinity.operations, rng.permutation(affinity.operations).tolist(), strict=True))
+        groups = sorted(tuple(sorted(others[op] for op in group)) for group in found.groups)
+        return replace(found, groups=tuple(groups))

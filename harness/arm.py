@@ -23,6 +23,7 @@ class Arm:
     Attributes:
         label: its name in the study.
         splits: whether the supernet is split at all.
+        criterion_draws: whether the criterion itself draws: its affinity then differs from draw to draw.
         whole_edges: whether only edges that still allow all operations may be split.
         schedule: levels, branching, warm-up shares, weights.
         draws: runs a repetition.
@@ -32,6 +33,7 @@ class Arm:
 
     label: str
     splits: bool
+    criterion_draws: bool
     whole_edges: bool
     schedule: ScheduleConfig
     draws: int
@@ -40,6 +42,11 @@ class Arm:
     trainer: Trainer
     selector: Selector
     specs: Mapping[str, Mapping[str, Any]]
+
+    def config(self) -> dict[str, Any]:
+        """Everything that makes this arm what it is, for its records."""
+        parts = {kind: dict(spec) for kind, spec in self.specs.items()}
+        return {**parts, "schedule": self.schedule.model_dump(mode="json"), "draws": self.draws}
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int) -> Arm:
@@ -65,6 +72,7 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int) -> Arm:
     return Arm(
         label=config.label,
         splits=splits(criterion),
+        criterion_draws=bool(getattr(criterion, "draws", False)),
         whole_edges=parts.only_whole_edges,
         schedule=_schedule(study.schedule, config.schedule, parts.levels, where),
         draws=config.draws,

@@ -6,6 +6,8 @@ results folder. Stages stay where they are, so going back to the earlier file co
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
 from collections.abc import Collection
@@ -17,8 +19,13 @@ from results.record import SCHEMA
 from results.store import ESTIMATES, MEASURED, RECORDS
 
 EARLIER = "earlier"
-Wanted = tuple[str, str, int, int]
-"""Protocol, arm, repetition, draw."""
+Wanted = tuple[str, str, str, int, int]
+"""Protocol, arm, fingerprint of the arm's configuration, repetition, draw."""
+
+
+def fingerprint(config: Any) -> str:
+    """A hash of an arm's configuration as its records hold it."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
@@ -36,18 +43,21 @@ def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
                 f"{path} was written by splitbench {content.get('splitbench', 'of a newer version')} with schema "
                 f"{content['schema_version']}, and this version writes {SCHEMA}: upgrade, or choose another --out"
             )
-    moved: dict[Path, set[str]] = {}
+    leaving: dict[str, list[Path]] = {}
     for path, content in found.items():
         if _run_of(content) not in wanted:
-            protocol = str(content.get("protocol") or "unknown")
-            target = folder / EARLIER / protocol
+            leaving.setdefault(str(content.get("protocol") or "unknown"), []).append(path)
+    sentences = []
+    for protocol, paths in leaving.items():
+        target = _room_for(paths, folder / EARLIER / protocol)
+        for path in paths:
             _move(path, target / RECORDS)
-            moved.setdefault(target, set()).add(str(content.get("arm")))
-    return [
-        f"set aside, because the study as it is now does not ask for them: records of {', '.join(sorted(arms))}; "
-        f"see them with: splitbench leaderboard {target}"
-        for target, arms in moved.items()
-    ]
+        arms = ", ".join(sorted({str(found[path].get("arm")) for path in paths}))
+        sentences.append(
+            f"set aside, because the study as it is now does not ask for them: records of {arms}; "
+            f"see them with: splitbench leaderboard {target}"
+        )
+    return sentences
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -63,11 +73,28 @@ def _content(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         return None
-    return content
+    return content if isinstance(content.get("config", {}), dict) else None
 
 
 def _run_of(content: dict[str, Any]) -> tuple[Any, ...]:
-    return content.get("protocol"), content.get("arm"), content.get("repetition"), content.get("draw")
+    config = content.get("config", {}).get("arm")
+    return (
+        content.get("protocol"),
+        content.get("arm"),
+        fingerprint(config),
+        content.get("repetition"),
+        content.get("draw"),
+    )
+
+
+def _room_for(paths: list[Path], target: Path) -> Path:
+    """``target``, or it with a number: a folder where none of the records would replace a different one."""
+    for number in itertools.count(2):
+        there = [target / RECORDS / path.name for path in paths]
+        if all(not new.exists() or new.read_bytes() == old.read_bytes() for new, old in zip(there, paths, strict=True)):
+            break
+        target = target.with_name(f"{target.name.partition('-')[0]}-{number}")
+    return target
 
 
 def _move(record: Path, target: Path) -> None:

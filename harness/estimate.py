@@ -35,8 +35,8 @@ class Evaluation:
     images: int | None
     batch_size: int
 
-    def count(self, data: ImageData) -> int:
-        total = len(data.labels["validation"])
+    def count(self, total: int) -> int:
+        """How many of ``total`` validation images are used."""
         return total if self.images is None else min(self.images, total)
 
     def cost(self, space: SearchSpace, choice: Choice, images: int, step_size: int) -> Cost:
@@ -50,7 +50,7 @@ def estimate(supernet: Supernet, choice: Choice, data: ImageData, evaluation: Ev
 
     The images are cut into equal batches, none shorter than the rest by more than one image.
     """
-    count = evaluation.count(data)
+    count = evaluation.count(len(data.labels["validation"]))
     hits, loss = 0, 0.0
     batches = -(-count // evaluation.batch_size)
     for rows in np.array_split(np.arange(count), batches):
@@ -101,5 +101,4 @@ def predict(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
 
 def leaf_population(space: SearchSpace, inputs: Mapping[str, Any]) -> npt.NDArray[np.int8]:
     """The population's architectures that lie in the leaf."""
-    everything = population(space, inputs["population"]["sample"], inputs["population"]["seed"])
-    return everything[subspace_of(inputs["subspace"]).mask(everything)]
+    return population(space, **inputs["population"], subspace=subspace_of(inputs["subspace"]))

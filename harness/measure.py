@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.budget import Cost
-from harness.registry import build
-from harness.selectors.base import Selected
+from harness.selectors.base import LeafChoice, Selected
 from harness.stages import load_tensors
-from harness.workbench import Workbench, population, subspace_of
+from harness.workbench import Workbench, component, population, subspace_of
 from results import metrics
 from results.store import digest, encode_estimates, write_atomically
 from spaces.base import SearchSpace
@@ -103,19 +102,20 @@ def _selection(
         Selected(tuple(leaf["selected"]["architecture"]), leaf["selected"]["accuracy"], leaf["selected"]["loss"])
         for leaf in leaves
     ]
-    leaf_choice = build("leaf_choices", {k: v for k, v in inputs["leaf_choice"].items() if k != "fingerprint"})
+    leaf_choice: LeafChoice = component("leaf_choices", inputs["leaf_choice"])
     chosen = leaf_choice.choose(selected, np.random.default_rng(inputs["seed"]))
     test = truth.test([s.architecture for s in selected])
-    masks = [subspace_of(leaf["subspace"]).mask(truth.architectures) for leaf in leaves]
-    masks = [mask for mask in masks if mask.any()]
+    functions = population(space, None, 0)  # what a selector draws from: connected, each function once
+    values = truth.test(functions)
+    masks = [subspace_of(leaf["subspace"]).mask(functions) for leaf in leaves]
     return {
         "architecture": space.encode(selected[chosen].architecture),
         "leaf": chosen,
         "test": float(test[chosen]),
         "regret": float(everything.max() - test[chosen]),
         "oracle": float(test.max()),
-        "leaf_floor": metrics.leaf_floor(everything, masks),
-        "best_of_k": metrics.expected_best_of(everything, len(leaves)),
+        "leaf_floor": metrics.leaf_floor(values, masks),
+        "best_of_k": metrics.expected_best_of(values, len(leaves)),
         "leaves": [
             {
                 "allowed": leaf["subspace"],

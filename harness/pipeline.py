@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from criteria.base import Affinity, Partition
+from criteria.base import Affinity, Partition, shortlist
 from harness.arm import Arm
 from harness.budget import Account, Budget, Cost
 from harness.errors import ConfigError
@@ -144,7 +144,7 @@ class Run:
 
     def split_level(self, frontier: list[Node], level: int) -> Generator[list[Stage], list[Result], list[Node]]:
         """Score every edge of every node that can be split, and split each node at its edge."""
-        work = [(node, edge) for node in frontier for edge in self.splittable(node)]
+        work = [(node, edge) for node in frontier for edge in self.considered(node, level)]
         scored = yield from self.ask("scoring", [self.score_stage(node, edge) for node, edge in work])
         for (node, edge), result in zip(work, scored, strict=True):
             affinity = affinity_of(result.output)
@@ -175,13 +175,17 @@ class Run:
         frontier = [Node(self.settings.space.root(), "root")]
         for level in range(self.arm.schedule.levels if self.arm.splits else 0):
             for node in frontier:
-                for edge in self.splittable(node):
+                for edge in self.considered(node, level):
                     operations = node.subspace.allowed[edge]
                     made_up = Affinity.assumed(operations, 1.0 - np.eye(len(operations)))
                     partition = self.arm.partitioner(made_up, self.arm.schedule.branching, np.random.default_rng(0))
                     node.scores[edge] = made_up, partition
             frontier = self.grow(frontier, level)
         return frontier
+
+    def considered(self, node: Node, level: int) -> Sequence[int]:
+        """The edges whose scores the edge rule needs."""
+        return shortlist(self.arm.edge_rule, self.splittable(node), self.rng(f"edge {node.path}"), level)
 
     def splittable(self, node: Node) -> list[int]:
         root = self.settings.space.root()
@@ -283,14 +287,13 @@ class Run:
             training_seed=self.seeds.of("training"),
             edge=edge,
             seed=self.seeds.of(f"scoring {node.path}"),
-            draw=self.draw,
+            draw=self.draw if self.arm.criterion_draws else 0,
         )
 
     def leaf(self, leaf: Node, index: int, leaves: list[Node]) -> Leaf:
         """What the selector knows of a leaf before training."""
         space = self.settings.space
-        everything = population(space, self.population["sample"], self.population["seed"])
-        inside = everything[leaf.subspace.mask(everything)]
+        inside = population(space, **self.population, subspace=leaf.subspace)
         return Leaf(space, leaf.subspace, index, len(leaves), inside, self.seeds.of(f"selection {index}"))
 
     def select_stage(self, leaf: Node, index: int, leaves: list[Node]) -> Stage:

@@ -65,8 +65,10 @@ class SupernetProbe:
     def gradient(
         self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
     ) -> Tensor | None:
-        images, labels = self.batch(repetition)
         choice = with_operation(context, edge, operation)
+        if not self.space.connected(choice.active if isinstance(choice, Mixture) else choice):
+            return None  # the images do not reach the loss: only the classifier's bias would get a gradient
+        images, labels = self.batch(repetition)
         self._supernet.zero_grad(set_to_none=True)
         loss = functional.cross_entropy(self._supernet(images, choice), labels)
         loss.backward()  # type: ignore[no-untyped-call]

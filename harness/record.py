@@ -36,11 +36,7 @@ def make_record(
         trainer=str(arm.specs["trainers"]["name"]),
         config={
             "study": study.model_dump(mode="json", exclude={"arms"}),
-            "arm": {
-                **{kind: dict(spec) for kind, spec in arm.specs.items()},
-                "schedule": arm.schedule.model_dump(mode="json"),
-                "draws": arm.draws,
-            },
+            "arm": arm.config(),
             "common": settings.common,
         },
         protocol=protocol(study, settings),

@@ -17,6 +17,7 @@ import importlib.util
 import inspect
 import sys
 import typing
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -115,8 +116,16 @@ class Component:
         try:
             source = Path(inspect.getfile(loaded)).read_bytes()
         except (TypeError, OSError):
-            source = repr(loaded).encode()
+            source = _definition(loaded)
         return f"{self.name}-{hashlib.sha256(source).hexdigest()[:16]}"
+
+
+def _definition(thing: Any) -> bytes:
+    """What a component defined in a notebook says, or something new each time where even that cannot be known."""
+    try:
+        return inspect.getsource(thing).encode()
+    except (TypeError, OSError):
+        return uuid.uuid4().bytes
 
 
 def _source(module: str) -> Path | None:

@@ -19,16 +19,15 @@ from harness.arm import Arm, build_arm
 from harness.budget import Budget
 from harness.config import StudyConfig
 from harness.device import choose, one_thread
-from harness.earlier import set_aside
+from harness.earlier import fingerprint, set_aside
 from harness.engine import Engine, InProcess, WorkerPool
 from harness.errors import ConfigError, SplitbenchError, StoreError
 from harness.estimate import Evaluation
 from harness.pipeline import Outcome, Run, Settings, Stages
 from harness.record import make_measured, make_record, protocol
-from harness.registry import build, components, resolved
+from harness.registry import build, components, resolved, split_spec
 from harness.seeds import Seeds
 from harness.stages import Result, Stage, StageStore
-from harness.workbench import component
 from results import store
 from results.record import Measured, Record
 from spaces.base import SearchSpace
@@ -76,18 +75,16 @@ class Study:
         space = unbound.bind(dataset.shape, dataset.classes)
         truth = space.ground_truth(dataset.name)  # fail now, not after the training
         chosen = choose(device)
-        images_spec = resolved("datasets", config.dataset, "dataset")
         common: dict[str, Any] = {
-            "space": resolved("spaces", config.space, "space"),
-            "dataset": images_spec,
+            "space": bound_spec(config, unbound, space),
+            "dataset": resolved("datasets", config.dataset, "dataset"),
             "images": dataset.identity(),
             "device": chosen,
             "precision": config.precision,
         }
-        data = component("datasets", images_spec).load(torch.device("cpu"))
         evaluation = Evaluation(config.evaluation.images, config.evaluation.batch_size)
         ((kind, limit),) = config.budget.given.items()
-        images = evaluation.count(data)
+        images = evaluation.count(dataset.sizes["validation"])
         settings = Settings(
             space, common, Budget(kind, limit), evaluation, images, config.population.sample, truth.identity
         )
@@ -182,7 +179,9 @@ class Study:
             if name not in (None, self.config.name):
                 raise StoreError(f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out")
         shared = protocol(self.config, self.settings)
-        wanted = {(shared, arm.label, repetition, draw) for arm, repetition, draw in self.runs()}
+        wanted = {
+            (shared, arm.label, fingerprint(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
+        }
         sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())
         return sentences
@@ -201,6 +200,21 @@ class Study:
                         f"{kind} component {found.name!r} was registered in this process only; run with one worker, "
                         "or put it into a file and name that with --plugin"
                     )
+
+
+def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> dict[str, Any]:
+    """The space's spec with what the dataset decides (image size, classes) put in.
+
+    Raises:
+        ConfigError: if the study file says otherwise.
+    """
+    spec = resolved("spaces", config.space, "space")
+    for key in split_spec(config.space, "space")[1]:
+        if getattr(unbound, key) != getattr(space, key):
+            raise ConfigError(
+                f"space.{key} is {getattr(unbound, key)}, but the dataset makes it {getattr(space, key)}: leave it out"
+            )
+    return spec | {key: getattr(space, key) for key in spec if hasattr(space, key) and key != "name"}
 
 
 @dataclass

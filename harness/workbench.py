@@ -67,13 +67,17 @@ def pack(supernet: Supernet, trainer: Mapping[str, Tensor]) -> dict[str, Tensor]
     return weights | {f"trainer.{name}": tensor for name, tensor in trainer.items()}
 
 
-def population(space: SearchSpace, sample: int | None, seed: int) -> npt.NDArray[np.int8]:
-    """Distinct connected functions [A, edges] that the metrics are computed on: all, or a uniform sample."""
-    everything = _functions(space, space.root())
-    if sample is None or sample >= len(everything):
-        return everything
-    rows = np.random.default_rng(seed).choice(len(everything), sample, replace=False)
-    return everything[np.sort(rows)]
+def population(
+    space: SearchSpace, sample: int | None, seed: int, subspace: SubSpace | None = None
+) -> npt.NDArray[np.int8]:
+    """Distinct connected functions [A, edges] that the metrics are computed on: all, or a uniform sample.
+
+    With a ``subspace``, those of them that lie in it.
+    """
+    rows = _functions(space, space.root())
+    if sample is not None and sample < len(rows):
+        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]
+    return rows if subspace is None else rows[subspace.mask(rows)]
 
 
 def functions_in(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:

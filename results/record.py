@@ -56,8 +56,12 @@ class Selection(_Model):
     test: float = Field(description="ground-truth test accuracy % of the honest choice")
     regret: float = Field(description="best test accuracy of the space minus that")
     oracle: float = Field(description="best test accuracy over the leaves' choices: reads the table")
-    leaf_floor: float = Field(description="expected best of one random architecture a leaf")
-    best_of_k: float = Field(description="expected best of K random architectures, K the number of leaves")
+    leaf_floor: float = Field(
+        description="expected best of one random function a leaf, uniform over all connected ones"
+    )
+    best_of_k: float = Field(
+        description="expected best of K random connected functions of the space, K the number of leaves"
+    )
     leaves: list[Leaf]
 
 

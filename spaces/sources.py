@@ -302,7 +302,11 @@ def fingerprint(name: str) -> str:
         entries = imported.manifest(place.folder)["files"]
         text = json.dumps({role: entry["sha256"] for role, entry in entries.items()}, sort_keys=True)
     else:
-        text = json.dumps([imported.sha256(place.folder / file) for file in source_of(name).needs])
+        source = source_of(name)
+        files = [place.folder / file for file in source.needs]
+        if isinstance(source, Images):  # every mosaic counts, not only what describes them
+            files = sorted(file for file in place.folder.iterdir() if file.is_file())
+        text = json.dumps([imported.sha256(file) for file in files])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,17 +5,35 @@ Only the measure stage holds one of these (and an ``oracle`` control, through it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError
 from spaces.base import Architecture
 
 Floats = npt.NDArray[np.float64]
+
+
+_closed = False
+
+
+@contextlib.contextmanager
+def closed() -> Iterator[None]:
+    """No ground truth can be opened inside: training, scoring, selection and prediction run so.
+
+    A plugin that asks its space for the truth there gets an error instead of a leak.
+    """
+    global _closed
+    before, _closed = _closed, True
+    try:
+        yield
+    finally:
+        _closed = before
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,11 @@ class GroundTruth:
     source: str
 
     def __post_init__(self) -> None:
+        if _closed:
+            raise ConfigError(
+                "a component asked for the ground truth while it was training, scoring or selecting; only the measure "
+                "stage may read it: use validation images instead"
+            )
         keys = {tuple(row): index for index, row in enumerate(self.architectures.tolist())}
         object.__setattr__(self, "_rows", keys)
 

@@ -5,28 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from harness.errors import ConfigError
 from harness.selectors.base import Evaluate, Leaf, Selected, Selector
-from spaces.base import Architecture
+from harness.trainers.darts import mixture
+from spaces.base import Choice
 
 
 @dataclass(frozen=True)
 class ArgmaxAlpha(Selector):
     """The allowed operation with the largest architecture parameter on every edge (Liu et al., ICLR 2019).
 
-    Only the answer itself is evaluated, so that leaves can be compared.
+    Leaves are compared by the validation accuracy of the mixture that was trained, as GM-NAS first did: a path of
+    weights that were trained as a mixture says little, and the mixture's price is known before training.
     """
 
     reads_architecture_weights: ClassVar[bool] = True
 
-    def plan(self, leaf: Leaf) -> list[Architecture]:
-        """The dearest path: the answer cannot cost more."""
-        space, path = leaf.space, [operations[0] for operations in leaf.subspace.allowed]
-        for edge, operations in enumerate(leaf.subspace.allowed):
-            path[edge] = max(operations, key=lambda op: space.flops((*path[:edge], op, *path[edge + 1 :])).forward)
-        return [tuple(path)]
+    def plan(self, leaf: Leaf) -> list[Choice]:
+        return [mixture(leaf.subspace, torch.zeros(shape(leaf)))]
 
     def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
         if architecture_weights is None:
@@ -35,4 +34,9 @@ class ArgmaxAlpha(Selector):
             max(operations, key=lambda op: float(architecture_weights[edge, op]))
             for edge, operations in enumerate(leaf.subspace.allowed)
         )
-        return Selected(answer, *evaluate(answer))
+        return Selected(answer, *evaluate(mixture(leaf.subspace, architecture_weights)))
+
+
+def shape(leaf: Leaf) -> tuple[int, int]:
+    """Edges, and the most operations on one."""
+    return len(leaf.space.edges), max(len(leaf.space.operations(edge)) for edge in range(len(leaf.space.edges)))

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from torch import Tensor
 
 from harness.workbench import functions_in
-from spaces.base import Architecture, SearchSpace, SubSpace
+from spaces.base import Architecture, Choice, SearchSpace, SubSpace
 
-Evaluate = Callable[[Architecture], tuple[float, float]]
+Evaluate = Callable[[Choice], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Selected:
-    """An architecture and its estimate: top-1 % and cross-entropy on validation images."""
+    """An architecture and its estimate: top-1 % and cross-entropy on validation images (of what the selector ran)."""
 
     architecture: Architecture
     accuracy: float
@@ -65,11 +65,8 @@ class Selector(ABC):
     reads_architecture_weights: ClassVar[bool] = False
 
     @abstractmethod
-    def plan(self, leaf: Leaf) -> list[Architecture]:
-        """What will be evaluated, known before training, so that its price can be kept back from the budget.
-
-        A selector that will know only after training names architectures that cost at least as much.
-        """
+    def plan(self, leaf: Leaf) -> Sequence[Choice]:
+        """What will be evaluated, known before training, so that its price can be kept back from the budget."""
 
     @abstractmethod
     def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
@@ -77,7 +74,7 @@ class Selector(ABC):
 
         Args:
             leaf: what is known of it.
-            evaluate: architecture -> (top-1 %, cross-entropy); each call is charged.
+            evaluate: a path or a mixture -> (top-1 %, cross-entropy); each call is charged.
             architecture_weights: what the trainer learnt, [edges, operations], if it learns any.
         """
 

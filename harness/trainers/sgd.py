@@ -32,7 +32,7 @@ class SgdTrainer(Trainer):
         for name in ("final_learning_rate", "momentum", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"trainer.{name}: a number of at least 0 is expected, not {getattr(self, name)}")
-        if not self.clip > 0:
+        if not 0 < self.clip < math.inf:
             raise ConfigError(f"trainer.clip: a positive gradient norm is expected, not {self.clip}")
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:

@@ -86,6 +86,11 @@ class Dataset(ABC):
     def classes(self) -> int:
         """Number of classes."""
 
+    @property
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Part -> number of images, known without reading them."""
+
     def identity(self) -> str:
         """A checksum of the files that images are read from, or a version where they cannot change."""
         return "1"

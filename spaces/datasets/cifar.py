@@ -63,6 +63,10 @@ class Cifar(Dataset):
     def shape(self) -> tuple[int, int, int]:
         return 3, self.image_size, self.image_size
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"train": self.train, "validation": self.validation}
+
     def identity(self) -> str:
         return sources.fingerprint(self.name)
 

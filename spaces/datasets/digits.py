@@ -46,6 +46,10 @@ class Digits(Dataset):
     shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
     classes: ClassVar[int] = 10
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {part: SIZES[part] for part in ("train", "validation")}
+
     def load(self, device: torch.device) -> ImageData:
         parts = {part: digits(part) for part in ("train", "validation")}
         images = {k: v[0].to(device).contiguous(memory_format=torch.channels_last) for k, v in parts.items()}

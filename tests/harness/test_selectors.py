@@ -1,0 +1,248 @@
+"""Selectors and leaf choices: what they evaluate, what it costs, and that the ground truth is out of their reach."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_studies import tiny
+
+from harness.budget import Cost
+from harness.config import parse
+from harness.errors import ConfigError
+from harness.estimate import Evaluation, estimate
+from harness.registry import build
+from harness.selectors.alpha import ArgmaxAlpha
+from harness.selectors.base import Leaf, Selected
+from harness.selectors.leaf import BestEstimate, RandomLeaf
+from harness.selectors.search import All, RandomBest
+from harness.stages import Stage, StageStore
+from harness.study import Study
+from harness.testing import counting_flops
+from harness.work import run_stage
+from harness.workbench import functions_in, population
+from spaces.base import Architecture, SubSpace
+from spaces.datasets.digits import Digits
+from spaces.micro.space import Micro
+
+SPACE = Micro()
+
+
+def leaf_of(subspace: SubSpace, index: int = 0, count: int = 1, seed: int = 5, sample: int = 200) -> Leaf:
+    rows = population(SPACE, sample, 3)
+    return Leaf(SPACE, subspace, index, count, rows[subspace.mask(rows)], seed)
+
+
+class Scores:
+    """An evaluation that gives each architecture its number of 3x3 convolutions, and notes what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Architecture] = []
+
+    def __call__(self, architecture: Architecture) -> tuple[float, float]:
+        self.asked.append(architecture)
+        return float(sum(op == 3 for op in architecture)), float(sum(architecture))
+
+
+# --- random_best and all ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("samples", "groups"), [(20, [(0, 1), (2, 3, 4)]), (10, [(0,), (1,), (2,), (3,), (4,)])])
+def test_the_samples_of_random_best_are_shared_by_the_leaves(samples: int, groups: Any) -> None:
+    leaves = SPACE.root().split(0, groups)
+    plans = [RandomBest(samples).plan(leaf_of(sub, i, len(leaves), i)) for i, sub in enumerate(leaves)]
+    assert sum(map(len, plans)) == samples
+    assert max(map(len, plans)) - min(map(len, plans)) <= 1
+    for sub, plan in zip(leaves, plans, strict=True):
+        assert len(set(plan)) == len(plan)
+        assert all(sub.contains(a) and SPACE.function(a) == a and SPACE.connected(a) for a in plan)
+
+
+def test_samples_that_do_not_divide_go_to_the_first_leaves() -> None:
+    leaves = SPACE.root().split(0, [(0,), (1,), (2,), (3,), (4,)])
+    counts = [len(RandomBest(13).plan(leaf_of(sub, i, 5, i))) for i, sub in enumerate(leaves)]
+    assert counts == [3, 3, 3, 2, 2]
+
+
+def test_every_leaf_gets_one_sample_even_if_there_are_too_few() -> None:
+    leaves = SPACE.root().split(0, [(0,), (1,), (2,), (3,), (4,)])
+    assert [len(RandomBest(2).plan(leaf_of(sub, i, 5, i))) for i, sub in enumerate(leaves)] == [1] * 5
+
+
+def test_random_best_takes_no_more_than_there_are() -> None:
+    small = SubSpace(((1,), (0,), (0,), (2, 3), (0,), (0,)))
+    assert set(RandomBest(50).plan(leaf_of(small))) <= {tuple(row) for row in functions_in(SPACE, small).tolist()}
+
+
+def test_random_best_is_the_best_of_its_plan() -> None:
+    leaf, scores = leaf_of(SPACE.root()), Scores()
+    chosen = RandomBest(30).select(leaf, scores, None)
+    assert scores.asked == RandomBest(30).plan(leaf)
+    best = max(scores.asked, key=lambda a: (sum(op == 3 for op in a), -sum(a)))
+    assert chosen == Selected(best, float(sum(op == 3 for op in best)), float(sum(best)))
+
+
+def test_random_best_is_paired_by_its_seed_and_new_for_another() -> None:
+    plan = RandomBest(30).plan(leaf_of(SPACE.root()))
+    assert plan == RandomBest(30).plan(leaf_of(SPACE.root(), sample=50))
+    assert plan != RandomBest(30).plan(leaf_of(SPACE.root(), seed=6))
+
+
+def test_all_evaluates_the_population_of_the_leaf() -> None:
+    leaf, scores = leaf_of(SPACE.root().only(0, (2, 3))), Scores()
+    All().select(leaf, scores, None)
+    assert [list(a) for a in scores.asked] == leaf.population.tolist()
+    assert 20 < len(scores.asked) < 200
+
+
+def test_all_takes_one_architecture_where_the_population_has_none() -> None:
+    leaf = Leaf(SPACE, SPACE.root().only(0, (2,)), 0, 1, np.zeros((0, 6), dtype=np.int8), 0)
+    assert len(All().plan(leaf)) == 1
+    assert leaf.subspace.contains(All().plan(leaf)[0])
+
+
+def test_no_samples_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="selector.samples: at least 1 architecture is needed, not 0"):
+        RandomBest(0)
+
+
+# --- argmax_alpha -----------------------------------------------------------------------------------------------------
+
+
+def test_argmax_alpha_takes_the_largest_that_is_allowed() -> None:
+    alpha = torch.tensor(np.random.default_rng(0).normal(size=(6, 5)))
+    subspace = SPACE.root().only(1, (0, 4)).only(3, (2,))
+    scores = Scores()
+    chosen = ArgmaxAlpha().select(leaf_of(subspace), scores, alpha)
+    expected = tuple(max(ops, key=lambda op: alpha[e, op].item()) for e, ops in enumerate(subspace.allowed))
+    assert chosen.architecture == expected
+    assert scores.asked == [expected]
+    assert expected != tuple(alpha.argmax(dim=1).tolist())
+
+
+@pytest.mark.parametrize("groups", [[(0, 1, 2, 3, 4)], [(0, 1), (2, 4), (3,)]])
+def test_the_plan_of_argmax_alpha_costs_at_least_as_much_as_any_answer(groups: Any) -> None:
+    for subspace in SPACE.root().split(2, groups):
+        (plan,) = ArgmaxAlpha().plan(leaf_of(subspace))
+        assert subspace.contains(plan)
+        dearest = SPACE.flops(plan).forward
+        assert dearest == max(SPACE.flops(tuple(a)).forward for a in itertools.product(*subspace.allowed))
+
+
+def test_argmax_alpha_needs_a_trainer_with_alpha() -> None:
+    with pytest.raises(ConfigError, match="argmax_alpha: this trainer learns no architecture parameters"):
+        ArgmaxAlpha().select(leaf_of(SPACE.root()), Scores(), None)
+    with pytest.raises(ConfigError, match="the trainer learns none; choose the trainer darts, or the selector"):
+        Study.build(parse(tiny(selector="argmax_alpha")), "cpu")
+
+
+# --- leaf choices -----------------------------------------------------------------------------------------------------
+
+
+def test_the_best_estimate_wins_and_loss_breaks_ties() -> None:
+    rows = [Selected((1,), 90.0, 0.5), Selected((2,), 91.0, 0.7), Selected((3,), 91.0, 0.6), Selected((4,), 91.0, 0.6)]
+    assert BestEstimate().choose(rows, np.random.default_rng(0)) == 2
+    assert BestEstimate().choose(rows[:1], np.random.default_rng(0)) == 0
+
+
+def test_a_random_leaf_is_uniform_and_blind() -> None:
+    rows = [Selected((i,), float(i), 0.0) for i in range(3)]
+    rng = np.random.default_rng(0)
+    counts = np.bincount([RandomLeaf().choose(rows, rng) for _ in range(600)], minlength=3)
+    assert (np.abs(counts - 200) < 5 * (600 * 2 / 9) ** 0.5).all()
+
+
+@pytest.mark.parametrize("name", ["best_estimate", "random_leaf"])
+def test_leaf_choices_are_components(name: str) -> None:
+    assert build("leaf_choices", name).choose([Selected((0,), 1.0, 1.0)], np.random.default_rng(0)) == 0
+
+
+# --- the select stage -------------------------------------------------------------------------------------------------
+
+
+def stage_inputs(kind: str, **inputs: Any) -> Stage:
+    """A stage on micro and digits, as a run would ask for it."""
+    common = Study.build(parse(tiny()), "cpu").settings.common
+    return Stage(kind, {**common, **inputs})
+
+
+TRAINER = {"name": "darts", "batch_size": 32}
+POPULATION = {"sample": 20, "seed": 1}
+EVALUATION = {"images": 100, "batch_size": 40}
+
+
+def train_and_select(store: StageStore, selector: str) -> tuple[Stage, Any]:
+    lists = [list(ops) for ops in SPACE.root().only(0, (1, 3)).allowed]
+    train = stage_inputs(
+        "train", trainer=TRAINER, subspace=lists, parent=None, initial_seed=1, seed=2, first=0, steps=2, seconds=None,
+        progress=[0.0, 1.0],
+    )  # fmt: skip
+    run_stage(train, store)
+    select = stage_inputs(
+        "select", trainer=TRAINER, selector={"name": selector}, subspace=lists, state=train.key, index=0, count=1,
+        evaluation=EVALUATION, population=POPULATION, seed=3,
+    )  # fmt: skip
+    return train, run_stage(select, store)
+
+
+@pytest.mark.parametrize("selector", ["all", "argmax_alpha"])
+def test_every_evaluation_is_charged_what_torch_counts(tmp_path: Path, selector: str) -> None:
+    _, result = train_and_select(StageStore(tmp_path), selector)
+    leaf = leaf_of(SPACE.root().only(0, (1, 3)))
+    data, evaluation = Digits().load(torch.device("cpu")), Evaluation(**EVALUATION)
+    rows = population(SPACE, 20, 1)
+    planned = [tuple(row) for row in rows[leaf.subspace.mask(rows)].tolist()]
+    evaluated = planned if selector == "all" else [tuple(result.output["architecture"])]
+    with counting_flops() as counter:
+        for architecture in evaluated:
+            estimate(SPACE.supernet(0), architecture, data, evaluation)
+    count = len(evaluated)
+    assert result.cost == Cost(counter.get_total_flops(), 4 * count, 100 * count)  # 100 images are 4 steps of 32
+
+
+def test_no_stage_before_measuring_reads_the_ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a truth that cannot be read, supernets train, are scored, choose and predict; only measuring fails."""
+    common = dict(Study.build(parse(tiny()), "cpu").settings.common)
+
+    def forbidden(self: Micro, dataset: str) -> None:
+        raise AssertionError("the ground truth was read")
+
+    monkeypatch.setattr(Micro, "ground_truth", forbidden)
+    monkeypatch.setitem(globals(), "stage_inputs", lambda kind, **inputs: Stage(kind, {**common, **inputs}))
+    store = StageStore(tmp_path)
+    for selector in ("random_best", "all", "argmax_alpha"):
+        train, result = train_and_select(store, selector)
+        assert len(result.output["architecture"]) == 6
+    shared = {"subspace": train.inputs["subspace"], "state": train.key}
+    criterion = {"name": "gm", "repetitions": 1}
+    scoring = {"trainer": TRAINER, "criterion": criterion, "edge": 1, "seed": 4, "draw": 0, "initial_seed": 1}
+    run_stage(Stage("score", {**common, **shared, **scoring, "training_seed": 2}), store)
+    predict = Stage("predict", {**common, **shared, "evaluation": EVALUATION, "population": POPULATION})
+    assert run_stage(predict, store).output["count"] > 0
+    with pytest.raises(AssertionError, match="the ground truth was read"):
+        run_stage(Stage("facts", {**common, "population": POPULATION}), store)
+    leaves = [{"subspace": shared["subspace"], "predict": predict.key, "selected": result.output}]
+    measure = {"leaves": leaves, "leaf_choice": {"name": "best_estimate"}, "seed": 1}
+    with pytest.raises(AssertionError, match="the ground truth was read"):
+        run_stage(Stage("measure", {**common, **measure, "population": POPULATION}), store)
+
+
+def test_estimates_are_of_fixed_validation_images_in_equal_batches() -> None:
+    """103 images in batches of up to 40 are 35, 34 and 34; accuracy and loss are means over all images."""
+    data, supernet, path = Digits().load(torch.device("cpu")), SPACE.supernet(3), (3, 1, 2, 3, 4, 3)
+    accuracy, loss = estimate(supernet, path, data, Evaluation(103, 40))
+    losses, hits = [], 0
+    for rows in (slice(0, 35), slice(35, 69), slice(69, 103)):
+        labels = data.labels["validation"][rows]
+        with torch.no_grad():
+            logits = supernet(data.images["validation"][rows], path)
+        losses += torch.nn.functional.cross_entropy(logits, labels, reduction="none").tolist()
+        hits += int((logits.argmax(1) == labels).sum())
+    assert accuracy == pytest.approx(100 * hits / 103)
+    assert loss == pytest.approx(np.mean(losses), rel=1e-6)
+    assert Evaluation(None, 40).count(597) == 597
+    assert Evaluation(10_000, 40).count(597) == 597
