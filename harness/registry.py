@@ -157,8 +157,9 @@ _registered: dict[tuple[str, str], Component] = {}
 @functools.lru_cache(maxsize=1)
 def _installed() -> dict[tuple[str, str], Component]:
     found: dict[tuple[str, str], Component] = {}
+    points = importlib.metadata.entry_points()  # once: it reads every installed distribution
     for kind in KINDS:
-        for point in importlib.metadata.entry_points(group=f"splitbench.{kind}"):
+        for point in points.select(group=f"splitbench.{kind}"):
             origin = point.dist.name if point.dist else "unknown distribution"
             _add(found, Component(kind, point.name, point.value, origin))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ from harness.selectors.leaf import BestEstimate, RandomLeaf
 from harness.selectors.search import All, RandomBest
 from harness.stages import Stage, StageStore
 from harness.study import Study
-from harness.testing import counting_flops
+from harness.testing import counting_flops, random_mixture
+from harness.trainers.darts import mixture
 from harness.work import run_stage
 from harness.workbench import functions_in, population
-from spaces.base import Architecture, SubSpace
+from spaces.base import Architecture, Choice, Mixture, SubSpace
 from spaces.datasets.digits import Digits
 from spaces.micro.space import Micro
 
@@ -43,7 +43,8 @@ class Scores:
     def __init__(self) -> None:
         self.asked: list[Architecture] = []
 
-    def __call__(self, architecture: Architecture) -> tuple[float, float]:
+    def __call__(self, architecture: Choice) -> tuple[float, float]:
+        assert isinstance(architecture, tuple)
         self.asked.append(architecture)
         return float(sum(op == 3 for op in architecture)), float(sum(architecture))
 
@@ -113,24 +114,32 @@ def test_no_samples_is_a_sentence() -> None:
 # --- argmax_alpha -----------------------------------------------------------------------------------------------------
 
 
-def test_argmax_alpha_takes_the_largest_that_is_allowed() -> None:
+def test_argmax_alpha_takes_the_largest_that_is_allowed_and_evaluates_the_mixture() -> None:
     alpha = torch.tensor(np.random.default_rng(0).normal(size=(6, 5)))
     subspace = SPACE.root().only(1, (0, 4)).only(3, (2,))
-    scores = Scores()
-    chosen = ArgmaxAlpha().select(leaf_of(subspace), scores, alpha)
+    asked: list[Choice] = []
+
+    def evaluate(choice: Choice) -> tuple[float, float]:
+        asked.append(choice)
+        return 42.0, 1.5
+
+    chosen = ArgmaxAlpha().select(leaf_of(subspace), evaluate, alpha)
     expected = tuple(max(ops, key=lambda op: alpha[e, op].item()) for e, ops in enumerate(subspace.allowed))
-    assert chosen.architecture == expected
-    assert scores.asked == [expected]
+    assert chosen == Selected(expected, 42.0, 1.5)
     assert expected != tuple(alpha.argmax(dim=1).tolist())
+    (choice,) = asked
+    assert isinstance(choice, Mixture)
+    assert choice.active == subspace
+    assert torch.equal(choice.weights, mixture(subspace, alpha).weights)
 
 
 @pytest.mark.parametrize("groups", [[(0, 1, 2, 3, 4)], [(0, 1), (2, 4), (3,)]])
-def test_the_plan_of_argmax_alpha_costs_at_least_as_much_as_any_answer(groups: Any) -> None:
+def test_the_plan_of_argmax_alpha_costs_what_its_evaluation_costs(groups: Any) -> None:
+    """Whatever was learnt, so that its price can be kept back before training."""
     for subspace in SPACE.root().split(2, groups):
         (plan,) = ArgmaxAlpha().plan(leaf_of(subspace))
-        assert subspace.contains(plan)
-        dearest = SPACE.flops(plan).forward
-        assert dearest == max(SPACE.flops(tuple(a)).forward for a in itertools.product(*subspace.allowed))
+        trained = mixture(subspace, torch.randn(6, 5, generator=torch.Generator().manual_seed(1)))
+        assert SPACE.flops(plan) == SPACE.flops(trained)
 
 
 def test_argmax_alpha_needs_a_trainer_with_alpha() -> None:
@@ -196,10 +205,10 @@ def test_every_evaluation_is_charged_what_torch_counts(tmp_path: Path, selector:
     data, evaluation = Digits().load(torch.device("cpu")), Evaluation(**EVALUATION)
     rows = population(SPACE, 20, 1)
     planned = [tuple(row) for row in rows[leaf.subspace.mask(rows)].tolist()]
-    evaluated = planned if selector == "all" else [tuple(result.output["architecture"])]
+    evaluated: list[Choice] = list(planned) if selector == "all" else [random_mixture(SPACE, leaf.subspace)]
     with counting_flops() as counter:
-        for architecture in evaluated:
-            estimate(SPACE.supernet(0), architecture, data, evaluation)
+        for choice in evaluated:
+            estimate(SPACE.supernet(0), choice, data, evaluation)
     count = len(evaluated)
     assert result.cost == Cost(counter.get_total_flops(), 4 * count, 100 * count)  # 100 images are 4 steps of 32
 
