@@ -1,6 +1,6 @@
 """The budget of an arm and the meter that charges it.
 
-FLOPs are analytic (DESIGN section 4): identical on every machine. ``steps`` counts batches that ran forward and
+FLOPs are analytic: identical on every machine. ``steps`` counts batches that ran forward and
 backward, or trainer-sized batches that ran forward only; ``examples`` counts their images.
 """
 

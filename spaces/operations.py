@@ -1,7 +1,7 @@
 """Building blocks that several search spaces share.
 
 Normalisation never has affine weights nor running statistics: a supernet's paths have different statistics, so each
-batch is normalised by its own (DESIGN section 5). ``replicas`` independent networks can be stacked along the channel
+batch is normalised by its own. ``replicas`` independent networks can be stacked along the channel
 axis (grouped convolutions); the micro space trains its ground truth this way, one replica a seed.
 """
 

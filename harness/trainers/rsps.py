@@ -24,7 +24,7 @@ from spaces.base import Architecture, Choice, SearchSpace, SubSpace
 class Rsps(SgdTrainer):
     """Single-path uniform training: each step trains one random connected architecture, shared by all cells.
 
-    SGD with Nesterov momentum, cosine learning rate over the arm's whole budget, clipped gradients (DESIGN section 5).
+    SGD with Nesterov momentum, cosine learning rate over the arm's whole budget, clipped gradients.
     """
 
     version: ClassVar[int] = 1

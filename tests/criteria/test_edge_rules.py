@@ -55,7 +55,7 @@ def test_fixed_goes_through_its_list() -> None:
 @pytest.mark.parametrize(
     ("rule", "level", "message"),
     [
-        (Fixed((3,)), 0, r"edge 3 cannot be split at level 0; edges that can be are 0, 1, 2, 4"),
+        (Fixed((3,)), 0, r"edge 3 cannot be split at level 0; edges that can be: 0, 1, 2, 4"),
         (Fixed((4, 4)), 2, r"edges \[4, 4\] name no edge for level 2; .* at most 2 levels"),
     ],
 )

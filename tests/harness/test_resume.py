@@ -21,7 +21,7 @@ import harness
 
 KILLS = 10
 ENVIRONMENT = {"SPLITBENCH_CHECKPOINT_SECONDS": "0.03", "OMP_NUM_THREADS": "1"}
-STUDY = tiny(budget={"steps": 110}, arms=["none", {"criterion": "gm", "repetitions": 1}])
+STUDY = tiny(budget={"steps": 80}, arms=["none", {"criterion": "gm", "repetitions": 1}])
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +111,12 @@ def test_killed_at_ten_moments_and_run_again(
 ) -> None:
     """Ten moments, one in each tenth of the study's life; every record equals the undisturbed one, ten times of ten.
 
-    Takes about a minute: 21 runs of a study, most of it training.
+    Takes half a minute on a free core: 21 runs of a study, most of it training.
     """
     whole = server.command(study, tmp_path / "whole")
     assert record_bytes(tmp_path / "whole") == undisturbed
     assert whole["resumed"] == []
+    assert server.command(study, tmp_path / "whole")["steps"] == 0  # what has ended is not done again
     draw, tenth, life, tries = random.Random(0), 0, whole["seconds"], 0
     resumed, saved = [], []
     while tenth < KILLS:
@@ -135,25 +136,6 @@ def test_killed_at_ten_moments_and_run_again(
     assert len([steps for steps in resumed if steps > 0]) >= 2, "no training went on from a checkpoint"
     assert max(saved) > whole["steps"] / 2  # late kills lose little
     assert all(steps >= 0 for steps in saved)
-
-
-def test_killed_again_and_again(server: ForkServer, study: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    """A study that is cut short several times goes on each time, and its records are the same."""
-    whole = server.command(study, tmp_path / "whole")
-    answers = [server.command(study, tmp_path / "out", whole["seconds"] / 2) for _ in range(3)]
-    answers.append(server.command(study, tmp_path / "out"))
-    assert answers[0]["signal"] == signal.SIGKILL
-    assert answers[-1]["steps"] < whole["steps"] / 2
-    assert record_bytes(tmp_path / "out") == undisturbed
-
-
-def test_a_study_that_has_ended_does_nothing_the_second_time(
-    server: ForkServer, study: Path, undisturbed: dict[str, bytes], tmp_path: Path
-) -> None:
-    server.command(study, tmp_path)
-    again = server.command(study, tmp_path)
-    assert again["steps"] == 0
-    assert record_bytes(tmp_path) == undisturbed
 
 
 # --- killed on a worker pool ------------------------------------------------------------------------------------------

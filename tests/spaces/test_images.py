@@ -95,6 +95,7 @@ def test_cutout_is_one_square_of_zeros_clipped_by_the_border(length: int) -> Non
     assert min(sides) == length - length // 2  # centred on the first row or column
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_sees_the_same_images() -> None:
     augment = CropFlip(1, (0.0, 0.0, 0.0), cutout=4)
