@@ -133,7 +133,9 @@ class StudyConfig(_Model):
     evaluation: EvaluationConfig = EvaluationConfig()
     selector: Spec = "random_best"
     leaf_choice: Spec = "best_estimate"
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16: autocast of the training's forward pass")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16: autocast of the training's forward pass"
+    )
     baseline: str = Field("none", description="the arm that others are compared with")
     arms: Annotated[list[ArmConfig], Field(min_length=1)]
 

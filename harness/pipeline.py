@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -223,11 +224,11 @@ class Run:
         for (_, up_to), node in zip(self.account.shares(total, len(nodes)), nodes, strict=True):
             steps: int | None = None
             if budget.kind != "seconds":
-                costs = trainer.costs(space, node.subspace, self.seeds.of("training"), node.steps)
-                steps, price = budget.steps_within(up_to - spent, costs)
+                costs = partial(trainer.costs, space, node.subspace, self.seeds.of("training"), node.steps)
+                steps, price = budget.steps_within(up_to - spent, costs())
                 spent += price
                 if steps < 1:
-                    raise self.too_small(phase, up_to - spent, next(costs))
+                    raise self.too_small(phase, up_to - spent, next(costs()))
             elif up_to - spent <= 0:
                 raise self.too_small(phase, up_to - spent, Cost())
             stages.append(self.train_stage(node, steps, total / len(nodes), progress))

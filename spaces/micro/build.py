@@ -142,7 +142,7 @@ def collect(folder: Path) -> None:
         "functions": len(functions),
         "seeds": SEEDS,
         "protocol": {"images": SIZES, "epochs": EPOCHS, "batch": BATCH, "peak_learning_rate": PEAK_RATE},
-        "core_seconds": round(seconds),
+        "elapsed_seconds": round(seconds),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),

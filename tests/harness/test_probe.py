@@ -198,7 +198,7 @@ def test_darts_contexts_are_the_trained_mixture(digits: ImageData) -> None:
 
 def test_random_numbers_are_new_for_each_draw_and_purpose_alone(digits: ImageData) -> None:
     def numbers(purpose: str, **how: Any) -> list[float]:
-        return probe_of(digits, **how)[0].rng(purpose).random(3).tolist()
+        return [float(x) for x in probe_of(digits, **how)[0].rng(purpose).random(3)]
 
     assert numbers("a") == numbers("a") == numbers("a", trainer=Darts(batch_size=BATCH))
     assert len({tuple(n) for n in (numbers("a"), numbers("b"), numbers("a", draw=1), numbers("a", seed=SEED + 1))}) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tiny_studies import record_bytes, tiny
 
 import harness
 from harness import registry
+from harness.config import parse
 from harness.errors import ConfigError
 from harness.registry import (
     KINDS,
@@ -79,7 +81,7 @@ def test_a_kind_is_known_in_singular_and_plural(word: str, kind: str) -> None:
 
 def test_an_unknown_kind_is_a_sentence() -> None:
     with pytest.raises(
-        ConfigError, match="unknown kind of component 'criterias' .did you mean 'criteria'.; kinds: crit"
+        ConfigError, match="unknown kind of component 'criterias' .did you mean 'criteria'..; kinds: crit"
     ):
         plural("criterias")
 
@@ -134,11 +136,11 @@ def test_a_collision_names_both_origins() -> None:
     assert get("criteria", "gm").origin == "splitbench"
 
 
-def test_a_collision_of_two_distributions_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collision_of_two_distributions_names_both() -> None:
     installed = dict(registry._installed())
+    registry._add(installed, Component("criteria", "same", "my_package:A", "first"))
     with pytest.raises(ConfigError, match="my_package:A from first and other:B from second"):
-        for target, origin in (("my_package:A", "first"), ("other:B", "second")):
-            registry._add(installed, Component("criteria", "same", target, origin))
+        registry._add(installed, Component("criteria", "same", "other:B", "second"))
 
 
 def test_registering_the_same_again_is_not_a_collision() -> None:
@@ -212,8 +214,6 @@ def test_a_plugin_criterion_runs_in_a_study_and_on_workers(tmp_path: Path) -> No
         found[workers] = record_bytes(folder)
     assert found[1] == found[2]
     assert len(found[1]) == 4
-    import json
-
     (record,) = [json.loads(data) for name, data in found[1].items() if name.startswith("by") and name.endswith("json")]
     assert record["cost"]["scoring"]["steps"] == 2 * 6 * 5
     assert record["config"]["arm"]["criteria"]["repetitions"] == 2
@@ -224,8 +224,6 @@ def test_a_plugin_criterion_runs_in_a_study_and_on_workers(tmp_path: Path) -> No
 def test_a_component_of_this_process_alone_cannot_run_on_workers(tmp_path: Path) -> None:
     @register("criteria", "here_only")
     def here_only(probe: Any, edge: int) -> None: ...
-
-    from harness.config import parse
 
     study = Study.build(parse(tiny(arms=["none", "here_only"])), "cpu")
     with pytest.raises(
@@ -327,31 +325,42 @@ def test_parameters_of_a_plain_class_are_its_arguments() -> None:
         build("partitioners", "plain", "here")
 
 
+GM = "it takes: variant, repetitions, distance"
+INTEGER = "input should be a valid integer"
+UNREADABLE = f"{INTEGER}, unable to parse string as an integer"
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "sentence"),
     [
-        ("criteria", {"name": "gm", "repetitons": 3}, "here: gm has no parameter 'repetitons' (did you mean 'repetitions'?); "
-         "it takes: variant, repetitions, distance"),
-        ("criteria", {"name": "none", "edges": 3}, "here: none has no parameter 'edges'; it takes: none"),
-        ("criteria", {"name": "gm", "repetitions": "many"}, "here.repetitions: input should be a valid integer, unable to "
-         "parse string as an integer, not 'many'"),
-        ("criteria", {"name": "gm", "variant": "Shipped"}, "here.variant: input should be 'corrected' or 'as_shipped', not "
-         "'Shipped'"),
-        ("criteria", {"name": "gm", "repetitions": 0}, "here: criterion gm: repetitions must be 1 or more, not 0; 100 is usual"),
-        ("trainers", {"name": "rsps", "batch_size": 2.5}, "here.batch_size: input should be a valid integer, got a number "
-         "with a fractional part, not 2.5"),
-        ("criteria", {"name": "function_of_three", "needed": "x"}, "here.needed: input should be a valid integer, unable to "
-         "parse string as an integer, not 'x'"),
-        ("criteria", "function_of_three", "here: function_of_three needs the parameter 'needed'; it takes: needed, rate, names"),
-        ("criteria", {"repetitions": 3}, "here: a component is a name or a mapping with the key 'name', not "
-         "{'repetitions': 3}"),
+        (
+            "criteria",
+            {"name": "gm", "repetitons": 3},
+            f": gm has no parameter 'repetitons' (did you mean 'repetitions'?); {GM}",
+        ),
+        ("criteria", {"name": "none", "edges": 3}, ": none has no parameter 'edges'; it takes: none"),
+        ("criteria", {"name": "gm", "repetitions": "many"}, f".repetitions: {UNREADABLE}, not 'many'"),
+        ("criteria", {"name": "gm", "variant": "X"}, ".variant: input should be 'corrected' or 'as_shipped', not 'X'"),
+        (
+            "criteria",
+            {"name": "gm", "repetitions": 0},
+            ": criterion gm: repetitions must be 1 or more, not 0; 100 is usual",
+        ),
+        ("trainers", {"name": "rsps", "batch_size": "a"}, f".batch_size: {UNREADABLE}, not 'a'"),
+        ("criteria", {"name": "function_of_three", "needed": "x"}, f".needed: {UNREADABLE}, not 'x'"),
+        (
+            "criteria",
+            "function_of_three",
+            ": function_of_three needs the parameter 'needed'; it takes: needed, rate, names",
+        ),
+        ("criteria", {"rate": 3}, ": a component is a name or a mapping with the key 'name', not {'rate': 3}"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("three")
 def test_wrong_parameters_are_a_sentence(kind: str, spec: Any, sentence: str) -> None:
     with pytest.raises(ConfigError) as error:
         build(kind, spec, "here")
-    assert str(error.value) == sentence
+    assert str(error.value) == f"here{sentence}"
 
 
 def test_a_spec_is_resolved_with_all_defaults_in_any_spelling() -> None:

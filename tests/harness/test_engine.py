@@ -1,0 +1,241 @@
+"""Engines and stage stores: results come once, errors arrive as they are, damaged files are a sentence."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_studies import run_tiny, tiny
+
+import harness
+from harness.budget import Cost
+from harness.config import parse
+from harness.device import choose, one_thread
+from harness.engine import InProcess, WorkerPool
+from harness.errors import ConfigError, SplitbenchError, StoreError
+from harness.stages import Result, Stage, StageStore, canonical_json, load_tensors, save_tensors
+from harness.study import Study
+
+
+def result_of(stage: Stage, **output: Any) -> Result:
+    return Result(stage.key, output, Cost(1, 2, 3), 0.5, 10, "nothing")
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_depends_on_kind_and_inputs_alone() -> None:
+    stage = Stage("train", {"a": 1, "b": [1.5, "x"]}, "a title")
+    assert stage.key == Stage("train", {"b": (1.5, "x"), "a": 1}, "another").key
+    others = [
+        Stage("score", {"a": 1, "b": [1.5, "x"]}),
+        Stage("train", {"a": 2, "b": [1.5, "x"]}),
+        Stage("train", {"a": 1}),
+    ]
+    assert len({stage.key, *(other.key for other in others)}) == 4
+    assert len(stage.key) == 32
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        canonical_json({"x": float("nan")})
+
+
+def test_a_result_comes_back_as_it_was_put(tmp_path: Path) -> None:
+    store, stage = StageStore(tmp_path), Stage("train", {"a": 1})
+    assert store.get(stage.key) is None
+    folder = store.folder(stage.key)
+    folder.mkdir(parents=True)
+    for name in ("checkpoint.safetensors", "progress.json"):
+        (folder / name).write_text("{}")
+    put = result_of(stage, numbers=[0.1, 1e-30, 3], name="x")
+    store.put(put)
+    assert store.get(stage.key) == put
+    assert [path.name for path in folder.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", '{"key": 1}', "[]", '{"key":"a","output":{},"cost":{"flop":1},"seconds":1}']
+)
+def test_a_damaged_result_is_a_sentence(tmp_path: Path, damage: str) -> None:
+    store, stage = StageStore(tmp_path), Stage("train", {})
+    store.put(result_of(stage))
+    (store.folder(stage.key) / "result.json").write_text(damage)
+    with pytest.raises(StoreError, match=r"result.json is damaged .*; delete that folder and run the study again"):
+        store.get(stage.key)
+
+
+@pytest.mark.parametrize(("note", "share"), [('{"share": 0.25}', 0.25), ('{"sha', None), ("{}", None), (None, None)])
+def test_progress_is_what_a_stage_said_last(tmp_path: Path, note: str | None, share: float | None) -> None:
+    store = StageStore(tmp_path)
+    store.folder("abc").mkdir(parents=True)
+    if note is not None:
+        (store.folder("abc") / "progress.json").write_text(note)
+    assert store.progress("abc") == share
+
+
+def test_tensors_and_notes_come_back_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    tensors = {
+        "single": torch.randn(3, 4, 2, 2).to(memory_format=torch.channels_last),
+        "double": torch.randn(5, dtype=torch.float64),
+        "scalar": torch.tensor(7.0),
+        "small": torch.arange(6, dtype=torch.int8).reshape(2, 3),
+    }
+    save_tensors(path, tensors, {"done": 3, "losses": [0.1, 1 / 3]})
+    found, notes = load_tensors(path)
+    assert notes == {"done": 3, "losses": [0.1, 1 / 3]}
+    assert all(
+        torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in tensors.items()
+    )
+
+
+@pytest.mark.parametrize("keep", [0, 7, 60])
+def test_damaged_tensors_are_a_sentence(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "x.safetensors"
+    save_tensors(path, {"a": torch.ones(30)}, {})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(StoreError, match="x.safetensors is damaged .*; delete its folder and run the study again"):
+        load_tensors(path)
+    with pytest.raises(StoreError, match=r"y.safetensors is damaged \(.*; delete its folder"):
+        load_tensors(tmp_path / "y.safetensors")
+
+
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def facts() -> Stage:
+    settings = Study.build(parse(tiny()), "cpu").settings
+    return Stage("facts", {**settings.common, "population": {"sample": 20, "seed": 1}, "truth": settings.truth})
+
+
+def test_in_process_runs_once_and_looks_up_then(facts: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = InProcess(StageStore(tmp_path))
+    first = engine.submit(facts).result()
+    monkeypatch.setattr("harness.work.WORK", {})
+    assert engine.submit(facts).result() == first
+    assert first.output["size"] == 20
+
+
+def test_in_process_errors_arrive_in_the_future(tmp_path: Path, facts: Stage) -> None:
+    future = InProcess(StageStore(tmp_path)).submit(Stage("facts", {**facts.inputs, "space": {"name": "mikro"}}))
+    assert isinstance(future.exception(), ConfigError)
+
+
+def test_a_pool_gives_the_same_results_and_errors_and_ends(facts: Stage, tmp_path: Path) -> None:
+    """One worker process: the same stage twice is one future; sentences stay sentences; faults keep their traceback."""
+    alone = InProcess(StageStore(tmp_path / "alone")).submit(facts).result()
+    pool = WorkerPool(tmp_path / "pool", 1)
+    try:
+        future = pool.submit(facts)
+        assert pool.submit(facts) is future
+        unknown = pool.submit(Stage("facts", {**facts.inputs, "space": {"name": "mikro"}}))
+        broken = pool.submit(Stage("facts", {**facts.inputs, "population": 3}))
+        found = future.result(60)
+        assert (found.key, found.output, found.cost) == (alone.key, alone.output, alone.cost)
+        with pytest.raises(ConfigError, match="did you mean 'micro'"):
+            unknown.result(60)
+        with pytest.raises(RuntimeError, match=r"facts stage failed: (.|\n)*Traceback"):
+            broken.result(60)
+        processes = list(pool._pool._processes.values())
+        assert len(processes) == 1
+    finally:
+        pool.close()
+    deadline = time.monotonic() + 20
+    while any(process.is_alive() for process in processes):
+        assert time.monotonic() < deadline, "a worker outlived its pool"
+        time.sleep(0.05)
+    again = WorkerPool(tmp_path / "pool", 1)
+    assert again.submit(facts).result(1) == found  # from the store: no process is needed
+    again.close()
+
+
+def test_a_worker_that_dies_is_a_sentence_and_what_ended_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(InProcess):
+        def __init__(self, folder: Path, workers: int, **_: Any) -> None:
+            super().__init__(StageStore(folder))
+            self.count = 0
+
+        def submit(self, stage: Stage) -> Any:
+            self.count += stage.kind == "predict"
+            if self.count > 1:
+                raise BrokenExecutor("a process ended")
+            return super().submit(stage)
+
+    monkeypatch.setattr("harness.study.WorkerPool", Broken)
+    with pytest.raises(SplitbenchError, match="a worker process ended without a word, .* run the same command again"):
+        run_tiny(tmp_path, workers=2, arms=["none", "random"])
+    monkeypatch.undo()
+    assert len(run_tiny(tmp_path, arms=["none", "random"]).records) == 2
+
+
+def test_no_workers_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--workers 0: at least 1 is needed"):
+        harness.run(tiny(), tmp_path, device="cpu", workers=0)
+
+
+def test_a_study_leaves_torch_threads_as_they_were(tmp_path: Path) -> None:
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ConfigError):
+            harness.run(tiny(budget={"steps": 17}, arms=["none", {"criterion": "gm"}]), tmp_path, device="cpu")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_devices() -> None:
+    assert choose("cpu") == "cpu"
+    assert choose("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(ConfigError, match="--device tpu: unknown device; there are: auto, cpu, cuda"):
+        choose("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="--device cuda: this machine has no CUDA device"):
+            choose("cuda")
+
+
+# --- a study's folder -------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_belongs_to_one_study(tmp_path: Path) -> None:
+    run_tiny(tmp_path)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match="holds the study 'tiny', not 'other'; choose another --out"):
+        run_tiny(tmp_path, name="other")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_an_unwritable_folder_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="the results cannot be written .*; choose a folder"):
+        run_tiny(tmp_path / "file" / "out")
+
+
+def test_a_damaged_stage_is_a_sentence(tmp_path: Path) -> None:
+    run_tiny(tmp_path)
+    (path,) = [p for p in tmp_path.glob("stages/*/*/result.json") if "estimates_sha256" in p.read_text()]
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(StoreError, match="is damaged"):
+        run_tiny(tmp_path)
+
+
+def test_a_changed_line_does_what_is_new_and_keeps_what_is_old(tmp_path: Path) -> None:
+    """Another arm: the first is looked up, and its record is not touched."""
+    run_tiny(tmp_path)
+    (before,) = tmp_path.glob("records/none*d0.json")
+    content, seconds = before.read_bytes(), before.with_suffix(".measured.json").read_text()
+    notes = run_tiny(tmp_path, arms=["none", "random"])
+    assert [record.arm for record in notes.records] == ["none", "random"]
+    assert before.read_bytes() == content
+    assert json.loads(before.with_suffix(".measured.json").read_text()) == json.loads(seconds)
