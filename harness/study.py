@@ -153,7 +153,7 @@ class Study:
             engine: Engine = InProcess(StageStore(folder)) if alone else WorkerPool(folder, workers, plugins=plugins)
             driver = Driver(self, folder, engine, watcher, threads=1)
             try:
-                driver.drive(parallel=1 if alone else 2 * workers)  # more runs than workers: none waits for a split
+                driver.drive(parallel=1 if alone else self.parallel(workers))
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "

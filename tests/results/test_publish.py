@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from synthetic_records import Writer, arm_records
 
 from harness.errors import SplitbenchError
 from results.figures import ranking_svg
 from results.leaderboard import leaderboards
 from results.publish import publish
 from results.render import markdown
-from synthetic_records import Writer, arm_records
 
 
 def folder_of(write: Writer) -> Path:
