@@ -162,6 +162,11 @@ class Study:
             finally:
                 engine.close()
 
+    def parallel(self, workers: int) -> int:
+        """How many runs to have under way: one seed's runs wait for the warm-up that they share, and the next seeds'
+        keep the workers busy meanwhile; not all of them, so that a study's first results come early."""
+        return sum(arm.draws for arm in self.arms) + 2 * workers
+
     def take_folder(self, folder: Path) -> list[str]:
         """Keep the study beside its records. A folder belongs to one study, as its file is now; what an earlier one
         left is set aside, in sentences that are returned.
