@@ -1,8 +1,9 @@
 """Runs the command in forked children of a process that has imported everything: a run costs a fork, not an import.
 
 The first argument is the study that children will run. Orders come as lines of JSON, answers go back the same way.
-An order: ``{"arguments": [...], "kill_after": seconds or null, "log": path}``. Its answer: ``{"signal": number,
-"status": number, "seconds": ..., "steps": training steps that the child took, "resumed": [steps that were restored]}``.
+An order: ``{"arguments": [...], "kill_after": seconds or null, "kill_once": {"folder": path, "ended": n} or null,
+"log": path}``; the second kills as soon as n stages have ended and another has saved a checkpoint. Its
+answer: ``{"signal": number, "status": number, "seconds": ..., "steps": training steps that the child took, "resumed": [steps that were restored]}``.
 """
 
 import importlib
@@ -34,7 +35,13 @@ def obey(order: dict) -> dict:
     child = os.fork()
     if child == 0:
         run(order["arguments"], log)
-    if order["kill_after"] is not None:
+    if order["kill_once"] is not None:
+        while not saved(Path(order["kill_once"]["folder"]), order["kill_once"]["ended"]):
+            if os.waitpid(child, os.WNOHANG)[0]:
+                return answer(0, start, log)
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+    elif order["kill_after"] is not None:
         deadline = start + order["kill_after"]
         while time.monotonic() < deadline:
             if os.waitpid(child, os.WNOHANG)[0]:
@@ -42,6 +49,13 @@ def obey(order: dict) -> dict:
             time.sleep(0.001)
         os.kill(child, signal.SIGKILL)
     return answer(os.waitpid(child, 0)[1], start, log)
+
+
+def saved(folder: Path, ended: int) -> bool:
+    """Whether that many stages have ended, and one that has not holds a checkpoint."""
+    stages = list(folder.glob("stages/*/*"))
+    done = [stage for stage in stages if (stage / "result.json").exists()]
+    return len(done) >= ended and any((s / "checkpoint.safetensors").exists() for s in stages if s not in done)
 
 
 def answer(status: int, start: float, log: Path) -> dict:

@@ -82,15 +82,19 @@ class ForkServer:
         assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
-    def command(self, study: Path, folder: Path, kill_after: float | None = None) -> dict[str, Any]:
-        """Run the study into the folder, to its end or until it is killed."""
+    def command(
+        self, study: Path, folder: Path, kill_after: float | None = None, ended: int | None = None
+    ) -> dict[str, Any]:
+        """Run the study into the folder, to its end, or until it is killed: after some seconds, or once so many stages
+        have ended and another has saved a checkpoint."""
         assert self.process.stdin is not None
         arguments = ["run", str(study), "--out", str(folder), "--workers", "1", "--device", "cpu"]
-        order = {"arguments": arguments, "kill_after": kill_after, "log": str(self.log)}
+        once = None if ended is None else {"folder": str(folder), "ended": ended}
+        order = {"arguments": arguments, "kill_after": kill_after, "kill_once": once, "log": str(self.log)}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = self.receive()
-        assert kill_after is not None or answer["status"] == 0, self.log.read_text()
+        assert order["kill_after"] or once or answer["status"] == 0, self.log.read_text()
         return answer
 
     def close(self) -> None:
@@ -118,7 +122,7 @@ def test_killed_at_ten_moments_and_run_again(
     assert whole["resumed"] == []
     assert server.command(study, tmp_path / "whole")["steps"] == 0  # what has ended is not done again
     draw, tenth, life, tries = random.Random(0), 0, whole["seconds"], 0
-    resumed, saved = [], []
+    saved = []
     while tenth < KILLS:
         tries += 1
         assert tries < 4 * KILLS, "the study ends before it can be killed"
@@ -130,12 +134,25 @@ def test_killed_at_ten_moments_and_run_again(
         again = server.command(study, folder)
         assert record_bytes(folder) == undisturbed, f"killed after {killed['seconds']:.2f} s"
         assert killed["steps"] + again["steps"] >= whole["steps"]
-        resumed += again["resumed"]
         saved.append(whole["steps"] - again["steps"])
         tenth += 1
-    assert len([steps for steps in resumed if steps > 0]) >= 2, "no training went on from a checkpoint"
     assert max(saved) > whole["steps"] / 2  # late kills lose little
     assert all(steps >= 0 for steps in saved)
+
+
+@pytest.mark.parametrize("ended", [0, 1, 12], ids=["warm-up", "training of none", "a leaf of gm"])
+def test_a_killed_training_goes_on_from_its_checkpoint(
+    server: ForkServer, study: Path, undisturbed: dict[str, bytes], tmp_path: Path, ended: int
+) -> None:
+    for attempt in range(5):  # the stage may end between its checkpoint and the kill: then once more
+        folder = tmp_path / str(attempt)
+        killed = server.command(study, folder, ended=ended)
+        assert killed["signal"] == signal.SIGKILL
+        again = server.command(study, folder)
+        assert record_bytes(folder) == undisturbed
+        if any(steps > 0 for steps in again["resumed"]):
+            return
+    pytest.fail("no training went on from a checkpoint")
 
 
 # --- killed on a worker pool ------------------------------------------------------------------------------------------
