@@ -2,8 +2,9 @@
 
 The first argument is the study that children will run. Orders come as lines of JSON, answers go back the same way.
 An order: ``{"arguments": [...], "kill_after": seconds or null, "kill_once": {"folder": path, "ended": n} or null,
-"log": path}``; the second kills as soon as n stages have ended and another has saved a checkpoint. Its
-answer: ``{"signal": number, "status": number, "seconds": ..., "steps": training steps that the child took, "resumed": [steps that were restored]}``.
+"log": path}``; the second kills as soon as n stages have ended and another has saved a checkpoint.
+Its answer: ``{"signal": number, "status": number, "seconds": ..., "steps": training steps that the child took,
+"resumed": [steps that were restored]}``.
 """
 
 import importlib
