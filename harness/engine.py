@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -30,21 +30,39 @@ class Engine(Protocol):
         """Stop; stages under way are abandoned (they go on from their checkpoints next time)."""
 
 
-class InProcess:
-    """Runs a stage where it is submitted."""
+Watch = Callable[[Stage, float | None], None]
+WATCH_SECONDS = 1.0
 
-    def __init__(self, store: StageStore) -> None:
-        self.store = store
+
+class InProcess:
+    """Runs a stage where it is submitted.
+
+    Args:
+        store: of the results folder.
+        watch: told now and then which stage is under way and its finished share, from a thread of its own.
+    """
+
+    def __init__(self, store: StageStore, watch: Watch | None = None) -> None:
+        self.store, self.watch = store, watch
 
     def submit(self, stage: Stage) -> Future[Result]:
         from harness.work import run_stage
 
         future: Future[Result] = Future()
+        ended = threading.Event()
+        if self.watch is not None:
+            threading.Thread(target=self._tell, args=(self.watch, stage, ended), daemon=True).start()
         try:
             future.set_result(run_stage(stage, self.store))
         except Exception as error:
             future.set_exception(error)
+        finally:
+            ended.set()
         return future
+
+    def _tell(self, watch: Watch, stage: Stage, ended: threading.Event) -> None:
+        while not ended.wait(WATCH_SECONDS):
+            watch(stage, self.store.progress(stage.key))
 
     def close(self) -> None:
         """Nothing runs between calls."""

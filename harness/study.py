@@ -150,7 +150,11 @@ class Study:
             watcher.note(sentence)
         alone = workers == 1
         with one_thread():
-            engine: Engine = InProcess(StageStore(folder)) if alone else WorkerPool(folder, workers, plugins=plugins)
+            engine: Engine
+            if alone:
+                engine = InProcess(StageStore(folder), lambda stage, share: watcher.running([(stage, share)]))
+            else:
+                engine = WorkerPool(folder, workers, plugins=plugins)
             driver = Driver(self, folder, engine, watcher, threads=1)
             try:
                 driver.drive(parallel=1 if alone else self.parallel(workers))

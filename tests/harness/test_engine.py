@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -239,3 +240,25 @@ def test_a_changed_line_does_what_is_new_and_keeps_what_is_old(tmp_path: Path) -
     assert [record.arm for record in notes.records] == ["none", "random"]
     assert before.read_bytes() == content
     assert json.loads(before.with_suffix(".measured.json").read_text()) == json.loads(seconds)
+
+
+def test_a_stage_in_this_process_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, float | None]] = []
+    seen = threading.Event()
+
+    def slow(stage: Stage, store: StageStore) -> Result:
+        assert seen.wait(30), "nobody was told"
+        return Result(stage.key, {}, Cost(), 0.0, 0, "")
+
+    def watch(stage: Stage, share: float | None) -> None:
+        told.append((stage.title, share))
+        seen.set()
+
+    monkeypatch.setattr("harness.work.run_stage", slow)
+    monkeypatch.setattr("harness.engine.WATCH_SECONDS", 0.01)
+    stage = Stage("train", {}, "a title")
+    store = StageStore(tmp_path)
+    (store.folder(stage.key)).mkdir(parents=True)
+    (store.folder(stage.key) / "progress.json").write_text('{"share": 0.25}')
+    assert InProcess(store, watch).submit(stage).result().key == stage.key
+    assert told[0] == ("a title", 0.25)
