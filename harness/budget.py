@@ -111,7 +111,7 @@ class Account:
     def left(self) -> float:
         return self.budget.limit - self.spent
 
-    def shares(self, total: float, parts: int) -> Iterator[tuple[int, float]]:
-        """For each of ``parts`` equal parts of ``total``: its index and the total that may be spent up to its end."""
+    def shares(self, total: float, parts: int) -> Iterator[float]:
+        """For each of ``parts`` equal parts of ``total``: what may be spent up to its end."""
         for index in range(parts):
-            yield index, total * (index + 1) / parts
+            yield total * (index + 1) / parts

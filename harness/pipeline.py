@@ -221,7 +221,7 @@ class Run:
             return
         budget, space, trainer = self.account.budget, self.settings.space, self.arm.trainer
         stages, spent = [], 0.0
-        for (_, up_to), node in zip(self.account.shares(total, len(nodes)), nodes, strict=True):
+        for up_to, node in zip(self.account.shares(total, len(nodes)), nodes, strict=True):
             steps: int | None = None
             if budget.kind != "seconds":
                 costs = partial(trainer.costs, space, node.subspace, self.seeds.of("training"), node.steps)

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from harness.budget import Cost, Meter
 from harness.errors import SplitbenchError
 from harness.stages import load_tensors, save_tensors
 from harness.trainers.base import Job, Session, Trainer
-from harness.workbench import STATE, Workbench, component, pack, subspace_of, write_note
+from harness.workbench import STATE, Workbench, component, pack, subspace_of, unpack, write_note
 from spaces.base import Supernet
 
 CURVE_POINTS = 50
@@ -113,14 +111,7 @@ class Progress:
     def restore(self, checkpoint: Path, supernet: Supernet, session: Session, meter: Meter) -> None:
         """Put everything back to where the checkpoint was taken."""
         tensors, notes = load_tensors(checkpoint)
-        strip = {prefix: len(prefix) for prefix in ("weights.", "trainer.")}
-        parts = {
-            prefix: {name[n:]: t for name, t in tensors.items() if name.startswith(prefix)}
-            for prefix, n in strip.items()
-        }
-        with torch.no_grad():
-            supernet.load_state_dict(parts["weights."])
-        session.load(parts["trainer."])
+        session.load(unpack(supernet, tensors))
         meter.cost = Cost(**notes["cost"])
         self.done, self.used, self.losses = notes["done"], notes["used"], notes["losses"]
 

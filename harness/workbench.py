@@ -47,8 +47,7 @@ class Workbench:
         trainer: dict[str, Tensor] = {}
         if state is not None:
             tensors, _ = load_tensors(self.store.folder(state) / STATE)
-            trainer = _part(tensors, "trainer.")
-            supernet.load_state_dict(_part(tensors, "weights."))
+            trainer = unpack(supernet, tensors)
         supernet.to(self.device)
         return supernet, trainer
 
@@ -62,9 +61,15 @@ def as_lists(subspace: SubSpace) -> list[list[int]]:
 
 
 def pack(supernet: Supernet, trainer: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights and trainer tensors under one roof; the inverse of what :meth:`Workbench.supernet` reads."""
+    """Weights and trainer tensors under one roof; :func:`unpack` is the inverse."""
     weights = {f"weights.{name}": tensor for name, tensor in supernet.state_dict().items()}
     return weights | {f"trainer.{name}": tensor for name, tensor in trainer.items()}
+
+
+def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put packed weights into the supernet, in its own memory format and on its device; gives the trainer's tensors."""
+    supernet.load_state_dict(_part(tensors, "weights."))
+    return _part(tensors, "trainer.")
 
 
 def population(

@@ -60,7 +60,7 @@ def test_an_account_keeps_phases_apart_and_knows_what_is_left() -> None:
     assert (account.spent, account.left) == (12, 8)
     assert account.phases == {"warm_up": Cost(100, 5, 10), "scoring": Cost(20, 7, 20)}
     assert account.seconds == {"warm_up": 1.0, "scoring": 2.5}
-    assert [share for _, share in account.shares(9, 3)] == pytest.approx([3, 6, 9])
+    assert list(account.shares(9, 3)) == pytest.approx([3, 6, 9])
 
 
 # --- every arm spends its budget --------------------------------------------------------------------------------------
