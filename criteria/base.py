@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Protocol
 
@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from spaces.base import Choice, SearchSpace, SubSpace
+from criteria.proxies.base import Proxy, Scores
+from spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from spaces.truth import GroundTruth
 
 Matrix = npt.NDArray[np.float64]
+Groups = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Affinity:
         dissimilarity: [n, n], symmetric, zero diagonal; larger means: sooner to be separated.
         standard_error: [n, n] of the mean over repetitions; NaN where fewer than two repetitions measured the pair.
         repetitions: number of (batch, context) pairs that were drawn; 0 for a criterion that measures nothing.
+        worth: whole partitions and what each is worth, for a criterion that judges partitions and not pairs; the
+            partitioner ``best_worth`` reads it.
 
     Raises:
         ValueError: if the matrices are not n x n, or the dissimilarity is not finite, symmetric, zero on its diagonal.
@@ -35,6 +40,7 @@ class Affinity:
     dissimilarity: Matrix
     standard_error: Matrix
     repetitions: int
+    worth: tuple[tuple[Groups, float], ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.operations)
@@ -84,7 +90,7 @@ class Partition:
         intra: the sum over pairs in the same group.
     """
 
-    groups: tuple[tuple[int, ...], ...]
+    groups: Groups
     cut: float
     raw_cut: float
     intra: float
@@ -159,6 +165,47 @@ class Probe(Protocol):
     def output(self, edge: int, operation: int, repetition: int, context: Choice) -> Tensor:
         """Logits [N, classes] with ``operation`` alone on ``edge``; forward only."""
 
+    def features(self, edge: int, operation: int, repetition: int, context: Choice) -> list[Tensor]:
+        """What each cell, and each layer between cells, puts out with ``operation`` alone on ``edge``: each
+        [N, C, H, W], from input to output; forward only."""
+
+    def pullbacks(self, edge: int, repetition: int, context: Choice) -> list[Tensor | None]:
+        """What each allowed operation of ``edge`` sends back to its input when all of them run as one mixture.
+
+        One forward and one backward pass give all of them. With y = sum of w_o o(x) on the edge, entry o is
+        w_o J_o^T dL/dy, flat, over all cells and images; None if it is zero or the operation has no module. A path as
+        context gives all operations the same weight, a mixture its own.
+        """
+
+    def whole(self) -> Mixture:
+        """The supernet with everything it allows: the trainer's own mixture, or equal weights for one that has none."""
+
+    def accuracy(self, choice: Choice, images: int | None = None) -> tuple[float, float]:
+        """Top-1 accuracy in percent and cross-entropy on fixed, unaugmented validation images.
+
+        Args:
+            choice: a path or a mixture.
+            images: how many, from the front of their fixed order; all by default.
+        """
+
+    def score(self, proxy: Proxy, choice: Choice, repetition: int, initial: bool = False) -> Scores:
+        """The terms [k] of a zero-cost proxy on the batch of ``repetition``; ``criteria.proxies.base.combined`` makes
+        one number of them.
+
+        Args:
+            proxy: the proxy.
+            choice: a path or a mixture of the supernet.
+            repetition: which batch.
+            initial: on the weights that the supernet started from, not on those it has now.
+        """
+
+    def truth(self) -> GroundTruth:
+        """The ground truth. For criteria that declare ``reads_truth``: the oracle controls, and nobody else.
+
+        Raises:
+            ConfigError: for any other criterion.
+        """
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -169,22 +216,24 @@ class Parts:
     Attributes:
         partitioner: affinity -> groups.
         edge_rule: all edges' affinities and groups -> the edge to split.
-        levels: depth of the split tree; None: the schedule's.
+        schedule: keys of the schedule that the method fixes, such as ``levels`` or ``weights``.
         only_whole_edges: whether only edges that still allow all their operations may be split, as released GM code
             has it.
     """
 
     partitioner: str | Mapping[str, object] = "balanced"
     edge_rule: str | Mapping[str, object] = "normalised_max_cut"
-    levels: int | None = None
+    schedule: Mapping[str, object] = field(default_factory=dict)
     only_whole_edges: bool = False
 
 
 class Criterion(Protocol):
     """Anything that can be called with a probe and an edge. Fields of a dataclass are its parameters.
 
-    Optional: a method ``parts() -> Parts``, and a class attribute ``splits`` that is False for a criterion that is
-    never called because its supernet stays whole; see :func:`parts_of` and :func:`splits`.
+    Optional: a method ``parts() -> Parts``; a class attribute ``splits`` that is False for a criterion that is
+    never called because its supernet stays whole; a class attribute ``reads_truth`` that is True for an oracle
+    control; a method ``unfit(space) -> str | None`` that says why it cannot serve a search space (the study then
+    reports the arm as skipped). See :func:`parts_of`, :func:`splits` and :func:`unfit`.
     """
 
     def __call__(self, probe: Probe, edge: int) -> Affinity: ...
@@ -201,6 +250,17 @@ def splits(criterion: Criterion) -> bool:
     return bool(getattr(criterion, "splits", True))
 
 
+def reads_truth(component: object) -> bool:
+    """Whether it is an oracle control, which sees the ground truth; False unless it says otherwise."""
+    return bool(getattr(component, "reads_truth", False))
+
+
+def unfit(component: object, space: SearchSpace) -> str | None:
+    """Why a criterion (or proxy) cannot serve a space; None if it can."""
+    own: Callable[[SearchSpace], str | None] | None = getattr(component, "unfit", None)
+    return own(space) if own is not None else None
+
+
 class Partitioner(Protocol):
     """Affinity -> groups; fewer operations than ``branching`` become one group each."""
 
@@ -208,18 +268,25 @@ class Partitioner(Protocol):
 
 
 class EdgeRule(Protocol):
-    """All edges' affinities and partitions -> the edge to split; ``candidates`` holds only edges that can be.
+    """All edges' affinities and partitions -> the edge to split, or several that are split at once (every combination
+    of their groups becomes a child); ``candidates`` holds only edges that can be split.
 
-    Optional: a method ``shortlist(edges, rng, level) -> edges`` for a rule that knows beforehand which of the edges it
-    will look at; the others are then neither scored nor paid for. See :func:`shortlist`.
+    Optional: a method ``shortlist(edges, rng, level, space) -> edges`` for a rule that knows beforehand which of the
+    edges it will look at; the others are then neither scored nor paid for. And an attribute ``consults``, the spec of a
+    criterion of the rule's own: the candidates are then that criterion's (with its partitioner), and the groups of the
+    chosen edge are the arm's. See :func:`shortlist`.
     """
 
     def __call__(
         self, candidates: Mapping[int, tuple[Affinity, Partition]], rng: np.random.Generator, level: int
-    ) -> int: ...
+    ) -> int | Sequence[int]: ...
 
 
-def shortlist(rule: EdgeRule, edges: Sequence[int], rng: np.random.Generator, level: int) -> Sequence[int]:
+def shortlist(
+    rule: EdgeRule, edges: Sequence[int], rng: np.random.Generator, level: int, space: SearchSpace
+) -> Sequence[int]:
     """The edges that a rule needs scores of: all of them, unless it says otherwise."""
-    own: Callable[[Sequence[int], np.random.Generator, int], Sequence[int]] | None = getattr(rule, "shortlist", None)
-    return own(edges, rng, level) if own is not None else edges
+    own: Callable[[Sequence[int], np.random.Generator, int, SearchSpace], Sequence[int]] | None = getattr(
+        rule, "shortlist", None
+    )
+    return own(edges, rng, level, space) if own is not None else edges

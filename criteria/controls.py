@@ -62,4 +62,4 @@ class Exhaustive:
         return Affinity.assumed(operations, 1.0 - np.eye(len(operations)))
 
     def parts(self) -> Parts:
-        return Parts("singletons", {"name": "fixed", "edges": self.edges}, levels=len(self.edges))
+        return Parts("singletons", {"name": "fixed", "edges": self.edges}, schedule={"levels": len(self.edges)})

@@ -6,13 +6,17 @@ another partitioner may choose another edge.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from criteria.base import Affinity, Partition
 from harness.errors import ConfigError
+from harness.registry import Spec
+from spaces.base import SearchSpace
 
 Candidates = Mapping[int, tuple[Affinity, Partition]]
 
@@ -62,6 +66,24 @@ class ShippedMinIntra:
 
 
 @dataclass(frozen=True)
+class MaxIntraSimilarity:
+    """The edge whose groups hold the most similar operations: largest mean similarity over pairs within groups.
+
+    NAS-LID (AAAI 2023) in the mean, where its paper has the sum. Similarity is a constant less the dissimilarity, so
+    this is the smallest mean dissimilarity. An edge of single operations has no pair within a group and nothing to
+    compare: it comes last, or edges with few operations would always win, as in ``shipped_min_intra``.
+    """
+
+    def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
+        def mean(edge: int) -> float:
+            partition = candidates[edge][1]
+            pairs = sum(math.comb(len(group), 2) for group in partition.groups)
+            return partition.intra / pairs if pairs else math.inf
+
+        return min(_edges(candidates, level), key=mean)
+
+
+@dataclass(frozen=True)
 class Fixed:
     """The edges of a list, one a level, whatever was measured.
 
@@ -82,7 +104,9 @@ class Fixed:
         """Raises ConfigError if the list has no edge for this level, or its edge cannot be split."""
         return self.shortlist(_edges(candidates, level), rng, level)[0]
 
-    def shortlist(self, edges: Sequence[int], rng: np.random.Generator, level: int) -> list[int]:
+    def shortlist(
+        self, edges: Sequence[int], rng: np.random.Generator, level: int, space: SearchSpace | None = None
+    ) -> list[int]:
         """The level's edge alone: only it is scored."""
         if level >= len(self.edges):
             raise ConfigError(
@@ -105,6 +129,57 @@ class RandomEdge:
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         return self.shortlist(_edges(candidates, level), rng, level)[0]
 
-    def shortlist(self, edges: Sequence[int], rng: np.random.Generator, level: int) -> list[int]:
+    def shortlist(
+        self, edges: Sequence[int], rng: np.random.Generator, level: int, space: SearchSpace | None = None
+    ) -> list[int]:
         """The drawn edge alone: a random edge is not paid for by scoring the others."""
         return [edges[int(rng.integers(len(edges)))]] if edges else []
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """All edges into one node of the cell at once, node by node from input to output (HEP-NAS, AAAI 2025).
+
+    A node with h such edges gets a child for each combination of their groups: 2^h for two groups an edge.
+    """
+
+    def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> tuple[int, ...]:
+        return tuple(_edges(candidates, level))
+
+    def shortlist(self, edges: Sequence[int], rng: np.random.Generator, level: int, space: SearchSpace) -> list[int]:
+        """Of ``edges``, those into the level's node; raises ConfigError if there is no such node, or no such edge."""
+        nodes = space.hierarchies()
+        if level >= len(nodes):
+            raise ConfigError(
+                f"edge rule hierarchy: level {level} has no node to split at, since the edges of {space.name} lead "
+                f"into {len(nodes)}; choose at most {len(nodes)} levels"
+            )
+        chosen = [edge for edge in edges if edge in nodes[level]]
+        if not chosen:
+            raise ConfigError(
+                f"edge rule hierarchy: of the edges {', '.join(map(str, nodes[level]))} into the node of level {level} "
+                "none can be split; choose fewer levels, or another edge rule"
+            )
+        return chosen
+
+
+@dataclass(frozen=True)
+class OracleEdge:
+    """The edge where the ground truth separates operations best; the groups stay those of the arm's criterion.
+
+    A control: what the choice of the edge can be worth. The candidates are those of the criterion ``oracle``, whose
+    cut is the worth of its best partition.
+
+    Attributes:
+        objective: of that criterion.
+    """
+
+    objective: Literal["variance", "top"] = "variance"
+
+    @property
+    def consults(self) -> Spec:
+        """The criterion that the candidates come from."""
+        return {"name": "oracle", "objective": self.objective}
+
+    def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
+        return max(_edges(candidates, level), key=lambda edge: candidates[edge][1].cut)

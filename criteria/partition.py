@@ -7,17 +7,16 @@ than ``branching`` become one group each, since no partition has more groups tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
-from criteria.base import Affinity, Partition
+from criteria.base import Affinity, Groups, Partition
 from harness.errors import ConfigError
 from harness.registry import Spec, build
-
-Groups = tuple[tuple[int, ...], ...]
 
 MOST_OPERATIONS = 8  # for max_cut: 4,140 partitions at most, about 0.1 s an edge
 MOST_PARTITIONS = 20_000  # for balanced: two groups of up to 16 operations, three of up to 12
@@ -154,6 +153,8 @@ class Shuffled:
     Attributes:
         of: the partitioner whose sizes and cuts are kept.
     """
+
+    nested: ClassVar[Mapping[str, str]] = {"of": "partitioners"}
 
     of: Spec = "balanced"
 

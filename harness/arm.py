@@ -8,12 +8,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from criteria.base import Criterion, EdgeRule, Partitioner, parts_of, splits
+from criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
 from harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from harness.errors import ConfigError
-from harness.registry import build, get, parameters, resolved, suggestion
-from harness.selectors.base import Selector
+from harness.registry import Spec, build, get, parameters, resolved, suggestion
+from harness.selectors.base import LeafChoice, Selector
 from harness.trainers.base import Trainer
+from spaces.base import SearchSpace
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A criterion and the partitioner that groups what it finds.
+
+    Attributes:
+        spec: of the criterion, as stages are hashed by.
+        partitioner: affinity -> groups.
+        draws: whether the criterion itself draws: its affinity then differs from draw to draw.
+        reads_truth: whether it is an oracle control.
+    """
+
+    spec: Mapping[str, Any]
+    partitioner: Partitioner
+    draws: bool
+    reads_truth: bool
 
 
 @dataclass(frozen=True)
@@ -23,25 +41,39 @@ class Arm:
     Attributes:
         label: its name in the study.
         splits: whether the supernet is split at all.
-        criterion_draws: whether the criterion itself draws: its affinity then differs from draw to draw.
+        unfit: why the criterion cannot serve the study's space; None if it can.
+        judge: the criterion and its partitioner.
+        consulted: the edge rule's own, if it has one.
         whole_edges: whether only edges that still allow all operations may be split.
         schedule: levels, branching, warm-up shares, weights.
         draws: runs a repetition.
-        partitioner, edge_rule, trainer, selector: the parts that run in this process.
+        edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
         specs: part -> its spec with all defaults and fingerprint, as stages are hashed by.
     """
 
     label: str
     splits: bool
-    criterion_draws: bool
+    unfit: str | None
+    judge: Judge
+    consulted: Judge | None
     whole_edges: bool
     schedule: ScheduleConfig
     draws: int
-    partitioner: Partitioner
     edge_rule: EdgeRule
     trainer: Trainer
     selector: Selector
+    leaf_choice: LeafChoice
     specs: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def splits_momentum(self) -> bool:
+        """Whether the optimizer's momentum is split instead of the weights."""
+        return self.splits and self.schedule.splits == "momentum"
+
+    @property
+    def reads_truth(self) -> bool:
+        """Whether any part of it sees the ground truth: an oracle control, marked in every table."""
+        return self.judge.reads_truth or (self.consulted is not None and self.consulted.reads_truth)
 
     def config(self) -> dict[str, Any]:
         """Everything that makes this arm what it is, for its records."""
@@ -49,8 +81,8 @@ class Arm:
         return {**parts, "schedule": self.schedule.model_dump(mode="json"), "draws": self.draws}
 
 
-def build_arm(study: StudyConfig, config: ArmConfig, index: int) -> Arm:
-    """The arm that a study file describes.
+def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
+    """The arm that a study file describes, on the study's space.
 
     Raises:
         ConfigError: naming the arm and the key.
@@ -69,19 +101,42 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int) -> Arm:
         chosen[kind] = (key, getattr(study, key)) if own is None else (f"{where}.{key}", own)
     built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
     check_selector(built["selectors"], built["trainers"], where)
+    schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
+    if schedule.splits == "momentum" and not built["trainers"].momentum_groups:
+        raise ConfigError(
+            f"{where}: the trainer {chosen['trainers'][1]} runs no single paths, so no path says whose momentum a step "
+            "takes; choose the trainer rsps, or schedule.splits: weights"
+        )
+    specs = {kind: resolved(kind, spec, place) for kind, (place, spec) in chosen.items()}
     return Arm(
         label=config.label,
         splits=splits(criterion),
-        criterion_draws=bool(getattr(criterion, "draws", False)),
+        unfit=unfit(criterion, space),
+        judge=_judge(criterion, specs["criteria"], built["partitioners"]),
+        consulted=_consulted(built["edge_rules"], f"{where}.edge_rule"),
         whole_edges=parts.only_whole_edges,
-        schedule=_schedule(study.schedule, config.schedule, parts.levels, where),
+        schedule=schedule,
         draws=config.draws,
-        partitioner=built["partitioners"],
         edge_rule=built["edge_rules"],
         trainer=built["trainers"],
         selector=built["selectors"],
-        specs={kind: resolved(kind, spec, place) for kind, (place, spec) in chosen.items()},
+        leaf_choice=built["leaf_choices"],
+        specs=specs,
     )
+
+
+def _judge(criterion: Criterion, spec: Mapping[str, Any], partitioner: Partitioner) -> Judge:
+    return Judge(spec, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
+
+
+def _consulted(rule: EdgeRule, where: str) -> Judge | None:
+    """The criterion that an edge rule consults, with that criterion's own partitioner."""
+    spec: Spec | None = getattr(rule, "consults", None)
+    if spec is None:
+        return None
+    criterion: Criterion = build("criteria", spec, where)
+    partitioner: Partitioner = build("partitioners", parts_of(criterion).partitioner, where)
+    return _judge(criterion, resolved("criteria", spec, where), partitioner)
 
 
 def check_keys(config: ArmConfig, where: str) -> None:
@@ -110,15 +165,19 @@ def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
         )
 
 
-def _schedule(study: ScheduleConfig, own: Mapping[str, Any], levels: int | None, where: str) -> ScheduleConfig:
+def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
     allowed = list(ScheduleConfig.model_fields)
     for key in own:
         if key not in allowed:
             raise ConfigError(
                 f"{where}.schedule: unknown key {key!r}{suggestion(key, allowed)}; allowed keys: {', '.join(allowed)}"
             )
-    merged = study.model_dump() | ({} if levels is None else {"levels": levels}) | dict(own)
-    if isinstance(merged["warmup"], list) and "warmup" not in own and len(merged["warmup"]) != merged["levels"]:
+    merged = study.model_dump() | dict(method) | dict(own)
+    if (
+        isinstance(merged["warmup"], list)
+        and "warmup" not in {*own, *method}
+        and len(merged["warmup"]) != merged["levels"]
+    ):
         merged["warmup"] = sum(merged["warmup"])
     try:
         return ScheduleConfig.model_validate(merged)

@@ -57,6 +57,12 @@ class ScheduleConfig(_Model):
     weights: Literal["inherit", "restart"] = Field(
         "inherit", description="whether leaves go on from their parent's weights or start afresh"
     )
+    keep: Literal["all", "best"] = Field(
+        "all", description="which children are split further: all, or the one with the best estimate on validation data"
+    )
+    splits: Literal["weights", "momentum"] = Field(
+        "weights", description="what a split gives each group of its own: all weights, or the optimizer's momentum only"
+    )
 
     @model_validator(mode="after")
     def _shares(self) -> ScheduleConfig:
@@ -64,6 +70,10 @@ class ScheduleConfig(_Model):
             raise ValueError(f"warmup lists {len(self.warmup)} shares for {self.levels} levels; give one a level")
         if sum(self.shares) >= 1:
             raise ValueError("the warmup shares leave nothing for the leaves; their sum must be below 1")
+        if self.keep == "best" and (self.weights, self.splits) != ("inherit", "weights"):
+            raise ValueError("keep: best goes with weights: inherit and splits: weights only")
+        if self.keep == "best" and self.levels > 1 and not all(self.shares[1:]):
+            raise ValueError("keep: best compares children that have been trained; give every level a share of warmup")
         return self
 
     @property
@@ -169,6 +179,9 @@ class StudyConfig(_Model):
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = " ".join(f"{key}={_short(one)}" for key, one in value.items() if key != "name")
+        return f"{value.get('name', '?')}[{inner}]" if inner else str(value.get("name", "?"))
     return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

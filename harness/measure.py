@@ -51,8 +51,8 @@ def measure(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
 
     Args:
         bench: the space.
-        inputs: ``leaves [{subspace, predict, selected}], leaf_choice, seed``: the predict stages' keys and what the
-            select stages gave.
+        inputs: ``leaves [{subspace, predict, selected, kept}], leaf_choice, seed``: the predict stages' keys, what the
+            select stages gave, and whether the leaf was trained to the end: only such a one can be the arm's answer.
         folder: ``estimates.parquet`` is left in it.
     """
     space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
@@ -103,19 +103,20 @@ def _selection(
         for leaf in leaves
     ]
     leaf_choice: LeafChoice = component("leaf_choices", inputs["leaf_choice"])
-    chosen = leaf_choice.choose(selected, np.random.default_rng(inputs["seed"]))
+    kept = [index for index, leaf in enumerate(leaves) if leaf["kept"]]
+    chosen = kept[leaf_choice.choose([selected[index] for index in kept], np.random.default_rng(inputs["seed"]))]
     test = truth.test([s.architecture for s in selected])
     functions = population(space, None, 0)  # what a selector draws from: connected, each function once
     values = truth.test(functions)
-    masks = [subspace_of(leaf["subspace"]).mask(functions) for leaf in leaves]
+    masks = [subspace_of(leaves[index]["subspace"]).mask(functions) for index in kept]
     return {
         "architecture": space.encode(selected[chosen].architecture),
         "leaf": chosen,
         "test": float(test[chosen]),
         "regret": float(everything.max() - test[chosen]),
-        "oracle": float(test.max()),
+        "oracle": float(test[kept].max()),
         "leaf_floor": metrics.leaf_floor(values, masks),
-        "best_of_k": metrics.expected_best_of(values, len(leaves)),
+        "best_of_k": metrics.expected_best_of(values, len(kept)),
         "leaves": [
             {
                 "allowed": leaf["subspace"],
@@ -124,6 +125,7 @@ def _selection(
                 "loss": s.loss,
                 "population": count,
                 "test": float(value),
+                "kept": leaf["kept"],
             }
             for leaf, s, count, value in zip(leaves, selected, counts, test, strict=True)
         ],

@@ -9,29 +9,32 @@ truth.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from criteria.base import Affinity, Partition, shortlist
-from harness.arm import Arm
+from criteria.partition import MOST_OPERATIONS, partitions
+from harness.arm import Arm, Judge
 from harness.budget import Account, Budget, Cost
 from harness.errors import ConfigError
 from harness.estimate import Evaluation
 from harness.seeds import Seeds
-from harness.selectors.base import Leaf
+from harness.selectors.base import Leaf, Selected
 from harness.stages import Result, Stage
 from harness.work import affinity_of
 from harness.workbench import as_lists, functions_in, population
 from spaces.base import SearchSpace, SubSpace
 
+Scores = dict[int, tuple[Affinity, Partition]]
 Stages = Generator[list[Stage], list[Result], "Outcome"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """A node of the split tree.
 
@@ -39,7 +42,10 @@ class Node:
         subspace: what it still allows.
         stage: the train stage that holds its weights; None for a root that has not been trained.
         steps: training steps from the root to the end of this node's training.
-        scores: edge -> affinity and partition, where it was split.
+        edges: where it was split: one edge, or several at once.
+        scores: edge -> affinity and partition, where they were measured.
+        selected: what the selector read from it, if that decided whether it is split further.
+        kept: False for a leaf that the schedule gave up before the end.
     """
 
     subspace: SubSpace
@@ -48,9 +54,11 @@ class Node:
     steps: int = 0
     own_steps: int = 0
     curve: list[list[float]] = field(default_factory=list)
-    edge: int | None = None
-    scores: dict[int, tuple[Affinity, Partition]] = field(default_factory=dict)
+    edges: tuple[int, ...] = ()
+    scores: Scores = field(default_factory=dict)
     children: list[Node] = field(default_factory=list)
+    selected: Result | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,27 +97,29 @@ class Settings:
 
 
 class Run:
-    """The generator's state: who runs (arm, seeds, draw) and what has been spent."""
+    """The generator's state: who runs (arm, seeds, draw) and what has been spent.
 
-    def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int) -> None:
+    ``probing`` above 0 scores with other batches and contexts, and changes nothing else.
+    """
+
+    def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
+        self.probing = f" probing {probing}" if probing else ""
         self.account = Account(settings.budget)
         self.results: list[Result] = []
         self.measuring = 0.0  # seconds, not charged
+        self.given_up: list[Node] = []  # leaves that are not trained to the end
         self.title = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
         self.population: dict[str, Any] = {"sample": settings.sample, "seed": seeds.of("population")}
 
     def stages(self) -> Stages:
         """The whole run."""
         tree, leaves = yield from self.split()
-        yield from self.train_leaves(leaves)
-        selected = yield from self.ask(
-            "selection", [self.select_stage(leaf, i, leaves) for i, leaf in enumerate(leaves)]
-        )
+        leaves = yield from self.train_leaves(tree, leaves)
+        yield from self.select(leaves)
+        leaves = leaves + self.given_up
         predicted = yield from self.ask(None, [self.predict_stage(leaf) for leaf in leaves])
-        facts, measured = yield from self.ask(
-            None, [self.facts_stage(), self.measure_stage(leaves, predicted, selected)]
-        )
+        facts, measured = yield from self.ask(None, [self.facts_stage(), self.measure_stage(leaves, predicted)])
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
 
     def ask(self, phase: str | None, stages: Sequence[Stage]) -> Generator[list[Stage], list[Result], list[Result]]:
@@ -136,34 +146,75 @@ class Run:
         for level in range(levels):
             share = schedule.shares[level] if level < len(schedule.shares) else 0.0
             if self.arm.splits or schedule.weights == "inherit":
-                yield from self.train(frontier, share * self.account.budget.limit, (before, before + share), "warm_up")
+                allowance = share * self.account.budget.limit
+                yield from self.train(root, frontier, allowance, (before, before + share), "warm_up")
                 before += share
             if not self.arm.splits:
                 return root, [root]
+            if level and schedule.keep == "best":
+                frontier = yield from self.keep_best(frontier)
             frontier = yield from self.split_level(frontier, level)
         return root, frontier
 
+    def keep_best(self, frontier: list[Node]) -> Generator[list[Stage], list[Result], list[Node]]:
+        """Of the children that have been trained so far, the one that the leaf choice takes; the others are leaves."""
+        yield from self.select(frontier)
+        chosen = self.arm.leaf_choice.choose([selected(node) for node in frontier], self.rng("keep"))
+        for index, node in enumerate(frontier):
+            node.kept = index == chosen
+        self.given_up += [node for node in frontier if not node.kept]
+        return [frontier[chosen]]
+
     def split_level(self, frontier: list[Node], level: int) -> Generator[list[Stage], list[Result], list[Node]]:
-        """Score every edge of every node that can be split, and split each node at its edge."""
+        """Score every edge of every node that can be split, and split each node.
+
+        Where the edge rule consults a criterion of its own, that one is asked about all edges, and the arm's about the
+        chosen ones.
+        """
         work = [(node, edge) for node in frontier for edge in self.considered(node, level)]
-        scored = yield from self.ask("scoring", [self.score_stage(node, edge) for node, edge in work])
-        for (node, edge), result in zip(work, scored, strict=True):
+        if (consulted := self.arm.consulted) is not None:
+            found = yield from self.scores(work, consulted)
+            for node in frontier:
+                self.choose(node, found[node.path], level)
+            work = [(node, edge) for node in frontier for edge in node.edges]
+        found = yield from self.scores(work, self.arm.judge)
+        for node in frontier:
+            node.scores = found[node.path]
+            if consulted is None:
+                self.choose(node, node.scores, level)
+        return self.grow(frontier)
+
+    def scores(
+        self, work: Sequence[tuple[Node, int]], judge: Judge
+    ) -> Generator[list[Stage], list[Result], defaultdict[str, Scores]]:
+        """A criterion's affinities and its partitioner's groups: node path -> edge -> both."""
+        results = yield from self.ask("scoring", [self.score_stage(node, edge, judge) for node, edge in work])
+        found: defaultdict[str, Scores] = defaultdict(dict)
+        for (node, edge), result in zip(work, results, strict=True):
             affinity = affinity_of(result.output)
             rng = self.rng(f"partition {node.path} {edge}")
-            node.scores[edge] = affinity, self.arm.partitioner(affinity, self.arm.schedule.branching, rng)
-        return self.grow(frontier, level)
+            found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
+        return found
 
-    def grow(self, frontier: list[Node], level: int) -> list[Node]:
-        """Split each node at the edge that the rule chooses by its scores; gives the children."""
+    def choose(self, node: Node, candidates: Scores, level: int) -> None:
+        """Have the edge rule say where a node is split."""
+        if not candidates:
+            raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
+        chosen = self.arm.edge_rule(candidates, self.rng(f"edge {node.path}"), level)
+        node.edges = (chosen,) if isinstance(chosen, int) else tuple(chosen)
+
+    def grow(self, frontier: list[Node]) -> list[Node]:
+        """The children: one for each combination of groups on the edges at which a node is split."""
         children = []
         for node in frontier:
-            if not node.scores:
-                raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
-            node.edge = self.arm.edge_rule(node.scores, self.rng(f"edge {node.path}"), level)
-            groups = node.scores[node.edge][1].groups
-            for index, subspace in enumerate(node.subspace.split(node.edge, groups)):
+            subspaces = [node.subspace]
+            for edge in node.edges:
+                groups = node.scores[edge][1].groups
+                subspaces = [part for subspace in subspaces for part in subspace.split(edge, groups)]
+            for index, subspace in enumerate(subspaces):
                 child = Node(subspace, f"{node.path}.{index}", node.stage, node.steps)
-                if len(functions_in(self.settings.space, subspace)):  # a leaf without architectures gets no budget
+                # A leaf without architectures gets no budget; a momentum group costs nothing, and paths fall into it.
+                if self.arm.splits_momentum or len(functions_in(self.settings.space, subspace)):
                     node.children.append(child)
             children += node.children
         return children
@@ -175,18 +226,29 @@ class Run:
         """
         frontier = [Node(self.settings.space.root(), "root")]
         for level in range(self.arm.schedule.levels if self.arm.splits else 0):
+            if level and self.arm.schedule.keep == "best":
+                frontier = frontier[:1]
             for node in frontier:
-                for edge in self.considered(node, level):
-                    operations = node.subspace.allowed[edge]
-                    made_up = Affinity.assumed(operations, 1.0 - np.eye(len(operations)))
-                    partition = self.arm.partitioner(made_up, self.arm.schedule.branching, np.random.default_rng(0))
-                    node.scores[edge] = made_up, partition
-            frontier = self.grow(frontier, level)
-        return frontier
+                edges = self.considered(node, level)
+                node.scores = {edge: self.made_up(node, edge, self.arm.judge) for edge in edges}
+                consulted = self.arm.consulted
+                advice = {edge: self.made_up(node, edge, consulted) for edge in edges} if consulted else node.scores
+                self.choose(node, advice, level)
+            frontier = self.grow(frontier)
+        return frontier[:1] if self.arm.splits_momentum else frontier
+
+    def made_up(self, node: Node, edge: int, judge: Judge) -> tuple[Affinity, Partition]:
+        """What a criterion might say of an edge."""
+        operations = node.subspace.allowed[edge]
+        n = len(operations)
+        worth = tuple((groups, 0.0) for k in range(2, n + 1) for groups in partitions(operations, k))
+        affinity = replace(Affinity.assumed(operations, 1.0 - np.eye(n)), worth=worth if n <= MOST_OPERATIONS else ())
+        return affinity, judge.partitioner(affinity, self.arm.schedule.branching, np.random.default_rng(0))
 
     def considered(self, node: Node, level: int) -> Sequence[int]:
         """The edges whose scores the edge rule needs."""
-        return shortlist(self.arm.edge_rule, self.splittable(node), self.rng(f"edge {node.path}"), level)
+        rng = self.rng(f"edge {node.path}")
+        return shortlist(self.arm.edge_rule, self.splittable(node), rng, level, self.settings.space)
 
     def splittable(self, node: Node) -> list[int]:
         root = self.settings.space.root()
@@ -203,22 +265,33 @@ class Run:
 
     # -- training -----------------------------------------------------------------------------------------------
 
-    def train_leaves(self, leaves: list[Node]) -> Generator[list[Stage], list[Result], None]:
-        """Spend what is left, less what selection will cost, on the leaves in equal shares."""
-        total = self.account.left - self.selection_price(leaves)
+    def train_leaves(self, tree: Node, leaves: list[Node]) -> Generator[list[Stage], list[Result], list[Node]]:
+        """Spend what is left, less what selection will cost, on the leaves in equal shares; gives what was trained.
+
+        Where the momentum is split instead of the weights, that is the root alone: its leaves share all weights.
+        """
+        trained = [tree] if self.arm.splits_momentum else leaves
+        total = self.account.left - self.selection_price(trained)
         restart = self.arm.schedule.weights == "restart"
         start = 0.0 if restart else sum(self.arm.schedule.shares[: 1 if not self.arm.splits else None])
         if restart:
-            for leaf in leaves:
-                leaf.stage, leaf.steps = None, 0
-        yield from self.train(leaves, total, (start, 1.0), "training")
+            for node in trained:
+                node.stage, node.steps = None, 0
+        yield from self.train(tree, leaves, total, (start, 1.0), "training")
+        return trained
 
     def train(
-        self, nodes: list[Node], total: float, progress: tuple[float, float], phase: str
+        self, tree: Node, nodes: list[Node], total: float, progress: tuple[float, float], phase: str
     ) -> Generator[list[Stage], list[Result], None]:
-        """Train each node for an equal share of ``total`` (in the budget's unit)."""
+        """Train each node for an equal share of ``total`` (in the budget's unit).
+
+        Where the momentum is split instead of the weights, train the root for all of it, with one momentum a node.
+        """
         if total == 0 and phase == "warm_up":
             return
+        groups: list[Node] = []
+        if self.arm.splits_momentum:
+            groups, nodes = (nodes if nodes[0] is not tree else []), [tree]
         budget, space, trainer = self.account.budget, self.settings.space, self.arm.trainer
         stages, spent = [], 0.0
         for up_to, node in zip(self.account.shares(total, len(nodes)), nodes, strict=True):
@@ -231,12 +304,14 @@ class Run:
                     raise self.too_small(phase, up_to - spent, next(costs()))
             elif up_to - spent <= 0:
                 raise self.too_small(phase, up_to - spent, Cost())
-            stages.append(self.train_stage(node, steps, total / len(nodes), progress))
+            stages.append(self.train_stage(node, steps, total / len(nodes), progress, groups))
         results = yield from self.ask(phase, stages)
         for node, stage, result in zip(nodes, stages, results, strict=True):
             node.stage, node.own_steps = stage.key, node.own_steps + result.output["steps"]
             node.steps += result.output["steps"]
             node.curve += result.output["curve"]
+        for node in groups:
+            node.stage, node.steps = tree.stage, tree.steps
 
     def too_small(self, phase: str, allowance: float, step: Cost) -> ConfigError:
         kind = self.account.budget.kind
@@ -256,12 +331,21 @@ class Run:
                 total += evaluation.cost(space, choice, self.settings.images, self.arm.trainer.batch_size)
         return self.account.budget.amount(total)
 
+    def select(self, leaves: list[Node]) -> Generator[list[Stage], list[Result], None]:
+        """Have the selector read one architecture from each leaf."""
+        stages = [self.select_stage(leaf, index, leaves) for index, leaf in enumerate(leaves)]
+        results = yield from self.ask("selection", stages)
+        for leaf, result in zip(leaves, results, strict=True):
+            leaf.selected = result
+
     # -- stages -------------------------------------------------------------------------------------------------
 
     def stage(self, kind: str, title: str, **inputs: Any) -> Stage:
         return Stage(kind, {**self.settings.common, **inputs}, f"{self.title}: {title}")
 
-    def train_stage(self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float]) -> Stage:
+    def train_stage(
+        self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float], groups: list[Node]
+    ) -> Stage:
         return self.stage(
             "train",
             f"train {node.path}",
@@ -274,21 +358,23 @@ class Run:
             steps=steps,
             seconds=seconds if steps is None else None,
             progress=list(progress),
+            **({"momentum_groups": [as_lists(group.subspace) for group in groups]} if groups else {}),
         )
 
-    def score_stage(self, node: Node, edge: int) -> Stage:
+    def score_stage(self, node: Node, edge: int, judge: Judge) -> Stage:
         return self.stage(
             "score",
-            f"score edge {edge} of {node.path}",
+            f"score edge {edge} of {node.path}{self.probing}",
             trainer=self.arm.specs["trainers"],
-            criterion=self.arm.specs["criteria"],
+            criterion=judge.spec,
             subspace=as_lists(node.subspace),
             state=node.stage,
             initial_seed=self.seeds.of("initial weights"),
             training_seed=self.seeds.of("training"),
             edge=edge,
-            seed=self.seeds.of(f"scoring {node.path}"),
-            draw=self.draw if self.arm.criterion_draws else 0,
+            seed=self.seeds.of(f"scoring {node.path}{self.probing}"),
+            draw=self.draw if judge.draws else 0,
+            **({"truth": self.settings.truth} if judge.reads_truth else {}),
         )
 
     def leaf(self, leaf: Node, index: int, leaves: list[Node]) -> Leaf:
@@ -325,7 +411,7 @@ class Run:
     def facts_stage(self) -> Stage:
         return self.stage("facts", "ceiling and size baselines", population=self.population, truth=self.settings.truth)
 
-    def measure_stage(self, leaves: list[Node], predicted: list[Result], selected: list[Result]) -> Stage:
+    def measure_stage(self, leaves: list[Node], predicted: list[Result]) -> Stage:
         return self.stage(
             "measure",
             "measure",
@@ -334,7 +420,19 @@ class Run:
             leaf_choice=self.arm.specs["leaf_choices"],
             seed=self.seeds.of("leaf choice"),
             leaves=[
-                {"subspace": as_lists(leaf.subspace), "predict": p.key, "selected": s.output}
-                for leaf, p, s in zip(leaves, predicted, selected, strict=True)
+                {
+                    "subspace": as_lists(leaf.subspace),
+                    "predict": result.key,
+                    "selected": vars(selected(leaf)),
+                    "kept": leaf.kept,
+                }
+                for leaf, result in zip(leaves, predicted, strict=True)
             ],
         )
+
+
+def selected(leaf: Node) -> Selected:
+    """What the selector read from a leaf."""
+    assert leaf.selected is not None
+    found = leaf.selected.output
+    return Selected(tuple(found["architecture"]), found["accuracy"], found["loss"])

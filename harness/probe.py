@@ -1,20 +1,28 @@
-"""The probe that a criterion gets: batches, contexts, gradients and outputs of a supernet, every pass charged."""
+"""The probe that a criterion gets: batches, contexts, gradients and the like of a supernet, every pass charged."""
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.budget import Meter, forward_pass, training_pass
-from harness.errors import SplitbenchError
+from criteria.proxies.base import Network, Proxy, Scores, recording, terms
+from harness.budget import Cost, Meter, forward_pass, training_pass
+from harness.errors import ConfigError, SplitbenchError
+from harness.estimate import Evaluation, estimate
 from harness.seeds import at_step
 from harness.trainers.base import Trainer
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet
+from spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet, with_operation
 from spaces.datasets.base import ImageData
+from spaces.truth import GroundTruth
 
 _TRIES = 1000
+_BATCH = 1000  # validation images a pass: batch statistics need many
 
 
 class SupernetProbe:
@@ -27,6 +35,8 @@ class SupernetProbe:
         seed: of this node of the split tree; leaves the arm out.
         draw: which draw of an arm with several; it changes :meth:`rng` alone.
         meter: charged for every pass.
+        initial: makes a supernet with the weights that this one started from.
+        truth: opens the ground truth, for an oracle control only.
     """
 
     def __init__(
@@ -40,10 +50,14 @@ class SupernetProbe:
         seed: int,
         draw: int,
         meter: Meter,
+        initial: Callable[[], Supernet] | None = None,
+        truth: Callable[[], GroundTruth] | None = None,
     ) -> None:
         self.space, self.subspace = space, subspace
         self._supernet, self._data, self._trainer, self._state = supernet, data, trainer, state
         self._seed, self._draw, self._meter = seed, draw, meter
+        self._initial, self._truth = initial, truth
+        self._scratch: dict[bool, tuple[Supernet, dict[str, Tensor]]] = {}
 
     def rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng((self._seed, self._draw, *purpose.encode()))
@@ -83,19 +97,124 @@ class SupernetProbe:
         return [parameter.numel() for _, parameter in self._supernet.shared_parameters(edge, outer)]
 
     def output(self, edge: int, operation: int, repetition: int, context: Choice) -> Tensor:
-        images, labels = self.batch(repetition)
+        images, _ = self.batch(repetition)
+        return self._forward(images, with_operation(context, edge, operation))
+
+    def features(self, edge: int, operation: int, repetition: int, context: Choice) -> list[Tensor]:
+        images, _ = self.batch(repetition)
         choice = with_operation(context, edge, operation)
-        with torch.no_grad():
-            logits: Tensor = self._supernet(images, choice)
-        self._meter.charge(forward_pass(self.space, choice, len(labels), self._trainer.batch_size))
+        with recording(self._supernet.blocks(choice)) as seen:
+            self._forward(images, choice)
+        return [one.output for one in seen]
+
+    @torch.no_grad()
+    def _forward(self, images: Tensor, choice: Choice) -> Tensor:
+        logits: Tensor = self._supernet(images, choice)
+        self._meter.charge(forward_pass(self.space, choice, len(images), self._trainer.batch_size))
         return logits
 
+    def pullbacks(self, edge: int, repetition: int, context: Choice) -> list[Tensor | None]:
+        images, labels = self.batch(repetition)
+        operations = self.subspace.allowed[edge]
+        mixed = all_on_edge(context, self.space, edge, operations)
+        modules = self._supernet.operation_modules(edge)
+        inputs: dict[int, list[Tensor]] = {op: [] for op in operations}
+        handles = []
+        for op in operations:
+            own = inputs[op]
 
-def with_operation(context: Choice, edge: int, operation: int) -> Choice:
-    """The context with ``operation`` alone on ``edge``, at weight 1."""
-    if not isinstance(context, Mixture):
-        return (*context[:edge], operation, *context[edge + 1 :])
-    weights = context.weights.clone()
+            def branch(module: nn.Module, given: tuple[Tensor, ...], own: list[Tensor] = own) -> tuple[Tensor]:
+                x = given[0].view_as(given[0])  # a node of the graph that this operation alone sends gradients to
+                x = x if x.requires_grad else x.detach().requires_grad_()
+                own.append(x)
+                return (x,)
+
+            handles += [module.register_forward_pre_hook(branch) for module in modules.get(op, ())]
+        self._supernet.zero_grad(set_to_none=True)
+        try:
+            loss = functional.cross_entropy(self._supernet(images, mixed), labels)
+        finally:
+            for handle in handles:
+                handle.remove()
+        for own in inputs.values():
+            for x in own:
+                x.retain_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._meter.charge(training_pass(self.space, mixed, len(labels)))
+        return [_flat([x.grad for x in inputs[op]]) for op in operations]
+
+    def whole(self) -> Mixture:
+        context = self._trainer.context(self.space, self.subspace, self._state, at_step(self._seed + 1, 0))
+        if isinstance(context, Mixture):
+            return context
+        weights = torch.zeros(len(self.space.edges), _most_operations(self.space))
+        for edge, operations in enumerate(self.subspace.allowed):
+            weights[edge, list(operations)] = 1 / len(operations)
+        return Mixture(self.subspace, weights.to(self._data.device))
+
+    def accuracy(self, choice: Choice, images: int | None = None) -> tuple[float, float]:
+        evaluation = Evaluation(images, _BATCH)
+        count = evaluation.count(len(self._data.labels["validation"]))
+        self._meter.charge(evaluation.cost(self.space, choice, count, self._trainer.batch_size))
+        return estimate(self._supernet, choice, self._data, evaluation)
+
+    def score(self, proxy: Proxy, choice: Choice, repetition: int, initial: bool = False) -> Scores:
+        network = Network(
+            self.space,
+            self._copy(initial),
+            choice,
+            lambda step: self.batch(repetition + step),
+            lambda forward, backward: self._meter.charge(self._passes(choice, forward, backward)),
+            self._seed ^ (repetition + 1) * 0x9E3779B97F4A7C15,
+        )
+        return terms(proxy, network)
+
+    def _passes(self, choice: Choice, forward: float, backward: float) -> Cost:
+        """Counted in images. A backward pass comes with the steps and examples of its forward pass."""
+        flops, size = self.space.flops(choice), self._trainer.batch_size
+        spent = round(flops.forward * forward + flops.backward * backward)
+        return Cost(spent, math.ceil(forward / size), math.ceil(forward))
+
+    def _copy(self, initial: bool) -> Supernet:
+        """A scratch copy of the supernet (or of what it started from), its weights put back to what they were."""
+        if initial not in self._scratch:
+            if initial and self._initial is None:
+                raise ConfigError("this probe has no initial weights; score the weights that the supernet has now")
+            source = self._initial() if initial and self._initial is not None else self._supernet
+            self._scratch[initial] = copy.deepcopy(source), {n: p.detach() for n, p in source.named_parameters()}
+        scratch, weights = self._scratch[initial]
+        scratch.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, parameter in scratch.named_parameters():
+                parameter.copy_(weights[name])
+        return scratch
+
+    def truth(self) -> GroundTruth:
+        if self._truth is None:
+            raise ConfigError(
+                "a criterion asked its probe for the ground truth; only an oracle control may, and it declares "
+                "reads_truth = True, so that every table marks it"
+            )
+        return self._truth()
+
+
+def all_on_edge(context: Choice, space: SearchSpace, edge: int, operations: tuple[int, ...]) -> Mixture:
+    """The context with all ``operations`` on ``edge``: of equal weight where the context is a path."""
+    if isinstance(context, Mixture):
+        return Mixture(context.active.only(edge, operations), context.weights)
+    weights = torch.zeros(len(context), _most_operations(space))
+    weights[range(len(context)), list(context)] = 1
     weights[edge] = 0
-    weights[edge, operation] = 1
-    return Mixture(context.active.only(edge, [operation]), weights)
+    weights[edge, list(operations)] = 1 / len(operations)
+    path = SubSpace(tuple((op,) for op in context))
+    return Mixture(path.only(edge, operations), weights)
+
+
+def _most_operations(space: SearchSpace) -> int:
+    return max(len(space.operations(edge)) for edge in range(len(space.edges)))
+
+
+def _flat(gradients: list[Tensor | None]) -> Tensor | None:
+    found = [gradient.flatten() for gradient in gradients if gradient is not None]
+    flat = torch.cat(found) if found else None
+    return flat if flat is not None and bool(flat.any()) else None

@@ -34,6 +34,7 @@ def make_record(
         space=settings.space.name,
         dataset=str(settings.common["dataset"]["name"]),
         trainer=str(arm.specs["trainers"]["name"]),
+        reads_truth=arm.reads_truth,
         config={
             "study": study.model_dump(mode="json", exclude={"arms"}),
             "arm": arm.config(),
@@ -85,7 +86,7 @@ def _tree(node: Node) -> TreeNode:
         stage=node.stage or "",
         steps=node.own_steps,
         curve=[(int(step), loss) for step, loss in node.curve],
-        edge=node.edge,
+        edges=list(node.edges),
         scores={str(edge): _edge_score(*score) for edge, score in node.scores.items()},
         children=[_tree(child) for child in node.children],
     )

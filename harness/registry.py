@@ -341,4 +341,21 @@ def resolved(kind: str, spec: Spec, where: str = "") -> dict[str, Any]:
         values = {key: instance.keywords.get(key, p.default) for key, p in parameters(component).items()}
     else:
         values = {key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()}
+    for key, inner in nested(component.load()).items():
+        values[key] = resolved(inner, values[key], f"{where or name}.{key}")
     return {"name": name, "fingerprint": component.fingerprint, **values}
+
+
+def nested(thing: Any) -> Mapping[str, str]:
+    """Parameters that are specs of other components, and their kinds, as a class attribute ``nested`` declares them."""
+    found: Mapping[str, str] = getattr(thing, "nested", {})
+    return found
+
+
+def bare(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved spec as a study file would write it: without fingerprints, in nested specs as well."""
+    values = {key: value for key, value in spec.items() if key != "fingerprint"}
+    for key, inner in nested(get(kind, str(values["name"])).load()).items():
+        if isinstance(values.get(key), Mapping):
+            values[key] = bare(inner, values[key])
+    return values

@@ -22,7 +22,7 @@ from harness.budget import Cost
 from harness.errors import StoreError
 from results.store import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a stage computes something else from the same inputs."""
 
 

@@ -6,9 +6,10 @@ store already holds comes back at once, so running a study again only does what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from harness.earlier import fingerprint, set_aside
 from harness.engine import Engine, InProcess, WorkerPool
 from harness.errors import ConfigError, SplitbenchError, StoreError
 from harness.estimate import Evaluation
-from harness.pipeline import Outcome, Run, Settings, Stages
+from harness.pipeline import Outcome, Run, Settings
 from harness.record import make_measured, make_record, protocol
 from harness.registry import build, components, resolved, split_spec
 from harness.seeds import Seeds
@@ -43,7 +44,7 @@ class Watcher:
         """Something that whoever reads the results should know."""
 
     def begin(self, runs: int) -> None:
-        """``runs`` runs are about to start."""
+        """``runs`` runs (or other tasks) are about to start."""
 
     def stage(self, stage: Stage, result: Result) -> None:
         """A stage has ended (or was found in the store)."""
@@ -54,14 +55,24 @@ class Watcher:
     def run(self, record: Record, measured: Measured) -> None:
         """A run has ended and its record is written."""
 
+    def done(self, sentence: str) -> None:
+        """A task that leaves no record has ended, in words."""
+
 
 @dataclass
 class Study:
-    """A checked study: parts built, nothing trained yet."""
+    """A checked study: parts built, nothing trained yet.
+
+    Attributes:
+        config, settings: what was asked for, and what all runs share.
+        arms: those that run.
+        skipped: the other arms' names, and why their criteria cannot serve the space.
+    """
 
     config: StudyConfig
     settings: Settings
     arms: list[Arm]
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def build(cls, config: StudyConfig, device: str = "auto") -> Study:
@@ -88,7 +99,12 @@ class Study:
         settings = Settings(
             space, common, Budget(kind, limit), evaluation, images, config.population.sample, truth.identity
         )
-        study = cls(config, settings, [build_arm(config, arm, i) for i, arm in enumerate(config.arms)])
+        arms = [build_arm(config, arm, i, space) for i, arm in enumerate(config.arms)]
+        skipped = {arm.label: arm.unfit for arm in arms if arm.unfit is not None}
+        study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped)
+        for label, reason in skipped.items():
+            if label == config.baseline or not study.arms:
+                raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
         study.check_budget()
         return study
 
@@ -148,6 +164,22 @@ class Study:
         store.prepare(folder)
         for sentence in self.take_folder(folder):
             watcher.note(sentence)
+        store.write_skipped(folder, self.skipped)
+        for label, reason in self.skipped.items():
+            watcher.note(f"arm {label} is skipped: {reason}")
+        tasks = [
+            Task(
+                Run(self.settings, arm, self.seeds(repetition), draw).stages(),
+                partial(self.finish, folder, watcher, arm, repetition, draw),
+            )
+            for arm, repetition, draw in self.runs()
+        ]
+        self.drive(tasks, folder, workers, plugins, watcher)
+
+    def drive(
+        self, tasks: Sequence[Task], folder: Path, workers: int, plugins: Sequence[Path], watcher: Watcher
+    ) -> None:
+        """Have an engine run the stages that tasks ask for, in this process or in several."""
         alone = workers == 1
         with one_thread():
             engine: Engine
@@ -155,9 +187,8 @@ class Study:
                 engine = InProcess(StageStore(folder), lambda stage, share: watcher.running([(stage, share)]))
             else:
                 engine = WorkerPool(folder, workers, plugins=plugins)
-            driver = Driver(self, folder, engine, watcher, threads=1)
             try:
-                driver.drive(parallel=1 if alone else self.parallel(workers))
+                Driver(folder, engine, watcher).drive(tasks, parallel=1 if alone else self.parallel(workers))
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
@@ -165,6 +196,14 @@ class Study:
                 ) from error
             finally:
                 engine.close()
+
+    def finish(self, folder: Path, watcher: Watcher, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> None:
+        """Write a run's record."""
+        record = make_record(self.config, self.settings, arm, repetition, draw, outcome)
+        measured = make_measured(outcome, 1, torch.__version__)
+        estimates = (StageStore(folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
+        store.write_run(folder, record, measured, estimates)
+        watcher.run(record, measured)
 
     def parallel(self, workers: int) -> int:
         """How many runs to have under way: one seed's runs wait for the warm-up that they share, and the next seeds'
@@ -178,15 +217,8 @@ class Study:
         Raises:
             StoreError: if the folder is another study's or a newer version's; nothing is changed then.
         """
-        path = folder / "study.yaml"
+        path = self.check_folder(folder)
         text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
-        if path.exists():
-            try:
-                name = (yaml.safe_load(path.read_text()) or {}).get("name")
-            except (yaml.YAMLError, AttributeError, OSError):
-                name = None
-            if name not in (None, self.config.name):
-                raise StoreError(f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out")
         shared = protocol(self.config, self.settings)
         wanted = {
             (shared, arm.label, fingerprint(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
@@ -194,6 +226,22 @@ class Study:
         sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())
         return sentences
+
+    def check_folder(self, folder: Path) -> Path:
+        """Refuse a folder of another study; gives the path of the study that is kept in it.
+
+        Raises:
+            StoreError: if the folder is another study's.
+        """
+        path = folder / "study.yaml"
+        if path.exists():
+            try:
+                name = (yaml.safe_load(path.read_text()) or {}).get("name")
+            except (yaml.YAMLError, AttributeError, OSError):
+                name = None
+            if name not in (None, self.config.name):
+                raise StoreError(f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out")
+        return path
 
     def check_workers(self, workers: int, plugins: Sequence[Path]) -> None:
         """Components that only this process knows cannot run in worker processes."""
@@ -227,36 +275,31 @@ def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) ->
 
 
 @dataclass
-class _Active:
-    """A run that waits for stages."""
+class Task:
+    """A generator that asks for stages and is sent their results, and who is given what it returns."""
 
-    arm: Arm
-    repetition: int
-    draw: int
-    generator: Stages
+    generator: Generator[list[Stage], list[Result], Any]
+    finish: Callable[[Any], None]
     stages: list[Stage] = field(default_factory=list)
     futures: list[Future[Result]] = field(default_factory=list)
 
 
 class Driver:
-    """Keeps an engine busy with the runs of a study."""
+    """Keeps an engine busy with the stages that tasks ask for."""
 
-    def __init__(self, study: Study, folder: Path, engine: Engine, watcher: Watcher, threads: int) -> None:
-        self.study, self.folder, self.engine, self.watcher = study, folder, engine, watcher
-        self.threads = threads
+    def __init__(self, folder: Path, engine: Engine, watcher: Watcher) -> None:
+        self.folder, self.engine, self.watcher = folder, engine, watcher
         self.told: set[str] = set()
 
-    def drive(self, parallel: int) -> None:
-        """Run everything, ``parallel`` runs at a time."""
-        waiting = self.study.runs()
+    def drive(self, tasks: Sequence[Task], parallel: int) -> None:
+        """Run everything, ``parallel`` tasks at a time."""
+        waiting = list(tasks)
         self.watcher.begin(len(waiting))
-        active: list[_Active] = []
+        active: list[Task] = []
         while waiting or active:
             while waiting and len(active) < parallel:
-                arm, repetition, draw = waiting.pop(0)
-                run = Run(self.study.settings, arm, self.study.seeds(repetition), draw)
-                new = _Active(arm, repetition, draw, run.stages())
-                if self.advance(new, lambda g: next(g)):
+                new = waiting.pop(0)
+                if self.advance(new, None):
                     active.append(new)
             active = [a for a in active if not all(f.done() for f in a.futures) or self.resume(a)]
             pending = [f for a in active for f in a.futures if not f.done()]
@@ -264,37 +307,29 @@ class Driver:
                 wait(pending, POLL_SECONDS, FIRST_COMPLETED)
                 self.report(active)
 
-    def resume(self, run: _Active) -> bool:
-        """Send a run its results; False once it has ended."""
-        results = [future.result() for future in run.futures]
-        for stage, result in zip(run.stages, results, strict=True):
+    def resume(self, task: Task) -> bool:
+        """Send a task its results; False once it has ended."""
+        results = [future.result() for future in task.futures]
+        for stage, result in zip(task.stages, results, strict=True):
             if stage.key not in self.told:
                 self.told.add(stage.key)
                 self.watcher.stage(stage, result)
-        return self.advance(run, lambda generator: generator.send(results))
+        return self.advance(task, results)
 
-    def advance(self, run: _Active, move: Callable[[Stages], list[Stage]]) -> bool:
+    def advance(self, task: Task, results: list[Result] | None) -> bool:
         try:
-            run.stages = move(run.generator)
-            run.futures = [self.engine.submit(stage) for stage in run.stages]
+            task.stages = next(task.generator) if results is None else task.generator.send(results)
+            task.futures = [self.engine.submit(stage) for stage in task.stages]
             return True
         except StopIteration as end:
-            self.finish(run, end.value)
+            task.finish(end.value)
             return False
 
-    def finish(self, run: _Active, outcome: Outcome) -> None:
-        """Write the run's record."""
-        record = make_record(self.study.config, self.study.settings, run.arm, run.repetition, run.draw, outcome)
-        measured = make_measured(outcome, self.threads, torch.__version__)
-        estimates = (StageStore(self.folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
-        store.write_run(self.folder, record, measured, estimates)
-        self.watcher.run(record, measured)
-
-    def report(self, active: list[_Active]) -> None:
+    def report(self, active: list[Task]) -> None:
         stages = StageStore(self.folder)
         under_way: dict[str, tuple[Stage, float | None]] = {}
-        for run in active:
-            for stage, future in zip(run.stages, run.futures, strict=True):
+        for task in active:
+            for stage, future in zip(task.stages, task.futures, strict=True):
                 if future.running() and stage.key not in under_way:
                     under_way[stage.key] = stage, stages.progress(stage.key)
         self.watcher.running(list(under_way.values()))

@@ -29,7 +29,8 @@ def train(bench: Workbench, inputs: dict[str, Any], folder: Path) -> tuple[dict[
 
     Args:
         bench: space, images and parent weights.
-        inputs: ``trainer, subspace, parent, initial_seed, seed, first, steps | seconds, progress``.
+        inputs: ``trainer, subspace, parent, initial_seed, seed, first, steps | seconds, progress``, and
+            ``momentum_groups`` where the momentum is split.
         folder: the stage's folder; ``state.safetensors`` is left in it.
 
     Returns:
@@ -39,7 +40,8 @@ def train(bench: Workbench, inputs: dict[str, Any], folder: Path) -> tuple[dict[
     supernet, inherited = bench.supernet(inputs["initial_seed"], inputs["parent"])
     meter = Meter()
     subspace = subspace_of(inputs["subspace"])
-    job = Job(bench.space, subspace, supernet, bench.data, inputs["seed"], meter, bench.precision)
+    groups = tuple(subspace_of(lists) for lists in inputs.get("momentum_groups", ()))
+    job = Job(bench.space, subspace, supernet, bench.data, inputs["seed"], meter, bench.precision, groups)
     session = trainer.open(job)
     if inherited:
         session.load(inherited)

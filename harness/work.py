@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from criteria.base import Affinity
+from criteria.base import Affinity, Criterion, reads_truth
 from harness import device
 from harness.budget import Cost, Meter
 from harness.estimate import Evaluation, estimate, predict
@@ -22,8 +22,8 @@ from harness.stages import Result, Stage, StageStore, load_tensors, save_tensors
 from harness.trainers.base import Job, Trainer
 from harness.training import checkpoint_seconds, train
 from harness.workbench import Workbench, component, population, subspace_of
-from spaces.base import Choice
-from spaces.truth import closed
+from spaces.base import Choice, Supernet
+from spaces.truth import GroundTruth, closed
 
 Work = Callable[[Workbench, Mapping[str, Any], Path], tuple[dict[str, Any], Cost]]
 
@@ -34,7 +34,7 @@ def run_stage(stage: Stage, store: StageStore) -> Result:
         return done
     folder = store.folder(stage.key)
     bench = Workbench(store, stage.inputs)
-    blind = stage.kind not in READS_TRUTH
+    blind = stage.inputs.get("truth") is None
     if blind:
         _ = bench.data  # loaded once a process: its seconds are nobody's
     device.reset_peak(bench.device)
@@ -52,7 +52,8 @@ def score(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[di
 
     Args:
         bench: space, images, weights.
-        inputs: ``subspace, state, initial_seed, training_seed, trainer, criterion, edge, seed, draw``.
+        inputs: ``subspace, state, initial_seed, training_seed, trainer, criterion, edge, seed, draw``, and ``truth``
+            for an oracle control.
         folder: unused.
 
     Returns:
@@ -64,10 +65,27 @@ def score(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[di
     if not state:  # no training before the split: the trainer's own beginning
         job = Job(bench.space, subspace, supernet, bench.data, inputs["training_seed"], Meter())
         state = trainer.open(job).tensors()
+    criterion: Criterion = component("criteria", inputs["criterion"])
+
+    def initial() -> Supernet:
+        return bench.supernet(inputs["initial_seed"])[0]
+
+    def truth() -> GroundTruth:
+        return bench.space.ground_truth(bench.dataset.name)
+
     probe = SupernetProbe(
-        bench.space, subspace, supernet, bench.data, trainer, state, inputs["seed"], inputs["draw"], meter
+        bench.space,
+        subspace,
+        supernet,
+        bench.data,
+        trainer,
+        state,
+        inputs["seed"],
+        inputs["draw"],
+        meter,
+        initial,
+        truth if reads_truth(criterion) else None,
     )
-    criterion = component("criteria", inputs["criterion"])
     return affinity_json(criterion(probe, inputs["edge"])), meter.cost
 
 
@@ -78,12 +96,15 @@ def affinity_json(affinity: Affinity) -> dict[str, Any]:
         "dissimilarity": affinity.dissimilarity.tolist(),
         "standard_error": errors,
         "repetitions": affinity.repetitions,
+        "worth": [[[list(group) for group in groups], value] for groups, value in affinity.worth],
     }
 
 
 def affinity_of(data: Mapping[str, Any]) -> Affinity:
     errors = [[math.nan if x is None else x for x in row] for row in data["standard_error"]]
-    return Affinity(tuple(data["operations"]), np.array(data["dissimilarity"]), np.array(errors), data["repetitions"])
+    worth = tuple((tuple(tuple(group) for group in groups), value) for groups, value in data["worth"])
+    operations = tuple(data["operations"])
+    return Affinity(operations, np.array(data["dissimilarity"]), np.array(errors), data["repetitions"], worth)
 
 
 def select(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:
@@ -141,7 +162,6 @@ def leaf_of(bench: Workbench, inputs: Mapping[str, Any]) -> Leaf:
     return Leaf(bench.space, subspace, inputs["index"], inputs["count"], inside, inputs["seed"])
 
 
-READS_TRUTH = ("facts", "measure")
 WORK: dict[str, Work] = {
     "train": train,  # type: ignore[dict-item]
     "score": score,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import ConfigError, DataError
-from harness.registry import build
+from harness.registry import bare, build
 from harness.stages import StageStore, canonical_json, load_tensors
 from spaces.base import SearchSpace, SubSpace, Supernet
 from spaces.datasets.base import Dataset, ImageData
@@ -23,8 +23,8 @@ STATE = "state.safetensors"
 
 
 def component(kind: str, spec: Mapping[str, Any]) -> Any:
-    """A component from the spec that a stage carries (its fingerprint is only there to be hashed)."""
-    return build(kind, {key: value for key, value in spec.items() if key != "fingerprint"})
+    """A component from the spec that a stage carries (its fingerprints are only there to be hashed)."""
+    return build(kind, bare(kind, spec))
 
 
 class Workbench:

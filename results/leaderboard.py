@@ -61,7 +61,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm, or (``trivial``) one size of the stand-alone networks used as a score."""
+    """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
+
+    ``reads_truth`` marks an oracle control: it has seen the answers.
+    """
 
     arm: str
     space: str
@@ -74,6 +77,7 @@ class Row:
     complete: bool
     baseline: bool
     trivial: bool = False
+    reads_truth: bool = False
     metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     selection: Mapping[str, Estimate | None] = field(default_factory=dict)
@@ -104,10 +108,11 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class Leaderboards:
-    """Every table of a results folder, and one sentence for each file that was left out."""
+    """Every table of a results folder; a sentence for each file left out, and for each arm skipped."""
 
     boards: tuple[Leaderboard, ...]
     warnings: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def leaderboards(folder: str | Path) -> Leaderboards:
@@ -117,7 +122,7 @@ def leaderboards(folder: str | Path) -> Leaderboards:
         StoreError: if the folder is missing or holds no usable record.
     """
     loaded = load(folder)
-    return Leaderboards(tuple(_board(arms) for arms in tables(loaded.runs)), loaded.warnings)
+    return Leaderboards(tuple(_board(arms) for arms in tables(loaded.runs)), loaded.warnings, loaded.skipped)
 
 
 def _board(arms: tuple[Arm, ...]) -> Leaderboard:
@@ -192,6 +197,7 @@ def _row(arm: Arm, verdict: Verdict | None, warnings: list[str]) -> Row:
         expected_runs=arm.expected_runs,
         complete=arm.complete,
         baseline=arm.baseline,
+        reads_truth=record.reads_truth,
     )
     if not arm.complete:
         return row
@@ -206,7 +212,7 @@ def _row(arm: Arm, verdict: Verdict | None, warnings: list[str]) -> Row:
         metrics={name: arm.estimate(metric(name)) for name in _names(record.metrics for record in records)},
         validation_metrics={name: arm.estimate(validation_metric(name)) for name in validation},
         selection={name: arm.estimate(selected(name)) for name in SELECTION},
-        leaves=tuple(sorted({len(record.selection.leaves) for record in records})),
+        leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
         verdict=verdict,
         cost=_cost(arm.runs),
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class _Model(BaseModel):
@@ -32,9 +32,20 @@ class Node(_Model):
     stage: str = Field(description="hash of the stage that trained this node's weights")
     steps: int = Field(description="training steps spent on this node")
     curve: list[tuple[int, float]] = Field(default=[], description="(step, training loss) along this node's training")
-    edge: int | None = None
+    edges: list[int] = Field(default=[], description="where it was split: one edge, or several at once")
     scores: dict[str, EdgeScore] = Field(default={}, description="by edge index")
     children: list[Node] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schema_1(cls, data: Any) -> Any:
+        """Records of schema 1 name the one edge of a split, or null."""
+        if isinstance(data, dict) and "edge" in data:
+            edge = data["edge"]
+            return {key: value for key, value in data.items() if key != "edge"} | {
+                "edges": [] if edge is None else [edge]
+            }
+        return data
 
 
 class Leaf(_Model):
@@ -46,6 +57,7 @@ class Leaf(_Model):
     loss: float
     population: int = Field(description="how many architectures of the population lie in this leaf")
     test: float
+    kept: bool = Field(default=True, description="whether it was trained to the end, and can be the arm's answer")
 
 
 class Selection(_Model):
@@ -95,6 +107,7 @@ class Record(_Model):
     space: str
     dataset: str
     trainer: str
+    reads_truth: bool = Field(default=False, description="whether this is an oracle control, which sees the truth")
     config: dict[str, Any] = Field(description="the study and the arm with all defaults filled in")
     protocol: str = Field(default="", description="hash of all that the arms share; a table holds one protocol")
     population: str = Field(description="in words: what the metrics are computed on")

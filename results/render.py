@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 def markdown(shown: Leaderboards | Compared) -> str:
     """Markdown that also reads well as plain text: columns are padded to one width."""
-    parts = [_sheet_markdown(sheet) for sheet in sheets(shown)]
+    parts = [sheet_markdown(sheet) for sheet in sheets(shown)]
     if shown.warnings:
         parts.append("## Left out\n\n" + _bullets(shown.warnings))
+    if isinstance(shown, Leaderboards) and shown.skipped:
+        parts.append("## Skipped arms\n\n" + _bullets(shown.skipped))
     return "\n".join(parts)
 
 
@@ -31,43 +33,53 @@ def to_json(boards: Leaderboards) -> str:
 
     A folder with one table gives that table's object: study, ceiling, rows, and more keys beside them. A folder with
     several gives ``{"boards": [one such object each], "warnings": [...]}``: tables are never mixed. ``warnings``
-    names the files that were left out. Undefined numbers are null.
+    names the files that were left out, ``skipped`` the arms that cannot run on the space. Undefined numbers are null.
     """
     objects = [_board_object(board) for board in boards.boards]
     if len(objects) == 1:
-        objects[0]["warnings"] = [*objects[0]["warnings"], *boards.warnings]
-        data = objects[0]
+        data = {**objects[0], "warnings": [*objects[0]["warnings"], *boards.warnings], "skipped": list(boards.skipped)}
     else:
-        data = {"boards": objects, "warnings": list(boards.warnings)}
+        data = {"boards": objects, "warnings": list(boards.warnings), "skipped": list(boards.skipped)}
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def terminal(shown: Leaderboards | Compared, console: Console | None = None) -> None:
     """The same sheets as rich tables."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table as RichTable
 
     console = console or Console()
     for sheet in sheets(shown):
-        console.rule(escape(sheet.heading))
-        for fact in sheet.facts:
-            console.print(fact, markup=False, highlight=False)
-        for table in sheet.tables:
-            rich = RichTable(title=escape(table.title), title_justify="left")
-            for index, name in enumerate(table.header):
-                left = index == 0 or name in table.left
-                rich.add_column(escape(name), justify="left" if left else "right", overflow="fold")
-            for row in table.rows:
-                rich.add_row(*map(escape, row))
-            console.print(rich)
-        for sentence in (*sheet.legend, *sheet.warnings):
-            console.print(sentence, markup=False, highlight=False)
+        terminal_sheet(sheet, console)
+    for sentence in shown.skipped if isinstance(shown, Leaderboards) else ():
+        console.print(f"skipped arm: {sentence}", markup=False, highlight=False)
     for warning in shown.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False)
 
 
-def _sheet_markdown(sheet: Sheet) -> str:
+def terminal_sheet(sheet: Sheet, console: Console | None = None) -> None:
+    """One sheet as rich tables."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    console = console or Console()
+    console.rule(escape(sheet.heading))
+    for fact in sheet.facts:
+        console.print(fact, markup=False, highlight=False)
+    for table in sheet.tables:
+        rich = RichTable(title=escape(table.title), title_justify="left")
+        for index, name in enumerate(table.header):
+            left = index == 0 or name in table.left
+            rich.add_column(escape(name), justify="left" if left else "right", overflow="fold")
+        for row in table.rows:
+            rich.add_row(*map(escape, row))
+        console.print(rich)
+    for sentence in (*sheet.legend, *sheet.warnings):
+        console.print(sentence, markup=False, highlight=False)
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """One sheet as markdown."""
     parts = [f"# {sheet.heading}", "\n\n".join(sheet.facts)]
     for table in sheet.tables:
         parts += [f"**{table.title}**", _table_markdown(table)]

@@ -138,6 +138,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
     )
     if any(row.trivial for row in board.rows):
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
+    if any(row.reads_truth for row in board.rows):
+        sentences.append("† An oracle control: its split reads the ground truth. A bound, not a method.")
     if any(not row.complete for row in board.rows):
         sentences.append("Incomplete arms have missing runs; nothing of theirs is averaged.")
     return tuple(sentences)
@@ -186,7 +188,7 @@ def _pair_sheet(pair: Pair) -> Sheet:
 
 
 def _arm_words(row: Row) -> str:
-    return f"({row.arm})" if row.trivial else row.arm
+    return f"({row.arm})" if row.trivial else f"{row.arm} †" if row.reads_truth else row.arm
 
 
 def _runs_words(row: Row) -> str:

@@ -1,8 +1,9 @@
 """A results folder: one record a run, with its measured costs and its estimates beside it.
 
 ``records/<arm>--r<repetition>-d<draw>.json`` is the deterministic record, ``.measured.json`` what this machine took,
-``.parquet`` every architecture's estimate. Files are written atomically, the record last: where it stands, its
-companions do too. Reading never fails for one bad file: it becomes a warning, and the rest is returned.
+``.parquet`` every architecture's estimate; ``skipped.json`` says which arms cannot run on the space, and why. Files are
+written atomically, the record last: where it stands, its companions do too. Reading never fails for one bad file: it
+becomes a warning, and the rest is returned.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 RECORDS = "records"
 MEASURED = ".measured.json"
 ESTIMATES = ".parquet"
+SKIPPED = "skipped.json"
 SLUG_LENGTH = 80
 
 
@@ -43,10 +45,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The runs of a folder in a fixed order, and one sentence for every file that could not be used."""
+    """The runs of a folder in a fixed order, and one sentence for every file that could not be used.
+
+    ``skipped`` holds one sentence for every arm that did not run, because its criterion cannot serve the space.
+    """
 
     runs: tuple[Run, ...]
     warnings: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def arm_slug(arm: str) -> str:
@@ -224,13 +230,36 @@ def load(folder: str | Path) -> Loaded:
     if not found:
         reason = f": {warnings[0]}" if warnings else "; finish a run with `splitbench run STUDY.yaml --out` first"
         raise StoreError(f"{folder}: the results folder holds no usable record{reason}")
-    return Loaded(tuple(found[key] for key in sorted(found)), tuple(sorted(warnings)))
+    skipped = [sentence for path in _both(folder, SKIPPED) for sentence in _read_skipped(path)]
+    return Loaded(tuple(found[key] for key in sorted(found)), tuple(sorted(warnings)), tuple(skipped))
+
+
+def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
+    """Keep which arms of the study do not run on its space, and why; no file where all of them do."""
+    path = Path(folder) / SKIPPED
+    if skipped:
+        write_atomically(path, canonical_json(dict(skipped)).encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read_skipped(path: Path) -> list[str]:
+    try:
+        content = json.loads(path.read_bytes())
+        return [f"{arm}: {reason}" for arm, reason in sorted(content.items())]
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def _both(folder: Path, pattern: str) -> list[Path]:
+    """Files of a results folder, or of a folder of results folders, sorted."""
+    return sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])
 
 
 def _files(folder: Path, warnings: list[str]) -> list[Path]:
     """Candidates for records, sorted; anything else in a records folder gets a warning."""
     paths = []
-    for path in sorted([*folder.glob(f"{RECORDS}/*"), *folder.glob(f"*/{RECORDS}/*")]):
+    for path in _both(folder, f"{RECORDS}/*"):
         if path.name.startswith(".") or path.name.endswith((MEASURED, ESTIMATES)):
             continue  # the companions of records, and what a killed write left behind
         if path.suffix == ".json":

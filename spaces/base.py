@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,6 +88,16 @@ class Mixture:
 Choice = Architecture | Mixture
 
 
+def with_operation(context: Choice, edge: int, operation: int) -> Choice:
+    """The context with ``operation`` alone on ``edge``, at weight 1."""
+    if not isinstance(context, Mixture):
+        return (*context[:edge], operation, *context[edge + 1 :])
+    weights = context.weights.clone()
+    weights[edge] = 0
+    weights[edge, operation] = 1
+    return Mixture(context.active.only(edge, [operation]), weights)
+
+
 @dataclass(frozen=True)
 class Flops:
     """Analytic FLOPs for one image: 2 x multiply-adds of convolutions and linear layers.
@@ -111,6 +121,31 @@ class Supernet(nn.Module, ABC):
     @abstractmethod
     def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters of the operations on ``edge``."""
+
+    @abstractmethod
+    def operation_modules(self, edge: int) -> Mapping[int, Sequence[nn.Module]]:
+        """The modules of each operation on ``edge``, one a cell that the edge occurs in; ``none`` has no module."""
+
+    @abstractmethod
+    def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
+        """Edge by edge, the operations of ``choice`` that run."""
+
+    @abstractmethod
+    def blocks(self, choice: Choice) -> list[nn.Module]:
+        """Cells (or layers) and what lies between them, in the order in which they run: one feature map each."""
+
+    def active_layers(self, choice: Choice) -> list[nn.Module]:
+        """Modules without children that take part in running ``choice``, in the order of their registration."""
+        running = self.running(choice)
+        idle = {
+            id(module)
+            for edge, operations in enumerate(running)
+            for op, modules in self.operation_modules(edge).items()
+            if op not in operations
+            for top in modules
+            for module in top.modules()
+        }
+        return [m for m in self.modules() if id(m) not in idle and not any(True for _ in m.children())]
 
     @abstractmethod
     def outer_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -204,6 +239,22 @@ class SearchSpace(ABC):
     @abstractmethod
     def supernet(self, seed: int) -> Supernet:
         """A freshly initialised supernet; the same seed gives the same weights on every device."""
+
+    def stand_alone(self, architecture: Architecture, seed: int) -> Supernet:
+        """The network that the ground truth trained, freshly initialised: run it with ``architecture``.
+
+        Operations that are dead in the architecture are there and run, as in the benchmark's own networks, so that
+        scores of initial weights count what others count.
+        """
+        return self.supernet(seed)
+
+    def hierarchies(self) -> tuple[tuple[int, ...], ...]:
+        """Edges grouped by the node they lead into, from input to output; a chain has one edge a node."""
+        return tuple((edge,) for edge in range(len(self.edges)))
+
+    @abstractmethod
+    def nonlinear_depth(self, architecture: Architecture) -> int:
+        """Most nonlinear operations (those with an activation) on a path from input to output of a cell, or chain."""
 
     @abstractmethod
     def ground_truth(self, dataset: str) -> GroundTruth:

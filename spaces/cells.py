@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet
+from spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
 from spaces.operations import avg_pool_3x3, relu_conv_norm
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -68,13 +68,20 @@ class Cell(nn.Module):
         for edge, (source, target) in enumerate(EDGES):
             operations: nn.ModuleDict = self.edges[edge]  # type: ignore[assignment]
             for op in active[edge]:
-                y = operations[str(op)](nodes[source])
+                inputs = nodes[source]
+                y = operations[str(op)](torch.zeros_like(x) if inputs is None else inputs)
                 if weights is not None:
                     y = y * weights[edge, op]
                 node = nodes[target]
                 nodes[target] = y if node is None else node + y
         output = nodes[-1]
         return torch.zeros_like(x) if output is None else output
+
+
+def written(choice: Choice) -> tuple[tuple[int, ...], ...]:
+    """Edge by edge, the operations of ``choice`` as they are written, dead ones included; never ``none``."""
+    active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+    return tuple(tuple(op for op in operations if op != NONE) for operations in active)
 
 
 def running(choice: Choice) -> tuple[tuple[int, ...], ...]:
@@ -91,15 +98,19 @@ class CellSupernet(Supernet):
     """Stem, cells with other layers between them, and a head, all cells running the same choice.
 
     A subclass builds ``stem``, ``body`` (cells and the layers between them, in order), ``tail`` and ``classifier``.
+
+    Attributes:
+        as_written: whether dead operations run, as in a benchmark's stand-alone networks.
     """
 
+    as_written: bool = False
     stem: nn.Sequential
     body: nn.ModuleList
     tail: nn.Sequential
     classifier: nn.Module
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
-        active = running(choice)
+        active = self.running(choice)
         weights = choice.weights if isinstance(choice, Mixture) else None
         x = self.stem(images)
         for layer in self.body:
@@ -111,6 +122,20 @@ class CellSupernet(Supernet):
         for index, layer in enumerate(self.body):
             if isinstance(layer, Cell):
                 yield from layer.edges[edge].named_parameters(f"body.{index}.edges.{edge}")
+
+    def operation_modules(self, edge: int) -> dict[int, list[nn.Module]]:
+        modules: dict[int, list[nn.Module]] = {}
+        for layer in self.body:
+            if isinstance(layer, Cell):
+                for op, module in layer.edges[edge].named_children():
+                    modules.setdefault(int(op), []).append(module)
+        return modules
+
+    def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
+        return written(choice) if self.as_written else running(choice)
+
+    def blocks(self, choice: Choice) -> list[nn.Module]:
+        return list(self.body)
 
     def outer_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for name in ("stem", "tail", "classifier"):
@@ -171,6 +196,37 @@ class CellSpace(SearchSpace):
     def parameters(self, architecture: Architecture) -> int:
         operation, rest = self.cell_parameters
         return rest + sum(operation[op] for op in architecture)
+
+    def hierarchies(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(e for e, (_, target) in enumerate(EDGES) if target == node) for node in range(1, NODES))
+
+    def nonlinear_depth(self, architecture: Architecture) -> int:
+        """Convolutions (each has a ReLU) on the live path that has most of them: 0 to 3."""
+        depth: list[int | None] = [0] + [None] * (NODES - 1)
+        for edge, (source, target) in enumerate(EDGES):
+            before, op = depth[source], architecture[edge]
+            if before is not None and op != NONE:
+                depth[target] = max(depth[target] or 0, before + (op in (CONV1, CONV3)))
+        return depth[-1] or 0
+
+    @abstractmethod
+    def network(self, subspace: SubSpace) -> CellSupernet:
+        """A network with the operations of ``subspace``, initialised by torch's present random state."""
+
+    def supernet(self, seed: int) -> CellSupernet:
+        return self._initialised(self.root(), seed)
+
+    def stand_alone(self, architecture: Architecture, seed: int) -> CellSupernet:
+        network = self._initialised(SubSpace(tuple((op,) for op in architecture)), seed)
+        network.as_written = True
+        return network
+
+    def _initialised(self, subspace: SubSpace, seed: int) -> CellSupernet:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self.network(subspace)
+        memory_format(network)
+        return network
 
     def convolutions(self, architecture: Architecture) -> int:
         return sum(op in (CONV1, CONV3) for op in architecture)

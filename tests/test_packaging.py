@@ -149,8 +149,9 @@ def test_study_files_in_the_docs_are_valid(page: Path) -> None:
         for index, arm in enumerate(config.parse(whole).arms):
             if arm.criterion_spec.keys() != {"name"} or arm.partitioner:
                 from harness.arm import build_arm
+                from spaces.micro.space import Micro
 
-                assert build_arm(config.parse(whole), arm, index).label == arm.label
+                assert build_arm(config.parse(whole), arm, index, Micro()).label == arm.label
 
 
 def test_readmes_criterion_runs(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from harness.cli import data, show
+from harness.cli import data, plugins, show
 from harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -89,6 +89,58 @@ def run(
     run_study(study, out, device, workers, plugin or [], as_json)
 
 
+@app.command()
+def rank(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
+    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset: a name, or a mapping.")],
+    proxy: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A proxy: a name, or a mapping. [default: all of them]")
+    ] = None,
+    sample: Annotated[int, typer.Option(metavar="N", help="How many architectures.")] = 1000,
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the sample, weights and batches.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Results folder.")] = Path("runs/rank"),
+    population: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="strings: all, disconnected ones too; functions: distinct and connected ones."
+        ),
+    ] = "strings",
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Training images a batch.")] = 64,
+    workers: Annotated[int, typer.Option(metavar="N", help="Worker processes, one torch thread each.")] = 1,
+    device: Device = "auto",
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Rank freshly initialised stand-alone networks by zero-cost proxies."""
+    from harness.cli import ranking
+
+    ranking.run(
+        space, dataset, proxy or [], sample, seed, out, population, batch_size, workers, device, plugin or [], as_json
+    )
+
+
+@app.command()
+def geometry(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder, as of run. [default: runs/<name of the study>]")
+    ] = None,
+    probes: Annotated[
+        int, typer.Option(metavar="P", help="Scorings of the root by different batches that stability is read from.")
+    ] = 3,
+    device: Device = "auto",
+    workers: Workers = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Split the arms of a study and compare the partitions, without training any leaf."""
+    from harness.cli.geometry import run
+
+    run(study, out, probes, device, workers, plugin or [], as_json)
+
+
 @app.command("list")
 def list_components(
     kind: Annotated[
@@ -164,6 +216,10 @@ def describe(
             typer.echo("  It takes no parameters.")
 
 
+app.command()(plugins.check)
+app.command()(plugins.new)
+
+
 @app.command()
 def leaderboard(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
@@ -236,7 +292,7 @@ def main(arguments: list[str] | None = None) -> None:
         said = str(error).partition("\n")[0]
         _end(f"this is a bug: {type(error).__name__}: {said}; the same command with --debug shows where it is", 1)
     if status == 130:
-        again = words[:1] in (["run"], ["quickstart"])
+        again = words[:1] in (["run"], ["quickstart"], ["rank"], ["geometry"])
         _end("interrupted" + ("; the same command goes on where this one stopped" if again else ""), 130)
     if status:
         raise SystemExit(status)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from harness import config
 from harness.errors import ConfigError
 from harness.registry import load_plugin
 from results.record import Measured, Record
+
+if TYPE_CHECKING:
+    from harness.study import Study
 
 
 def run_study(
@@ -27,22 +30,9 @@ def run_study(
     as_json: bool,
 ) -> None:
     """Run a study file and print its leaderboard."""
-    for plugin in plugins:
-        load_plugin(plugin)
-    study = config.load(path)  # before torch is imported: a typing error is told at once
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}: at least 1 is needed")
-
-    from harness.device import choose
-    from harness.study import Study
-
-    chosen = choose(device)
-    if workers is None:
-        workers = min(2, os.cpu_count() or 1) if chosen == "cpu" else 1
-    folder = out or Path("runs") / study.name
-    checked = Study.build(study, chosen)
-    with watcher(study.name, folder) as shown:
-        checked.run(folder, workers, plugins, shown)
+    study, folder, workers = opened(path, out, device, workers, plugins)
+    with watcher(study.config.name, folder) as shown:
+        study.run(folder, workers, plugins, shown)
 
     from results import render
     from results.leaderboard import leaderboards
@@ -57,6 +47,25 @@ def run_study(
     typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
 
 
+def opened(
+    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path]
+) -> tuple[Study, Path, int]:
+    """A checked study, its results folder, and how many workers it gets."""
+    for plugin in plugins:
+        load_plugin(plugin)
+    study = config.load(path)  # before torch is imported: a typing error is told at once
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+
+    from harness.device import choose
+    from harness.study import Study
+
+    chosen = choose(device)
+    if workers is None:
+        workers = min(2, os.cpu_count() or 1) if chosen == "cpu" else 1
+    return Study.build(study, chosen), out or Path("runs") / study.name, workers
+
+
 @contextlib.contextmanager
 def watcher(name: str, folder: Path) -> Iterator[Any]:
     """Bars on a terminal, plain lines elsewhere (on standard error, so that output can be piped)."""
@@ -68,11 +77,11 @@ def watcher(name: str, folder: Path) -> Iterator[Any]:
 
 
 class Lines:
-    """A line when a run ends, and one a minute about what is under way."""
+    """A line when a run (or other task) ends, and one a minute about what is under way."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.start = self.spoke = time.monotonic()
-        self.done = self.total = 0
+        self.ended = self.total = 0
         typer.echo(f"study {name}: results go to {folder}", err=True)
 
     def note(self, sentence: str) -> None:
@@ -92,11 +101,12 @@ class Lines:
             typer.echo(f"  under way: {stage.title}" + ("" if share is None else f", {share:.0%}"), err=True)
 
     def run(self, record: Record, measured: Measured) -> None:
-        self.done += 1
+        self.done(_summary(record))
+
+    def done(self, sentence: str) -> None:
+        self.ended += 1
         self.spoke = time.monotonic()
-        typer.echo(
-            f"[{self.done}/{self.total}] {_summary(record)} ({time.monotonic() - self.start:.0f} s in all)", err=True
-        )
+        typer.echo(f"[{self.ended}/{self.total}] {sentence} ({self.spoke - self.start:.0f} s in all)", err=True)
 
 
 @contextlib.contextmanager
@@ -142,8 +152,11 @@ def bars(name: str) -> Iterator[Any]:
                 progress.update(self.tasks[stage.key], completed=round(100 * (share or 0)))
 
         def run(self, record: Record, measured: Measured) -> None:
+            self.done(_summary(record))
+
+        def done(self, sentence: str) -> None:
             progress.advance(self.task)
-            progress.console.print(_summary(record), markup=False, highlight=False)
+            progress.console.print(sentence, markup=False, highlight=False)
 
     with progress:
         yield Bars()

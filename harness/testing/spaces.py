@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from harness.testing.checks import Check, enforce
 from harness.testing.material import (
     counting_flops,
     images_of,
@@ -32,15 +34,25 @@ def check_space(space: SearchSpace, shape: tuple[int, int, int], classes: int = 
         space: small enough for a few hundred passes of its supernet.
         shape, classes: of the images that it is bound to.
     """
-    require(space.bind(shape, classes) == space, f"{space.name}: bind() with its own shape and classes changes it")
-    check_encoding(space)
-    check_functions(space)
-    check_sampling(space)
-    check_seeds(space)
+    enforce(checks(space, shape, classes))
+
+
+def checks(space: SearchSpace, shape: tuple[int, int, int], classes: int = 10) -> Iterator[Check]:
+    """The suite of a search space bound to images of ``shape``."""
     data = images_of(shape, classes)
-    check_choices(space, data)
-    check_shared_parameters(space, data)
-    check_flops(space, data)
+    yield Check("bind() with its own shape and classes changes nothing", lambda: check_bind(space, shape, classes))
+    yield Check("encode() and decode()", lambda: check_encoding(space))
+    yield Check("functions of subspaces", lambda: check_functions(space))
+    yield Check("sampling", lambda: check_sampling(space))
+    yield Check("seeds of supernets", lambda: check_seeds(space))
+    yield Check("paths and mixtures", lambda: check_choices(space, data))
+    yield Check("shared parameters", lambda: check_shared_parameters(space, data))
+    yield Check("FLOPs are those that torch counts", lambda: check_flops(space, data))
+
+
+def check_bind(space: SearchSpace, shape: tuple[int, int, int], classes: int) -> None:
+    """A space that is bound to images stays the same if it is bound to them again."""
+    require(space.bind(shape, classes) == space, f"{space.name}: bind() with its own shape and classes changes it")
 
 
 def check_encoding(space: SearchSpace) -> None:

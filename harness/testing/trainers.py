@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.budget import Cost, Meter
+from harness.testing.checks import Check, enforce
 from harness.testing.material import mixture_shape, require, subspaces
 from harness.trainers.base import Job, Trainer
 from spaces.base import Mixture, SearchSpace, SubSpace
@@ -20,26 +23,41 @@ State = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 def check_trainer(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 20) -> None:
     """Costs are known beforehand, steps are reproducible, and a session goes on from its tensors bit for bit."""
-    name, middle = type(trainer).__name__, steps // 2
-    for subspace in subspaces(space)[:2]:
-        whole, costs, losses = trained(trainer, space, subspace, data, 0, steps)
-        foretold = list(itertools.islice(trainer.costs(space, subspace, 7, 0), steps))
-        for step, (said, charged) in enumerate(zip(foretold, costs, strict=True)):
-            require(
-                said == charged, f"{name}: costs() says {said} for step {step}, and the session is charged {charged}"
-            )
-        late = list(itertools.islice(trainer.costs(space, subspace, 7, middle), steps - middle))
-        require(late == foretold[middle:], f"{name}: costs() from step {middle} on differ from those it gave from 0 on")
-        require(bool(np.isfinite(losses).all()), f"{name}: a training loss is not finite")
+    enforce(checks(trainer, space, data, steps))
 
-        half, _, first = trained(trainer, space, subspace, data, 0, middle)
-        require(first == losses[:middle], f"{name}: the same steps twice give different losses")
-        rest, _, second = trained(trainer, space, subspace, data, middle, steps, half)
-        require(second == losses[middle:], f"{name}: after load(tensors()) the losses differ")
-        require(equal(rest, whole), f"{name}: after load(tensors()) the weights or tensors differ")
-        check_contexts(trainer, space, subspace, whole[1])
+
+def checks(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 20) -> Iterator[Check]:
+    """The suite of a trainer, on the whole of ``space`` and on a part of it."""
+    for index, where in enumerate(("the whole space", "a part of the space")):
+        run = functools.partial(check_steps, trainer, space, subspaces(space)[index], data, steps)
+        yield Check(f"{space.name}: costs, steps and checkpoints on {where}", run)
+    yield Check(f"{space.name}: a part goes on from the whole", lambda: check_leaf(trainer, space, data, steps))
+
+
+def check_steps(trainer: Trainer, space: SearchSpace, subspace: SubSpace, data: ImageData, steps: int) -> None:
+    """Costs are as foretold, and a session that is stopped goes on bit for bit."""
+    name, middle = type(trainer).__name__, steps // 2
+    whole, costs, losses = trained(trainer, space, subspace, data, 0, steps)
+    foretold = list(itertools.islice(trainer.costs(space, subspace, 7, 0), steps))
+    for step, (said, charged) in enumerate(zip(foretold, costs, strict=True)):
+        require(said == charged, f"{name}: costs() says {said} for step {step}, and the session is charged {charged}")
+    late = list(itertools.islice(trainer.costs(space, subspace, 7, middle), steps - middle))
+    require(late == foretold[middle:], f"{name}: costs() from step {middle} on differ from those it gave from 0 on")
+    require(bool(np.isfinite(losses).all()), f"{name}: a training loss is not finite")
+
+    half, _, first = trained(trainer, space, subspace, data, 0, middle)
+    require(first == losses[:middle], f"{name}: the same steps twice give different losses")
+    rest, _, second = trained(trainer, space, subspace, data, middle, steps, half)
+    require(second == losses[middle:], f"{name}: after load(tensors()) the losses differ")
+    require(equal(rest, whole), f"{name}: after load(tensors()) the weights or tensors differ")
+    check_contexts(trainer, space, subspace, whole[1])
+
+
+def check_leaf(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int) -> None:
+    """A leaf goes on from its parent."""
+    middle = steps // 2
     inherited = trained(trainer, space, space.root(), data, 0, middle)[0]
-    trained(trainer, space, subspaces(space)[1], data, middle, middle + 1, inherited)  # a leaf goes on from its parent
+    trained(trainer, space, subspaces(space)[1], data, middle, middle + 1, inherited)
 
 
 def check_contexts(trainer: Trainer, space: SearchSpace, subspace: SubSpace, state: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class Job:
         seed: of everything random in the steps, paired between arms.
         meter: to be charged for every pass.
         precision: float32, or bfloat16 for autocast of the forward pass.
+        momentum_groups: parts of the subspace, each with a momentum of its own; none: one momentum for all.
     """
 
     space: SearchSpace
@@ -38,6 +40,7 @@ class Job:
     seed: int
     meter: Meter
     precision: str = "float32"
+    momentum_groups: tuple[SubSpace, ...] = ()
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.precision == "float32":
@@ -70,7 +73,13 @@ class Session(ABC):
 
 
 class Trainer(ABC):
-    """A trainer component: a frozen dataclass of hyper-parameters."""
+    """A trainer component: a frozen dataclass of hyper-parameters.
+
+    Attributes:
+        momentum_groups: whether its sessions keep a momentum for each of the job's ``momentum_groups``.
+    """
+
+    momentum_groups: ClassVar[bool] = False
 
     batch_size: int
 

@@ -28,6 +28,7 @@ class Rsps(SgdTrainer):
     """
 
     version: ClassVar[int] = 1
+    momentum_groups: ClassVar[bool] = True
 
     def sample(self, space: SearchSpace, subspace: SubSpace, seed: int, step: int) -> Architecture:
         """The architecture that step trains."""
@@ -49,26 +50,54 @@ class Rsps(SgdTrainer):
 
 
 class RspsSession(Session):
-    """Rsps at work."""
+    """Rsps at work: one optimizer, or one for each momentum group, over the same weights."""
 
     def __init__(self, trainer: Rsps, job: Job) -> None:
         self.trainer, self.job = trainer, job
         self.weights = dict(job.supernet.named_parameters())
-        self.optimizer = trainer.optimizer(self.weights.values())
+        self.groups = job.momentum_groups or (job.subspace,)
+        self.optimizers = [trainer.optimizer(self.weights.values()) for _ in self.groups]
 
     def step(self, step: int, progress: float) -> float:
         trainer, job = self.trainer, self.job
-        trainer.anneal(self.optimizer, progress)
         images, labels = job.data.batch("train", job.seed, step, trainer.batch_size)
         architecture = trainer.sample(job.space, job.subspace, job.seed, step)
+        optimizer = self.optimizers[next(i for i, group in enumerate(self.groups) if group.contains(architecture))]
+        trainer.anneal(optimizer, progress)
         with job.autocast():
             loss = functional.cross_entropy(job.supernet(images, architecture), labels)
-        trainer.descend(self.optimizer, loss)
+        trainer.descend(optimizer, loss)
         job.meter.charge(training_pass(job.space, architecture, trainer.batch_size))
         return loss.item()
 
     def tensors(self) -> dict[str, Tensor]:
-        return optimizer_tensors(self.optimizer, self.weights, "optimizer")
+        return {
+            name: tensor
+            for group, optimizer in zip(self.groups, self.optimizers, strict=True)
+            for name, tensor in optimizer_tensors(optimizer, self.weights, self.prefix(group)).items()
+        }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        load_optimizer(self.optimizer, self.weights, "optimizer", tensors)
+        """A group goes on from its own momentum, or from that of the group which it was split from."""
+        for group, optimizer in zip(self.groups, self.optimizers, strict=True):
+            prefix = self.prefix(group)
+            if not any(name.startswith(f"{prefix}.") for name in tensors):
+                prefix = parent_prefix(group, tensors)
+            load_optimizer(optimizer, self.weights, prefix, tensors)
+
+    def prefix(self, group: SubSpace) -> str:
+        """What a group's tensors are called by: its subspace, if there are groups."""
+        return f"optimizer@{named(group)}" if self.job.momentum_groups else "optimizer"
+
+
+def named(group: SubSpace) -> str:
+    return "-".join("+".join(map(str, operations)) for operations in group.allowed)
+
+
+def parent_prefix(group: SubSpace, tensors: Mapping[str, Tensor]) -> str:
+    """The prefix of the momentum that a new group inherits."""
+    for prefix in {name.partition(".")[0] for name in tensors if name.startswith("optimizer@")}:
+        allowed = [tuple(map(int, ops.split("+"))) for ops in prefix.removeprefix("optimizer@").split("-")]
+        if all(set(mine) <= set(theirs) for mine, theirs in zip(group.allowed, allowed, strict=True)):
+            return prefix
+    return "optimizer"

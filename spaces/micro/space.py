@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from harness.errors import ConfigError
-from spaces.base import SubSpace, memory_format
+from spaces.base import SubSpace
 from spaces.cells import Cell, CellMacs, CellSpace, CellSupernet
 from spaces.operations import conv, norm
 from spaces.truth import GroundTruth
@@ -73,12 +72,8 @@ class Micro(CellSpace):
             )
         return self
 
-    def supernet(self, seed: int) -> MicroNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = MicroNetwork(self.root())
-        memory_format(network)
-        return network
+    def network(self, subspace: SubSpace) -> MicroNetwork:
+        return MicroNetwork(subspace)
 
     def ground_truth(self, dataset: str) -> GroundTruth:
         from spaces.micro.truth import load

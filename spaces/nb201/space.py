@@ -12,11 +12,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from harness.errors import ConfigError
-from spaces.base import Architecture, SubSpace, memory_format
+from spaces.base import Architecture, SubSpace
 from spaces.cells import EDGES, NODES, OPERATIONS, Cell, CellMacs, CellSpace, CellSupernet
 from spaces.operations import conv, norm
 from spaces.truth import GroundTruth
@@ -133,12 +132,8 @@ class NB201(CellSpace):
         head = 2 * widths[-1] + (widths[-1] + 1) * self.classes
         return (0, 0, kernel + affine, 9 * kernel + affine, 0), stem + between + head
 
-    def supernet(self, seed: int) -> NB201Network:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = NB201Network(self.channels, self.cells, self.classes, self.root())
-        memory_format(network)
-        return network
+    def network(self, subspace: SubSpace) -> NB201Network:
+        return NB201Network(self.channels, self.cells, self.classes, subspace)
 
     def ground_truth(self, dataset: str) -> GroundTruth:
         from spaces.nb201.truth import load

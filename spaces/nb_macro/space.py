@@ -153,6 +153,16 @@ class MacroSupernet(Supernet):
     def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
         yield from self.layers[edge].named_parameters(f"layers.{edge}")
 
+    def operation_modules(self, edge: int) -> dict[int, list[nn.Module]]:
+        layer: Layer = self.layers[edge]  # type: ignore[assignment]
+        return {op: [layer[op]] for op in range(len(OPERATIONS))}
+
+    def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
+        return choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+
+    def blocks(self, choice: Choice) -> list[nn.Module]:
+        return list(self.layers)
+
     def outer_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for name in ("stem", "head", "classifier"):
             yield from getattr(self, name).named_parameters(name)
@@ -208,6 +218,10 @@ class NBMacro(SearchSpace):
 
     def function(self, architecture: Architecture) -> Architecture:
         return canonical(architecture)
+
+    def nonlinear_depth(self, architecture: Architecture) -> int:
+        """Blocks in the chain: each has two ReLUs, an identity has none."""
+        return sum(op != IDENTITY for op in architecture)
 
     def functions(self, subspace: SubSpace) -> npt.NDArray[np.int8]:
         return np.array([a for a in itertools.product(*subspace.allowed) if canonical(a) == a], dtype=np.int8).reshape(

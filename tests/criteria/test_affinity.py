@@ -59,5 +59,5 @@ def test_a_plain_function_has_the_default_parts_and_splits() -> None:
     def criterion(probe: object, edge: int) -> Affinity:
         raise NotImplementedError
 
-    assert parts_of(criterion) == Parts("balanced", "normalised_max_cut", None, False)
+    assert parts_of(criterion) == Parts("balanced", "normalised_max_cut", {}, False)
     assert splits(criterion)

@@ -64,8 +64,8 @@ def test_exhaustive_treats_all_operations_alike_and_fixes_its_edges() -> None:
     affinity = criterion(probe((0, 1, 4)), 0)
     assert np.array_equal(affinity.dissimilarity, 1 - np.eye(3))
     assert Partition.of(affinity, [[0], [1], [4]]).cut == 1.0
-    assert criterion.parts() == Parts("singletons", {"name": "fixed", "edges": (0, 3)}, levels=2)
-    assert parts_of(Exhaustive()).levels == 1
+    assert criterion.parts() == Parts("singletons", {"name": "fixed", "edges": (0, 3)}, {"levels": 2})
+    assert parts_of(Exhaustive()).schedule == {"levels": 1}
 
 
 @pytest.mark.parametrize("edges", [(), (-1,), (2, 2)])

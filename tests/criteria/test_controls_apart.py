@@ -10,6 +10,7 @@ import pytest
 from criteria.base import Affinity, shortlist
 from criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge
 from criteria.partition import Balanced, MaxCut, Shuffled
+from spaces.micro.space import Micro
 from harness.errors import ConfigError
 
 
@@ -52,9 +53,9 @@ def test_shuffled_groups_are_uniform() -> None:
 def test_rules_that_know_their_edge_have_it_alone_scored() -> None:
     edges = [1, 3, 4]
     rng = np.random.default_rng
-    assert shortlist(NormalisedMaxCut(), edges, rng(0), 0) == edges
-    assert shortlist(Fixed((3, 4)), edges, rng(0), 1) == [4]
-    drawn = [shortlist(RandomEdge(), edges, rng(seed), 0) for seed in range(50)]
+    assert shortlist(NormalisedMaxCut(), edges, rng(0), 0, Micro()) == edges
+    assert shortlist(Fixed((3, 4)), edges, rng(0), 1, Micro()) == [4]
+    drawn = [shortlist(RandomEdge(), edges, rng(seed), 0, Micro()) for seed in range(50)]
     assert {edge for (edge,) in drawn} == set(edges)
     (edge,) = drawn[7]
     assert RandomEdge()({e: (affinity(e), Balanced()(affinity(e), 2, rng(0))) for e in edges}, rng(7), 0) == edge
@@ -62,4 +63,4 @@ def test_rules_that_know_their_edge_have_it_alone_scored() -> None:
 
 def test_a_fixed_edge_that_cannot_be_split_is_a_sentence() -> None:
     with pytest.raises(ConfigError, match=r"edge 2 cannot be split at level 0; edges that can be: 1, 3"):
-        shortlist(Fixed((2,)), [1, 3], np.random.default_rng(0), 0)
+        shortlist(Fixed((2,)), [1, 3], np.random.default_rng(0), 0, Micro())

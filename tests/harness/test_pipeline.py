@@ -71,13 +71,13 @@ def test_leaves_partition_the_space(records: dict[str, Record]) -> None:
 def test_children_differ_on_the_edge_that_was_split_alone(records: dict[str, Record]) -> None:
     def check(node: TreeNode) -> None:
         if not node.children:
-            assert node.edge is None
+            assert not node.edges
             return
-        assert node.edge is not None
-        groups = [tuple(child.allowed[node.edge]) for child in node.children]
-        expected = sub(node).split(node.edge, groups)
+        assert len(node.edges) == 1
+        groups = [tuple(child.allowed[node.edges[0]]) for child in node.children]
+        expected = sub(node).split(node.edges[0], groups)
         assert [sub(child) for child in node.children] == list(expected)
-        assert [list(group) for group in groups] == node.scores[str(node.edge)].groups
+        assert [list(group) for group in groups] == node.scores[str(node.edges[0])].groups
         for child in node.children:
             check(child)
 
@@ -90,14 +90,14 @@ def test_children_differ_on_the_edge_that_was_split_alone(records: dict[str, Rec
 def test_an_edge_rule_that_reads_scores_has_all_edges_scored(records: dict[str, Record]) -> None:
     assert sorted(records["gm"].tree.scores) == ["0", "1", "2", "3", "4", "5"]
     best = max(records["gm"].tree.scores.items(), key=lambda item: item[1].cut)
-    assert records["gm"].tree.edge == int(best[0])
+    assert records["gm"].tree.edges == [int(best[0])]
 
 
 def test_a_fixed_edge_alone_is_scored_and_paid(records: dict[str, Record]) -> None:
     assert list(records["one edge"].tree.scores) == ["2"]
     assert records["one edge"].cost["scoring"].steps * 6 <= records["gm"].cost["scoring"].steps + 6
-    assert records["exhaustive"].tree.edge == 1
-    assert {child.edge for child in records["exhaustive"].tree.children} == {4}
+    assert records["exhaustive"].tree.edges == [1]
+    assert {child.edges[0] for child in records["exhaustive"].tree.children} == {4}
 
 
 def test_leaves_inherit_and_go_on_where_the_parent_stopped(trees: Notes, records: dict[str, Record]) -> None:
@@ -193,7 +193,7 @@ def test_the_released_criterion_splits_whole_edges_alone() -> None:
 def test_no_edge_left_is_a_sentence() -> None:
     run = run_of(criterion="random")
     with pytest.raises(ConfigError, match="no edge is left to split at level 3; lower schedule.levels"):
-        run.grow([Node(SubSpace(((1,),) * 6), "root")], 2)
+        run.choose(Node(SubSpace(((1,),) * 6), "root"), {}, 2)
     with pytest.raises(ConfigError, match="arm gm.*: .*level"):
         run_of(criterion="gm", variant="as_shipped", schedule={"levels": 8, "warmup": 0})
 
@@ -205,7 +205,8 @@ def test_a_part_without_architectures_gets_no_budget() -> None:
     node = Node(cut, "root")
     affinity = Affinity.assumed((0, 1, 2), 1.0 - np.eye(3))
     node.scores[3] = affinity, Partition.of(affinity, [(0,), (1, 2)])
-    children = run.grow([node], 0)
+    node.edges = (3,)
+    children = run.grow([node])
     assert [child.subspace.allowed[3] for child in children] == [(1, 2)]
 
 
@@ -225,7 +226,9 @@ def test_a_rehearsal_finds_the_leaves_without_training() -> None:
 def test_nodes_are_split_one_by_one() -> None:
     run = run_of(criterion="exhaustive", edges=[0])
     nodes = [scored(run, Node(SPACE.root().only(1, (op,)), f"root.{op}"), [0]) for op in (1, 2)]
-    children = run.grow(nodes, 0)
+    for node in nodes:
+        run.choose(node, node.scores, 0)
+    children = run.grow(nodes)
     assert [child.path for child in children] == ["root.1.0", "root.1.1", "root.2.0", "root.2.1"]
 
 

@@ -112,7 +112,7 @@ def test_draws_of_random_share_the_warm_up_alone(executed: Executed, tmp_path: P
     records = run_tiny(tmp_path, arms=["none", {"criterion": "random", "draws": 4}]).records
     drawn = [record for record in records if record.arm.startswith("random")]
     assert [record.draw for record in drawn] == [0, 1, 2, 3]
-    splits = {(record.tree.edge, str(record.tree.children[0].allowed)) for record in drawn}
+    splits = {(str(record.tree.edges), str(record.tree.children[0].allowed)) for record in drawn}
     assert len(splits) == 4
     assert len({record.tree.stage for record in drawn}) == 1
     assert executed["train"] == 2 + 2 * 4

@@ -132,7 +132,7 @@ def test_studies_spaces_budgets_and_protocols_are_never_mixed(write: Writer, tmp
     assert len(found.boards) == 8
     assert all([row.arm for row in board.rows if not row.trivial] == ["none"] for board in found.boards)
     data = json.loads(render.to_json(found))
-    assert set(data) == {"boards", "warnings"}
+    assert set(data) == {"boards", "warnings", "skipped"}
     assert len(data["boards"]) == 8
     assert render.markdown(found).count("\n# ") == 7
 
@@ -280,13 +280,13 @@ def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
 
 def test_a_newer_record_beside_older_ones_is_reported(write: Writer) -> None:
     folder = write(*study())
-    newer = make_record("gm", 9).model_copy(update={"schema_version": 2, "splitbench": "3.0.0"})
+    newer = make_record("gm", 9).model_copy(update={"schema_version": 3, "splitbench": "3.0.0"})
     (folder / "records" / "gm--r9-d0.json").write_bytes(encode(newer))
     found = leaderboards(folder)
     assert len(found.boards[0].rows) == 5
     assert found.warnings == (
-        "records/gm--r9-d0.json: left out, written by splitbench 3.0.0 with schema 2; "
-        "this version reads up to 1: upgrade",
+        "records/gm--r9-d0.json: left out, written by splitbench 3.0.0 with schema 3; "
+        "this version reads up to 2: upgrade",
     )
     assert "## Left out" in render.markdown(found)
 

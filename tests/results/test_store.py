@@ -177,7 +177,7 @@ def test_nothing_to_read_is_an_error(write: Writer, tmp_path: Path) -> None:
     folder = write(make_record("gm"))
     path = folder / "records" / "gm--r0-d0.json"
     path.write_text(edited(schema_version=99, splitbench="9.9")(path.read_text()))
-    with pytest.raises(StoreError, match=r"written by splitbench 9\.9 with schema 99; .* up to 1: upgrade"):
+    with pytest.raises(StoreError, match=r"written by splitbench 9\.9 with schema 99; .* up to 2: upgrade"):
         store.load(folder)
 
 
@@ -246,3 +246,19 @@ def test_records_of_the_first_schema_are_still_read(write: Writer) -> None:
     del content["protocol"]
     path.write_text(json.dumps(content))
     assert isinstance(store.load(folder).runs[0].record, Record)
+
+
+def test_a_record_of_schema_1_is_read_with_its_one_edge(write: Writer) -> None:
+    """It named the split edge, or null; since schema 2 several edges can be split at once."""
+    folder = write(make_record("gm"))
+    path = folder / "records" / "gm--r0-d0.json"
+    content = json.loads(path.read_text())
+    content["schema_version"] = 1
+    del content["tree"]["edges"]
+    content["tree"]["edge"] = 3
+    path.write_text(json.dumps(content))
+    (run,) = store.load(folder).runs
+    assert run.record.tree.edges == [3]
+    content["tree"]["edge"] = None
+    path.write_text(json.dumps(content))
+    assert store.load(folder).runs[0].record.tree.edges == []

@@ -1,0 +1,329 @@
+"""Our zero-cost proxies beside published ones, on NAS-Bench-201's full networks and CIFAR-10.
+
+    python bench/proxies_against_published.py --data DIR --out runs/proxies [--workers 2]    # scores what is missing
+    python bench/proxies_against_published.py --data DIR --out runs/proxies --report         # writes the tables
+
+Two questions. Architecture by architecture: do our scores order cells as those of NAS-Bench-Suite-Zero do (Spearman,
+random cells without dead operations)? And over a random sample of all 15,625 strings: is Kendall's tau with test
+accuracy that of AZ-NAS's table? The cells of the first are part of the sample of the second, so that each is scored
+once. ``--again`` scores the cells once more with other weights and batches: no two implementations can agree better
+than one agrees with itself.
+
+A killed run goes on where it was. The report reads nothing but the scores and the published tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import textwrap
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from harness import device as devices
+from harness.errors import SplitbenchError
+from harness.rank import DRAWS, Correlation, correlation, measure, pool, pooled, spearman
+from harness.registry import bare
+from harness.scores import Scored, ScoreFile, open_existing
+from harness.scoring import Job, score
+from results.store import write_atomically
+from spaces.base import Architecture
+from spaces.nb201.space import NB201
+
+PUBLISHED = Path(__file__).parents[1] / "results" / "published"
+SPACE = NB201()
+DATASET = {"name": "cifar10", "train": 5000, "validation": 1000}  # batches come from the first 5,000 training images
+TOLERANCE = 0.04
+COMMITTED = 1_000_000  # bytes of scores that may be committed
+
+AZ_NAS = {  # Kendall's tau on all 15,625 strings, CIFAR-10 (AZ-NAS, CVPR 2024, Table 1)
+    "params": 0.578,
+    "flops": 0.578,
+    "grad_norm": 0.357,
+    "snip": 0.454,
+    "grasp": 0.318,
+    "synflow": 0.571,
+    "nwot": 0.557,
+    "zico": 0.589,
+    "az_nas": 0.741,
+}
+EXTRAS = ("effective_flops", "convolutions", "l2_norm", "tpc")
+GATES = {  # Spearman with NAS-Bench-Suite-Zero's scores; None: reported, with the reason
+    "params": 0.99,
+    "flops": 0.99,
+    "synflow": 0.99,
+    "l2_norm": 0.99,
+    "nwot": 0.95,
+    "jacov": 0.95,
+    "snip": 0.95,
+    "grad_norm": 0.95,
+    "fisher": 0.90,
+    "plain": None,
+    "grasp": None,
+    "epe_nas": None,
+    "zen": None,
+}
+UNGATED = {
+    "plain": "a sum of terms of both signs: what is left of it after they cancel depends on the batch",
+    "grasp": "a product with the Hessian, of both signs: it depends on the batch and on the initial weights",
+    "epe_nas": "correlations within each class of one batch, of which there are six or seven images a class",
+    "zen": "the network is given Gaussian weights and Gaussian images of its own, and variants differ in how many",
+}
+SAMPLED = [*AZ_NAS, *EXTRAS]
+ON_CELLS = [*dict.fromkeys([*SAMPLED, *GATES])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of published data; SPLITBENCH_DATA by default")
+    parser.add_argument("--out", type=Path, default=Path("runs/proxies"))
+    parser.add_argument("--cells", type=int, default=300, help="compared architecture by architecture")
+    parser.add_argument("--population", type=int, default=1000, help="strings that tau is computed on")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--proxy", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--again", action="store_true", help="score the cells with other weights and batches")
+    parser.add_argument("--report", action="store_true", help="write the tables; nothing is scored")
+    options = parser.parse_args()
+    if options.data:
+        os.environ["SPLITBENCH_DATA"] = str(options.data.resolve())
+    try:
+        if options.report:
+            report(options.out, options.cells, options.population)
+        else:
+            run(options)
+    except SplitbenchError as error:
+        raise SystemExit(f"proxies_against_published: {error}") from None
+
+
+def cells_of(sample: list[Architecture], count: int) -> list[Architecture]:
+    """The first ``count`` architectures of a sample that are connected and have no dead operation."""
+    return [a for a in sample if SPACE.connected(a) and SPACE.function(a) == a][:count]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Score what is missing: every proxy on the cells, then those of the population on the rest of it."""
+    sample = pool(SPACE, "strings", options.population, options.seed)
+    cells = cells_of(sample, options.cells)
+    if len(cells) < options.cells:
+        raise SystemExit(f"{len(sample)} strings hold {len(cells)} cells without dead operations: raise --population")
+    chosen = options.proxy or ON_CELLS
+    again = [proxy for proxy in GATES if proxy in chosen]
+    folder = options.out / ("again" if options.again else "scores")
+    job = Job("nb201", DATASET, options.seed + options.again, 64, devices.choose(options.device))
+    note_machine(options)
+    parts = [(cells, again)] if options.again else [(cells, chosen), (sample, [p for p in chosen if p in SAMPLED])]
+    for architectures, proxies in parts:
+        if proxies:
+            score(job, architectures, proxies, folder, options.workers, progress=Lines(" ".join(proxies)))
+
+
+class Lines:
+    """A line at the start, one every two minutes, and one at the end."""
+
+    def __init__(self, title: str) -> None:
+        self.start = self.spoke = time.monotonic()
+        print(title, file=sys.stderr, flush=True)
+        self.first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self.first is None:
+            self.first = done
+        elif done < total and now - self.spoke < 120:
+            return
+        self.spoke = now
+        rate = (done - self.first) / (now - self.start) if done > self.first else 0.0
+        left = f", {(total - done) / rate / 60:.0f} min left" if rate and done < total else ""
+        print(f"  {done} of {total} networks, {(now - self.start) / 60:.1f} min{left}", file=sys.stderr, flush=True)
+
+
+def note_machine(options: argparse.Namespace) -> None:
+    """What the seconds were measured on."""
+    device = torch.device(devices.choose(options.device))
+    with devices.one_thread():
+        words = f"{devices.describe(device)}, {platform.machine()}, {options.workers} process(es) side by side"
+    note = {"machine": words, "torch": torch.__version__}
+    write_atomically(options.out / "machine.json", (json.dumps(note) + "\n").encode())
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
+
+
+def report(out: Path, cells: int, population: int) -> None:
+    """``results/published/proxies.md``, ``proxies.json``, and the scores that they are a function of."""
+    files = {path.stem: open_existing(path) for path in sorted((out / "scores").glob("*.jsonl"))}
+    if "params" not in files:
+        raise SystemExit(f"{out / 'scores'} holds no scores of params: run without --report first")
+    protocol = files["params"].protocol
+    job = job_of(protocol)
+    sample = pool(SPACE, "strings", population, job.seed)
+    compared = cells_of(sample, cells)
+    names, cell_names = [[SPACE.encode(a) for a in part] for part in (sample, compared)]
+    scores = {proxy: file.read() for proxy, file in files.items()}
+    again = {path.stem: open_existing(path).read() for path in sorted((out / "again").glob("*.jsonl"))}
+
+    whole = [p for p in SAMPLED if p in scores and all(name in scores[p] for name in names)]
+    ranked = measure(job, whole, {p: {name: scores[p][name] for name in names} for p in whole})
+    rows = [asdict(row) | against(row.tau, AZ_NAS.get(row.proxy)) for row in ranked]
+    gated = [p for p in GATES if p in scores and all(name in scores[p] for name in cell_names)]
+    theirs = suite_zero(cell_names)
+    alike = [
+        per_architecture(p, cell_names, scores[p], again.get(p, {}), theirs[p].to_numpy(np.float64)) for p in gated
+    ]
+
+    machine = json.loads((out / "machine.json").read_text())
+    found = {
+        "protocol": {key: protocol[key] for key in ("space", "dataset", "batch_size", "seed", "device")},
+        **machine,
+        "population": {"name": "strings", "architectures": len(names)},
+        "rows": rows,
+        "cells": {"architectures": len(cell_names), "rows": alike},
+        "missing": [p for p in SAMPLED if p not in whole] + [p for p in GATES if p not in gated],
+    }
+    commit(files, scores, names, PUBLISHED / "proxies")
+    both = {p: open_existing(out / "again" / f"{p}.jsonl") for p in again}
+    commit(both, again, cell_names, PUBLISHED / "proxies" / "again")
+    write_atomically(PUBLISHED / "proxies.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(PUBLISHED / "proxies.md", markdown(found).encode())
+    size = sum(path.stat().st_size for path in (PUBLISHED / "proxies").rglob("*.jsonl"))
+    print(f"wrote {PUBLISHED / 'proxies.md'}, proxies.json and {size:,} bytes of scores", file=sys.stderr)
+    if size > COMMITTED:
+        print(f"that is more than the {COMMITTED:,} bytes that may be committed", file=sys.stderr)
+
+
+def job_of(protocol: Any) -> Job:
+    """The job that scores were made by, on the CPU."""
+    return Job("nb201", bare("datasets", protocol["dataset"]), protocol["seed"], protocol["batch_size"])
+
+
+def commit(files: dict[str, ScoreFile], scores: dict[str, dict[str, Scored]], names: list[str], folder: Path) -> None:
+    """Copy the scores of these architectures, in this order."""
+    for proxy, file in files.items():
+        kept = {name: scores[proxy][name] for name in names if name in scores[proxy]}
+        ScoreFile(folder / f"{proxy}.jsonl", file.protocol).write(kept)
+
+
+def against(tau: Correlation | None, published: float | None) -> dict[str, Any]:
+    """Our tau less a published one."""
+    if tau is None or published is None:
+        return {"published": published, "difference": None, "within": None}
+    difference = tau.value - published
+    return {"published": published, "difference": difference, "within": abs(difference) <= TOLERANCE}
+
+
+def suite_zero(names: list[str]) -> pd.DataFrame:
+    """NAS-Bench-Suite-Zero's CIFAR-10 scores of these cells, a column a proxy."""
+    folder = os.environ.get("SPLITBENCH_DATA")
+    if not folder:
+        raise SystemExit("name the folder of published data with --data")
+    table = pd.read_csv(Path(folder) / "nb201" / "nb201.csv.gz", dtype={"ops": str}, usecols=["ops"])
+    scores = pd.read_csv(Path(folder) / "nb201" / "zc_suitezero_cifar10.csv.gz")
+    scores.index = pd.Index(table["ops"].to_numpy()[scores["index"]])
+    return scores.loc[names]
+
+
+def per_architecture(
+    proxy: str, names: list[str], ours: dict[str, Scored], again: dict[str, Scored], theirs: np.ndarray
+) -> dict[str, Any]:
+    """Spearman of our scores with theirs, and with our own under another seed."""
+    values = pooled(proxy, {name: ours[name] for name in names})
+    found = correlation(spearman, values, theirs, DRAWS)
+    repeated = None
+    if all(name in again for name in names):
+        repeated = spearman(values, pooled(proxy, {name: again[name] for name in names}))
+    gate = GATES[proxy]
+    return {
+        "proxy": proxy,
+        "rho": None if found is None else asdict(found),
+        "gate": gate,
+        "passes": None if gate is None or found is None else found.value >= gate,
+        "another_seed": repeated,
+        "milliseconds": float(np.mean([ours[name].milliseconds for name in names])),
+    }
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Both tables, and what they are of."""
+    protocol, cells = found["protocol"], found["cells"]
+    strings = f"{found['population']['architectures']:,} random strings of all 15,625 (disconnected ones included)"
+    lines = [
+        "# Our zero-cost proxies beside published ones",
+        paragraph(
+            "NAS-Bench-201's full networks (16 channels, 5 cells a stage), with dead operations and torch's initial "
+            f"weights; CIFAR-10 training images, cropped and flipped, in batches of {protocol['batch_size']}; seed "
+            f"{protocol['seed']}. Measured on {found['machine']}, torch {found['torch']}. Made by "
+            "`bench/proxies_against_published.py` from the scores in [proxies](proxies)."
+        ),
+        "\n## With test accuracy",
+        paragraph(
+            f"Kendall's tau-b with the mean test accuracy after 200 epochs, on {strings}; in brackets the 95% interval "
+            f"of a bootstrap over architectures ({DRAWS:,} draws). Published: AZ-NAS (CVPR 2024, Table 1), on all "
+            "strings. A pass is one batch forward or backward."
+        ),
+        "",
+        "| proxy | ours | published | difference | within .04 | Spearman | passes forward + backward | ms a network |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        columns = [
+            row["proxy"],
+            interval(row["tau"]),
+            number(row["published"]),
+            number(row["difference"], "+"),
+            word(row["within"]),
+            number(row["rho"] and row["rho"]["value"]),
+            f"{row['forward']:.2g} + {row['backward']:.2g}",
+            f"{row['milliseconds']:.1f}",
+        ]
+        lines.append(f"| {' | '.join(columns)} |")
+    lines += [
+        "\n## Architecture by architecture",
+        paragraph(
+            "Spearman with the scores of NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022) on "
+            f"{cells['architectures']} of these strings: the first ones, in random order, that are connected and have "
+            "no dead operation. Last column: our scores with our own under another seed (weights and batches)."
+        ),
+        "",
+        "| proxy | ours with theirs | needed | reached | ours with ours |",
+        "|---|---|---|---|---|",
+    ]
+    for row in cells["rows"]:
+        columns = [row["proxy"], interval(row["rho"]), number(row["gate"]), word(row["passes"])]
+        lines.append(f"| {' | '.join([*columns, number(row['another_seed'])])} |")
+    reasons = [row["proxy"] for row in cells["rows"] if row["gate"] is None]
+    if reasons:
+        lines += ["", "Without a threshold:", "", *(f"- {proxy}: {UNGATED[proxy]}." for proxy in reasons)]
+    if found["missing"]:
+        lines += ["", f"Not scored yet: {', '.join(dict.fromkeys(found['missing']))}."]
+    return "\n".join([*lines, ""])
+
+
+def paragraph(text: str) -> str:
+    return "\n" + textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def interval(found: dict[str, Any] | None) -> str:
+    return "undefined" if found is None else f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def number(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.3f}"
+
+
+def word(value: bool | None) -> str:
+    return "" if value is None else ("yes" if value else "**no**")
+
+
+if __name__ == "__main__":
+    main()

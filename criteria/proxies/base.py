@@ -1,0 +1,174 @@
+"""Zero-cost proxies: a number (or a few) that an untrained or trained network gives after a handful of passes.
+
+A proxy is a component like any other: a function or a frozen dataclass that is called with a :class:`Network` and
+returns a number, or a tuple of terms. It does not know whether the network is a stand-alone one, a path of a supernet
+or a mixture, nor who pays: the network charges for each pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from spaces.base import Choice, SearchSpace, Supernet
+
+Scores = npt.NDArray[np.float64]
+Charge = Callable[[float, float], None]
+"""Passes forward and passes backward, each counted in images of the network's own size."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A module that ran: what went in and what came out (parts of the autograd graph)."""
+
+    module: nn.Module
+    inputs: Tensor
+    output: Tensor
+
+
+class Network:
+    """One network to score, with the images to score it on.
+
+    A proxy may overwrite the parameters of ``module`` in place (they are put back afterwards), and must leave no
+    hook behind. Normalisations use batch statistics, so batches of one image say little.
+
+    Args:
+        space: the search space, for counts.
+        module: the network (for a supernet: a scratch copy of it).
+        choice: what of it runs: a path or a mixture.
+        batch: repetition -> images [N, C, H, W] and labels [N]; 0 is the first batch.
+        charge: told what each pass costs.
+        seed: of the proxy's own random numbers.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        module: Supernet,
+        choice: Choice,
+        batch: Callable[[int], tuple[Tensor, Tensor]],
+        charge: Charge,
+        seed: int,
+    ) -> None:
+        self.space, self.module, self.choice, self.batch, self.seed = space, module, choice, batch, seed
+        self._charge, self._images = charge, 0.0
+
+    @property
+    def images(self) -> Tensor:
+        """The first batch's images [N, C, H, W]."""
+        return self.batch(0)[0]
+
+    @property
+    def labels(self) -> Tensor:
+        """The first batch's labels [N]."""
+        return self.batch(0)[1]
+
+    def layers(self, *kinds: type[nn.Module]) -> list[nn.Module]:
+        """The modules without children that take part, of these kinds (all kinds by default)."""
+        active = self.module.active_layers(self.choice)
+        return [m for m in active if isinstance(m, kinds)] if kinds else active
+
+    def weights(self) -> list[nn.Parameter]:
+        """The weights (no biases) of the convolutions and linear layers that take part."""
+        found = [module.weight for module in self.layers(nn.Conv2d, nn.Linear)]
+        return [weight for weight in found if isinstance(weight, nn.Parameter)]
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        """Random numbers of this network's own, the same on every device: draw on the CPU, then move."""
+        return torch.Generator().manual_seed((self.seed + stream) % 2**63)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits [N, classes]; one forward pass is charged."""
+        self._images = len(images) * images.shape[-1] * images.shape[-2] / float(np.prod(self.images.shape[-2:]))
+        self._charge(self._images, 0.0)
+        logits: Tensor = self.module(images, self.choice)
+        return logits
+
+    def watch(self, images: Tensor, *kinds: type[nn.Module]) -> tuple[Tensor, list[Seen]]:
+        """Logits, and each module of these kinds that ran, in the order in which they ran."""
+        with recording([m for m in self.module.modules() if isinstance(m, kinds)]) as seen:
+            logits = self(images)
+        return logits, seen
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The output of each cell, and of each layer between cells, in order: each [N, C, H, W]."""
+        with recording(self.module.blocks(self.choice)) as seen:
+            self(images)
+        return [one.output for one in seen]
+
+    def gradient(
+        self,
+        outputs: Tensor | Sequence[Tensor],
+        inputs: Sequence[Tensor],
+        grad_outputs: Tensor | Sequence[Tensor] | None = None,
+        *,
+        create_graph: bool = False,
+        retain_graph: bool | None = None,
+        passes: float = 1.0,
+    ) -> list[Tensor]:
+        """``torch.autograd.grad``, with zeros where an input does not matter.
+
+        Args:
+            outputs, inputs, grad_outputs, create_graph, retain_graph: as there.
+            passes: what this costs, in backward passes (to weights and activations) of the images that last went
+                forward; a gradient for the images alone is half of one.
+        """
+        self._charge(0.0, self._images * passes)
+        found = torch.autograd.grad(
+            outputs, inputs, grad_outputs, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True
+        )
+        return [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+
+
+@contextmanager
+def recording(modules: Sequence[nn.Module]) -> Iterator[list[Seen]]:
+    """Inside, each of the modules that runs is listed."""
+    seen: list[Seen] = []
+
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        seen.append(Seen(module, inputs[0], output))
+
+    handles = [module.register_forward_hook(note) for module in modules]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Proxy(Protocol):
+    """Anything that can be called with a network. Larger must mean: expected to be more accurate.
+
+    Optional: a method ``combine(terms [m, k]) -> scores [m]`` of a proxy whose score depends on the set of networks
+    that are compared (ranks over a pool); it then returns a tuple of k terms. And a method
+    ``unfit(space) -> str | None``: why it cannot serve a search space.
+    """
+
+    def __call__(self, network: Network) -> float | tuple[float, ...]: ...
+
+
+def terms(proxy: Proxy, network: Network) -> Scores:
+    """What a proxy says of one network: its terms [k]; one term unless it is set-dependent."""
+    value = proxy(network)
+    return np.array(value if isinstance(value, tuple) else (value,), dtype=np.float64)
+
+
+def combined(proxy: Proxy, pool: Scores) -> Scores:
+    """Scores [m] of a pool of networks from their terms [m, k].
+
+    Raises:
+        ValueError: if a proxy of several terms has no ``combine``.
+    """
+    combine: Callable[[Scores], Scores] | None = getattr(proxy, "combine", None)
+    if combine is not None:
+        return combine(pool)
+    if pool.shape[1] != 1:
+        raise ValueError(f"{proxy} gives {pool.shape[1]} terms and has no method combine(terms) that makes them one")
+    return pool[:, 0]

@@ -1,0 +1,175 @@
+"""The verb that ranks stand-alone networks by zero-cost proxies."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+import yaml
+
+from harness.cli import show
+from harness.errors import ConfigError
+from harness.registry import Spec, components, get, load_plugin, split_spec
+
+if TYPE_CHECKING:
+    from harness.rank import Correlation, Ranked
+    from harness.scores import Scored
+    from harness.scoring import Job
+
+
+def run(
+    space: str,
+    dataset: str,
+    named: Sequence[str],
+    sample: int,
+    seed: int,
+    out: Path,
+    population: str,
+    batch_size: int,
+    workers: int,
+    device: str,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """Score what is missing, compare with the ground truth, print and write a table."""
+    for plugin in plugins:
+        load_plugin(plugin)
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+    specs = [spec_of(text, "proxies", "--proxy") for text in named]
+    space_spec, dataset_spec = spec_of(space, "spaces", "SPACE"), spec_of(dataset, "datasets", "DATASET")
+
+    from harness import rank, scoring
+    from harness.device import choose
+
+    job = scoring.Job(space_spec, dataset_spec, seed, batch_size, choose(device))
+    specs = specs or serving(job)
+    architectures = rank.pool(job.bound, population, sample, seed)
+    truth = rank.truth_of(job, architectures)  # a missing table is told before the work, not after it
+    scoring.score_files(job, specs, out / "scores")
+    with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
+        scores = scoring.score(job, architectures, specs, out / "scores", workers, plugins, shown)
+    ranked = rank.measure(job, specs, scores)
+    found = {
+        "space": space_spec,
+        "dataset": dataset_spec,
+        "population": population,
+        "sample": len(architectures),
+        "seed": seed,
+        "batch_size": batch_size,
+        "rows": [asdict(row) for row in ranked],
+    }
+    write(out, found, specs, scores, truth.tolist())
+    if as_json:
+        show.json_out(found)
+    else:
+        title = f"{space} on {dataset}: {len(architectures)} {population}, seed {seed}"
+        show.table(title, COLUMNS, [cells(row) for row in ranked])
+    typer.echo(f"Scores: {out / 'scores'}. The same command with a larger --sample goes on from them.", err=True)
+
+
+COLUMNS = ["proxy", "tau", "95%", "rho", "95%", "no answer", "passes forward", "backward", "FLOPs", "ms"]
+
+
+def cells(row: Ranked) -> list[str]:
+    """A row of the table, in words."""
+    return [
+        row.proxy,
+        *_correlation(row.tau),
+        *_correlation(row.rho),
+        str(row.unanswered),
+        f"{row.forward:.2f}",
+        f"{row.backward:.2f}",
+        f"{row.flops:.2e}",
+        f"{row.milliseconds:.1f}",
+    ]
+
+
+def _correlation(found: Correlation | None) -> tuple[str, str]:
+    return ("undefined", "") if found is None else (f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}")
+
+
+def spec_of(text: str, kind: str, where: str) -> Spec:
+    """A bare name, or a YAML mapping in one argument.
+
+    Raises:
+        ConfigError: if it is neither, or there is no such component.
+    """
+    try:
+        read = yaml.safe_load(text) if text.lstrip().startswith("{") else text
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} {text}: it is not a mapping like '{{name: nb201, channels: 16}}'") from error
+    name, given = split_spec(read, where)
+    get(kind, name, where)
+    return {"name": name, **given} if given else name
+
+
+def serving(job: Job) -> list[Spec]:
+    """Every proxy that can serve the job's space; the others are told."""
+    from harness.scoring import unfit
+
+    found: list[Spec] = []
+    for name in components("proxies"):
+        reason = unfit(name, job.bound)
+        if reason is None:
+            found.append(name)
+        else:
+            typer.echo(f"proxy {name} is left out: {reason}", err=True)
+    if not found:
+        raise ConfigError("there is no proxy that can serve this space; name a file that registers one with --plugin")
+    return found
+
+
+def write(
+    out: Path,
+    found: dict[str, Any],
+    specs: Sequence[Spec],
+    scores: dict[str, dict[str, Scored]],
+    truth: Sequence[float],
+) -> None:
+    """``ranking.json`` and ``scores.csv``: a row an architecture, a column a proxy, higher is better."""
+    import json
+
+    import pandas as pd
+
+    from harness.rank import pooled
+    from harness.scoring import label
+    from results.store import write_atomically
+
+    names = next(iter(scores.values())).keys()
+    columns = {label(spec): pooled(spec, scores[label(spec)]) for spec in specs}
+    frame = pd.DataFrame({"architecture": list(names), **columns, "test_accuracy": truth})
+    write_atomically(out / "scores.csv", frame.to_csv(index=False).encode())
+    write_atomically(out / "ranking.json", (json.dumps(found, indent=1) + "\n").encode())
+
+
+@contextlib.contextmanager
+def progress(title: str, out: Path) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal; elsewhere a line at the start, one a minute and one at the end, on standard error."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(title)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    typer.echo(f"{title}: results go to {out}", err=True)
+    start = spoke = time.monotonic()
+    first: int | None = None
+
+    def line(done: int, total: int) -> None:
+        nonlocal spoke, first
+        first = done if first is None else first
+        if done < total and time.monotonic() - spoke < 60 and done > first:
+            return
+        spoke = time.monotonic()
+        typer.echo(f"  {done} of {total} networks ({spoke - start:.0f} s)", err=True)
+
+    yield line

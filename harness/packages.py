@@ -1,0 +1,118 @@
+"""Packages of one's own: written from the templates beside this module, and working as they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from harness.errors import ConfigError, StoreError
+from harness.registry import components, plural
+
+TEMPLATES = Path(__file__).with_name("templates")
+SINGULAR = {"criteria": "criterion", "proxies": "proxy", "partitioners": "partitioner"}
+"""Kinds that there are templates for, and their folders."""
+
+FILES = {
+    "pyproject.toml": "common/pyproject.toml.tmpl",
+    "README.md": "$kind/README.md.tmpl",
+    "study.yaml": "$kind/study.yaml.tmpl",
+    "src/$name.py": "$kind/module.py.tmpl",
+    "tests/test_$name.py": "$kind/test.py.tmpl",
+}
+"""File of the package -> its template."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What was written.
+
+    Attributes:
+        kind: criterion, proxy or partitioner.
+        folder: of the package.
+        files: in it.
+    """
+
+    kind: str
+    folder: Path
+    files: list[str]
+
+
+def write(kind: str, name: str, out: Path) -> Package:
+    """Write the package ``out/name``.
+
+    Raises:
+        ConfigError: an unknown kind, a name that cannot be one or is taken, or a folder that is there already.
+        StoreError: if the folder cannot be written.
+    """
+    registry = plural(kind)
+    if registry not in SINGULAR:
+        raise ConfigError(
+            f"there is no template for {registry}; there are templates for: {', '.join(SINGULAR.values())}"
+        )
+    check_name(registry, name)
+    folder = out / name
+    if folder.exists():
+        raise ConfigError(f"{folder} is there already, and nothing in it is overwritten; choose another name or --out")
+    values = {
+        "name": name,
+        "kind": SINGULAR[registry],
+        "registry": registry,
+        "class_name": camel(name),
+        "distribution": "splitbench-" + name.strip("_").replace("_", "-").lower(),
+    }
+    contents = {
+        Template(path).substitute(values): Template(
+            (TEMPLATES / Template(template).substitute(values)).read_text("utf-8")
+        ).substitute(values)
+        for path, template in FILES.items()
+    }
+    try:
+        for path, text in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, "utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written ({error.strerror}); choose another --out with write permission"
+        ) from error
+    return Package(values["kind"], folder, list(contents))
+
+
+def check_name(registry: str, name: str) -> None:
+    """Refuse what cannot be a module and a component.
+
+    Raises:
+        ConfigError: with a name that can, where there is one.
+    """
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or keyword.iskeyword(name):
+        raise ConfigError(
+            f"NAME {name!r}: a module cannot be called so; take a letter, then letters, digits and underscores, like "
+            f"{corrected(name, registry)!r}"
+        )
+    known = components(registry)
+    if name in known:
+        raise ConfigError(
+            f"NAME {name}: there is a {SINGULAR[registry]} of this name, from {known[name].origin}; choose another "
+            f"name, like {'my_' + name!r}"
+        )
+    if importlib.util.find_spec(name) is not None:
+        raise ConfigError(
+            f"NAME {name}: there is a Python module of this name, which would hide the new one; choose another name, "
+            f"like {'my_' + name!r}"
+        )
+
+
+def corrected(name: str, registry: str) -> str:
+    """The nearest name that can be a module's."""
+    bare = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789_")
+    if keyword.iskeyword(bare):
+        return f"my_{bare}"
+    return bare or f"my_{SINGULAR[registry]}"
+
+
+def camel(name: str) -> str:
+    """``output_distance`` -> ``OutputDistance``."""
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))

@@ -1,0 +1,206 @@
+"""Zero-cost proxies as rankers: which architectures are ranked, and how well their scores agree with the ground truth.
+
+Only what is here reads test accuracies, after everything has been scored (harness/scoring.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from criteria.proxies.base import Proxy, combined
+from harness.errors import ConfigError, DataError
+from harness.registry import Spec, build
+from harness.scores import Scored
+from harness.scoring import Job, label
+from results import ranking
+from spaces.base import Architecture, SearchSpace
+from spaces.truth import GroundTruth, closed
+
+Floats = npt.NDArray[np.float64]
+POPULATIONS = ("strings", "functions")
+DRAWS = 1000
+_PERMUTED = 10**6  # larger spaces are sampled without listing them
+
+
+def pool(space: SearchSpace, population: str, count: int | None, seed: int) -> list[Architecture]:
+    """A uniform sample without repetition, in random order: of all strings of the space, disconnected ones included,
+    or of its distinct connected functions. A smaller sample of the same seed is the beginning of a larger one.
+
+    Args:
+        space: the space.
+        population: ``strings`` or ``functions``.
+        count: how many; all, if None or if there are no more.
+        seed: of the sample.
+
+    Raises:
+        ConfigError: if there is no such population, or no architecture is asked for.
+    """
+    if population not in POPULATIONS:
+        raise ConfigError(f"--population {population}: there are: {', '.join(POPULATIONS)}")
+    if count is not None and count < 1:
+        raise ConfigError(f"--sample {count}: at least 1 architecture is needed")
+    root = space.root()
+    rng = np.random.default_rng((seed, 0x706F6F6C))
+    if population == "functions":
+        rows = space.functions(root)
+        return [tuple(rows[i].tolist()) for i in _first(len(rows), count, rng)]
+    return [_string(number, root.allowed) for number in _first(root.size, count, rng)]
+
+
+def _first(size: int, count: int | None, rng: np.random.Generator) -> list[int]:
+    count = size if count is None else min(count, size)
+    if size <= _PERMUTED:
+        found: list[int] = rng.permutation(size)[:count].tolist()
+        return found
+    drawn: dict[int, None] = {}
+    while len(drawn) < count:
+        drawn.setdefault(int.from_bytes(rng.bytes(32), "big") % size)
+    return list(drawn)
+
+
+def _string(number: int, allowed: Sequence[Sequence[int]]) -> Architecture:
+    digits = []
+    for operations in reversed(allowed):
+        number, digit = divmod(number, len(operations))
+        digits.append(operations[digit])
+    return tuple(reversed(digits))
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation with its sampling error, by bootstrap over architectures.
+
+    Attributes:
+        value: on the sample.
+        error: standard deviation over the draws.
+        low, high: 2.5th and 97.5th percentile of the draws.
+    """
+
+    value: float
+    error: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One proxy as a ranker.
+
+    Attributes:
+        proxy: its label.
+        tau, rho: Kendall's tau-b and Spearman's correlation with stand-alone test accuracy; None where the scores
+            are constant.
+        architectures: how many were compared.
+        unanswered: how many of them have no score (NaN): they count as the worst.
+        forward, backward: mean passes, in batches of the job's size.
+        flops: mean FLOPs charged.
+        milliseconds: mean time of one network.
+    """
+
+    proxy: str
+    tau: Correlation | None
+    rho: Correlation | None
+    architectures: int
+    unanswered: int
+    forward: float
+    backward: float
+    flops: float
+    milliseconds: float
+
+
+def pooled(spec: Spec, scores: Mapping[str, Scored]) -> Floats:
+    """One score a network [A], higher is better: terms of set-dependent proxies are combined over all that are given.
+
+    NaN, where a proxy has no answer, becomes minus infinity.
+    """
+    together = np.array([scored.terms for scored in scores.values()], dtype=np.float64)
+    proxy: Proxy = build("proxies", spec, "proxy")
+    with closed():
+        values = np.asarray(combined(proxy, together), dtype=np.float64)
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def truth_of(job: Job, architectures: Sequence[Architecture]) -> Floats:
+    """Stand-alone test accuracies [A], percent.
+
+    Raises:
+        DataError: if there is no ground truth, or it lacks one of the architectures.
+    """
+    space, dataset = job.built
+    truth: GroundTruth = space.ground_truth(dataset.name)
+    try:
+        return truth.test(architectures)
+    except KeyError as error:
+        raise DataError(
+            f"the ground truth of {space.name} on {dataset.name} lacks an architecture of the sample; "
+            "take --population functions"
+        ) from error
+
+
+def measure(
+    job: Job, proxies: Sequence[Spec], scores: Mapping[str, Mapping[str, Scored]], draws: int = DRAWS
+) -> list[Ranked]:
+    """Every proxy against the ground truth, on the architectures that were scored.
+
+    A set-dependent proxy is combined once, over the whole sample; the bootstrap draws from the combined scores.
+    """
+    space = job.bound
+    measured = []
+    for spec in proxies:
+        found = scores[label(spec)]
+        architectures = [space.decode(name) for name in found]
+        values, truth = pooled(spec, found), truth_of(job, architectures)
+        passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
+        each = [space.flops(a) for a in architectures]
+        flops = [
+            2 * space.macs(a) * s.forward + f.backward * s.backward
+            for a, f, s in zip(architectures, each, found.values(), strict=True)
+        ]
+        forward, backward, milliseconds = passes.mean(axis=0).tolist()
+        measured.append(
+            Ranked(
+                label(spec),
+                correlation(ranking.tau_b, values, truth, draws),
+                correlation(spearman, values, truth, draws),
+                len(found),
+                int(sum(any(np.isnan(s.terms)) for s in found.values())),
+                forward / job.batch_size,
+                backward / job.batch_size,
+                float(np.mean(flops)),
+                milliseconds,
+            )
+        )
+    return measured
+
+
+def correlation(
+    statistic: Callable[[Floats, Floats], float | None], score: Floats, truth: Floats, draws: int = DRAWS
+) -> Correlation | None:
+    """A rank correlation, and its spread over ``draws`` bootstrap samples of the architectures (a fixed seed).
+
+    Args:
+        statistic: of two vectors [A].
+        score, truth: [A]; a score may be infinite.
+        draws: bootstrap samples.
+    """
+    ranks = np.unique(score, return_inverse=True)[1].astype(np.float64)
+    value = statistic(ranks, truth)
+    if value is None:
+        return None
+    rng = np.random.default_rng(0)
+    again = [statistic(ranks[rows], truth[rows]) for rows in rng.integers(len(ranks), size=(draws, len(ranks)))]
+    found = np.array([one for one in again if one is not None])
+    low, high = np.percentile(found, [2.5, 97.5]).tolist()
+    return Correlation(value, float(found.std(ddof=1)), low, high)
+
+
+def spearman(score: Floats, truth: Floats) -> float | None:
+    """Spearman's correlation, without the test of significance that makes scipy's too slow to draw a thousand."""
+    if ranking.constant(score) or ranking.constant(truth):
+        return None
+    return float(np.corrcoef(stats.rankdata(score), stats.rankdata(truth))[0, 1])

@@ -1,0 +1,68 @@
+"""A conformance suite is a list of named checks; each passes, fails with a sentence, or is skipped with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+
+class Skipped(Exception):  # noqa: N818 - it is no error
+    """A check that does not apply; its words say why."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a check ended.
+
+    Attributes:
+        name: of the check.
+        state: ``ok``, ``failed`` or ``skipped``.
+        says: what is wrong, or why it was skipped; empty if it passed.
+    """
+
+    name: str
+    state: Literal["ok", "failed", "skipped"]
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a component must hold.
+
+    Attributes:
+        name: what it is, in a few words.
+        run: returns nothing if it holds. Raises AssertionError with a sentence if not, and :class:`Skipped`.
+    """
+
+    name: str
+    run: Callable[[], None]
+
+    def verdict(self) -> Verdict:
+        """Run it. A component that raises anything else fails as well."""
+        try:
+            self.run()
+        except Skipped as reason:
+            return Verdict(self.name, "skipped", _line(reason))
+        except AssertionError as complaint:
+            return Verdict(self.name, "failed", _line(complaint))
+        except Exception as error:  # a stranger's component may raise anything
+            return Verdict(self.name, "failed", f"{type(error).__name__}: {_line(error)}")
+        return Verdict(self.name, "ok")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def enforce(checks: Iterable[Check]) -> None:
+    """Run checks until one fails.
+
+    Raises:
+        AssertionError: with the sentence of the first that fails.
+    """
+    for check in checks:
+        try:
+            check.run()
+        except Skipped:
+            continue

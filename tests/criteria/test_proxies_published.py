@@ -1,0 +1,123 @@
+"""The proxies against published ones, from the committed scores, and these against the code as it is now."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from criteria.proxies.base import Proxy
+from harness.rank import correlation, pooled, spearman, truth_of
+from harness.registry import bare, build, resolved
+from harness.scores import Scored, ScoreFile, open_existing
+from harness.scoring import Job, Scorer
+from results import ranking
+from spaces.nb201.space import NB201
+
+pytestmark = pytest.mark.real_data
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+SPACE = NB201()
+GATES = {
+    "params": 0.99,
+    "flops": 0.99,
+    "synflow": 0.99,
+    "l2_norm": 0.99,
+    "nwot": 0.95,
+    "jacov": 0.95,
+    "snip": 0.95,
+    "grad_norm": 0.95,
+    "fisher": 0.90,
+}
+POPULATION = ("params", "flops", "synflow", "nwot", "snip", "grasp", "grad_norm", "zico", "az_nas")
+REPEATABLE = ("params", "flops", "effective_flops", "convolutions", "tpc", "l2_norm", "synflow")
+
+
+def committed(proxy: str) -> ScoreFile:
+    """The scores of a proxy that stand under results/published."""
+    path = PUBLISHED / "proxies" / f"{proxy}.jsonl"
+    assert path.is_file(), f"no scores of {proxy} are committed: run bench/proxies_against_published.py"
+    return open_existing(path)
+
+
+def cells(scores: dict[str, Scored], count: int = 300) -> dict[str, Scored]:
+    """The first ones that are connected and have no dead operation."""
+    whole = [n for n in scores if SPACE.connected(a := SPACE.decode(n)) and SPACE.function(a) == a][:count]
+    assert len(whole) == count
+    return {name: scores[name] for name in whole}
+
+
+@pytest.fixture(scope="module")
+def suite_zero(real_data: Path) -> pd.DataFrame:
+    """NAS-Bench-Suite-Zero's scores by cell."""
+    ops = pd.read_csv(real_data / "nb201" / "nb201.csv.gz", dtype={"ops": str}, usecols=["ops"])["ops"].to_numpy()
+    table = pd.read_csv(real_data / "nb201" / "zc_suitezero_cifar10.csv.gz")
+    table.index = pd.Index(ops[table["index"]])
+    return table
+
+
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    return json.loads((PUBLISHED / "proxies.json").read_text())
+
+
+def test_the_published_table_is_read_by_cell(suite_zero: pd.DataFrame) -> None:
+    names = suite_zero.index.tolist()
+    ours = np.array([SPACE.parameters(SPACE.decode(name)) for name in names]) / 1e6
+    assert np.abs(ours - suite_zero["params"].to_numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize("proxy", GATES)
+def test_scores_order_cells_as_published_ones_do(proxy: str, suite_zero: pd.DataFrame) -> None:
+    found = cells(committed(proxy).read())
+    rho = spearman(pooled(proxy, found), suite_zero.loc[list(found), proxy].to_numpy(np.float64))
+    assert rho is not None
+    assert rho >= GATES[proxy]
+
+
+@pytest.mark.parametrize("proxy", ["plain", "grasp", "epe_nas", "zen"])
+def test_proxies_without_a_gate_are_reported(proxy: str, suite_zero: pd.DataFrame, tables: Any) -> None:
+    found = cells(committed(proxy).read())
+    (row,) = [row for row in tables["cells"]["rows"] if row["proxy"] == proxy]
+    rho = spearman(pooled(proxy, found), suite_zero.loc[list(found), proxy].to_numpy(np.float64))
+    assert row["rho"]["value"] == pytest.approx(rho)
+    assert row["another_seed"] is not None
+
+
+@pytest.mark.parametrize("proxy", POPULATION)
+def test_tau_is_what_the_committed_table_says(proxy: str, real_data: Path, tables: Any) -> None:
+    file = committed(proxy)
+    scores = file.read()
+    assert len(scores) >= 1000
+    (row,) = [row for row in tables["rows"] if row["proxy"] == proxy]
+    truth = truth_of(job(file), [SPACE.decode(name) for name in scores])
+    tau = correlation(ranking.tau_b, pooled(proxy, scores), truth, draws=20)
+    assert tau is not None
+    assert row["tau"]["value"] == pytest.approx(tau.value)
+    assert row["difference"] == pytest.approx(tau.value - row["published"])
+    assert row["within"] == (abs(row["difference"]) <= 0.04)
+
+
+def job(file: ScoreFile) -> Job:
+    """What scored the file, on the CPU."""
+    protocol = file.protocol
+    return Job(bare("spaces", protocol["space"]), bare("datasets", protocol["dataset"]), protocol["seed"])
+
+
+def test_committed_scores_are_those_of_the_present_code(real_data: Path) -> None:
+    files = {proxy: committed(proxy) for proxy in REPEATABLE}
+    proxies: dict[str, Proxy] = {proxy: build("proxies", proxy) for proxy in REPEATABLE}
+    scorer = Scorer(job(files["synflow"]))
+    assert scorer.space == SPACE
+    for proxy, file in files.items():
+        assert file.protocol["batch_size"] == scorer.job.batch_size
+        assert file.protocol["proxy"] == resolved("proxies", proxy), f"{proxy} has changed: score it again"
+    scores = {proxy: file.read() for proxy, file in files.items()}
+    for name in list(cells(scores["synflow"], 3)):
+        now = scorer.score(SPACE.decode(name), proxies)
+        for proxy in REPEATABLE:
+            assert now[proxy].terms == pytest.approx(scores[proxy][name].terms, rel=1e-4), (proxy, name)
