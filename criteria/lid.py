@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -12,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Matrix, Partition, Parts, Probe
+from criteria.base import Affinity, Matrix, Parts, Probe
 from criteria.gm import GradientMatching
 from harness.errors import ConfigError, SplitbenchError
 
@@ -148,27 +146,3 @@ def two_nn(apart: Matrix) -> float:
     y = -np.log1p(-np.arange(1, kept + 1) / len(x))
     squares = float((x[:kept] ** 2).sum())
     return float((x[:kept] * y).sum() / squares) if squares > _ROUNDING else 0.0
-
-
-@dataclass(frozen=True)
-class ShippedMaxInterSimilarity:
-    """The edge with the largest sum of similarities between groups, a similarity being 1 - dissimilarity.
-
-    So NAS-LID is released (its paper maximises the similarity within groups). Among edges with equally many
-    operations it is the edge whose groups differ least, where a split gains least.
-    """
-
-    def __call__(
-        self, candidates: Mapping[int, tuple[Affinity, Partition]], rng: np.random.Generator, level: int
-    ) -> int:
-        if not candidates:
-            raise ConfigError(
-                f"schedule.levels: no edge is left that can be split at level {level}; choose at most {level} levels"
-            )
-        return max(sorted(candidates), key=lambda edge: inter_similarity(candidates[edge][1]))
-
-
-def inter_similarity(partition: Partition) -> float:
-    """Sum of 1 - dissimilarity over the pairs of operations in different groups."""
-    pairs = sum(len(first) * len(second) for first, second in combinations(partition.groups, 2))
-    return pairs - partition.raw_cut

@@ -90,7 +90,7 @@ def _synflow() -> dict[str, Any]:
     return {
         "name": "zero_cost",
         "proxy": "synflow",
-        "on": "masked",
+        "scored": "masked",
         "repetitions": 1,
         "weights": "initial",
         "relative": True,

@@ -31,8 +31,8 @@ class ZeroCost:
 
     Attributes:
         proxy: what scores.
-        on: ``paths``: the operation alone on the edge, in a context of the trainer's kind on the others; ``masked``:
-            the supernet with everything it allows, but this operation alone on the edge.
+        scored: ``paths``: the operation alone on the edge, in a context of the trainer's kind on the others;
+            ``masked``: the supernet with everything it allows, but this operation alone on the edge.
         repetitions: batches, each with its own context on ``paths``. A proxy without data says the same of a masked
             supernet each time; one repetition is enough then.
         weights: ``trained`` as they are at the split, or ``initial`` as the supernet started.
@@ -42,7 +42,7 @@ class ZeroCost:
     nested: ClassVar[Mapping[str, str]] = {"proxy": "proxies"}
 
     proxy: Spec = "synflow"
-    on: Literal["paths", "masked"] = "paths"
+    scored: Literal["paths", "masked"] = "paths"
     repetitions: int = 10
     weights: Literal["trained", "initial"] = "trained"
     relative: bool = False
@@ -67,7 +67,7 @@ class ZeroCost:
         operations = probe.subspace.allowed[edge]
         terms: list[list[Scores]] = []
         for r in range(self.repetitions):
-            context = probe.whole() if self.on == "masked" else probe.context(edge, r)
+            context = probe.whole() if self.scored == "masked" else probe.context(edge, r)
             choices = [with_operation(context, edge, op) for op in operations]
             if self.relative:
                 choices.append(probe.whole())

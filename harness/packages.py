@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -107,10 +108,11 @@ def check_name(registry: str, name: str) -> None:
 
 def corrected(name: str, registry: str) -> str:
     """The nearest name that can be a module's."""
-    bare = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789_")
-    if keyword.iskeyword(bare):
-        return f"my_{bare}"
-    return bare or f"my_{SINGULAR[registry]}"
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    bare = re.sub(r"\W+", "_", ascii_name).strip("_")
+    if not bare:
+        return f"my_{SINGULAR[registry]}"
+    return bare if bare[0].isalpha() and not keyword.iskeyword(bare) else f"my_{bare}"
 
 
 def camel(name: str) -> str:

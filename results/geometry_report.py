@@ -213,10 +213,10 @@ def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
         "test accuracy between leaves, rank_eta2 that of its ranks: a description of a partition, not a target.",
         "Leaf floor is the expected best of one random architecture a leaf, best of K that of as many random "
         "architectures of the space: what a best-over-leaves number has to beat.",
-        "Separation is the spread of an edge's dissimilarities over their standard error, about 1 for independent noise. "
-        f"Stability compares scorings of the root: {found['probes']} that differ in batches and contexts, those of "
-        "different seeds, and that of the initial weights. - stands where a criterion measures nothing, or one scoring "
-        "has none to be compared with.",
+        "Separation is the spread of an edge's dissimilarities over their standard error, about 1 for independent "
+        f"noise. Stability compares scorings of the root: {found['probes']} that differ in batches and contexts, those "
+        "of different seeds, and that of the initial weights. - stands where a criterion measures nothing, or there is "
+        "no second scoring.",
         "Values are means over seeds (draws are averaged within a seed first); geometry.json has each of them.",
     ]
     if found["reads_truth"]:

@@ -93,8 +93,8 @@ class L2Norm:
     """sum over layers of ||W_l||_2 (Frobenius), of the convolutions and linear layers that take part.
 
     Larger is better. A baseline of Abdelfattah et al. (ICLR 2021) and NAS-Bench-Suite-Zero (Krishnakumar et al.,
-    NeurIPS 2022): with torch's initial weights a layer's norm is about the square root of a third of its outputs. Needs no
-    labels and no images; costs no pass.
+    NeurIPS 2022): with torch's initial weights a layer's norm is about the square root of a third of its outputs, so
+    that it counts layers. Needs no labels and no images; costs no pass.
     """
 
     def __call__(self, network: Network) -> float:
@@ -151,7 +151,9 @@ def multiplicity(operation: nn.Module) -> float:
     for module in operation.modules():
         if isinstance(module, nn.Conv2d):
             depthwise = 1 < module.groups == module.in_channels
-            count *= math.prod(module.kernel_size) / math.prod(module.stride) * (1 if depthwise else module.out_channels)
+            count *= (
+                math.prod(module.kernel_size) / math.prod(module.stride) * (1 if depthwise else module.out_channels)
+            )
         elif isinstance(module, nn.AvgPool2d):
             kernel, stride = (x if isinstance(x, tuple) else (x, x) for x in (module.kernel_size, module.stride))
             count *= math.prod(kernel) / math.prod(stride)

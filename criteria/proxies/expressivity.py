@@ -50,10 +50,10 @@ class Zen:
     rescaling). The mean over ``repeats`` redraws. Larger is better. Needs no data. Cost: 2 forward passes a repeat.
 
     This is the paper's formula. The released code, and NAS-Bench-Suite-Zero after it, reads s^2 from the running
-    variance, which after its two training-mode passes is 0.81 + 0.19 s^2 rather than s^2; ``running`` does so too.
+    variance, which after its two training-mode passes is about 0.81 + 0.19 s^2; ``running`` does so too.
     32 repeats are the paper's, one is NAS-Bench-Suite-Zero's.
 
-    A channel map that is constant everywhere, or features that do not move, give -1e5.
+    Normalisations that meet nothing but constants are left out; features that do not move give -1e5.
 
     Attributes:
         repeats: redraws of weights and noise.
@@ -78,24 +78,23 @@ class Zen:
         shape = tuple(network.images.shape)
         image = noise(shape, network, generator)
         moved = image + 0.01 * noise(shape, network, generator)
-        first, variances = self._pass(network, image)
-        second, later = self._pass(network, moved)
+        with torch.no_grad():
+            first, variances = self._pass(network, image)
+            second, later = self._pass(network, moved)
         if self.running:
             variances = [0.81 + 0.09 * a + 0.1 * b for a, b in zip(variances, later, strict=True)]
         distance = float((second - first).double().abs().flatten(1).sum(1).mean())
-        if not distance > 0 or not all(v > 0 for v in variances):
+        if not distance > 0:
             return -math.inf
-        return math.log(distance) + sum(0.5 * math.log(v) for v in variances)
+        return math.log(distance) + sum(0.5 * math.log(v) for v in variances if v > 0)
 
-    @staticmethod
-    @torch.no_grad()
-    def _pass(network: Network, images: Tensor) -> tuple[Tensor, list[float]]:
+    def _pass(self, network: Network, images: Tensor) -> tuple[Tensor, list[float]]:
         """Features before global average pooling, and each normalisation's variance, mean over channels."""
         variances: list[float] = []
         features: list[Tensor] = []
 
         def variance(one: Seen) -> None:
-            variances.append(float(one.inputs.double().var((0, 2, 3), correction=0).mean()))
+            variances.append(float(one.inputs.double().var((0, 2, 3), correction=int(self.running)).mean()))
 
         def keep(one: Seen) -> None:
             features.append(one.inputs)

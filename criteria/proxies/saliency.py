@@ -47,8 +47,8 @@ class Plain:
 
     Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021. Larger is better, as there; but its
     correlation with accuracy on NAS-Bench-201 is weak and negative. Weights in front of a batch normalisation add
-    exactly zero, as the loss does not hang on their scale. Needs a batch with labels; costs one forward and one backward
-    pass. 0 for a network that is cut off; values have either sign, so that this is not below others.
+    exactly zero, as the loss does not hang on their scale. Needs a batch with labels; costs one forward and one
+    backward pass. 0 for a network that is cut off; values have either sign, so that this is not below others.
     """
 
     def __call__(self, network: Network) -> float:
@@ -86,9 +86,9 @@ class Grasp:
     """sum -(H g) W, with H the Hessian of L for W: how much the gradient's norm falls as all weights grow alike.
 
     Wang et al., "Picking Winning Tickets Before Training by Preserving Gradient Flow" (GraSP), ICLR 2020, at
-    temperature 1; summed over the network by Abdelfattah et al., ICLR 2021. Larger is better. Needs a batch with labels;
-    costs one forward pass, one backward pass, and a backward pass through both (see :func:`second_order`; about
-    three backward passes). 0 for a network that is cut off; values have either sign, so that this is not below others.
+    temperature 1; summed over the network by Abdelfattah et al., ICLR 2021. Larger is better. Needs a batch with
+    labels; costs one forward pass, one backward pass, and a backward pass through both, worth three (see
+    :func:`second_order`). 0 for a network that is cut off; values have either sign, so that this is not below others.
     """
 
     def __call__(self, network: Network) -> float:
@@ -96,20 +96,22 @@ class Grasp:
         loss = functional.cross_entropy(network(network.images), network.labels)
         first = network.gradient(loss, weights, create_graph=True)
         slope = torch.stack([(g * g.detach()).sum() for g in first]).sum()
-        return -dot(network.gradient(slope, weights, passes=second_order(network)), weights)
+        return 0.0 - dot(network.gradient(slope, weights, passes=second_order(network)), weights)
 
 
 def second_order(network: Network) -> float:
-    """What differentiating a first-order gradient costs, in backward passes.
+    """What differentiating a first-order gradient costs, in backward passes: three.
 
     Let F be the forward FLOPs and S the part of the first layer, whose input needs no gradient. Backward is
     B = 2 F - S: for y = W x both g_W = g_y x and g_x = W g_y, without g_x in the first layer. Backward through that
-    backward makes, of the cotangents v of g_W and u of g_x: v x (F) and W u (F - S) for g_y, u g_y (F - S) for W,
-    v g_y (F - S) for x; then the forward graph is walked once more (2 F - S). In total 6 F - 4 S = 4 B - 2 F. In a
-    network that is cut off only v x and one more weight gradient of the classifier are left: 2 B.
+    backward makes, of the cotangents v of g_W and u of g_x: v x (F) and W u (F - S) for g_y, v g_y (F) for x, which
+    torch does not skip in the first layer, and u g_y (F - S) for W; then the forward graph is walked once more
+    (2 F - S). In total 6 F - 3 S = 3 B. (Torch spends up to a few percent more where strides leave a margin of the
+    image unused.) In a network that is cut off B < F, and only v x and one more weight gradient of the classifier are
+    left: 2 B.
     """
     flops = network.space.flops(network.choice)
-    return max(4 - 2 * flops.forward / flops.backward, 2.0)
+    return 3.0 if flops.backward >= flops.forward else 2.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Fisher:
     Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018, as Turner et al. ("BlockSwap",
     ICLR 2020) take it for channels; summed over the network by Abdelfattah et al., ICLR 2021. Larger is better. Needs
     a batch with labels; costs one forward pass and the input gradients of a backward pass: B - F with F and B the
-    FLOPs forward and backward. 0, the lowest value, for a network that is cut off.
+    FLOPs forward and backward. For a network that is cut off 0, the lowest value (``as_shipped``: the classifier's own
+    term).
 
     Attributes:
         variant: ``corrected`` is the formula; ``as_shipped`` is what the released code of Abdelfattah et al. and of

@@ -31,8 +31,8 @@ class Zico:
     def __post_init__(self) -> None:
         if self.batches < 2:
             raise ConfigError(
-                f"proxy zico: batches is {self.batches}, and must be at least 2, because a standard deviation needs two "
-                "gradients: raise it"
+                f"proxy zico: batches is {self.batches}, and must be at least 2, because a standard deviation needs "
+                "two gradients: raise it"
             )
 
     def __call__(self, network: Network) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from criteria.base import Affinity, Groups
+from criteria.base import Affinity, Partition
+from criteria.partition import partitions
 from harness.testing.material import require
 
 
@@ -59,17 +60,18 @@ def same(first: Affinity, second: Affinity) -> bool:
 def affinities(operations: tuple[int, ...], seed: int = 0) -> list[Affinity]:
     """Affinities of any kind between ``operations``: random, all equal, all zero, in two clear groups.
 
-    Each says what every way of taking one operation from the rest is worth, for partitioners that read that.
+    Each says what every partition into two or three groups is worth, for partitioners that read that.
     """
     n, rng = len(operations), np.random.default_rng((seed, *operations))
     upper = np.triu(rng.random((n, n)), 1)
     halves = np.arange(n) % 2
     found = [upper + upper.T, 1.0 - np.eye(n), np.zeros((n, n)), (halves[:, None] != halves).astype(float)]
-    worth: list[tuple[Groups, float]] = []
-    for op in operations if n > 1 else ():
-        rest = tuple(other for other in operations if other != op)
-        worth.append((tuple(sorted(((op,), rest))), float(rng.random())))
-    worth = list(dict(worth).items())
+    equal = Affinity.assumed(operations, 1.0 - np.eye(n))
+    worth = tuple(
+        (Partition.of(equal, groups).groups, float(rng.random()))
+        for k in (2, 3)
+        for groups in partitions(operations, k)
+    )
     error = np.full((n, n), 0.1)
     np.fill_diagonal(error, 0.0)
-    return [Affinity(operations, matrix, error, 3, tuple(worth)) for matrix in found]
+    return [Affinity(operations, matrix, error, 3, worth) for matrix in found]

@@ -98,31 +98,35 @@ class ChainCell(nn.Module):
 
 
 class ChainSupernet(Supernet):
-    """Stem, two cells, classifier."""
+    """Stem, two cells with a convolution between them, classifier."""
 
     def __init__(self, space: Chain) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv(space.shape[0], CHANNELS, 3), norm(CHANNELS))
-        self.body = nn.ModuleList(ChainCell(space.count) for _ in range(CELLS))
+        self.stem = nn.Sequential(conv(space.shape[0], CHANNELS, 1), norm(CHANNELS))
+        between = nn.Sequential(conv(CHANNELS, CHANNELS, 3), norm(CHANNELS))
+        self.body = nn.ModuleList([ChainCell(space.count), between, ChainCell(space.count)])
         self.tail = nn.Sequential(norm(CHANNELS), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(CHANNELS, space.classes)
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
         x = self.stem(images)
-        for cell in self.body:
-            x = cell(x, running(choice), choice.weights if isinstance(choice, Mixture) else None)
+        active, weights = running(choice), choice.weights if isinstance(choice, Mixture) else None
+        for layer in self.body:
+            x = layer(x, active, weights) if isinstance(layer, ChainCell) else layer(x)
         logits: Tensor = self.classifier(self.tail(x).flatten(1))
         return logits
 
     def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
-        for index, cell in enumerate(self.body):
-            yield from cell.edges[edge].named_parameters(f"body.{index}.edges.{edge}")  # type: ignore[index,union-attr]
+        for index, layer in enumerate(self.body):
+            if isinstance(layer, ChainCell):
+                yield from layer.edges[edge].named_parameters(f"body.{index}.edges.{edge}")
 
     def operation_modules(self, edge: int) -> dict[int, list[nn.Module]]:
         modules: dict[int, list[nn.Module]] = {}
-        for cell in self.body:
-            for op, module in cell.edges[edge].named_children():  # type: ignore[index,union-attr]
-                modules.setdefault(int(op), []).append(module)
+        for layer in self.body:
+            if isinstance(layer, ChainCell):
+                for op, module in layer.edges[edge].named_children():
+                    modules.setdefault(int(op), []).append(module)
         return modules
 
     def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
@@ -175,15 +179,21 @@ class Chain(SearchSpace):
 
     @property
     def _stem(self) -> int:
-        return 9 * self.shape[0] * CHANNELS
+        """The same of the stem alone, whose input needs no gradient."""
+        return self.shape[0] * CHANNELS
+
+    @property
+    def _outer(self) -> int:
+        """Weights, and multiply-adds a pixel, of the stem and the layer between the cells."""
+        return self._stem + 9 * CHANNELS**2
 
     def macs(self, architecture: Architecture) -> int:
         pixels = self.shape[1] * self.shape[2]
         cells = CELLS * sum(macs_of(op) for op in architecture)
-        return pixels * (self._stem + cells) + CHANNELS * self.classes
+        return pixels * (self._outer + cells) + CHANNELS * self.classes
 
     def parameters(self, architecture: Architecture) -> int:
-        return self._stem + CELLS * sum(macs_of(op) for op in architecture) + (CHANNELS + 1) * self.classes
+        return self._outer + CELLS * sum(macs_of(op) for op in architecture) + (CHANNELS + 1) * self.classes
 
     def convolutions(self, architecture: Architecture) -> int:
         return sum(macs_of(op) > 0 for op in architecture)
@@ -200,7 +210,7 @@ class Chain(SearchSpace):
         pixels, classifier = self.shape[1] * self.shape[2], CHANNELS * self.classes
         active = running(choice)
         cells = CELLS * sum(macs_of(op) for operations in active for op in operations)
-        forward = 2 * (pixels * (self._stem + cells) + classifier)
+        forward = 2 * (pixels * (self._outer + cells) + classifier)
         if not any(active):  # cut off: only the classifier's weights get a gradient
             return Flops(forward, 2 * classifier)
         return Flops(forward, 2 * forward - 2 * pixels * self._stem)

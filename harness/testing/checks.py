@@ -66,3 +66,7 @@ def enforce(checks: Iterable[Check]) -> None:
             check.run()
         except Skipped:
             continue
+        except AssertionError:
+            raise
+        except Exception as error:  # a stranger's component may raise anything
+            raise AssertionError(f"{check.name}: {type(error).__name__}: {error}") from error

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.errors import ConfigError
-from harness.registry import Component, Spec, build, parameters, split_spec
+from harness.registry import Component, Spec, build, get, nested, parameters, split_spec
 from harness.testing import criteria, parts, proxies, spaces, trainers
 from harness.testing.checks import Check
 from harness.testing.material import images_of
@@ -32,15 +32,29 @@ def small(component: Component, spec: Spec) -> tuple[Any, dict[str, Any]]:
         ConfigError: if it cannot be built.
     """
     _, given = split_spec(spec, component.kind)
-    known = parameters(component)
-    shrunk = {key: value for key, value in SMALL.get(component.kind, {}).items() if key in known}
-    for chosen in (shrunk | given, given):
+    for chosen in (shrunk(component, given), given):
         try:
             return build(component.kind, {"name": component.name, **chosen}), chosen
         except ConfigError:
             if chosen == given:
                 raise
     raise AssertionError("the loop ends by returning or raising")
+
+
+def shrunk(component: Component, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that make a component small, also in the components that it is made of, unless they are given."""
+    known, chosen = parameters(component), dict(given)
+    for key, value in SMALL.get(component.kind, {}).items():
+        if key in known:
+            chosen.setdefault(key, value)
+    for key, kind in nested(component.load()).items():
+        spec = given.get(key, known[key].default if key in known else None)
+        if not isinstance(spec, str | Mapping):
+            continue
+        name, inner = split_spec(spec, key)
+        if smaller := shrunk(get(kind, name), inner):
+            chosen[key] = {"name": name, **smaller}
+    return chosen
 
 
 def suite(kind: str, thing: Any) -> Iterator[Check]:

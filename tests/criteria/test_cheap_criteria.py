@@ -45,8 +45,9 @@ def real_probe(trainer: Rsps | Darts, meter: Meter | None = None, subspace: SubS
     return SupernetProbe(SPACE, inside, supernet, data, trainer, state, 3, 0, meter or Meter())
 
 
-def mean_and_error(samples: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(samples)), float(np.std(samples, ddof=1) / math.sqrt(len(samples)))
+def mean_and_error(samples: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float]:
+    values = np.array(samples, dtype=np.float64)
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 # --- gradient contribution --------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def test_gradient_contribution_equals_vector_jacobian_products(trainer: Rsps | D
             parts = []
             for module, (x, output) in zip(fresh[op], seen[op], strict=True):
                 assert output.grad is not None
-                _, product = torch.autograd.functional.vjp(module, x, output.grad)
+                _, product = torch.autograd.functional.vjp(module, x, output.grad)  # type: ignore[no-untyped-call]
                 parts.append(product.flatten())
             pulled[op] = torch.cat(parts).double().numpy()
         samples.append([[cosine(pulled[i], pulled[j]) for j in range(1, 5)] for i in range(1, 5)])
@@ -155,7 +156,8 @@ def test_output_distance_equals_distances_of_probabilities(distance: Distance) -
     edge, meter, repetitions = 3, Meter(), 5
     probe = real_probe(Rsps(batch_size=8), meter)
     affinity = OutputDistance(repetitions, distance)(probe, edge)
-    network, flops, samples = SPACE.supernet(5), 0, {pair: [] for pair in itertools.combinations(range(5), 2)}
+    network, flops = SPACE.supernet(5), 0
+    samples: dict[tuple[int, int], list[float]] = {pair: [] for pair in itertools.combinations(range(5), 2)}
     for r in range(repetitions):
         context = probe.context(edge, r)
         assert isinstance(context, tuple)

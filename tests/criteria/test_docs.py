@@ -34,7 +34,7 @@ def test_the_plugin_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     plugin = tmp_path / "plugin.py"
     plugin.write_text(code)
     registry.load_plugin(plugin)
-    criterion = registry.build("criteria", {"name": "output_distance", "repetitions": 3})
+    criterion = registry.build("criteria", {"name": "probability_gap", "repetitions": 3})
     affinity = criterion(Outputs(), 0)
     assert isinstance(affinity, Affinity)
     assert affinity.operations == (0, 2, 3)

@@ -10,16 +10,8 @@ import torch
 from torch import Tensor
 
 from criteria.base import Affinity, Partition, Parts, Probe
-from criteria.lid import (
-    Lid,
-    ShippedMaxInterSimilarity,
-    distances,
-    inter_similarity,
-    mle,
-    nearest,
-    shipped_mle,
-    two_nn,
-)
+from criteria.edge_rules import ShippedMaxInterSimilarity, inter_similarity
+from criteria.lid import Lid, distances, mle, nearest, shipped_mle, two_nn
 from harness.budget import Meter
 from harness.errors import ConfigError, SplitbenchError
 from harness.probe import SupernetProbe
@@ -44,7 +36,7 @@ def cloud(count: int, dimension: int, inside: int = 0, seed: int = 0) -> Tensor:
 
 def apart(points: Tensor) -> Points:
     x = points.numpy().astype(np.float64)
-    return np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
+    return np.asarray(np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1)))
 
 
 def plain_mle(points: Points, k: int) -> float:

@@ -110,7 +110,7 @@ def test_mean_and_error_of_differences_on_paths_that_share_a_context() -> None:
 
 def test_masked_scores_the_whole_supernet_with_one_operation_on_the_edge() -> None:
     given = Given([[1.0, 4.0, 9.0]])
-    affinity = measure(given, on="masked", weights="initial")
+    affinity = measure(given, scored="masked", weights="initial")
     np.testing.assert_allclose(affinity.dissimilarity[0], [0, 3, 8])
     assert given.asked == [(((op,), (0, 1)), 0, True) for op in range(3)]
     assert np.isnan(affinity.standard_error[0, 1])
@@ -124,7 +124,7 @@ def test_a_mixture_trainers_context_is_its_mixture_with_one_operation_on_the_edg
 
 def test_relative_divides_by_the_size_of_the_unmasked_score() -> None:
     given = Given([[1.0, 4.0], [2.0, 8.0]], whole=(-2.0, 4.0))
-    affinity = measure(given, on="masked", relative=True)
+    affinity = measure(given, scored="masked", relative=True)
     assert affinity.dissimilarity[0, 1] == pytest.approx((3 / 2 + 6 / 4) / 2)
     assert given.asked.count((((0, 1), (0, 1)), 0, False)) == 1
 
@@ -194,8 +194,10 @@ def test_paths_are_paired_by_batch_and_context() -> None:
     network, losses, flops = SPACE.supernet(5), np.zeros((3, 5)), 0
     for r in range(3):
         images, labels = probe.batch(r)
+        context = probe.context(2, r)
+        assert isinstance(context, tuple)
         for op in range(5):
-            path = list(probe.context(2, r))  # type: ignore[call-overload]
+            path = list(context)
             path[2] = op
             losses[r, op] = float(-torch.log_softmax(network(images, tuple(path)), 1)[torch.arange(8), labels].mean())
             flops += 8 * SPACE.flops(tuple(path)).forward
@@ -232,7 +234,7 @@ def test_parameters_and_parts() -> None:
     "criterion",
     [
         ZeroCost("ranked", repetitions=2),
-        ZeroCost("loss", on="masked", repetitions=1, relative=True),
+        ZeroCost("loss", scored="masked", repetitions=1, relative=True),
     ],
     ids=["ranked", "loss"],
 )

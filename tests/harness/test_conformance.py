@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,15 +15,32 @@ import pytest
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Criterion, Parts, Probe
+from criteria.base import Affinity, Criterion, EdgeRule, Partition, Partitioner, Parts, Probe
 from criteria.controls import Exhaustive, NoSplit, Random
+from criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge, ShippedMaxCut, ShippedMinIntra
 from criteria.gm import GradientMatching
+from criteria.partition import Balanced, MaxCut, RandomGroups, Shuffled, Singletons
+from criteria.proxies.base import Network, Proxy
 from harness.budget import Cost
-from harness.testing import check_criterion, check_space, check_trainer, images_of
+from harness.testing import (
+    Chain,
+    Skipped,
+    check_criterion,
+    check_edge_rule,
+    check_partitioner,
+    check_proxy,
+    check_space,
+    check_trainer,
+    images_of,
+)
+from harness.testing.chain import EDGES
+from harness.testing.checks import enforce
+from harness.testing.criteria import checks
+from harness.testing.parts import edge_rule_checks
 from harness.trainers.base import Session, Trainer
 from harness.trainers.darts import Darts
 from harness.trainers.rsps import Rsps, RspsSession
-from spaces.base import Architecture, Choice, Flops, SearchSpace, SubSpace
+from spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace
 from spaces.micro.space import Micro
 from spaces.nb201.space import NB201
 from spaces.nb_macro.space import NBMacro
@@ -49,7 +67,68 @@ def test_trainers(trainer: Trainer, space: str) -> None:
 )
 @pytest.mark.parametrize("space", list(SPACES))
 def test_criteria(criterion: Criterion, space: str) -> None:
-    check_criterion(criterion, *SPACES[space])
+    """The part of the suite that runs on the synthetic space is the same for all three."""
+    enforce(c for c in checks(criterion, *SPACES[space]) if space == "micro" or c.name.startswith(space))
+
+
+@pytest.mark.parametrize(
+    "partitioner",
+    [Singletons(), Balanced(), MaxCut(), RandomGroups(), RandomGroups(sizes=(1, 4)), Shuffled()],
+    ids=repr,
+)
+def test_partitioners(partitioner: Partitioner) -> None:
+    check_partitioner(partitioner)
+
+
+@pytest.mark.parametrize(
+    "rule", [NormalisedMaxCut(), ShippedMaxCut(), ShippedMinIntra(), Fixed(), RandomEdge()], ids=repr
+)
+def test_edge_rules(rule: EdgeRule) -> None:
+    check_edge_rule(rule)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8])
+def test_the_synthetic_space_is_a_space(count: int) -> None:
+    check_space(Chain(count), (1, 8, 8))
+
+
+def test_the_synthetic_space_by_hand() -> None:
+    """Its functions, depth and hierarchies; three operations are skip, 3x3 convolution and none."""
+    space = Chain(3)
+    skip, conv, none = range(3)
+    assert [space.operations(0)[op] for op in (skip, conv, none)] == ["skip_connect", "nor_conv_3x3", "none"]
+    assert not space.connected((conv, none, none))
+    assert not space.connected((none, none, conv))
+    assert space.function((none, skip, conv)) == (none, skip, none)
+    # both ways live: 2 * 2 * 2 strings; one alone: 2 * 2 and 2, the dead edges being none
+    assert len(space.functions(space.root())) == 8 + 4 + 2
+    assert space.nonlinear_depth((conv, skip, conv)) == 2
+    assert space.nonlinear_depth((conv, conv, none)) == 1
+    assert [EDGES[edge][1] for edges in space.hierarchies() for edge in edges] == [1, 2, 2]
+
+
+def test_a_criterion_that_cannot_serve_a_space_is_skipped_with_its_reason() -> None:
+    verdicts = {check.name: check.verdict() for check in checks(OnlyWide(), MICRO, DIGITS)}
+    assert verdicts["micro: every pass is paid for"].state == "ok"
+    assert verdicts["chain: every pass is paid for"].state == "skipped"
+    assert "cannot serve chain: it needs six edges" in verdicts["chain: every pass is paid for"].says
+    assert verdicts["2 to 8 operations on an edge"].state == "skipped"
+    assert not [verdict for verdict in verdicts.values() if verdict.state == "failed"]
+
+
+def test_an_oracle_reads_the_truth_that_the_suite_makes_up() -> None:
+    check_criterion(Oracle(), MICRO, DIGITS)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_criteria_run_on_cuda() -> None:
+    ends = {
+        check.name: check.verdict()
+        for check in checks(GradientMatching(repetitions=2), MICRO, DIGITS)
+        if "CUDA" in check.name
+    }
+    assert {verdict.state for verdict in ends.values()} == {"ok"}, ends
 
 
 # --- broken components are found --------------------------------------------------------------------------------------
@@ -122,6 +201,160 @@ def a_matrix(probe: Probe, edge: int) -> Any:
 
 
 @dataclass(frozen=True)
+class Each:
+    """A criterion whose operations are all equally far apart, with an offence."""
+
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        return 1.0 - np.eye(len(probe.subspace.allowed[edge]))
+
+    def offend(self, probe: Any, edge: int) -> None:
+        pass
+
+    def __call__(self, probe: Probe, edge: int) -> Affinity:
+        self.offend(probe, edge)
+        return of_matrix(probe, edge, self.matrix(probe, edge))
+
+
+class OnlyWide(Each):
+    def unfit(self, space: SearchSpace) -> str | None:
+        return None if len(space.edges) == 6 else "it needs six edges"
+
+
+class Oracle(Each):
+    reads_truth = True
+
+    def offend(self, probe: Any, edge: int) -> None:
+        rows = probe.space.functions(probe.subspace)
+        if len(rows):
+            assert np.isfinite(probe.truth().test(rows)).all()
+
+
+class Asymmetric(Each):
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        return np.triu(super().matrix(probe, edge))
+
+
+class Diagonal(Each):
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        return np.ones_like(super().matrix(probe, edge))
+
+
+class NotANumber(Each):
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        return super().matrix(probe, edge) * np.nan
+
+
+class Afterwards(Each):
+    """Writes to its affinity when that has been looked at."""
+
+    def __call__(self, probe: Probe, edge: int) -> Affinity:
+        affinity = super().__call__(probe, edge)
+        affinity.dissimilarity[0, -1] += 1
+        return affinity
+
+
+class NegativeError(Each):
+    def __call__(self, probe: Probe, edge: int) -> Affinity:
+        matrix = self.matrix(probe, edge)
+        return Affinity(probe.subspace.allowed[edge], matrix, -matrix, 2)
+
+
+class Unordered(Each):
+    def __call__(self, probe: Probe, edge: int) -> Affinity:
+        return replace(super().__call__(probe, edge), operations=probe.subspace.allowed[edge][::-1])
+
+
+class Unbidden(Each):
+    """Runs the supernet behind the probe's back."""
+
+    def offend(self, probe: Any, edge: int) -> None:
+        context = probe.context(edge, 0)
+        with torch.no_grad():
+            probe._supernet(probe.batch(0)[0], context)
+
+
+class HalfPaid(Each):
+    """Pays for one of two passes."""
+
+    def offend(self, probe: Any, edge: int) -> None:
+        Unbidden().offend(probe, edge)
+        probe.output(edge, probe.subspace.allowed[edge][0], 0, probe.context(edge, 0))
+
+
+class GlobalRandom(Each):
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        return super().matrix(probe, edge) * float(torch.rand(()))
+
+
+class Seeding(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        torch.manual_seed(0)
+
+
+class InPlace(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        with torch.no_grad():
+            next(iter(probe._supernet.parameters())).mul_(1.01)
+
+
+class Mode(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        probe._supernet.eval()
+
+
+class Hooked(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        probe._supernet.classifier.register_forward_hook(lambda *_: None)
+
+
+class Blackened(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        probe._data.images["train"].zero_()
+
+
+class TestImages(Each):
+    __test__ = False
+
+    def offend(self, probe: Any, edge: int) -> None:
+        probe._data.images.get("test")
+
+
+class Undeclared(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        probe.truth()
+
+
+class BackDoor(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        probe.space.ground_truth("digits")
+
+
+class FiveOnly(Each):
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        assert len(probe.space.operations(edge)) < 6, "a table of five operations"
+        return super().matrix(probe, edge)
+
+
+class NeedsTwo(Each):
+    def offend(self, probe: Any, edge: int) -> None:
+        _, _, *_ = probe.subspace.allowed[edge]
+
+
+class NeedsGradients(Each):
+    """Forgets that an operation may have no gradient."""
+
+    def offend(self, probe: Any, edge: int) -> None:
+        operations = probe.subspace.allowed[edge]
+        if probe.space.name == "chain" and probe.subspace != probe.space.root() and len(operations) > 1:
+            probe.gradient(edge, operations[0], 0, probe.context(edge, 0)).norm()
+
+
+class Silent(Each):
+    def unfit(self, space: SearchSpace) -> str | None:
+        return ""
+
+
+@dataclass(frozen=True)
 class NoSuchPart:
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         return all_operations(probe, edge)
@@ -137,6 +370,27 @@ class NoSuchPart:
         (all_operations, r"compares operations \(0, 1, 2, 3, 4\), and the edge allows \(1, 2, 3, 4\)"),
         (trains, "it changes the supernet's"),
         (a_matrix, "gives ndarray, not an Affinity"),
+        (Asymmetric(), "micro, edge 0 with Rsps: ValueError: a dissimilarity must be finite, symmetric and zero on"),
+        (Diagonal(), "ValueError: a dissimilarity must be finite, symmetric and zero on its diagonal"),
+        (NotANumber(), "ValueError: a dissimilarity must be finite"),
+        (Afterwards(), "the dissimilarity is not symmetric"),
+        (NegativeError(), "a standard error is negative"),
+        (Unordered(), r"compares operations \(4, 3, 2, 1, 0\), and the edge allows \(0, 1, 2, 3, 4\)"),
+        (Unbidden(), "charged 0 FLOPs, and torch counts [0-9,]+ in convolutions and linear layers; run the supernet "),
+        (HalfPaid(), "charged [1-9][0-9,]+ FLOPs, and torch counts [0-9,]+ in convolutions and linear layers"),
+        (GlobalRandom(), "draws or seeds global random numbers; take them from probe.rng"),
+        (Seeding(), "draws or seeds global random numbers"),
+        (InPlace(), "it changes the supernet's stem.0.weight"),
+        (Mode(), "it changes the supernet's training mode of the whole"),
+        (Hooked(), "it leaves a hook on the supernet; remove each"),
+        (Blackened(), "it writes to the images or labels"),
+        (TestImages(), r"it asks for the images \['test'\]; a probe has training images"),
+        (Undeclared(), "it asks for the ground truth; only an oracle control may, which declares reads_truth"),
+        (BackDoor(), "it asks for the ground truth; only an oracle control may"),
+        (FiveOnly(), "on chain, edge 0 with Rsps: AssertionError: a table of five operations"),
+        (NeedsTwo(), "ValueError: not enough values to unpack"),
+        (NeedsGradients(), "'NoneType' .*; give a valid affinity, or raise a SplitbenchError with a sentence"),
+        (Silent(), r"unfit\(micro\) gives '', neither None nor a reason in words"),
     ],
 )
 def test_broken_criteria_are_found(criterion: Any, complaint: str) -> None:
@@ -167,3 +421,128 @@ class AllStrings(Micro):
 def test_broken_spaces_are_found(space: SearchSpace, complaint: str) -> None:
     with pytest.raises(AssertionError, match=complaint):
         check_space(space, (1, 8, 8))
+
+
+def size(network: Network) -> float:
+    """A proxy without an offence."""
+    return float(network.space.flops(network.choice).forward)
+
+
+def offending(offend: Callable[[Any], Any]) -> Proxy:
+    """A proxy that does something besides, and gives what that gives if it is a number."""
+
+    def proxy(network: Network) -> float:
+        value = offend(network)
+        return value if isinstance(value, float | str | tuple) else size(network)  # type: ignore[return-value]
+
+    return proxy
+
+
+def with_hook(network: Any) -> None:
+    network.module.classifier.register_forward_hook(lambda *_: None)
+
+
+def infinite_where_cut(network: Network) -> float:
+    cut = not isinstance(network.choice, Mixture) and not network.space.connected(network.choice)
+    return -math.inf if cut else 0.0
+
+
+def counts_its_calls(network: Any) -> float:
+    """Parameters are put back afterwards; what else it keeps on the network is not."""
+    network.module.calls = getattr(network.module, "calls", 0) + 1
+    return float(network.module.calls)
+
+
+def test_a_proxy_without_an_offence() -> None:
+    check_proxy(size, MICRO, DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("offend", "complaint"),
+    [
+        (lambda network: "much", "ValueError: could not convert string to float"),
+        (lambda network: float("nan"), "gives nan, which is not finite"),
+        (infinite_where_cut, r"on micro, path .*\(cut\): gives -inf, which is not finite"),
+        (lambda network: (1.0, 2.0), "gives 2 terms and has no method combine"),
+        (lambda network: float(torch.rand(())), "draws or seeds global random numbers; take them from network.gen"),
+        (lambda network: network.module(network.images, network.choice), "charged 0 FLOPs, and torch counts"),
+        (lambda network: network(network.images).sum().backward(), "charged [1-9][0-9,]+ FLOPs, and torch counts"),
+        (with_hook, "it leaves a hook on the network"),
+        (counts_its_calls, r"two calls give \[1.0\] and \[2.0\]"),
+    ],
+)
+def test_broken_proxies_are_found(offend: Callable[[Any], Any], complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        check_proxy(offending(offend), MICRO, DIGITS)
+
+
+def loses_one(affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
+    return replace(Singletons()(affinity, branching, rng), groups=(affinity.operations[:1],))
+
+
+def by_chance(affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
+    return RandomGroups()(affinity, branching, np.random.default_rng())
+
+
+def unordered(affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
+    found = Singletons()(affinity, branching, rng)
+    return replace(found, groups=found.groups[::-1])
+
+
+def up_to_five(affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
+    if len(affinity.operations) > 5:
+        raise ValueError("five at most")
+    return Singletons()(affinity, branching, rng)
+
+
+@pytest.mark.parametrize(
+    ("partitioner", "complaint"),
+    [
+        (loses_one, r"gives \(\(1,\),\), which does not hold each of \(1, 3\) once"),
+        (by_chance, "two calls with equal generators give"),
+        (unordered, "out of order"),
+    ],
+)
+def test_broken_partitioners_are_found(partitioner: Partitioner, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        check_partitioner(partitioner)
+
+
+def test_a_partitioner_for_few_operations_is_found() -> None:
+    with pytest.raises(AssertionError, match="ValueError: five at most"):
+        check_partitioner(up_to_five)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Chooses an edge that cannot be split, or wants scores of it."""
+
+    shortlisted: bool
+
+    def __call__(self, candidates: Any, rng: np.random.Generator, level: int) -> int:
+        return max(candidates) + 1
+
+    def shortlist(self, edges: Any, rng: np.random.Generator, level: int, space: SearchSpace) -> list[int]:
+        return [max(edges) + 1] if self.shortlisted else list(edges)
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        (Elsewhere(False), r"chooses \(6,\) from the candidates \[0, 1, 2, 3, 4, 5\]"),
+        (Elsewhere(True), r"shortlist\(\) gives \[6\] from the edges"),
+        (lambda candidates, rng, level: [], r"chooses \(\) from the candidates"),
+        (lambda candidates, rng, level: int(np.random.default_rng().choice(list(candidates))), "equal generators give"),
+    ],
+)
+def test_broken_edge_rules_are_found(rule: EdgeRule, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        check_edge_rule(rule)
+
+
+def test_an_edge_rule_that_refuses_is_skipped_with_its_reason() -> None:
+    ends = [check.verdict() for check in edge_rule_checks(Fixed(edges=(5,)))]
+    assert [end.state for end in ends[:2]] == ["ok", "skipped"]
+    assert "edge 5 cannot be split at level 0" in ends[1].says
+    with pytest.raises(Skipped):
+        list(edge_rule_checks(Fixed(edges=(5,))))[1].run()
