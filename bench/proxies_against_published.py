@@ -32,7 +32,7 @@ import torch
 from harness import device as devices
 from harness.errors import SplitbenchError
 from harness.rank import DRAWS, Correlation, correlation, measure, pool, pooled, spearman
-from harness.registry import bare
+from harness.registry import Spec, bare
 from harness.scores import Scored, ScoreFile, open_existing
 from harness.scoring import Job, score
 from results.store import write_atomically
@@ -43,6 +43,7 @@ PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 SPACE = NB201()
 DATASET = {"name": "cifar10", "train": 5000, "validation": 1000}  # batches come from the first 5,000 training images
 TOLERANCE = 0.04
+AGAIN = 50  # cells with another seed, at least
 COMMITTED = 1_000_000  # bytes of scores that may be committed
 
 AZ_NAS = {  # Kendall's tau on all 15,625 strings, CIFAR-10 (AZ-NAS, CVPR 2024, Table 1)
@@ -56,6 +57,11 @@ AZ_NAS = {  # Kendall's tau on all 15,625 strings, CIFAR-10 (AZ-NAS, CVPR 2024, 
     "zico": 0.589,
     "az_nas": 0.741,
 }
+SHIPPED_FISHER, SHIPPED_ZEN = "fisher-variant=as_shipped", "zen-running=True"
+SPECS: dict[str, Spec] = {
+    SHIPPED_FISHER: {"name": "fisher", "variant": "as_shipped"},
+    SHIPPED_ZEN: {"name": "zen", "running": True},
+}
 EXTRAS = ("effective_flops", "convolutions", "l2_norm", "tpc")
 GATES = {  # Spearman with NAS-Bench-Suite-Zero's scores; None: reported, with the reason
     "params": 0.99,
@@ -66,18 +72,24 @@ GATES = {  # Spearman with NAS-Bench-Suite-Zero's scores; None: reported, with t
     "jacov": 0.95,
     "snip": 0.95,
     "grad_norm": 0.95,
-    "fisher": 0.90,
+    SHIPPED_FISHER: 0.90,
+    SHIPPED_ZEN: 0.95,
+    "fisher": None,
     "plain": None,
     "grasp": None,
     "epe_nas": None,
     "zen": None,
 }
 UNGATED = {
+    "fisher": "NAS-Bench-Suite-Zero's code counts a channel once for each weight that leads to it, and linear layers; "
+    "the variant as_shipped does so too, and is held against the threshold",
     "plain": "a sum of terms of both signs: what is left of it after they cancel depends on the batch",
     "grasp": "a product with the Hessian, of both signs: it depends on the batch and on the initial weights",
     "epe_nas": "correlations within each class of one batch, of which there are six or seven images a class",
-    "zen": "the network is given Gaussian weights and Gaussian images of its own, and variants differ in how many",
+    "zen": "the paper's formula; the released code, which the published scores are from, reads running variances "
+    "instead, as the variant running does, which is held against a threshold",
 }
+SPREAD = ("jacov", "l2_norm", "snip", "grad_norm")  # whose agreement with themselves says what can be asked of them
 SAMPLED = [*AZ_NAS, *EXTRAS]
 ON_CELLS = [*dict.fromkeys([*SAMPLED, *GATES])]
 
@@ -106,6 +118,11 @@ def main() -> None:
         raise SystemExit(f"proxies_against_published: {error}") from None
 
 
+def spec_of(key: str) -> Spec:
+    """The proxy that a file of scores is of."""
+    return SPECS.get(key, key)
+
+
 def cells_of(sample: list[Architecture], count: int) -> list[Architecture]:
     """The first ``count`` architectures of a sample that are connected and have no dead operation."""
     return [a for a in sample if SPACE.connected(a) and SPACE.function(a) == a][:count]
@@ -118,14 +135,21 @@ def run(options: argparse.Namespace) -> None:
     if len(cells) < options.cells:
         raise SystemExit(f"{len(sample)} strings hold {len(cells)} cells without dead operations: raise --population")
     chosen = options.proxy or ON_CELLS
-    again = [proxy for proxy in GATES if proxy in chosen]
+    again = [proxy for proxy in options.proxy or [*UNGATED, *SPREAD] if proxy in GATES]
     folder = options.out / ("again" if options.again else "scores")
     job = Job("nb201", DATASET, options.seed + options.again, 64, devices.choose(options.device))
     note_machine(options)
     parts = [(cells, again)] if options.again else [(cells, chosen), (sample, [p for p in chosen if p in SAMPLED])]
     for architectures, proxies in parts:
         if proxies:
-            score(job, architectures, proxies, folder, options.workers, progress=Lines(" ".join(proxies)))
+            score(
+                job,
+                architectures,
+                [spec_of(key) for key in proxies],
+                folder,
+                options.workers,
+                progress=Lines(" ".join(proxies)),
+            )
 
 
 class Lines:
@@ -179,7 +203,8 @@ def report(out: Path, cells: int, population: int) -> None:
     gated = [p for p in GATES if p in scores and all(name in scores[p] for name in cell_names)]
     theirs = suite_zero(cell_names)
     alike = [
-        per_architecture(p, cell_names, scores[p], again.get(p, {}), theirs[p].to_numpy(np.float64)) for p in gated
+        per_architecture(p, cell_names, scores[p], again.get(p, {}), theirs[p.partition("-")[0]].to_numpy(np.float64))
+        for p in gated
     ]
 
     machine = json.loads((out / "machine.json").read_text())
@@ -239,11 +264,10 @@ def per_architecture(
     proxy: str, names: list[str], ours: dict[str, Scored], again: dict[str, Scored], theirs: np.ndarray
 ) -> dict[str, Any]:
     """Spearman of our scores with theirs, and with our own under another seed."""
-    values = pooled(proxy, {name: ours[name] for name in names})
+    values = pooled(spec_of(proxy), {name: ours[name] for name in names})
     found = correlation(spearman, values, theirs, DRAWS)
-    repeated = None
-    if all(name in again for name in names):
-        repeated = spearman(values, pooled(proxy, {name: again[name] for name in names}))
+    both = [name for name in names if name in again]
+    first, second = (pooled(spec_of(proxy), {name: which[name] for name in both}) for which in (ours, again))
     gate, positive = GATES[proxy], (values > 0) & (theirs > 0)
     convolutions = np.array([SPACE.convolutions(SPACE.decode(name)) for name in names], dtype=np.float64)
     return {
@@ -251,7 +275,8 @@ def per_architecture(
         "rho": None if found is None else asdict(found),
         "gate": gate,
         "passes": None if gate is None or found is None else found.value >= gate,
-        "another_seed": repeated,
+        "another_seed": spearman(first, second) if len(both) >= AGAIN else None,
+        "another_seed_cells": len(both),
         "largest_relative_difference": float(np.abs(values / theirs - 1).max()) if positive.all() else None,
         "rho_with_convolutions": {"ours": spearman(values, convolutions), "theirs": spearman(theirs, convolutions)},
         "milliseconds": float(np.mean([ours[name].milliseconds for name in names])),
@@ -297,7 +322,8 @@ def markdown(found: dict[str, Any]) -> str:
         paragraph(
             "Spearman with the scores of NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022) on "
             f"{cells['architectures']} of these strings: the first ones, in random order, that are connected and have "
-            "no dead operation. Last column: our scores with our own under another seed (weights and batches)."
+            "no dead operation. Last column: our scores with our own under another seed (weights and batches), and "
+            "on how many of these."
         ),
         "",
         "| proxy | ours with theirs | needed | reached | ours with ours |",
@@ -305,7 +331,7 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     for row in cells["rows"]:
         columns = [row["proxy"], interval(row["rho"]), number(row["gate"]), word(row["passes"])]
-        lines.append(f"| {' | '.join([*columns, number(row['another_seed'])])} |")
+        lines.append(f"| {' | '.join([*columns, repeated(row)])} |")
     short = [row for row in cells["rows"] if row["passes"] is False]
     if short:
         lines += ["", "Below the threshold:", "", *(paragraph(f"- {r['proxy']}: {reason(r)}")[1:] for r in short)]
@@ -320,7 +346,13 @@ def markdown(found: dict[str, Any]) -> str:
 def reason(row: dict[str, Any]) -> str:
     """Why a proxy does not reach its threshold, as far as the scores show it."""
     if row["proxy"] != "l2_norm":
-        return "**not explained**."
+        again, count = row["another_seed"], row["another_seed_cells"]
+        if again is None:
+            return "**not explained**."
+        return (
+            f"with other initial weights and images our own scores agree with themselves by {again:.3f} (n = {count}): "
+            "one draw of weights and one batch do not fix the order any better."
+        )
     ours, theirs = row["rho_with_convolutions"]["ours"], row["rho_with_convolutions"]["theirs"]
     return (
         "with torch's initial weights a convolution's norm is the square root of a third of its channels, whatever its "
@@ -337,6 +369,11 @@ def paragraph(text: str) -> str:
 
 def interval(found: dict[str, Any] | None) -> str:
     return "undefined" if found is None else f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def repeated(row: dict[str, Any]) -> str:
+    found = number(row["another_seed"])
+    return f"{found} (n = {row['another_seed_cells']})" if found else ""
 
 
 def number(value: float | None, sign: str = "") -> str:

@@ -38,29 +38,33 @@ def check(
     spec = spec_of(name)
     found = checkable(split_spec(spec, "NAME")[0], kind)
 
-    import torch
+    from harness.testing.checks import one_thread
+    from harness.testing.suites import small
 
-    from harness.testing.suites import small, suite
-
-    torch.set_num_threads(1)  # as fast on small networks, and sums are in one order everywhere
-    built = [(component, *small(component, spec)) for component in found]
-    reports = []
-    for component, thing, chosen in built:
-        suited = suite(component.kind, thing)
-        if not as_json:
-            heading = f"{component.name} ({component.kind}, from {component.origin})"
-            given = ", ".join(f"{key}={value}" for key, value in chosen.items())
-            typer.echo(heading + (f" with {given}" if given else ""))
-        verdicts = []
-        for one in suited:
-            verdicts.append(one.verdict())
-            if not as_json:
-                typer.echo(line(verdicts[-1]))
-        reports.append(report(component, chosen, verdicts))
+    built = [(component, *small(component, spec)) for component in found]  # all of them, before the first is checked
+    with one_thread():
+        reports = [run_suite(*each, quiet=as_json) for each in built]
     if as_json:
         show.json_out(reports)
     if not all(each["ok"] for each in reports):
         raise typer.Exit(1)
+
+
+def run_suite(component: Component, thing: Any, chosen: dict[str, Any], quiet: bool) -> dict[str, Any]:
+    """Run a component's checks and print each as it ends, unless ``quiet``; the outcome as JSON has it."""
+    from harness.testing.suites import suite
+
+    suited = suite(component.kind, thing)
+    if not quiet:
+        given = ", ".join(f"{key}={value}" for key, value in chosen.items())
+        heading = f"{component.name} ({component.kind}, from {component.origin})"
+        typer.echo(f"{heading} with {given}" if given else heading)
+    verdicts = []
+    for one in suited:
+        verdicts.append(one.verdict())
+        if not quiet:
+            typer.echo(line(verdicts[-1]))
+    return report(component, chosen, verdicts)
 
 
 def spec_of(text: str) -> Spec:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+import torch
 
 
 class Skipped(Exception):  # noqa: N818 - it is no error
@@ -55,18 +58,30 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: faster on networks as small as those of a check, and sums are in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def enforce(checks: Iterable[Check]) -> None:
     """Run checks until one fails.
 
     Raises:
         AssertionError: with the sentence of the first that fails.
     """
-    for check in checks:
-        try:
-            check.run()
-        except Skipped:
-            continue
-        except AssertionError:
-            raise
-        except Exception as error:  # a stranger's component may raise anything
-            raise AssertionError(f"{check.name}: {type(error).__name__}: {error}") from error
+    with one_thread():
+        for check in checks:
+            try:
+                check.run()
+            except Skipped:
+                continue
+            except AssertionError:
+                raise
+            except Exception as error:  # a stranger's component may raise anything
+                raise AssertionError(f"{check.name}: {type(error).__name__}: {error}") from error
