@@ -17,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.arm import Arm
+from harness.driver import Task, Watcher
 from harness.errors import ConfigError
-from harness.pipeline import Node, Run, Settings
+from harness.pipeline import Run
+from harness.requests import Settings
 from harness.seeds import Seeds
 from harness.stages import Result, Stage
-from harness.study import Study, Task, Watcher
+from harness.study import Study
+from harness.tree import Node
 from harness.workbench import population
 from results import store
 from results.geometry import Labels, Measured, Probing, Split
@@ -82,7 +85,7 @@ def geometry(
     for arm, repetition, draw in study.runs():
         if arm.splits:
             run = Run(study.settings, arm, study.seeds(repetition), draw)
-            tasks.append(Task(survey(run, probes), partial(keep, run.title)))
+            tasks.append(Task(survey(run, probes), partial(keep, run.request.title)))
     study.drive(tasks, folder, workers, plugins, watcher)
     order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
     return write(study, folder, order, probes)

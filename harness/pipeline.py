@@ -11,54 +11,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from criteria.base import Affinity, Partition, shortlist
 from criteria.partition import MOST_OPERATIONS, partitions
 from harness.arm import Arm, Judge
-from harness.budget import Account, Budget, Cost
+from harness.budget import Account, Cost
 from harness.errors import ConfigError
-from harness.estimate import Evaluation
+from harness.requests import Requests, Settings
 from harness.seeds import Seeds
-from harness.selectors.base import Leaf, Selected
 from harness.stages import Result, Stage
+from harness.tree import Node, Scores
 from harness.work import affinity_of
-from harness.workbench import as_lists, functions_in, population
-from spaces.base import SearchSpace, SubSpace
+from harness.workbench import functions_in
 
-Scores = dict[int, tuple[Affinity, Partition]]
 Stages = Generator[list[Stage], list[Result], "Outcome"]
-
-
-@dataclass(eq=False)
-class Node:
-    """A node of the split tree.
-
-    Attributes:
-        subspace: what it still allows.
-        stage: the train stage that holds its weights; None for a root that has not been trained.
-        steps: training steps from the root to the end of this node's training.
-        edges: where it was split: one edge, or several at once.
-        scores: edge -> affinity and partition, where they were measured.
-        selected: what the selector read from it, if that decided whether it is split further.
-        kept: False for a leaf that the schedule gave up before the end.
-    """
-
-    subspace: SubSpace
-    path: str
-    stage: str | None = None
-    steps: int = 0
-    own_steps: int = 0
-    curve: list[list[float]] = field(default_factory=list)
-    edges: tuple[int, ...] = ()
-    scores: Scores = field(default_factory=dict)
-    children: list[Node] = field(default_factory=list)
-    selected: Result | None = None
-    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,44 +43,16 @@ class Outcome:
     results: tuple[Result, ...]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What all runs of a study share.
-
-    Attributes:
-        space: bound to the dataset's image shape and classes.
-        common: inputs of every stage: space, dataset, device, precision.
-        budget: of each arm.
-        evaluation: how estimates are measured, and on how many images.
-        images: number of validation images that an estimate takes.
-        sample: size of the population; all functions if None.
-        truth: checksum of the ground truth, an input of the stages that read it.
-    """
-
-    space: SearchSpace
-    common: dict[str, Any]
-    budget: Budget
-    evaluation: Evaluation
-    images: int
-    sample: int | None
-    truth: str
-
-
 class Run:
-    """The generator's state: who runs (arm, seeds, draw) and what has been spent.
-
-    ``probing`` above 0 scores with other batches and contexts, and changes nothing else.
-    """
+    """The generator's state: who runs (arm, seeds, draw), what has been spent, and what it asks for."""
 
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
-        self.probing = f" probing {probing}" if probing else ""
+        self.request = Requests(settings, arm, seeds, draw, probing)
         self.account = Account(settings.budget)
         self.results: list[Result] = []
         self.measuring = 0.0  # seconds, not charged
         self.given_up: list[Node] = []  # leaves that are not trained to the end
-        self.title = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
-        self.population: dict[str, Any] = {"sample": settings.sample, "seed": seeds.of("population")}
 
     def stages(self) -> Stages:
         """The whole run."""
@@ -118,8 +60,8 @@ class Run:
         leaves = yield from self.train_leaves(tree, leaves)
         yield from self.select(leaves)
         leaves = leaves + self.given_up
-        predicted = yield from self.ask(None, [self.predict_stage(leaf) for leaf in leaves])
-        facts, measured = yield from self.ask(None, [self.facts_stage(), self.measure_stage(leaves, predicted)])
+        predicted = yield from self.ask(None, [self.request.predict(leaf) for leaf in leaves])
+        facts, measured = yield from self.ask(None, [self.request.facts(), self.request.measure(leaves, predicted)])
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
 
     def ask(self, phase: str | None, stages: Sequence[Stage]) -> Generator[list[Stage], list[Result], list[Result]]:
@@ -159,7 +101,7 @@ class Run:
     def keep_best(self, frontier: list[Node]) -> Generator[list[Stage], list[Result], list[Node]]:
         """Of the children that have been trained so far, the one that the leaf choice takes; the others are leaves."""
         yield from self.select(frontier)
-        chosen = self.arm.leaf_choice.choose([selected(node) for node in frontier], self.rng("keep"))
+        chosen = self.arm.leaf_choice.choose([node.chosen() for node in frontier], self.rng("keep"))
         for index, node in enumerate(frontier):
             node.kept = index == chosen
         self.given_up += [node for node in frontier if not node.kept]
@@ -188,7 +130,7 @@ class Run:
         self, work: Sequence[tuple[Node, int]], judge: Judge
     ) -> Generator[list[Stage], list[Result], defaultdict[str, Scores]]:
         """A criterion's affinities and its partitioner's groups: node path -> edge -> both."""
-        results = yield from self.ask("scoring", [self.score_stage(node, edge, judge) for node, edge in work])
+        results = yield from self.ask("scoring", [self.request.score(node, edge, judge) for node, edge in work])
         found: defaultdict[str, Scores] = defaultdict(dict)
         for (node, edge), result in zip(work, results, strict=True):
             affinity = affinity_of(result.output)
@@ -304,7 +246,7 @@ class Run:
                     raise self.too_small(phase, up_to - spent, next(costs()))
             elif up_to - spent <= 0:
                 raise self.too_small(phase, up_to - spent, Cost())
-            stages.append(self.train_stage(node, steps, total / len(nodes), progress, groups))
+            stages.append(self.request.train(node, steps, total / len(nodes), progress, groups))
         results = yield from self.ask(phase, stages)
         for node, stage, result in zip(nodes, stages, results, strict=True):
             node.stage, node.own_steps = stage.key, node.own_steps + result.output["steps"]
@@ -327,112 +269,13 @@ class Run:
         space, evaluation = self.settings.space, self.settings.evaluation
         total = Cost()
         for index, leaf in enumerate(leaves):
-            for choice in self.arm.selector.plan(self.leaf(leaf, index, leaves)):
+            for choice in self.arm.selector.plan(self.request.leaf(leaf, index, leaves)):
                 total += evaluation.cost(space, choice, self.settings.images, self.arm.trainer.batch_size)
         return self.account.budget.amount(total)
 
     def select(self, leaves: list[Node]) -> Generator[list[Stage], list[Result], None]:
         """Have the selector read one architecture from each leaf."""
-        stages = [self.select_stage(leaf, index, leaves) for index, leaf in enumerate(leaves)]
+        stages = [self.request.select(leaf, index, leaves) for index, leaf in enumerate(leaves)]
         results = yield from self.ask("selection", stages)
         for leaf, result in zip(leaves, results, strict=True):
             leaf.selected = result
-
-    # -- stages -------------------------------------------------------------------------------------------------
-
-    def stage(self, kind: str, title: str, **inputs: Any) -> Stage:
-        return Stage(kind, {**self.settings.common, **inputs}, f"{self.title}: {title}")
-
-    def train_stage(
-        self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float], groups: list[Node]
-    ) -> Stage:
-        return self.stage(
-            "train",
-            f"train {node.path}",
-            trainer=self.arm.specs["trainers"],
-            subspace=as_lists(node.subspace),
-            parent=node.stage,
-            initial_seed=self.seeds.of("initial weights"),
-            seed=self.seeds.of("training"),
-            first=node.steps,
-            steps=steps,
-            seconds=seconds if steps is None else None,
-            progress=list(progress),
-            **({"momentum_groups": [as_lists(group.subspace) for group in groups]} if groups else {}),
-        )
-
-    def score_stage(self, node: Node, edge: int, judge: Judge) -> Stage:
-        return self.stage(
-            "score",
-            f"score edge {edge} of {node.path}{self.probing}",
-            trainer=self.arm.specs["trainers"],
-            criterion=judge.spec,
-            subspace=as_lists(node.subspace),
-            state=node.stage,
-            initial_seed=self.seeds.of("initial weights"),
-            training_seed=self.seeds.of("training"),
-            edge=edge,
-            seed=self.seeds.of(f"scoring {node.path}{self.probing}"),
-            draw=self.draw if judge.draws else 0,
-            **({"truth": self.settings.truth} if judge.reads_truth else {}),
-        )
-
-    def leaf(self, leaf: Node, index: int, leaves: list[Node]) -> Leaf:
-        """What the selector knows of a leaf before training."""
-        space = self.settings.space
-        inside = population(space, **self.population, subspace=leaf.subspace)
-        return Leaf(space, leaf.subspace, index, len(leaves), inside, self.seeds.of(f"selection {index}"))
-
-    def select_stage(self, leaf: Node, index: int, leaves: list[Node]) -> Stage:
-        return self.stage(
-            "select",
-            f"select from leaf {index + 1} of {len(leaves)}",
-            trainer=self.arm.specs["trainers"],
-            selector=self.arm.specs["selectors"],
-            subspace=as_lists(leaf.subspace),
-            state=leaf.stage,
-            evaluation=vars(self.settings.evaluation),
-            population=self.population,
-            index=index,
-            count=len(leaves),
-            seed=self.seeds.of(f"selection {index}"),
-        )
-
-    def predict_stage(self, leaf: Node) -> Stage:
-        return self.stage(
-            "predict",
-            f"predict {leaf.path}",
-            subspace=as_lists(leaf.subspace),
-            state=leaf.stage,
-            evaluation=vars(self.settings.evaluation),
-            population=self.population,
-        )
-
-    def facts_stage(self) -> Stage:
-        return self.stage("facts", "ceiling and size baselines", population=self.population, truth=self.settings.truth)
-
-    def measure_stage(self, leaves: list[Node], predicted: list[Result]) -> Stage:
-        return self.stage(
-            "measure",
-            "measure",
-            population=self.population,
-            truth=self.settings.truth,
-            leaf_choice=self.arm.specs["leaf_choices"],
-            seed=self.seeds.of("leaf choice"),
-            leaves=[
-                {
-                    "subspace": as_lists(leaf.subspace),
-                    "predict": result.key,
-                    "selected": vars(selected(leaf)),
-                    "kept": leaf.kept,
-                }
-                for leaf, result in zip(leaves, predicted, strict=True)
-            ],
-        )
-
-
-def selected(leaf: Node) -> Selected:
-    """What the selector read from a leaf."""
-    assert leaf.selected is not None
-    found = leaf.selected.output
-    return Selected(tuple(found["architecture"]), found["accuracy"], found["loss"])

@@ -9,8 +9,10 @@ from typing import Any
 
 from harness.arm import Arm
 from harness.config import StudyConfig
-from harness.pipeline import Node, Outcome, Settings
+from harness.pipeline import Outcome
+from harness.requests import Settings
 from harness.stages import FORMAT, canonical_json
+from harness.tree import Node
 from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection
 from results.record import Node as TreeNode
 

@@ -10,8 +10,8 @@ import pytest
 from criteria.base import Affinity, shortlist
 from criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge
 from criteria.partition import Balanced, MaxCut, Shuffled
-from spaces.micro.space import Micro
 from harness.errors import ConfigError
+from spaces.micro.space import Micro
 
 
 def affinity(seed: int, operations: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Affinity:

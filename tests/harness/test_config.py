@@ -37,7 +37,8 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown schedule key": (
         {"schedule": {"level": 1}},
-        "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, keep, splits",
+        "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, keep, "
+        "splits",
     ),
     "unknown population key": (
         {"population": {"samples": 50}},
@@ -212,7 +213,10 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown key of an arm's schedule": (
         gm(schedule={"level": 2}),
-        ["arms[1] (mine).schedule: unknown key 'level' (did you mean 'levels'?)", "levels, branching, warmup, weights, keep, splits"],
+        [
+            "arms[1] (mine).schedule: unknown key 'level' (did you mean 'levels'?)",
+            "levels, branching, warmup, weights, keep, splits",
+        ],
     ),
     "levels of an arm": (
         gm(schedule={"levels": 0}),

@@ -12,9 +12,10 @@ from tiny_studies import Notes, run_tiny, tiny
 from criteria.base import Affinity, Partition
 from harness.config import parse
 from harness.errors import ConfigError
-from harness.pipeline import Node, Run
+from harness.pipeline import Run
 from harness.stages import Stage
 from harness.study import Study
+from harness.tree import Node
 from results.record import Node as TreeNode
 from results.record import Record
 from spaces.base import SubSpace

@@ -178,7 +178,9 @@ def test_momentum_is_split_and_the_weights_are_not(tmp_path: Path) -> None:
     assert split.metrics != none.metrics
     with pytest.raises(ConfigError, match="runs no single paths"):
         harness.run(
-            tiny(trainer="darts", selector="argmax_alpha", arms=["none", {"criterion": "random", "schedule": schedule}]),
+            tiny(
+                trainer="darts", selector="argmax_alpha", arms=["none", {"criterion": "random", "schedule": schedule}]
+            ),
             tmp_path / "darts",
             device="cpu",
         )

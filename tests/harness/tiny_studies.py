@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.driver import Watcher
 from harness.stages import Result, Stage
-from harness.study import Watcher
 from results.record import Measured, Record
 
 

@@ -1,0 +1,101 @@
+"""Keeps an engine busy: tasks are generators that ask for stages, and whoever watches is told how far they are.
+
+What the store already holds comes back at once, so doing everything again only does what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.engine import Engine
+from harness.stages import Result, Stage, StageStore
+from results.record import Measured, Record
+
+POLL_SECONDS = 1.0
+
+
+class Watcher:
+    """Told what happens while a study runs; the command shows it as bars or lines."""
+
+    def note(self, sentence: str) -> None:
+        """Something that whoever reads the results should know."""
+
+    def begin(self, runs: int) -> None:
+        """``runs`` runs (or other tasks) are about to start."""
+
+    def stage(self, stage: Stage, result: Result) -> None:
+        """A stage has ended (or was found in the store)."""
+
+    def running(self, stages: Sequence[tuple[Stage, float | None]]) -> None:
+        """Now and then: what is under way, with the finished share where it is known."""
+
+    def run(self, record: Record, measured: Measured) -> None:
+        """A run has ended and its record is written."""
+
+    def done(self, sentence: str) -> None:
+        """A task that leaves no record has ended, in words."""
+
+
+@dataclass
+class Task:
+    """A generator that asks for stages and is sent their results, and who is given what it returns."""
+
+    generator: Generator[list[Stage], list[Result], Any]
+    finish: Callable[[Any], None]
+    stages: list[Stage] = field(default_factory=list)
+    futures: list[Future[Result]] = field(default_factory=list)
+
+
+class Driver:
+    """Keeps an engine busy with the stages that tasks ask for."""
+
+    def __init__(self, folder: Path, engine: Engine, watcher: Watcher) -> None:
+        self.folder, self.engine, self.watcher = folder, engine, watcher
+        self.told: set[str] = set()
+
+    def drive(self, tasks: Sequence[Task], parallel: int) -> None:
+        """Run everything, ``parallel`` tasks at a time."""
+        waiting = list(tasks)
+        self.watcher.begin(len(waiting))
+        active: list[Task] = []
+        while waiting or active:
+            while waiting and len(active) < parallel:
+                new = waiting.pop(0)
+                if self.advance(new, None):
+                    active.append(new)
+            active = [a for a in active if not all(f.done() for f in a.futures) or self.resume(a)]
+            pending = [f for a in active for f in a.futures if not f.done()]
+            if pending:
+                wait(pending, POLL_SECONDS, FIRST_COMPLETED)
+                self.report(active)
+
+    def resume(self, task: Task) -> bool:
+        """Send a task its results; False once it has ended."""
+        results = [future.result() for future in task.futures]
+        for stage, result in zip(task.stages, results, strict=True):
+            if stage.key not in self.told:
+                self.told.add(stage.key)
+                self.watcher.stage(stage, result)
+        return self.advance(task, results)
+
+    def advance(self, task: Task, results: list[Result] | None) -> bool:
+        try:
+            task.stages = next(task.generator) if results is None else task.generator.send(results)
+            task.futures = [self.engine.submit(stage) for stage in task.stages]
+            return True
+        except StopIteration as end:
+            task.finish(end.value)
+            return False
+
+    def report(self, active: list[Task]) -> None:
+        stages = StageStore(self.folder)
+        under_way: dict[str, tuple[Stage, float | None]] = {}
+        for task in active:
+            for stage, future in zip(task.stages, task.futures, strict=True):
+                if future.running() and stage.key not in under_way:
+                    under_way[stage.key] = stage, stages.progress(stage.key)
+        self.watcher.running(list(under_way.values()))

@@ -1,0 +1,45 @@
+"""The split tree of one run: what each node allows, how far it is trained, and where and why it was split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from criteria.base import Affinity, Partition
+from harness.selectors.base import Selected
+from harness.stages import Result
+from spaces.base import SubSpace
+
+Scores = dict[int, tuple[Affinity, Partition]]
+
+
+@dataclass(eq=False)
+class Node:
+    """A node of the split tree.
+
+    Attributes:
+        subspace: what it still allows.
+        stage: the train stage that holds its weights; None for a root that has not been trained.
+        steps: training steps from the root to the end of this node's training.
+        edges: where it was split: one edge, or several at once.
+        scores: edge -> affinity and partition, where they were measured.
+        selected: what the selector read from it, if that decided whether it is split further.
+        kept: False for a leaf that the schedule gave up before the end.
+    """
+
+    subspace: SubSpace
+    path: str
+    stage: str | None = None
+    steps: int = 0
+    own_steps: int = 0
+    curve: list[list[float]] = field(default_factory=list)
+    edges: tuple[int, ...] = ()
+    scores: Scores = field(default_factory=dict)
+    children: list[Node] = field(default_factory=list)
+    selected: Result | None = None
+    kept: bool = True
+
+    def chosen(self) -> Selected:
+        """What the selector read from this leaf."""
+        assert self.selected is not None
+        found = self.selected.output
+        return Selected(tuple(found["architecture"]), found["accuracy"], found["loss"])
