@@ -69,7 +69,10 @@ class SupernetProbe:
         rng = at_step(self._seed + 1, repetition)
         operations = [o for o in self.subspace.allowed[edge] if self.space.operations(edge)[o] != "none"]
         for _ in range(_TRIES):
-            context = self._trainer.context(self.space, self.subspace, self._state, rng)
+            try:
+                context = self._trainer.context(self.space, self.subspace, self._state, rng)
+            except ValueError as error:  # nothing in the subspace is connected
+                raise SplitbenchError(f"edge {edge}: no context can be drawn: {error}") from error
             if not connected or isinstance(context, Mixture):
                 return context
             if all(self.space.connected((*context[:edge], o, *context[edge + 1 :])) for o in operations):

@@ -134,7 +134,7 @@ class Requests:
                 {
                     "subspace": as_lists(leaf.subspace),
                     "predict": result.key,
-                    "selected": vars(leaf.chosen()),
+                    "selected": leaf.selected.output if leaf.selected else None,
                     "kept": leaf.kept,
                 }
                 for leaf, result in zip(leaves, predicted, strict=True)

@@ -85,10 +85,13 @@ class Network:
         return torch.Generator().manual_seed((self.seed + stream) % 2**63)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits [N, classes]; one forward pass is charged."""
-        self._images = len(images) * images.shape[-1] * images.shape[-2] / float(np.prod(self.images.shape[-2:]))
+        """Logits [N, classes]; one forward pass is charged (of images of another size: by what really ran)."""
+        native = images.shape[-2:] == self.images.shape[-2:]
+        with recording([] if native else self.layers(nn.Conv2d, nn.Linear)) as seen:
+            logits: Tensor = self.module(images, self.choice)
+        flops = sum(2 * one.output.numel() * weight_of(one.module)[0].numel() for one in seen)
+        self._images = float(len(images)) if native else flops / self.space.flops(self.choice).forward
         self._charge(self._images, 0.0)
-        logits: Tensor = self.module(images, self.choice)
         return logits
 
     def watch(self, images: Tensor, *kinds: type[nn.Module]) -> tuple[Tensor, list[Seen]]:
@@ -125,6 +128,13 @@ class Network:
             outputs, inputs, grad_outputs, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True
         )
         return [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight [outputs, inputs a group, ...] of a convolution or linear layer."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight
 
 
 @contextmanager

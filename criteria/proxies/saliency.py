@@ -152,15 +152,15 @@ class Fisher:
 
 @dataclass(frozen=True)
 class Synflow:
-    """log sum W dR/dW, where R is the sum of the outputs for an image of ones, with the absolute value of every
-    parameter and without batch normalisations: how much synaptic flow passes.
+    """log sum W dR/dW: how much synaptic flow passes.
 
-    Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic flow", NeurIPS 2020;
-    summed over the network by Abdelfattah et al., ICLR 2021. The log keeps the order and a readable size. Larger is
-    better. Needs neither images nor labels; costs one forward and one backward pass of a single image, in double
-    precision. Where the sum leaves the range of double precision it is computed again with R's input and R itself
-    scaled by 2^-500 or 2^500 (exact where no bias comes before the last layer), at the same cost again. About -1401.5,
-    the lowest value, for a network that is cut off.
+    R is the sum of the outputs for an image of ones, with the absolute value of every parameter and without batch
+    normalisations. Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic flow",
+    NeurIPS 2020; summed over the network by Abdelfattah et al., ICLR 2021. The log keeps the order and a readable size.
+    Larger is better. Needs neither images nor labels; costs one forward and one backward pass of a single image, in
+    double precision. Where the sum leaves the range of double precision it is computed again with R's input and R
+    itself scaled by 2^-500 or 2^500 (exact where no bias comes before the last layer), at the same cost again. About
+    -1401.5, the lowest value, for a network that is cut off.
     """
 
     def __call__(self, network: Network) -> float:

@@ -37,8 +37,8 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown schedule key": (
         {"schedule": {"level": 1}},
-        "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, keep, "
-        "splits",
+        "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, "
+        "keep, splits",
     ),
     "unknown population key": (
         {"population": {"samples": 50}},
@@ -157,7 +157,11 @@ def test_a_bad_file_is_a_sentence(case: str) -> None:
 BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown criterion": (
         arms("gn"),
-        ["arms[1]", "unknown criteria component 'gn' (did you mean 'gm'?)", "exhaustive, gm, none, random"],
+        [
+            "arms[1]",
+            "unknown criteria component 'gn' (did you mean 'gm'?)",
+            "conv_size, exhaustive, gm, gradient_contribution, hierarchy",
+        ],
     ),
     "unknown space": ({"space": "mikro"}, ["space: unknown spaces component 'mikro' (did you mean 'micro'?)", "nb201"]),
     "unknown dataset": ({"dataset": "digit"}, ["dataset: unknown datasets component 'digit' (did you mean 'digits'?)"]),

@@ -77,7 +77,7 @@ def test_the_tests_of_new_packages_pass(packages: dict[str, Path], outside: Call
     assert "6 passed" in out
 
 
-def test_a_new_criterion_is_checked_and_runs_in_a_study(
+def test_new_components_are_found_and_a_study_runs(
     packages: dict[str, Path], outside: Callable[..., str], tmp_path: Path
 ) -> None:
     study = yaml.safe_load((packages["criterion"] / "study.yaml").read_text())
@@ -85,18 +85,18 @@ def test_a_new_criterion_is_checked_and_runs_in_a_study(
     study |= {"selector": {"name": "random_best", "samples": 2}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     script = """
-import sys
 from harness.cli.app import main
-main(["check", "my_criterion", "--json"])
+main(["describe", "my_criterion", "--json"])
+print("----")
+main(["check", "my_partitioner", "--json"])
 print("----")
 main(["run", "study.yaml", "--workers", "1", "--json"])
 """
-    checked, board = outside("-c", script, folder=tmp_path).split("----")
+    described, checked, board = outside("-c", script, folder=tmp_path).split("----")
+    assert [(one["kind"], one["origin"]) for one in json.loads(described)] == [("criteria", "splitbench-my-criterion")]
     (report,) = json.loads(checked)
-    assert report["ok"]
-    assert report["origin"] == "splitbench-my-criterion"
-    assert report["parameters"] == {"repetitions": 2}
-    assert {check["state"] for check in report["checks"] if "CUDA" not in check["name"]} == {"ok"}
+    assert (report["ok"], report["origin"]) == (True, "splitbench-my-partitioner")
+    assert {check["state"] for check in report["checks"]} == {"ok"}
     assert {row["arm"] for row in json.loads(board)["rows"]} >= {"none", "random", "my_criterion(repetitions=2)"}
 
 
