@@ -19,7 +19,7 @@ import sys
 import typing
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -259,8 +259,13 @@ def parameters(component: Component) -> dict[str, inspect.Parameter]:
     thing = component.load()
     signature = inspect.signature(thing)
     if is_dataclass(thing):
-        names = {field.name for field in fields(thing) if field.init}
-        return {name: p for name, p in signature.parameters.items() if name in names}
+        own = {field.name: field for field in fields(thing) if field.init}
+        made = {name: f.default_factory() for name, f in own.items() if f.default_factory is not MISSING}
+        return {
+            name: p.replace(default=made[name]) if name in made else p
+            for name, p in signature.parameters.items()
+            if name in own
+        }
     if inspect.isclass(thing):
         return dict(signature.parameters)
     return {name: p for name, p in signature.parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -14,6 +14,7 @@ from typing import Any
 
 from results import stats
 from results.arms import Arm, metric, selected, tables, validation_metric
+from results.controls import Chance, against_chance
 from results.record import Record
 from results.stats import Estimate
 from results.store import Run, load
@@ -63,7 +64,8 @@ class Cost:
 class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
-    ``reads_truth`` marks an oracle control: it has seen the answers.
+    ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
+    the same sizes.
     """
 
     arm: str
@@ -82,6 +84,7 @@ class Row:
     validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     selection: Mapping[str, Estimate | None] = field(default_factory=dict)
     leaves: tuple[int, ...] = ()
+    chance: Chance | None = None
     verdict: Verdict | None = None
     cost: Cost | None = None
 
@@ -131,7 +134,8 @@ def _board(arms: tuple[Arm, ...]) -> Leaderboard:
     warnings: list[str] = []
     baseline = _baseline(arms, warnings)
     verdicts = _verdicts(arms, baseline)
-    rows = [_row(arm, verdicts.get(arm.name), warnings) for arm in arms]
+    chances = against_chance(arms, metric(PRIMARY))
+    rows = [_row(arm, verdicts.get(arm.name), chances.get(arm.name), warnings) for arm in arms]
     comparisons = len(verdicts) or sum(arm is not baseline for arm in arms)
     _check_same_population(records, warnings)
     return Leaderboard(
@@ -184,7 +188,7 @@ def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None) -> dict[str, Verdict]
     }
 
 
-def _row(arm: Arm, verdict: Verdict | None, warnings: list[str]) -> Row:
+def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: list[str]) -> Row:
     record = arm.runs[0].record
     row = Row(
         arm=arm.name,
@@ -213,6 +217,7 @@ def _row(arm: Arm, verdict: Verdict | None, warnings: list[str]) -> Row:
         validation_metrics={name: arm.estimate(validation_metric(name)) for name in validation},
         selection={name: arm.estimate(selected(name)) for name in SELECTION},
         leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
+        chance=chance,
         verdict=verdict,
         cost=_cost(arm.runs),
     )

@@ -17,10 +17,12 @@ from results.figures import ranking_svg
 from results.leaderboard import leaderboards
 
 PUBLISHED = Path(__file__).with_name("published")
+GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 
 
 def publish(folder: Path, into: Path = PUBLISHED) -> Path:
-    """Copy the records of ``folder`` to ``into``/<study>, replacing what was there.
+    """Copy the records of ``folder`` to ``into``/<study>, replacing what was there; a published folder's own
+    leaderboard is made anew from its records.
 
     Raises:
         SplitbenchError: if an arm is incomplete or a file cannot be used: half a study is not published.
@@ -35,9 +37,12 @@ def publish(folder: Path, into: Path = PUBLISHED) -> Path:
     if missing:
         raise SplitbenchError(f"{folder} is not published: the arm {missing[0]} is incomplete; run its study again")
     target = into / board.study
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(folder / store.RECORDS, target / store.RECORDS)
-    shutil.copy(folder / "study.yaml", target)
+    if target.resolve() != folder.resolve():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(folder / store.RECORDS, target / store.RECORDS)
+        for name in ("study.yaml", store.SKIPPED, *GEOMETRY):
+            if (folder / name).exists():
+                shutil.copy(folder / name, target)
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
     store.write_atomically(target / "ranking.svg", ranking_svg(folder))
     store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())

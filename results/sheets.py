@@ -51,7 +51,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
             f"({_count(board.population_size, 'architecture')}).",
             _ceiling_words(board),
         ),
-        tables=(_ranking_table(board), _selection_table(board), _cost_table(board)),
+        tables=(_ranking_table(board), *_chance_table(board), _selection_table(board), _cost_table(board)),
         legend=_legend(board),
         warnings=board.warnings,
     )
@@ -82,6 +82,24 @@ def _ranking_table(board: Leaderboard) -> Table:
             )
         )
     return Table("Ranking", header, tuple(rows), left=("verdict",))
+
+
+def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
+    """No table where no arm has a control."""
+    found = [(row, row.chance) for row in board.rows if row.chance]
+    header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "control")
+    rows = tuple(
+        (
+            _arm_words(row),
+            chance.sizes,
+            _interval(chance.difference, 3, sign=True),
+            _p(chance.p),
+            ", ".join(chance.controls),
+        )
+        for row, chance in sorted(found, key=lambda one: -one[1].difference.mean)
+    )
+    title = "Against chance: random edges and random groups of the same sizes, seed by seed"
+    return (Table(title, header, rows, left=("group sizes", "control")),) if rows else ()
 
 
 def _selection_table(board: Leaderboard) -> Table:
@@ -131,6 +149,12 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
             f"p < {stats.ALPHA:g}, and can't tell does not mean equal."
         )
         sentences.append(_seeds_words(board.seeds, board.seeds_needed, board.comparisons))
+    tested = sum(row.chance is not None for row in board.rows)
+    if tested:
+        sentences.append(
+            f"Against chance, p is adjusted after Holm for {_count(tested, 'arm')}. The brackets are not adjusted: of as "
+            f"many arms no better than chance, about {tested * (1 - stats.CONFIDENCE):.1f} lie beyond theirs."
+        )
     sentences.append(
         "The honest choice sees validation images only. Oracle is the best of the leaves' choices by the ground truth; "
         "leaf floor is what an oracle gets from one random architecture a leaf, and best of K from K random "

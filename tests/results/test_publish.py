@@ -34,6 +34,19 @@ def test_what_is_published_gives_the_same_leaderboard(write: Writer, tmp_path: P
     assert (target / "study.yaml").exists()
 
 
+def test_a_published_folder_is_rendered_anew_in_place(write: Writer, tmp_path: Path) -> None:
+    folder = folder_of(write)
+    (folder / "geometry.md").write_text("geometry")
+    (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
+    target = publish(folder, tmp_path / "published")
+    before = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
+    assert b"ofa: it needs kernels" in before["leaderboard.md"]
+    assert before["geometry.md"] == b"geometry"
+    (target / "leaderboard.md").write_text("old")
+    assert publish(target, tmp_path / "published") == target
+    assert {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()} == before
+
+
 def test_half_a_study_is_not_published(write: Writer, tmp_path: Path) -> None:
     folder = folder_of(write)
     next((folder / "records").glob("gm--r1*.json")).unlink()

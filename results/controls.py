@@ -1,0 +1,108 @@
+"""Each arm that splits, against chance: random edges and random groups of the same sizes, seed by seed.
+
+A criterion with groups of 1 and 4 operations has other leaves than one with groups of 2 and 3, whatever it measures. So
+the control of a run is the mean of those random runs of its repetition whose split has the same sizes and whose
+schedule and trainer are the same. An arm has this comparison if every repetition of it has such a control.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from results import stats
+from results.arms import Arm, Getter
+from results.record import Node, Record
+from results.stats import Estimate
+
+Pattern = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """A paired difference to random groups of the same sizes.
+
+    Attributes:
+        sizes: of the groups, in words, smallest first; several where seeds differ.
+        controls: the arms that the control runs belong to.
+        difference: of the metric, arm less control, over repetitions.
+        p: of the sign-flip test, Holm-adjusted over the arms of the table that have such a control.
+    """
+
+    sizes: str
+    controls: tuple[str, ...]
+    difference: Estimate
+    p: float
+
+
+def pattern(node: Node) -> Pattern:
+    """The sizes of a tree's groups, edge by edge and level by level, whatever the edges and operations are."""
+    if not node.children:
+        return ()
+    sizes = tuple(sorted(tuple(sorted(map(len, node.scores[str(edge)].groups))) for edge in node.edges))
+    return (sizes, tuple(sorted(pattern(child) for child in node.children)))
+
+
+def is_random(record: Record) -> bool:
+    """Whether a record is of the random control: edge and groups are left to chance."""
+    parts = record.config.get("arm", {})
+    names = {kind: parts.get(kind, {}).get("name") for kind in ("criteria", "partitioners", "edge_rules")}
+    return names == {"criteria": "random", "partitioners": "random_groups", "edge_rules": "random_edge"}
+
+
+def against_chance(arms: Sequence[Arm], get: Getter) -> dict[str, Chance]:
+    """Arm name -> its comparison, for each complete arm that has one; the random arms themselves have none."""
+    complete = [arm for arm in arms if arm.complete]
+    controls = [run.record for arm in complete for run in arm.runs if is_random(run.record)]
+    found: dict[str, tuple[stats.Comparison, str, tuple[str, ...]]] = {}
+    for arm in complete:
+        if is_random(arm.runs[0].record) or not arm.runs[0].record.tree.children:
+            continue
+        matched = {_turn(run.record): _matching(run.record, controls) for run in arm.runs}
+
+        def control(record: Record, matched: Mapping[Any, list[Record]] = matched) -> float | None:
+            return _mean([get(one) for one in matched[_turn(record)]])
+
+        values, chance = arm.by_repetition(get), arm.by_repetition(control)
+        comparison = stats.compare(values, chance) if values is not None and chance is not None else None
+        if comparison is not None:
+            names = tuple(sorted({control.arm for own in matched.values() for control in own}))
+            found[arm.name] = comparison, _sizes_words(arm), names
+    adjusted = stats.holm([comparison.p for comparison, _, _ in found.values()])
+    return {
+        name: Chance(sizes, names, comparison.difference, p)
+        for (name, (comparison, sizes, names)), p in zip(found.items(), adjusted, strict=True)
+    }
+
+
+def _turn(record: Record) -> tuple[int, int]:
+    return record.repetition, record.draw
+
+
+def _matching(record: Record, controls: Sequence[Record]) -> list[Record]:
+    wanted = (record.repetition, pattern(record.tree), _kept(record))
+    return [c for c in controls if (c.repetition, pattern(c.tree), _kept(c)) == wanted]
+
+
+def _kept(record: Record) -> tuple[Any, ...]:
+    """What a control shares with its arm beside the sizes."""
+    parts: Mapping[str, Any] = record.config.get("arm", {})
+    return tuple(repr(parts.get(key)) for key in ("schedule", "trainers", "selectors", "leaf_choices"))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None and math.isfinite(value)]
+    return math.fsum(defined) / len(defined) if defined and len(defined) == len(values) else None
+
+
+def _sizes_words(arm: Arm) -> str:
+    """As ``2|3``; levels and edges after one another."""
+    words = {"; ".join(_words(run.record.tree)) for run in arm.runs}
+    return " or ".join(sorted(words))
+
+
+def _words(node: Node) -> list[str]:
+    own = ["|".join(map(str, sorted(map(len, node.scores[str(edge)].groups)))) for edge in node.edges if node.children]
+    return own + [words for child in node.children for words in _words(child)]

@@ -1,0 +1,153 @@
+"""Arms against random groups of the same sizes: which control a run has, and what is made of the differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_records import arm_records, make_record
+
+from results import render, stats
+from results.arms import metric, tables
+from results.controls import against_chance, is_random, pattern
+from results.leaderboard import leaderboards
+from results.record import Node, Record
+from results.store import load
+
+Writer = Callable[..., Path]
+SCHEDULE = {"levels": 1, "splits": "weights"}
+
+
+def tree(*splits: list[list[int]]) -> dict[str, Any]:
+    """A root that is split at edges 0, 1, ... at once into these groups."""
+    leaf = {"allowed": [[0]], "stage": "x", "steps": 1}
+    count = 1
+    for groups in splits:
+        count *= len(groups)
+    scores = {
+        str(edge): {
+            "operations": sorted(op for group in groups for op in group),
+            "dissimilarity": [[0.0]],
+            "standard_error": [[0.0]],
+            "repetitions": 0,
+            "groups": groups,
+            "cut": 0.0,
+        }
+        for edge, groups in enumerate(splits)
+    }
+    node = {"allowed": [[0]], "stage": "x", "steps": 1, "edges": list(range(len(splits))), "scores": scores}
+    return node | {"children": [leaf] * count}
+
+
+TWO_THREE = tree([[0, 1], [2, 3, 4]])
+THREE_TWO = tree([[1, 3, 4], [0, 2]])
+ONE_FOUR = tree([[0, 1, 2, 4], [3]])
+
+
+def parts(criterion: str, schedule: dict[str, Any] = SCHEDULE) -> dict[str, Any]:
+    names = {"partitioners": "balanced", "edge_rules": "normalised_max_cut"}
+    if criterion == "random":
+        names = {"partitioners": "random_groups", "edge_rules": "random_edge"}
+    specs = {kind: {"name": name} for kind, name in (names | {"criteria": criterion, "trainers": "rsps"}).items()}
+    return {"arm": {**specs, "schedule": schedule}}
+
+
+def split(arm: str, taus: list[float | None], shape: dict[str, Any], **changes: Any) -> list[Record]:
+    config = parts(changes.pop("criterion", arm), changes.pop("schedule", SCHEDULE))
+    return arm_records(arm, taus, tree=shape, config=config, **changes)
+
+
+def chances(folder: Path) -> Any:
+    (arms,) = tables(load(folder).runs)
+    return against_chance(arms, metric("tau[all]"))
+
+
+def test_sizes_alone_make_a_pattern() -> None:
+    def of(content: dict[str, Any]) -> Any:
+        return pattern(Node.model_validate(content))
+
+    assert of(TWO_THREE) == of(THREE_TWO) != of(ONE_FOUR)
+    assert of(tree([[0], [1, 2]], [[3, 4], [0, 1, 2]])) == of(tree([[0, 1], [2, 3, 4]], [[0], [3, 4]]))
+    deeper = TWO_THREE | {"children": [ONE_FOUR, TWO_THREE["children"][0]]}
+    assert of(deeper) != of(TWO_THREE)
+
+
+def test_a_run_is_held_against_random_runs_of_its_sizes_in_its_repetition(write: Writer) -> None:
+    draws = [make_record("even", r, tau, draw=d, tree=TWO_THREE, config=parts("random"), expected_runs=6)
+             for r, taus in enumerate([(0.5, 0.7), (0.4, 0.4), (0.1, 0.3)]) for d, tau in enumerate(taus)]  # fmt: skip
+    folder = write(
+        *arm_records("none", [0.9, 0.9, 0.9]),
+        *draws,
+        *split("odd", [0.2, 0.3, 0.4], ONE_FOUR, criterion="random"),
+        *split("gm", [0.65, 0.45, 0.25], THREE_TWO),
+        *split("snip", [0.1, 0.5, 0.3], ONE_FOUR),
+        *split("wide", [0.5, 0.5, 0.5], tree([[0], [1], [2]])),
+    )
+    found = chances(folder)
+    assert set(found) == {"gm", "snip"}  # no control has the sizes of wide
+    assert found["gm"].sizes == "2|3"
+    assert found["gm"].controls == ("even",)
+    expected = stats.interval([0.65 - 0.6, 0.45 - 0.4, 0.25 - 0.2])
+    assert found["gm"].difference.mean == pytest.approx(expected.mean)
+    assert found["gm"].difference.low == pytest.approx(expected.low)
+    assert found["snip"].difference.mean == pytest.approx((-0.1 + 0.2 - 0.1) / 3, abs=1e-12)
+    ps = stats.holm([stats.sign_flip_p([0.05] * 3), stats.sign_flip_p([-0.1, 0.2, -0.1])])
+    assert [found["gm"].p, found["snip"].p] == pytest.approx(ps)
+
+
+def test_the_control_follows_the_sizes_that_an_arm_has_in_each_seed(write: Writer) -> None:
+    shapes = [TWO_THREE, ONE_FOUR]
+    mixed = [
+        make_record("cut", r, 0.5, tree=shape, config=parts("cut"), expected_runs=2) for r, shape in enumerate(shapes)
+    ]
+    folder = write(
+        *mixed,
+        *split("even", [0.1, 0.2], TWO_THREE, criterion="random"),
+        *split("odd", [0.3, 0.45], ONE_FOUR, criterion="random"),
+    )
+    chance = chances(folder)["cut"]
+    assert chance.sizes == "1|4 or 2|3"
+    assert chance.controls == ("even", "odd")
+    assert chance.difference.mean == pytest.approx((0.4 + 0.05) / 2)
+
+
+def test_another_schedule_or_a_lacking_value_is_no_control(write: Writer) -> None:
+    momentum = SCHEDULE | {"splits": "momentum"}
+    folder = write(
+        *split("gm", [0.5, 0.6], TWO_THREE),
+        *split("gm momentum", [0.5, 0.6], TWO_THREE, schedule=momentum),
+        *split("random momentum", [0.4, 0.4], TWO_THREE, criterion="random", schedule=momentum),
+    )
+    assert set(chances(folder)) == {"gm momentum"}
+
+
+def test_a_control_that_lacks_the_value_makes_no_comparison(write: Writer) -> None:
+    folder = write(*split("gm", [0.5, 0.6], TWO_THREE), *split("even", [0.4, None], TWO_THREE, criterion="random"))
+    assert chances(folder) == {}
+
+
+def test_shuffled_and_fixed_edges_are_no_random_control() -> None:
+    assert is_random(make_record(config=parts("random")))
+    for kind, name in (("partitioners", "shuffled"), ("edge_rules", "fixed"), ("criteria", "gm")):
+        config = parts("random")
+        config["arm"][kind] = {"name": name}
+        assert not is_random(make_record(config=config))
+    assert not is_random(make_record())
+
+
+def test_the_leaderboard_shows_it(write: Writer) -> None:
+    folder = write(
+        *arm_records("none", [0.9, 0.9, 0.9]),
+        *split("even", [0.5, 0.4, 0.3], TWO_THREE, criterion="random"),
+        *split("gm", [0.65, 0.45, 0.25], THREE_TWO),
+    )
+    boards = leaderboards(folder)
+    words = render.markdown(boards)
+    assert "Against chance" in words
+    assert r"| gm  | 2\|3        |" in words
+    rows = {row["arm"]: row for row in json.loads(render.to_json(boards))["rows"]}
+    assert rows["gm"]["chance"]["controls"] == ["even"]
+    assert rows["even"]["chance"] is None
