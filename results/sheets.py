@@ -152,8 +152,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
     tested = sum(row.chance is not None for row in board.rows)
     if tested:
         sentences.append(
-            f"Against chance, p is adjusted after Holm for {_count(tested, 'arm')}. The brackets are not adjusted: of as "
-            f"many arms no better than chance, about {tested * (1 - stats.CONFIDENCE):.1f} lie beyond theirs."
+            f"Against chance, p is adjusted after Holm for {_count(tested, 'arm')}. The brackets are not: of as "
+            f"many arms that are no better than chance, about {tested * (1 - stats.CONFIDENCE):.1f} lie beyond theirs."
         )
     sentences.append(
         "The honest choice sees validation images only. Oracle is the best of the leaves' choices by the ground truth; "
