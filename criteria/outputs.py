@@ -11,7 +11,7 @@ from torch import Tensor
 
 from criteria.base import Affinity, Matrix, Probe
 from harness.errors import ConfigError, SplitbenchError
-from spaces.base import Choice, Mixture, SearchSpace, with_operation
+from spaces.base import reaches, with_operation
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,3 @@ class OutputDistance:
                 each = gaps.square().sum(dim=2).sqrt()
             rows.append(each.mean(dim=1))
         return np.asarray(torch.stack(rows).cpu().numpy())
-
-
-def reaches(space: SearchSpace, choice: Choice) -> bool:
-    """Whether the input reaches the output."""
-    return space.connected(choice.active if isinstance(choice, Mixture) else choice)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,7 +13,7 @@ from criteria.base import Affinity, Matrix, Probe, unfit
 from criteria.proxies.base import Proxy, Scores, combined
 from harness.errors import ConfigError
 from harness.registry import Spec, build
-from spaces.base import SearchSpace, with_operation
+from spaces.base import Choice, SearchSpace, reaches, with_operation
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class ZeroCost:
     differences are paired. Cost: repetitions x operations scores of the proxy (one more score a repetition if
     ``relative``); what a score costs in passes, the proxy says.
 
-    All scores of an edge are one pool for a proxy whose score depends on the set that is compared. A score that is not
-    finite is left out: its pairs are not measured in that repetition. A pair that no repetition measured gets the mean
-    of all that were, since the scale is the proxy's.
+    All scores of an edge are one pool for a proxy whose score depends on the set that is compared. A network that is
+    cut off (``none`` may cut a path) is not scored, as nothing is compared there by the other criteria either, and a
+    score that is not finite is left out: their pairs are not measured in that repetition. A pair that no repetition
+    measured gets the mean of all that were, since the scale is the proxy's.
 
     Attributes:
         proxy: what scores.
@@ -65,15 +66,14 @@ class ZeroCost:
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations = probe.subspace.allowed[edge]
-        terms: list[list[Scores]] = []
+        terms: list[list[Scores | None]] = []
         for r in range(self.repetitions):
             context = probe.whole() if self.scored == "masked" else probe.context(edge, r)
             choices = [with_operation(context, edge, op) for op in operations]
             if self.relative:
                 choices.append(probe.whole())
-            initial = self.weights == "initial"
-            terms.append([probe.score(self.scorer, choice, r, initial=initial) for choice in choices])
-        scores = pooled(self.scorer, np.array(terms))
+            terms.append([self.score(probe, choice, r) for choice in choices])
+        scores = pooled(self.scorer, terms)
         if self.relative:
             reference = np.abs(scores[:, -1:])
             scores = scores[:, :-1] / np.where(reference > 0, reference, np.nan)
@@ -82,13 +82,20 @@ class ZeroCost:
         measured = measured[~np.isnan(measured)]
         return Affinity.of(operations, samples, undefined=float(measured.mean()) if len(measured) else 0.0)
 
+    def score(self, probe: Probe, choice: Choice, repetition: int) -> Scores | None:
+        """The proxy's terms [k]; None for a network that is cut off, whose score would be a convention of the proxy."""
+        if not reaches(probe.space, choice):
+            return None
+        return probe.score(self.scorer, choice, repetition, initial=self.weights == "initial")
 
-def pooled(proxy: Proxy, terms: Scores) -> Scores:
-    """Scores [repetitions, networks] of one pool from terms [repetitions, networks, k]; NaN where one is not finite."""
-    pool = terms.reshape(-1, terms.shape[-1])
-    finite = np.isfinite(pool).all(axis=1)
-    scores = np.full(len(pool), np.nan)
-    if finite.any():
-        scores[finite] = combined(proxy, pool[finite])
+
+def pooled(proxy: Proxy, terms: Sequence[Sequence[Scores | None]]) -> Scores:
+    """Scores [repetitions, networks] of one pool from terms, [k] for each; NaN where there are none, or one is not
+    finite."""
+    flat = [one for row in terms for one in row]
+    scored = [i for i, one in enumerate(flat) if one is not None and np.isfinite(one).all()]
+    scores = np.full(len(flat), np.nan)
+    if scored:
+        scores[scored] = combined(proxy, np.array([flat[i] for i in scored]))
     scores[~np.isfinite(scores)] = np.nan
-    return scores.reshape(terms.shape[:2])
+    return scores.reshape(len(terms), -1)

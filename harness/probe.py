@@ -17,7 +17,7 @@ from harness.errors import ConfigError, SplitbenchError
 from harness.estimate import Evaluation, estimate
 from harness.seeds import at_step
 from harness.trainers.base import Trainer
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet, with_operation
+from spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet, reaches, with_operation
 from spaces.datasets.base import ImageData
 from spaces.truth import GroundTruth
 
@@ -83,7 +83,7 @@ class SupernetProbe:
         self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
     ) -> Tensor | None:
         choice = with_operation(context, edge, operation)
-        if not self.space.connected(choice.active if isinstance(choice, Mixture) else choice):
+        if not reaches(self.space, choice):
             return None  # the images do not reach the loss: only the classifier's bias would get a gradient
         images, labels = self.batch(repetition)
         self._supernet.zero_grad(set_to_none=True)

@@ -278,6 +278,11 @@ class SearchSpace(ABC):
         raise ValueError(f"{subspace} holds no connected architecture")
 
 
+def reaches(space: SearchSpace, choice: Choice) -> bool:
+    """Whether the input reaches the output in a path or a mixture."""
+    return space.connected(choice.active if isinstance(choice, Mixture) else choice)
+
+
 def memory_format(module: Supernet) -> Supernet:
     """Convolutions run up to twice as fast in channels-last order, on CPUs and on GPUs with tensor cores."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -20,6 +20,7 @@ from harness.trainers.base import Job
 from harness.trainers.darts import Darts
 from harness.trainers.rsps import Rsps
 from spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from spaces.cells import CONV3, NONE, SKIP
 from spaces.micro.space import Micro
 from spaces.nb_macro.space import NBMacro
 
@@ -69,6 +70,13 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     WeightSum.built.clear()
 
 
+class Reached:
+    """A space whose networks are never cut off."""
+
+    def connected(self, choice: object) -> bool:
+        return True
+
+
 class Given:
     """A probe whose scores are handed in: [repetition][operation] -> terms, and one of the whole supernet."""
 
@@ -76,6 +84,7 @@ class Given:
         self.terms, self.reference = terms, whole
         self.subspace = SubSpace((tuple(range(len(terms[0]))), (0, 1)))
         self.mixture = mixture
+        self.space = Reached()
         self.asked: list[tuple[Any, ...]] = []
 
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
@@ -249,3 +258,17 @@ def test_initial_weights_are_not_the_trained_ones(trainer: Rsps | Darts) -> None
         for weights in ("trained", "initial")
     )
     assert not np.allclose(trained, initial, rtol=1e-3)
+
+
+def test_a_path_that_an_operation_cuts_is_not_scored() -> None:
+    """Synflow would say -1401 of it: a convention, next to which all differences between operations vanish."""
+    part = SPACE.root().only(0, (NONE,)).only(1, (NONE,)).only(4, (NONE,)).only(3, (NONE, SKIP, CONV3))
+    data, trainer, supernet, meter = images_of((1, 8, 8), 10), Rsps(batch_size=8), SPACE.supernet(0), Meter()
+    probe = SupernetProbe(SPACE, part, supernet, data, trainer, {}, 3, 0, meter)
+    affinity = ZeroCost("synflow", repetitions=4)(probe, 3)  # edge 3 is all that leads from input to output
+    d = affinity.dissimilarity
+    assert 0 < d[1, 2] < 100
+    assert d[0, 1] == pytest.approx(d[1, 2])  # what is never measured gets the mean of what was
+    assert d[0, 2] == pytest.approx(d[1, 2])
+    assert np.isnan(affinity.standard_error[0, 1])
+    assert meter.cost.examples == 4 * 2  # one image for each path that is not cut
