@@ -61,17 +61,22 @@ class Affinity:
         return cls(operations, dissimilarity, error, 0)
 
     @classmethod
-    def of(cls, operations: tuple[int, ...], samples: Matrix, undefined: float = 1.0) -> Affinity:
+    def of(cls, operations: tuple[int, ...], samples: Matrix, undefined: float | None = None) -> Affinity:
         """Mean and standard error over repetitions.
 
         Args:
             operations: the n operation indices.
             samples: [repetitions, n, n]; NaN where a repetition could not measure a pair.
-            undefined: the dissimilarity of a pair that no repetition could measure.
+            undefined: the dissimilarity of a pair that no repetition could measure; by default the mean of all pairs
+                that were measured, so that what is not known speaks neither for nor against a cut (0 if none was).
         """
         count = (~np.isnan(samples)).sum(axis=0)
         total = np.nansum(samples, axis=0)
-        mean = np.where(count > 0, total / np.maximum(count, 1), undefined)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        if undefined is None:
+            known = mean[~np.eye(len(operations), dtype=bool) & (count > 0)]
+            undefined = float(known.mean()) if len(known) else 0.0
+        mean = np.where(count > 0, mean, undefined)
         spread = np.nansum((samples - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
         error = np.where(count > 1, np.sqrt(spread / np.maximum(count, 1)), np.nan)
         np.fill_diagonal(mean, 0.0)

@@ -52,7 +52,7 @@ class GradientMatching:
                     "split, so lower the trainer's learning rate"
                 )
             samples[r] = self.compare(grams)
-        return Affinity.of(operations, samples)
+        return Affinity.of(operations, samples, undefined=1.0)
 
     def compare(self, grams: Matrix) -> Matrix:
         """Inner products [layers, n, n] -> dissimilarities [n, n]; NaN where there is nothing to compare."""

@@ -25,8 +25,9 @@ class GradientContribution:
     gradient matching needs one of each for each operation. It looks at the gradient of the edge's input, not of the
     shared weights, so it is another quantity.
 
-    ``none`` sends nothing back, and what has no direction is not measured: its dissimilarity to all others is 1. Nor
-    is anything measured in a context that the edge is dead in, where gradient matching finds no difference.
+    ``none`` sends nothing back, and what has no direction is not measured: its dissimilarity to all others is the mean
+    of those that were, so that it joins either side. Nor is anything measured in a context that the edge is dead in,
+    where gradient matching finds no difference.
 
     Attributes:
         repetitions: batches, each with one context.

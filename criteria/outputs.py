@@ -27,7 +27,7 @@ class OutputDistance:
 
     Cost: repetitions x operations forward passes an edge; no labels, no backward pass. An operation that cuts the
     input off from the output is not measured in that context (nothing runs then, and nothing is charged); a pair that
-    no context measured has dissimilarity 1.
+    no context measured gets the mean of those that were.
 
     Attributes:
         repetitions: batches, each with one context for all operations of the edge.

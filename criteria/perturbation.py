@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from criteria.base import Affinity, Probe
+from criteria.base import Affinity, Parts, Probe
 from harness.errors import ConfigError
-from spaces.base import Mixture, with_operation
+from spaces.base import Choice, Mixture, reaches, with_operation
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Perturbation:
       weights are left as they are, as released, unless ``renormalise``. Nothing is random, so there is one repetition
       and no standard error. Cost: one validation pass of the mixture an operation.
     - Paths: A is the mean over contexts and the operations of the edge of a single path's accuracy a_o(c), and
-      A_without_o the mean over the other operations. So with n operations
-      D(o, o') = |mean over contexts c of a_o(c) - a_o'(c)| / (n - 1), and each operation runs once in each context,
-      ``none`` as well. Cost: one validation pass of a path for each repetition and operation.
+      A_without_o the mean over the other operations, so that with n operations the drops differ by
+      |mean over contexts c of a_o(c) - a_o'(c)| / (n - 1). D(o, o') is this without the division, so that edges with
+      different numbers of operations compare. Each operation runs once in each context, but not where it cuts the
+      path: such paths are never trained. Cost: one validation pass of a path for each repetition and operation.
 
     Attributes:
         images: validation images a pass, from the front of their fixed order; all by default.
@@ -51,6 +52,10 @@ class Perturbation:
                 f"criterion perturbation: images must be 1 or more, not {self.images}; leave it out for all of them"
             )
 
+    def parts(self) -> Parts:
+        """Groups of any size: equal sizes would pair the operations with the largest and the smallest drop."""
+        return Parts(partitioner="max_cut")
+
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations = probe.subspace.allowed[edge]
         if len(operations) == 1:  # nothing would be left of the edge
@@ -60,11 +65,14 @@ class Perturbation:
             values = np.array([[self.measured(probe, self.masked(whole, edge, op)) for op in operations]])
         else:
             contexts = [probe.context(edge, r) for r in range(self.repetitions)]
-            runs = [[self.measured(probe, with_operation(c, edge, op)) for op in operations] for c in contexts]
-            values = np.array(runs) / (len(operations) - 1)
+            values = np.array([[self.path(probe, with_operation(c, edge, op)) for op in operations] for c in contexts])
         return difference_of_means(operations, values)
 
-    def measured(self, probe: Probe, choice: Mixture | tuple[int, ...]) -> float:
+    def path(self, probe: Probe, choice: Choice) -> float:
+        """What is measured of a path; NaN if it is cut."""
+        return self.measured(probe, choice) if reaches(probe.space, choice) else float("nan")
+
+    def measured(self, probe: Probe, choice: Choice) -> float:
         accuracy, loss = probe.accuracy(choice, self.images)
         return accuracy if self.metric == "accuracy" else loss
 
@@ -74,7 +82,8 @@ class Perturbation:
         weights = mixture.weights.clone()
         weights[edge, operation] = 0
         if self.renormalise:
-            weights[edge, others] *= mixture.weights[edge, [operation, *others]].sum() / weights[edge, others].sum()
+            left, whole = weights[edge, others].sum(), mixture.weights[edge, [operation, *others]].sum()
+            weights[edge, others] = weights[edge, others] * whole / left if left > 0 else whole / len(others)
         return Mixture(mixture.active.only(edge, others), weights)
 
 
@@ -83,8 +92,8 @@ def difference_of_means(operations: tuple[int, ...], values: npt.NDArray[np.floa
 
     Args:
         operations: the n operation indices.
-        values: x [repetitions, n].
+        values: x [repetitions, n]; NaN where it was not measured.
     """
     gaps = values[:, :, None] - values[:, None, :]
-    signs = np.sign(gaps.mean(axis=0))  # the mean of |gaps| would count their spread as a difference
+    signs = np.sign(np.nansum(gaps, axis=0))  # the mean of |gaps| would count their spread as a difference
     return Affinity.of(operations, gaps * np.where(signs == 0, 1.0, signs))

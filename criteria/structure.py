@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from criteria.base import Affinity, Parts, Probe
 from harness.errors import ConfigError
+from spaces.base import SearchSpace
+from spaces.cells import CellSpace
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Nonlinearity:
     depth counts them on the path through a cell that has most of them. D(o, o') is the mean, over random architectures
     of the subspace, of the share of cells in which the architecture with o on the edge and that with o' use different
     banks: 0 to 1. An architecture that an operation cuts is never trained there, and is not measured here; a pair that
-    no architecture measured has dissimilarity 1.
+    no architecture measured gets the mean of those that were.
 
     The paper switches banks inside one network. This criterion keeps its measure of which operations should not share,
     and splits as all others do. It makes no pass and costs nothing.
@@ -30,6 +33,8 @@ class Nonlinearity:
         cells: of the network that is counted; 15 in NAS-Bench-201. The thresholds are meant for this many.
         repetitions: random architectures.
     """
+
+    draws: ClassVar[bool] = True
 
     thresholds: tuple[int, ...] = (15, 20)
     cells: int = 15
@@ -46,6 +51,10 @@ class Nonlinearity:
                 raise ConfigError(
                     f"criterion nonlinearity: {name} must be 1 or more, not {getattr(self, name)}; {usual} is usual"
                 )
+
+    def unfit(self, space: SearchSpace) -> str | None:
+        """A chain has no cell that repeats, so its depth is not that of a cell."""
+        return None if isinstance(space, CellSpace) else "it counts the nonlinear operations of a cell that repeats"
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations, space = probe.subspace.allowed[edge], probe.space

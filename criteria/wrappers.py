@@ -89,7 +89,7 @@ class Inverted(Wrapper):
 def _synflow() -> dict[str, Any]:
     return {
         "name": "zero_cost",
-        "proxy": "synflow",
+        "proxy": {"name": "synflow", "log": False},
         "scored": "masked",
         "repetitions": 1,
         "weights": "initial",
@@ -107,7 +107,9 @@ class MetricDriven(Wrapper):
     at initial weights, relative to the supernet with nothing masked. Affinity and cost are those of the criterion
     inside; only the edge of a level is scored.
 
-    The released code scores one batch of 16 images; here a batch is the trainer's.
+    The released code scores one batch of 16 images, and draws the metrics' networks by Kaiming's normal initialisation;
+    here a batch is the trainer's, and the initial weights are those that the supernet starts from (torch's uniform
+    ones). Its jacobcov is of gradients for parameters; ``jacov`` here is of gradients for images.
 
     Attributes:
         of: the metric, as a criterion.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from scipy.stats import rankdata
 
-from criteria.base import Affinity, Matrix, Probe, unfit
+from criteria.base import Affinity, Matrix, Parts, Probe, unfit
 from criteria.proxies.base import Proxy, Scores, combined
 from harness.errors import ConfigError
 from harness.registry import Spec, build
@@ -27,8 +28,10 @@ class ZeroCost:
 
     All scores of an edge are one pool for a proxy whose score depends on the set that is compared. A network that is
     cut off (``none`` may cut a path) is not scored, as nothing is compared there by the other criteria either, and a
-    score that is not finite is left out: their pairs are not measured in that repetition. A pair that no repetition
-    measured gets the mean of all that were, since the scale is the proxy's.
+    score that is not finite is left out: their pairs are not measured in that repetition. A mean of absolute
+    differences counts noise as difference: proxies whose score depends on the batch have a floor that does not fall
+    with repetitions. Where contexts are a mixture that never changes, repetitions of a proxy without data are all the
+    same: take one.
 
     Attributes:
         proxy: what scores.
@@ -38,6 +41,9 @@ class ZeroCost:
             supernet each time; one repetition is enough then.
         weights: ``trained`` as they are at the split, or ``initial`` as the supernet started.
         relative: divide by the absolute score of the supernet with nothing masked.
+        scale: compare scores, or their ranks over all contexts and operations of the edge (0 to 1): for proxies that
+            leave their scale where a network is nearly linear, such as jacov, ntk, nwot and linear_regions, one such
+            context would decide otherwise. Ranks lose the edge's scale, so edges compare by order alone.
     """
 
     nested: ClassVar[Mapping[str, str]] = {"proxy": "proxies"}
@@ -47,6 +53,7 @@ class ZeroCost:
     repetitions: int = 10
     weights: Literal["trained", "initial"] = "trained"
     relative: bool = False
+    scale: Literal["value", "rank"] = "value"
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:
@@ -59,6 +66,19 @@ class ZeroCost:
         """The proxy itself."""
         scorer: Proxy = build("proxies", self.proxy, "criterion zero_cost.proxy")
         return scorer
+
+    def parts(self) -> Parts:
+        """Groups of any size, as in metric-driven few-shot NAS: equal sizes would pair the two ends of the scores.
+
+        Raises:
+            ConfigError: if ranks were to be divided by a rank.
+        """
+        if self.relative and (self.scale == "rank" or hasattr(self.scorer, "combine")):
+            raise ConfigError(
+                "criterion zero_cost: relative divides by a score, and one cannot divide by ranks; use scale: value "
+                "and a proxy that does not rank, or leave relative out"
+            )
+        return Parts(partitioner="max_cut")
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Why the proxy cannot serve the space."""
@@ -77,10 +97,10 @@ class ZeroCost:
         if self.relative:
             reference = np.abs(scores[:, -1:])
             scores = scores[:, :-1] / np.where(reference > 0, reference, np.nan)
+        if self.scale == "rank":
+            scores = ranked(scores)
         samples: Matrix = np.abs(scores[:, :, None] - scores[:, None, :])
-        measured = samples[:, ~np.eye(len(operations), dtype=bool)]
-        measured = measured[~np.isnan(measured)]
-        return Affinity.of(operations, samples, undefined=float(measured.mean()) if len(measured) else 0.0)
+        return Affinity.of(operations, samples)
 
     def score(self, probe: Probe, choice: Choice, repetition: int) -> Scores | None:
         """The proxy's terms [k]; None for a network that is cut off, whose score would be a convention of the proxy."""
@@ -89,13 +109,21 @@ class ZeroCost:
         return probe.score(self.scorer, choice, repetition, initial=self.weights == "initial")
 
 
+def ranked(scores: Scores) -> Scores:
+    """Ranks of scores [repetitions, networks] among all of them, from 0 to 1; NaN stays, ties share their mean."""
+    found = np.full_like(scores, np.nan)
+    known = ~np.isnan(scores)
+    if (count := int(known.sum())) > 1:
+        found[known] = (rankdata(scores[known]) - 1) / (count - 1)
+    return found
+
+
 def pooled(proxy: Proxy, terms: Sequence[Sequence[Scores | None]]) -> Scores:
     """Scores [repetitions, networks] of one pool from terms, [k] for each; NaN where there are none, or one is not
     finite."""
     flat = [one for row in terms for one in row]
-    scored = [i for i, one in enumerate(flat) if one is not None and np.isfinite(one).all()]
+    scored = [i for i, one in enumerate(flat) if one is not None]
     scores = np.full(len(flat), np.nan)
     if scored:
         scores[scored] = combined(proxy, np.array([flat[i] for i in scored]))
-    scores[~np.isfinite(scores)] = np.nan
     return scores.reshape(len(terms), -1)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
 from harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from harness.errors import ConfigError
-from harness.registry import Spec, build, get, parameters, resolved, suggestion
+from harness.registry import Spec, bare, build, get, parameters, resolved, suggestion
 from harness.selectors.base import LeafChoice, Selector
 from harness.trainers.base import Trainer
 from spaces.base import SearchSpace
@@ -32,6 +32,10 @@ class Judge:
     partitioner: Partitioner
     draws: bool
     reads_truth: bool
+
+    def unfit(self, space: SearchSpace) -> str | None:
+        """Why the criterion cannot serve a space."""
+        return unfit(build("criteria", bare("criteria", self.spec)), space)
 
 
 @dataclass(frozen=True)
@@ -102,18 +106,19 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
     check_selector(built["selectors"], built["trainers"], where)
     schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
-    if schedule.splits == "momentum" and not built["trainers"].momentum_groups:
+    if splits(criterion) and schedule.splits == "momentum" and not built["trainers"].momentum_groups:
         raise ConfigError(
             f"{where}: the trainer {chosen['trainers'][1]} runs no single paths, so no path says whose momentum a step "
-            "takes; choose the trainer rsps, or schedule.splits: weights"
+            "takes, or has no momentum; choose the trainer rsps with a momentum, or schedule.splits: weights"
         )
+    consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
     specs = {kind: resolved(kind, spec, place) for kind, (place, spec) in chosen.items()}
     return Arm(
         label=config.label,
         splits=splits(criterion),
-        unfit=unfit(criterion, space),
+        unfit=unfit(criterion, space) or (consulted.unfit(space) if consulted else None),
         judge=_judge(criterion, specs["criteria"], built["partitioners"]),
-        consulted=_consulted(built["edge_rules"], f"{where}.edge_rule"),
+        consulted=consulted,
         whole_edges=parts.only_whole_edges,
         schedule=schedule,
         draws=config.draws,

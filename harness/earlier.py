@@ -6,7 +6,6 @@ results folder. Stages stay where they are, so going back to the earlier file co
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
@@ -16,16 +15,12 @@ from typing import Any
 
 from harness.errors import StoreError
 from results.record import SCHEMA
+from results.record import fingerprint as fingerprint
 from results.store import ESTIMATES, MEASURED, RECORDS
 
 EARLIER = "earlier"
 Wanted = tuple[str, str, str, int, int]
 """Protocol, arm, fingerprint of the arm's configuration, repetition, draw."""
-
-
-def fingerprint(config: Any) -> str:
-    """A hash of an arm's configuration as its records hold it."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:

@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from harness.arm import Arm
 from harness.driver import Task, Watcher
+from harness.earlier import fingerprint
 from harness.errors import ConfigError
 from harness.pipeline import Run
+from harness.record import protocol
 from harness.requests import Settings
 from harness.seeds import Seeds
 from harness.stages import Result, Stage
@@ -207,6 +209,8 @@ def write(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int)
         "truth": truth.source,
         "seeds": study.config.seeds,
         "probes": probes,
+        "protocol": protocol(study.config, settings),
+        "fingerprints": {arm.label: fingerprint(arm.config()) for arm in study.arms},
         "reads_truth": [arm.label for arm in study.arms if arm.reads_truth],
         "not_splitting": [arm.label for arm in study.arms if not arm.splits],
         "skipped": study.skipped,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import keyword
 import re
@@ -99,11 +100,36 @@ def check_name(registry: str, name: str) -> None:
             f"NAME {name}: there is a {SINGULAR[registry]} of this name, from {known[name].origin}; choose another "
             f"name, like {'my_' + name!r}"
         )
+    class_name = camel(name)
+    if keyword.iskeyword(class_name) or class_name in template_names(SINGULAR[registry]):
+        why = "a word of Python's own" if keyword.iskeyword(class_name) else "a name that the new files use themselves"
+        raise ConfigError(
+            f"NAME {name}: its class would be called {class_name}, which is {why}; choose another name, like "
+            f"{'my_' + name!r}"
+        )
     if importlib.util.find_spec(name) is not None:
         raise ConfigError(
             f"NAME {name}: there is a Python module of this name, which would hide the new one; choose another name, "
             f"like {'my_' + name!r}"
         )
+
+
+def template_names(kind: str) -> set[str]:
+    """Names that the Python templates of a kind import, define or read: a class so called would hide one of them."""
+    own = {"name": "own_name", "class_name": "OwnName", "kind": kind}
+    found: set[str] = set()
+    for path, template in FILES.items():
+        if not path.endswith(".py"):
+            continue
+        text = (TEMPLATES / Template(template).substitute(own)).read_text("utf-8")
+        for node in ast.walk(ast.parse(Template(text).substitute(own))):
+            if isinstance(node, ast.alias):
+                found.add(node.asname or node.name)
+            elif isinstance(node, ast.Name):
+                found.add(node.id)
+            elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+                found.add(node.name)
+    return found - set(own.values())
 
 
 def corrected(name: str, registry: str) -> str:

@@ -10,7 +10,7 @@ truth.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -143,7 +143,21 @@ class Run:
         if not candidates:
             raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
         chosen = self.arm.edge_rule(candidates, self.rng(f"edge {node.path}"), level)
-        node.edges = (chosen,) if isinstance(chosen, int) else tuple(chosen)
+        node.edges = self.checked(chosen if isinstance(chosen, Iterable) else [chosen], candidates)
+
+    def checked(self, edges: Iterable[int], allowed: Collection[int]) -> tuple[int, ...]:
+        """What an edge rule said, as plain numbers.
+
+        Raises:
+            ConfigError: if it names no edge, one twice, or one that cannot be split.
+        """
+        found = tuple(int(edge) for edge in edges)
+        if not found or len(set(found)) < len(found) or not set(found) <= set(allowed):
+            raise ConfigError(
+                f"the edge rule {self.arm.specs['edge_rules']['name']} answers {list(found)}; it must name one or more "
+                f"different edges among {', '.join(map(str, sorted(allowed))) or 'none'}"
+            )
+        return found
 
     def grow(self, frontier: list[Node]) -> list[Node]:
         """The children: one for each combination of groups on the edges at which a node is split."""
@@ -161,13 +175,16 @@ class Run:
             children += node.children
         return children
 
-    def rehearse(self) -> list[Node]:
-        """The leaves that made-up affinities lead to.
+    def rehearse(self) -> list[list[Node]]:
+        """The frontiers that made-up affinities lead to, level by level: those trained before each split, and at last
+        what is trained to the end.
 
         Edges that cannot be split, and budgets that cannot work, are found so before anything is trained.
         """
-        frontier = [Node(self.settings.space.root(), "root")]
+        root = [Node(self.settings.space.root(), "root")]
+        frontier, frontiers = root, []
         for level in range(self.arm.schedule.levels if self.arm.splits else 0):
+            frontiers.append(root if self.arm.splits_momentum else frontier)
             if level and self.arm.schedule.keep == "best":
                 frontier = frontier[:1]
             for node in frontier:
@@ -177,20 +194,23 @@ class Run:
                 advice = {edge: self.made_up(node, edge, consulted) for edge in edges} if consulted else node.scores
                 self.choose(node, advice, level)
             frontier = self.grow(frontier)
-        return frontier[:1] if self.arm.splits_momentum else frontier
+        return [*frontiers, root if self.arm.splits_momentum else frontier]
 
     def made_up(self, node: Node, edge: int, judge: Judge) -> tuple[Affinity, Partition]:
         """What a criterion might say of an edge."""
         operations = node.subspace.allowed[edge]
         n = len(operations)
-        worth = tuple((groups, 0.0) for k in range(2, n + 1) for groups in partitions(operations, k))
-        affinity = replace(Affinity.assumed(operations, 1.0 - np.eye(n)), worth=worth if n <= MOST_OPERATIONS else ())
+        affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
+        if n <= MOST_OPERATIONS:
+            every = tuple((groups, 0.0) for k in range(2, n + 1) for groups in partitions(operations, k))
+            affinity = replace(affinity, worth=every)
         return affinity, judge.partitioner(affinity, self.arm.schedule.branching, np.random.default_rng(0))
 
     def considered(self, node: Node, level: int) -> Sequence[int]:
         """The edges whose scores the edge rule needs."""
-        rng = self.rng(f"edge {node.path}")
-        return shortlist(self.arm.edge_rule, self.splittable(node), rng, level, self.settings.space)
+        rng, edges = self.rng(f"edge {node.path}"), self.splittable(node)
+        found = shortlist(self.arm.edge_rule, edges, rng, level, self.settings.space)
+        return self.checked(found, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
         root = self.settings.space.root()

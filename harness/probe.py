@@ -22,6 +22,7 @@ from spaces.datasets.base import ImageData
 from spaces.truth import GroundTruth
 
 _TRIES = 1000
+_APART = 10_000  # the second batch of a proxy is none that another repetition sees
 _BATCH = 1000  # validation images a pass: batch statistics need many
 
 
@@ -162,21 +163,29 @@ class SupernetProbe:
         return estimate(self._supernet, choice, self._data, evaluation)
 
     def score(self, proxy: Proxy, choice: Choice, repetition: int, initial: bool = False) -> Scores:
+        passes = [0.0, 0.0]
+
+        def charge(forward: float, backward: float) -> None:
+            passes[0] += forward
+            passes[1] += backward
+
         network = Network(
             self.space,
             self._copy(initial),
             choice,
-            lambda step: self.batch(repetition + step),
-            lambda forward, backward: self._meter.charge(self._passes(choice, forward, backward)),
+            lambda step: self.batch(repetition + step * _APART),
+            charge,
             self._seed ^ (repetition + 1) * 0x9E3779B97F4A7C15,
         )
-        return terms(proxy, network)
+        found = terms(proxy, network)
+        self._meter.charge(self._passes(choice, *passes))
+        return found
 
     def _passes(self, choice: Choice, forward: float, backward: float) -> Cost:
-        """Counted in images. A backward pass comes with the steps and examples of its forward pass."""
-        flops, size = self.space.flops(choice), self._trainer.batch_size
+        """Counted in images. A step is a forward and a backward pass; further backward passes are further steps."""
+        flops, size, most = self.space.flops(choice), self._trainer.batch_size, max(forward, backward)
         spent = round(flops.forward * forward + flops.backward * backward)
-        return Cost(spent, math.ceil(forward / size), math.ceil(forward))
+        return Cost(spent, math.ceil(most / size), math.ceil(most))
 
     def _copy(self, initial: bool) -> Supernet:
         """A scratch copy of the supernet (or of what it started from), its weights put back to what they were."""

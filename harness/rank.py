@@ -22,6 +22,7 @@ from spaces.base import Architecture, SearchSpace
 from spaces.truth import GroundTruth, closed
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 POPULATIONS = ("strings", "functions")
 DRAWS = 1000
 _PERMUTED = 10**6  # larger spaces are sampled without listing them
@@ -73,18 +74,19 @@ def _string(number: int, allowed: Sequence[Sequence[int]]) -> Architecture:
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation with its sampling error, by bootstrap over architectures.
+    """A rank correlation with its sampling error, by bootstrap over functions.
 
     Attributes:
         value: on the sample.
-        error: standard deviation over the draws.
+        error: standard deviation over the draws; None, as the next, for architectures of a single function, which
+            have no spread.
         low, high: 2.5th and 97.5th percentile of the draws.
     """
 
     value: float
-    error: float
-    low: float
-    high: float
+    error: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,15 @@ def measure(
 ) -> list[Ranked]:
     """Every proxy against the ground truth, on the architectures that were scored.
 
-    A set-dependent proxy is combined once, over the whole sample; the bootstrap draws from the combined scores.
+    A set-dependent proxy is combined once, over the whole sample; the bootstrap over functions draws from the combined
+    scores.
     """
     space = job.bound
     measured = []
     for spec in proxies:
         found = scores[label(spec)]
         architectures = [space.decode(name) for name in found]
-        values, truth = pooled(spec, found), truth_of(job, architectures)
+        values, truth, same = pooled(spec, found), truth_of(job, architectures), functions_of(space, architectures)
         passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
         each = [space.flops(a) for a in architectures]
         flops = [
@@ -165,8 +168,8 @@ def measure(
         measured.append(
             Ranked(
                 label(spec),
-                correlation(ranking.tau_b, values, truth, draws),
-                correlation(spearman, values, truth, draws),
+                correlation(ranking.tau_b, values, truth, same, draws),
+                correlation(spearman, values, truth, same, draws),
                 len(found),
                 int(sum(any(np.isnan(s.terms)) for s in found.values())),
                 forward / job.batch_size,
@@ -178,23 +181,44 @@ def measure(
     return measured
 
 
+def functions_of(space: SearchSpace, architectures: Sequence[Architecture]) -> Integers:
+    """The number [A] of each architecture's function, from 0 on; all that are cut off are one."""
+    known: dict[Architecture | None, int] = {}
+    keys = (space.function(a) if space.connected(a) else None for a in architectures)
+    return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+
+
 def correlation(
-    statistic: Callable[[Floats, Floats], float | None], score: Floats, truth: Floats, draws: int = DRAWS
+    statistic: Callable[[Floats, Floats], float | None],
+    score: Floats,
+    truth: Floats,
+    functions: Integers,
+    draws: int = DRAWS,
 ) -> Correlation | None:
-    """A rank correlation, and its spread over ``draws`` bootstrap samples of the architectures (a fixed seed).
+    """A rank correlation, and its spread over bootstrap samples of the functions (a fixed seed).
+
+    A bootstrap over architectures would take strings of one function for independent ones and make intervals too
+    narrow. So functions are drawn, as many as there are, with replacement; each brings all of its architectures.
 
     Args:
         statistic: of two vectors [A].
         score, truth: [A]; a score may be infinite.
+        functions: [A], equal for architectures that are drawn together (:func:`functions_of`).
         draws: bootstrap samples.
     """
     ranks = np.unique(score, return_inverse=True)[1].astype(np.float64)
     value = statistic(ranks, truth)
     if value is None:
         return None
-    rng = np.random.default_rng(0)
-    again = [statistic(ranks[rows], truth[rows]) for rows in rng.integers(len(ranks), size=(draws, len(ranks)))]
+    number = np.unique(functions, return_inverse=True)[1]
+    members = [np.flatnonzero(number == one) for one in range(number.max() + 1)]
+    rng, again = np.random.default_rng(0), []
+    for drawn in rng.integers(len(members), size=(draws, len(members))):
+        rows = np.concatenate([members[one] for one in drawn])
+        again.append(statistic(ranks[rows], truth[rows]))
     found = np.array([one for one in again if one is not None])
+    if len(members) < 2 or len(found) < 2:
+        return Correlation(value, None, None, None)
     low, high = np.percentile(found, [2.5, 97.5]).tolist()
     return Correlation(value, float(found.std(ddof=1)), low, high)
 

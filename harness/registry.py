@@ -37,6 +37,7 @@ KINDS = (
     "datasets",
     "proxies",
 )
+HASHED = ("criteria", "partitioners", "edge_rules", "proxies")  # by their source even if built in
 Spec = str | Mapping[str, Any]
 T = TypeVar("T")
 
@@ -108,10 +109,11 @@ class Component:
     def fingerprint(self) -> str:
         """Changes when the component's behaviour may have changed; part of every stage's hash.
 
-        Built-in components carry a ``version``; of all others the source file is hashed.
+        Built-in trainers, spaces, datasets and selectors carry a ``version``; of all others, what decides a split
+        included, the source file is hashed.
         """
         loaded = self.load()
-        if self.origin == "splitbench":
+        if self.origin == "splitbench" and self.kind not in HASHED:
             return f"{self.name}-{getattr(loaded, 'version', 1)}"
         try:
             source = Path(inspect.getfile(loaded)).read_bytes()

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from criteria.base import unfit
 from criteria.proxies.base import Network, Proxy, terms
 from harness.device import one_thread
 from harness.engine import _start_worker
@@ -60,6 +61,8 @@ class Job:
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise ConfigError(f"--batch-size {self.batch_size}: at least 2 images are needed to normalise over a batch")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: a seed is 0 or more")
 
     @cached_property
     def built(self) -> tuple[SearchSpace, Dataset]:
@@ -109,12 +112,6 @@ def label(spec: Spec) -> str:
 def score_path(folder: Path, spec: Spec) -> Path:
     """Where the scores of a proxy lie in an output folder."""
     return folder / (re.sub(r"[^\w.=-]+", "-", label(spec)).strip("-") + ".jsonl")
-
-
-def unfit(spec: Spec, space: SearchSpace) -> str | None:
-    """Why a proxy cannot serve a space, if it cannot."""
-    reason: Callable[[SearchSpace], str | None] | None = getattr(build("proxies", spec, "proxy"), "unfit", None)
-    return reason(space) if reason is not None else None
 
 
 class Scorer:
@@ -198,7 +195,7 @@ def score_files(job: Job, proxies: Sequence[Spec], folder: Path) -> dict[str, Sc
         if key in files:
             raise ConfigError(f"proxy {key} is named twice: it is scored once")
         files[key] = ScoreFile(score_path(folder, spec), job.protocol(spec))
-        if (reason := unfit(spec, job.bound)) is not None:
+        if (reason := unfit(build("proxies", spec, "proxy"), job.bound)) is not None:
             raise ConfigError(f"proxy {key} cannot serve the space {job.bound.name}: {reason}; leave it out")
     return files
 

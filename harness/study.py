@@ -5,7 +5,8 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,13 +27,14 @@ from harness.errors import ConfigError, SplitbenchError, StoreError
 from harness.estimate import Evaluation
 from harness.pipeline import Outcome, Run
 from harness.record import make_measured, make_record, protocol
-from harness.registry import build, components, resolved, split_spec
+from harness.registry import build, components, get, nested, resolved, split_spec
 from harness.requests import Settings
 from harness.seeds import Seeds
 from harness.stages import StageStore
 from results import store
 from spaces.base import SearchSpace
 from spaces.datasets.base import Dataset
+from spaces.truth import closed
 
 
 @dataclass
@@ -75,13 +77,15 @@ class Study:
         settings = Settings(
             space, common, Budget(kind, limit), evaluation, images, config.population.sample, truth.identity
         )
-        arms = [build_arm(config, arm, i, space) for i, arm in enumerate(config.arms)]
+        with closed():
+            arms = [build_arm(config, arm, i, space) for i, arm in enumerate(config.arms)]
         skipped = {arm.label: arm.unfit for arm in arms if arm.unfit is not None}
         study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped)
         for label, reason in skipped.items():
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
-        study.check_budget()
+        with closed():
+            study.check_budget()
         return study
 
     def check_budget(self) -> None:
@@ -93,14 +97,22 @@ class Study:
         for arm in self.arms:
             run = Run(self.settings, arm, self.seeds(0), 0)
             try:
-                leaves = run.rehearse()
+                *before, leaves = run.rehearse()
             except ConfigError as error:
                 raise ConfigError(f"arm {arm.label}: {error}") from error
             if budget.kind == "seconds":
                 continue
             step = next(arm.trainer.costs(space, space.root(), 0, 0))
             warm_up = sum(arm.schedule.shares) if arm.splits or arm.schedule.weights == "inherit" else 0.0
-            selection = run.selection_price(leaves)
+            looked_at = [*before[1:], leaves] if arm.schedule.keep == "best" else [leaves]
+            selection = sum(run.selection_price(frontier) for frontier in looked_at)
+            for level, (frontier, portion) in enumerate(zip(before, arm.schedule.shares, strict=False)):
+                if 0 < portion * budget.limit < budget.amount(step) * len(frontier):
+                    raise ConfigError(
+                        f"arm {arm.label}: the warm-up of level {level + 1} is {portion * budget.limit:g} "
+                        f"{budget.kind}, and one training step of each of its {len(frontier)} supernets takes about "
+                        f"{budget.amount(step) * len(frontier):g}; raise budget.{budget.kind} or schedule.warmup"
+                    )
             share = (budget.limit * (1 - warm_up) - selection) / len(leaves)
             if share < budget.amount(step):
                 raise ConfigError(
@@ -226,13 +238,21 @@ class Study:
         if workers == 1 or plugins:
             return
         for arm in self.arms:
-            for kind, spec in arm.specs.items():
+            specs = [*arm.specs.items(), *([("criteria", arm.consulted.spec)] if arm.consulted else [])]
+            for kind, spec in itertools.chain.from_iterable(all_specs(*one) for one in specs):
                 found = components(kind)[str(spec["name"])]
                 if found.loaded is not None:
                     raise ConfigError(
                         f"{kind} component {found.name!r} was registered in this process only; run with one worker, "
                         "or put it into a file and name that with --plugin"
                     )
+
+
+def all_specs(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A resolved spec and those inside it, with their kinds."""
+    yield kind, spec
+    for key, inner in nested(get(kind, str(spec["name"])).load()).items():
+        yield from all_specs(inner, spec[key])
 
 
 def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> dict[str, Any]:

@@ -46,6 +46,11 @@ class Arm:
     def baseline(self) -> bool:
         return any(run.record.baseline for run in self.runs)
 
+    @property
+    def reads_truth(self) -> bool:
+        """Whether it is an oracle control: a bound, and no hypothesis to be tested beside the others."""
+        return any(run.record.reads_truth for run in self.runs)
+
     def by_repetition(self, get: Getter) -> dict[int, float] | None:
         """The mean over draws for each repetition; None if one run lacks the value, so that a mean never leaves out
         the runs that collapsed."""

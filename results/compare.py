@@ -9,6 +9,7 @@ from typing import Any
 from harness.errors import ConfigError
 from results import stats
 from results.arms import Arm, Getter, metric, selected, tables
+from results.skipped import Skipped
 from results.stats import Estimate
 from results.store import load
 
@@ -29,7 +30,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two arms of one table. ``word`` of a difference says what ``arm_a`` is beside ``arm_b``."""
+    """Two arms of one table. ``word`` of a difference says what ``arm_a`` is beside ``arm_b``; ``reads_truth`` names
+    those of the two that are oracle controls."""
 
     study: str
     space: str
@@ -41,6 +43,7 @@ class Pair:
     seeds: int
     differences: tuple[Difference, ...]
     undefined: tuple[str, ...]
+    reads_truth: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,11 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
 
     Raises:
         StoreError: if the folder is missing or holds no usable record.
-        ConfigError: if an arm is unknown or incomplete, or no table has both.
+        ConfigError: if an arm is unknown, skipped or incomplete, or no table has both.
     """
     loaded = load(folder)
     found = [{arm.name: arm for arm in arms} for arms in tables(loaded.runs)]
-    _check_known(folder, (arm_a, arm_b), sorted({name for arms in found for name in arms}))
+    _check_known(folder, (arm_a, arm_b), sorted({name for arms in found for name in arms}), loaded.skipped)
     both = [(arms[arm_a], arms[arm_b]) for arms in found if arm_a in arms and arm_b in arms]
     if not both:
         raise ConfigError(
@@ -80,14 +83,19 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
     return Compared(tuple(_pair(first, second) for first, second in whole), warnings)
 
 
-def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str]) -> None:
+def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], skipped: tuple[Skipped, ...]) -> None:
     from harness.registry import suggestion
 
     for arm in arms:
-        if arm not in known:
+        if arm in known:
+            continue
+        if reasons := [f"{one.folder}: {one.reason}".removeprefix(": ") for one in skipped if one.arm == arm]:
             raise ConfigError(
-                f"{folder}: there is no arm {arm!r}{suggestion(arm, known)}; the arms there are {', '.join(known)}"
+                f"{folder}: arm {arm!r} was skipped ({'; '.join(reasons)}); the arms that ran are {', '.join(known)}"
             )
+        raise ConfigError(
+            f"{folder}: there is no arm {arm!r}{suggestion(arm, known)}; the arms there are {', '.join(known)}"
+        )
     if arms[0] == arms[1]:
         raise ConfigError(f"{folder}: arm {arms[0]!r} was named twice; name two of {', '.join(known)}")
 
@@ -110,6 +118,7 @@ def _pair(first: Arm, second: Arm) -> Pair:
         seeds=len(first.repetitions.keys() & second.repetitions.keys()),
         differences=differences,
         undefined=tuple(name for name, difference in found.items() if difference is None),
+        reads_truth=tuple(arm.name for arm in (first, second) if arm.reads_truth),
     )
 
 

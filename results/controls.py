@@ -2,7 +2,8 @@
 
 A criterion with groups of 1 and 4 operations has other leaves than one with groups of 2 and 3, whatever it measures. So
 the control of a run is the mean of those random runs of its repetition whose split has the same sizes and whose
-schedule and trainer are the same. An arm has this comparison if every repetition of it has such a control.
+schedule and trainer are the same. An arm has this comparison if every repetition of it has such a control. Oracle
+controls are bounds, so their p values are adjusted among themselves and do not count for the other arms.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from results.record import Node, Record
 from results.stats import Estimate
 
 Pattern = tuple[Any, ...]
+NO_CONTROL = "no random control of the same sizes and schedule in every seed"
+NO_VALUE = "no value in some run, its own or a control's"
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,22 @@ class Chance:
         sizes: of the groups, in words, smallest first; several where seeds differ.
         controls: the arms that the control runs belong to.
         difference: of the metric, arm less control, over repetitions.
-        p: of the sign-flip test, Holm-adjusted over the arms of the table that have such a control.
+        p: of the sign-flip test, Holm-adjusted over the arms of the table that have such a control: over those that
+            are no oracle controls, or over those that are.
     """
 
     sizes: str
     controls: tuple[str, ...]
     difference: Estimate
     p: float
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Every complete arm that splits, the random controls left out: its comparison by name, or why it has none."""
+
+    found: Mapping[str, Chance]
+    without: Mapping[str, str]
 
 
 def pattern(node: Node) -> Pattern:
@@ -52,29 +64,37 @@ def is_random(record: Record) -> bool:
     return names == {"criteria": "random", "partitioners": "random_groups", "edge_rules": "random_edge"}
 
 
-def against_chance(arms: Sequence[Arm], get: Getter) -> dict[str, Chance]:
-    """Arm name -> its comparison, for each complete arm that has one; the random arms themselves have none."""
+def against_chance(arms: Sequence[Arm], get: Getter) -> Chances:
+    """Hold the arms of one table against its random controls; ``get`` reads the metric."""
     complete = [arm for arm in arms if arm.complete]
     controls = [run.record for arm in complete for run in arm.runs if is_random(run.record)]
     found: dict[str, tuple[stats.Comparison, str, tuple[str, ...]]] = {}
+    without: dict[str, str] = {}
     for arm in complete:
-        if is_random(arm.runs[0].record) or not arm.runs[0].record.tree.children:
+        if is_random(arm.runs[0].record) or not any(run.record.tree.children for run in arm.runs):
             continue
         matched = {_turn(run.record): _matching(run.record, controls) for run in arm.runs}
+        if not all(matched.values()):
+            without[arm.name] = NO_CONTROL
+            continue
 
         def control(record: Record, matched: Mapping[Any, list[Record]] = matched) -> float | None:
             return _mean([get(one) for one in matched[_turn(record)]])
 
         values, chance = arm.by_repetition(get), arm.by_repetition(control)
         comparison = stats.compare(values, chance) if values is not None and chance is not None else None
-        if comparison is not None:
-            names = tuple(sorted({control.arm for own in matched.values() for control in own}))
-            found[arm.name] = comparison, _sizes_words(arm), names
-    adjusted = stats.holm([comparison.p for comparison, _, _ in found.values()])
-    return {
+        if comparison is None:
+            without[arm.name] = NO_VALUE
+            continue
+        names = tuple(sorted({control.arm for own in matched.values() for control in own}))
+        found[arm.name] = comparison, _sizes_words(arm), names
+    oracles = [arm.reads_truth for arm in complete if arm.name in found]
+    adjusted = stats.holm_within([comparison.p for comparison, _, _ in found.values()], oracles)
+    chances = {
         name: Chance(sizes, names, comparison.difference, p)
         for (name, (comparison, sizes, names)), p in zip(found.items(), adjusted, strict=True)
     }
+    return Chances(chances, without)
 
 
 def _turn(record: Record) -> tuple[int, int]:

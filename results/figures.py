@@ -7,6 +7,7 @@ from pathlib import Path
 
 from results.arms import metric, tables
 from results.leaderboard import Leaderboard, Leaderboards, leaderboards
+from results.sheets import ORACLE_LABEL, marked
 from results.store import load
 
 INK, SOFT, ACCENT, CEILING, SIZE = "#222222", "#8a8a8a", "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's colours
@@ -18,6 +19,8 @@ def ranking_svg(folder: str | Path, name: str = "tau[all]") -> bytes:
     Args:
         folder: a results folder with one leaderboard.
         name: the metric.
+
+    Oracle controls are marked †.
 
     Returns:
         An SVG file; equal records give equal bytes under one version of matplotlib.
@@ -40,11 +43,13 @@ def ranking_svg(folder: str | Path, name: str = "tau[all]") -> bytes:
             if value.low is not None and value.high is not None:
                 axes.plot([value.low, value.high], [height, height], color=ACCENT, linewidth=2)
             axes.plot([value.mean], [height], "o", color=ACCENT, markersize=8)
-        axes.set_yticks(range(len(rows)), [row.arm for row in reversed(rows)])
+        axes.set_yticks(range(len(rows)), [marked(row.arm, row.reads_truth) for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         _reference(axes, board.ceiling.get(name), "noise ceiling: one training against another", CEILING)
         flops = next((row.metrics.get(name) for row in board.rows if row.trivial and "flops" in row.arm), None)
         _reference(axes, flops.mean if flops else None, "FLOPs alone, no supernet", SIZE)
+        if any(row.reads_truth for row in rows):
+            axes.plot([], [], " ", label=ORACLE_LABEL)  # a line of the legend without a mark
         axes.set_xlabel(f"{name} between supernet estimate and stand-alone test accuracy")
         axes.set_title(f"{board.study}: {board.space} on {board.dataset}, {board.seeds} seeds", loc="left")
         axes.spines[["top", "right"]].set_visible(False)

@@ -43,8 +43,9 @@ def same(first: npt.ArrayLike, second: npt.ArrayLike) -> bool:
 # -- a partition and the ground truth ----------------------------------------------------------------------------------
 
 
-def eta_squared(labels: npt.ArrayLike, values: npt.ArrayLike) -> float:
-    """Share of the variance of ``values`` [A] that lies between groups: 0 to 1; 0 where all values are equal."""
+def eta_squared(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+    """Share of the variance of ``values`` [A] that lies between the groups of ``labels`` [A]: 0 to 1; 0 where all values
+    are equal."""
     groups, v = np.unique(np.asarray(labels), return_inverse=True)[1], np.asarray(values, np.float64)
     deviations = v - v.mean()
     total = float(deviations @ deviations)
@@ -52,12 +53,12 @@ def eta_squared(labels: npt.ArrayLike, values: npt.ArrayLike) -> float:
     return float((sums**2 / sizes).sum()) / total if total else 0.0
 
 
-def rank_eta_squared(labels: npt.ArrayLike, values: npt.ArrayLike) -> float:
+def rank_eta_squared(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """The same share for the ranks of ``values`` [A]; equal values share their average rank."""
-    return eta_squared(labels, stats.rankdata(np.asarray(values, np.float64)))
+    return eta_squared(stats.rankdata(np.asarray(values, np.float64)), labels)
 
 
-def concentration(labels: npt.ArrayLike, values: npt.ArrayLike, percent: int = 1) -> float:
+def concentration(values: npt.ArrayLike, labels: npt.ArrayLike, percent: int = 1) -> float:
     """Largest share of the best ``percent`` by ``values`` [A] that one group holds: ceil(A percent / 100) of them, and
     those tied with the last."""
     v = np.asarray(values, np.float64)
@@ -65,15 +66,15 @@ def concentration(labels: npt.ArrayLike, values: npt.ArrayLike, percent: int = 1
     return float(np.unique(np.asarray(labels)[best], return_counts=True)[1].max() / best.sum())
 
 
-def against_truth(labels: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
+def against_truth(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
     """Everything that a partition [A] says of stand-alone test accuracies [A], percent, over the whole population."""
     named, values = np.asarray(labels), np.asarray(truth, np.float64)
     leaves = np.unique(named)
     return {
         "leaves": float(len(leaves)),
-        "eta2[all]": eta_squared(named, values),
-        "rank_eta2[all]": rank_eta_squared(named, values),
-        "top1%_concentration[all]": concentration(named, values),
+        "eta2[all]": eta_squared(values, named),
+        "rank_eta2[all]": rank_eta_squared(values, named),
+        "top1%_concentration[all]": concentration(values, named),
         "leaf_floor[all]": leaf_floor(values, [named == leaf for leaf in leaves]),
         "best_of_k[all]": expected_best_of(values, len(leaves)),
     }

@@ -19,7 +19,7 @@ from results.geometry import (
     separations,
     stability,
 )
-from results.sheets import NOTHING, Sheet, Table
+from results.sheets import NOTHING, ORACLE, Sheet, Table, marked
 
 METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
 BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}
@@ -31,8 +31,8 @@ def report(about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth:
     """The JSON object.
 
     Args:
-        about: ``study, space, dataset, truth, seeds, probes, reads_truth`` (arms that do), ``not_splitting`` (arms) and
-            ``skipped`` (arm -> why).
+        about: ``study, space, dataset, truth, seeds, probes``, ``protocol`` and ``fingerprints`` (arm -> hash) that
+            say which records it belongs to, ``reads_truth`` and ``not_splitting`` (arms) and ``skipped`` (arm -> why).
         arms: label -> its splits in order of repetitions and draws; all over the same A functions.
         truth: [A] stand-alone test accuracy, percent.
     """
@@ -57,7 +57,7 @@ def report(about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth:
 
 
 def _arm(label: str, splits: Sequence[Split], truth: npt.ArrayLike) -> dict[str, Any]:
-    facts = [against_truth(split.labels, truth) for split in splits]
+    facts = [against_truth(truth, split.labels) for split in splits]
     metrics = {
         name: Averaged.of((split.repetition, fact[name]) for split, fact in zip(splits, facts, strict=True))
         for name in METRICS
@@ -204,7 +204,7 @@ def number(value: float | None) -> str:
 
 
 def _words(found: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
-    return f"{arm['arm']} †" if arm["arm"] in found["reads_truth"] else str(arm["arm"])
+    return marked(str(arm["arm"]), arm["arm"] in found["reads_truth"])
 
 
 def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -220,5 +220,5 @@ def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
         "Values are means over seeds (draws are averaged within a seed first); geometry.json has each of them.",
     ]
     if found["reads_truth"]:
-        sentences.append("† An oracle control: its split reads the ground truth. A bound, not a method.")
+        sentences.append(ORACLE)
     return tuple(sentences)

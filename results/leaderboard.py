@@ -32,7 +32,10 @@ SELECTION = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a paired comparison with the baseline says; ``p`` is Holm-adjusted over the arms of the table."""
+    """What a paired comparison with the baseline says.
+
+    ``p`` is Holm-adjusted over the arms of the table; oracle controls are no hypotheses, and adjusted among themselves.
+    """
 
     against: str
     metric: str
@@ -91,7 +94,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """One table. ``comparisons`` arms are held against the baseline; below ``seeds_needed`` no verdict is possible."""
+    """One table.
+
+    ``comparisons`` arms that are no oracle controls are held against the baseline; below ``seeds_needed`` none of them
+    can get a verdict. ``without_chance`` says of each arm that splits, and has no comparison with chance, why.
+    """
 
     study: str
     space: str
@@ -107,6 +114,7 @@ class Leaderboard:
     ceiling: Mapping[str, float | None]
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
+    without_chance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,9 @@ def leaderboards(folder: str | Path) -> Leaderboards:
         StoreError: if the folder is missing or holds no usable record.
     """
     loaded = load(folder)
-    return Leaderboards(tuple(_board(arms) for arms in tables(loaded.runs)), loaded.warnings, loaded.skipped)
+    return Leaderboards(
+        tuple(_board(arms) for arms in tables(loaded.runs)), loaded.warnings, tuple(map(str, loaded.skipped))
+    )
 
 
 def _board(arms: tuple[Arm, ...]) -> Leaderboard:
@@ -135,8 +145,9 @@ def _board(arms: tuple[Arm, ...]) -> Leaderboard:
     baseline = _baseline(arms, warnings)
     verdicts = _verdicts(arms, baseline)
     chances = against_chance(arms, metric(PRIMARY))
-    rows = [_row(arm, verdicts.get(arm.name), chances.get(arm.name), warnings) for arm in arms]
-    comparisons = len(verdicts) or sum(arm is not baseline for arm in arms)
+    rows = [_row(arm, verdicts.get(arm.name), chances.found.get(arm.name), warnings) for arm in arms]
+    honest = [arm for arm in arms if arm is not baseline and not arm.reads_truth]
+    comparisons = sum(arm.name in verdicts for arm in honest) if verdicts else len(honest)
     _check_same_population(records, warnings)
     return Leaderboard(
         study=first.study,
@@ -153,6 +164,7 @@ def _board(arms: tuple[Arm, ...]) -> Leaderboard:
         ceiling=_ceiling(records),
         rows=(*sorted(rows, key=_place), *_trivial_rows(records)),
         warnings=tuple(warnings),
+        without_chance=chances.without,
     )
 
 
@@ -179,7 +191,8 @@ def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None) -> dict[str, Verdict]
         comparison = stats.compare(values, reference) if values is not None and reference is not None else None
         if comparison is not None:
             compared[arm.name] = comparison
-    adjusted = stats.holm([comparison.p for comparison in compared.values()])
+    oracles = [arm.reads_truth for arm in arms if arm.name in compared]
+    adjusted = stats.holm_within([comparison.p for comparison in compared.values()], oracles)
     return {
         name: Verdict(
             baseline.name, PRIMARY, stats.word(PRIMARY, comparison.difference.mean, p), p, comparison.difference
@@ -201,7 +214,7 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
         expected_runs=arm.expected_runs,
         complete=arm.complete,
         baseline=arm.baseline,
-        reads_truth=record.reads_truth,
+        reads_truth=arm.reads_truth,
     )
     if not arm.complete:
         return row

@@ -8,21 +8,25 @@ Weights and other stages stay behind: the records hold everything that a leaderb
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import SplitbenchError
 from results import render, store
 from results.figures import ranking_svg
 from results.leaderboard import leaderboards
+from results.record import fingerprint
 
 PUBLISHED = Path(__file__).with_name("published")
 GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 
 
-def publish(folder: Path, into: Path = PUBLISHED) -> Path:
+def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = print) -> Path:
     """Copy the records of ``folder`` to ``into``/<study>, replacing what was there; a published folder's own
-    leaderboard is made anew from its records.
+    leaderboard is made anew from its records. A geometry of partitions that is not these records' is left out, and
+    removed where it is published already; ``say`` is told so in a sentence.
 
     Raises:
         SplitbenchError: if an arm is incomplete or a file cannot be used: half a study is not published.
@@ -40,13 +44,48 @@ def publish(folder: Path, into: Path = PUBLISHED) -> Path:
     if target.resolve() != folder.resolve():
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder / store.RECORDS, target / store.RECORDS)
-        for name in ("study.yaml", store.SKIPPED, *GEOMETRY):
+        for name in ("study.yaml", store.SKIPPED):
             if (folder / name).exists():
                 shutil.copy(folder / name, target)
+    _take_geometry(folder, target, say)
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
     store.write_atomically(target / "ranking.svg", ranking_svg(folder))
     store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())
     return target
+
+
+def _take_geometry(folder: Path, target: Path, say: Callable[[str], None]) -> None:
+    there = [name for name in GEOMETRY if (folder / name).exists()]
+    problem = stale(folder) if there else ""
+    if problem:
+        say(f"{folder}: {', '.join(there)} left out, because {problem}; run `splitbench geometry` again")
+    for name in there:
+        if problem:
+            (target / name).unlink(missing_ok=True)
+        elif target.resolve() != folder.resolve():
+            shutil.copy(folder / name, target)
+
+
+def stale(folder: Path) -> str:
+    """Why the geometry of a results folder is not that of its records; empty if it is.
+
+    It is theirs if it was made under their protocol, with as many seeds, of the same arms with the same configurations.
+    """
+    records = [run.record for run in store.load(folder).runs]
+    try:
+        found = json.loads((folder / GEOMETRY[0]).read_bytes())
+    except (OSError, ValueError):
+        return f"{GEOMETRY[0]} cannot be read"
+    if not isinstance(found, dict) or not isinstance(found.get("fingerprints"), dict):
+        return f"{GEOMETRY[0]} does not say which records it belongs to"
+    if {record.protocol for record in records} != {found.get("protocol")}:
+        return "it was made under another protocol than the records"
+    arms = {(record.arm, fingerprint(record.config.get("arm"))) for record in records}
+    if dict(arms) != found["fingerprints"] or len(dict(arms)) < len(arms):
+        return "its arms are not those of the records"
+    if len({record.repetition for record in records}) != found.get("seeds"):
+        return "its seeds are not those of the records"
+    return ""
 
 
 def main() -> None:

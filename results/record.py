@@ -3,11 +3,18 @@ what differs from machine to machine (seconds, memory) stands in a file of its o
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 2
+
+
+def fingerprint(config: Any) -> str:
+    """A hash of an arm's configuration as its records hold it, in ``config["arm"]``."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _Model(BaseModel):

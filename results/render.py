@@ -32,8 +32,9 @@ def to_json(boards: Leaderboards) -> str:
     """The contract that CI jobs read, as text with a newline at the end.
 
     A folder with one table gives that table's object: study, ceiling, rows, and more keys beside them. A folder with
-    several gives ``{"boards": [one such object each], "warnings": [...]}``: tables are never mixed. ``warnings``
-    names the files that were left out, ``skipped`` the arms that cannot run on the space. Undefined numbers are null.
+    several gives ``{"boards": [one such object each], "warnings": [...], "skipped": [...]}``: tables are never mixed.
+    ``warnings`` names the files that were left out, ``skipped`` the arms that cannot run on the space. Undefined
+    numbers are null. docs/leaderboard.md lists every key.
     """
     objects = [_board_object(board) for board in boards.boards]
     if len(objects) == 1:

@@ -10,6 +10,8 @@ from results.leaderboard import MEASUREMENT, PRIMARY, Cost, Leaderboard, Leaderb
 from results.stats import Estimate
 
 NOTHING = "-"
+ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."
+ORACLE_LABEL = "† oracle control, reads the ground truth"
 SHOWN = ("tau[top50%]", "rho[all]")
 PHASES = ("warm_up", "scoring", "training", "selection")
 
@@ -142,19 +144,16 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         f"Brackets are {stats.CONFIDENCE:.0%} Student-t intervals of the mean over seeds (draws are averaged within a "
         "seed first): how far other seeds may land, not other architectures.",
     ]
-    if board.comparisons and board.baseline:
+    oracles = sum(row.reads_truth and row.verdict is not None for row in board.rows)
+    if board.baseline and (board.comparisons or oracles):
         sentences.append(
             f"Difference and verdict pair each arm with {board.baseline} seed by seed: sign-flip permutation test on "
-            f"{PRIMARY}, p adjusted after Holm for {_count(board.comparisons, 'arm')}; better or worse means "
+            f"{PRIMARY}, p adjusted after Holm for {_family_words(board.comparisons, oracles)}; better or worse means "
             f"p < {stats.ALPHA:g}, and can't tell does not mean equal."
         )
+    if board.baseline and board.comparisons:
         sentences.append(_seeds_words(board.seeds, board.seeds_needed, board.comparisons))
-    tested = sum(row.chance is not None for row in board.rows)
-    if tested:
-        sentences.append(
-            f"Against chance, p is adjusted after Holm for {_count(tested, 'arm')}. The brackets are not: of as "
-            f"many arms that are no better than chance, about {tested * (1 - stats.CONFIDENCE):.1f} lie beyond theirs."
-        )
+    sentences += _chance_words(board)
     sentences.append(
         "The honest choice sees validation images only. Oracle is the best of the leaves' choices by the ground truth; "
         "leaf floor is what an oracle gets from one random architecture a leaf, and best of K from K random "
@@ -163,10 +162,35 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
     if any(row.trivial for row in board.rows):
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
     if any(row.reads_truth for row in board.rows):
-        sentences.append("† An oracle control: its split reads the ground truth. A bound, not a method.")
+        sentences.append(ORACLE)
     if any(not row.complete for row in board.rows):
         sentences.append("Incomplete arms have missing runs; nothing of theirs is averaged.")
     return tuple(sentences)
+
+
+def _family_words(arms: int, oracles: int) -> str:
+    """How many p values were adjusted together; oracle controls are a family of their own."""
+    if not oracles:
+        return _count(arms, "arm")
+    apart = f"{_count(oracles, 'oracle control')} (†)"
+    return f"{_count(arms, 'arm')}, and apart from them for {apart}" if arms else apart
+
+
+def _chance_words(board: Leaderboard) -> list[str]:
+    """How p was adjusted in the table of chance, and who is not in it; nothing where there is no such table."""
+    found = [row for row in board.rows if row.chance]
+    if not found:
+        return []
+    oracles = sum(row.reads_truth for row in found)
+    sentences = [
+        f"Against chance, p is adjusted after Holm for {_family_words(len(found) - oracles, oracles)}. The brackets "
+        f"are not: of {_count(len(found), 'arm')} no better than chance, about {len(found) * (1 - stats.CONFIDENCE):.1f} "
+        "would lie beyond theirs."
+    ]
+    for reason in sorted(set(board.without_chance.values())):
+        arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)
+        sentences.append(f"Split, but not held against chance ({reason}): {arms}.")
+    return sentences
 
 
 def _seeds_words(seeds: int, needed: int, comparisons: int) -> str:
@@ -202,9 +226,12 @@ def _pair_sheet(pair: Pair) -> Sheet:
     ]
     if pair.undefined:
         legend.append(f"Undefined in some run, so not compared: {', '.join(pair.undefined)}.")
-    header = ("metric", pair.arm_a, pair.arm_b, "difference", "p", "verdict")
+    if pair.reads_truth:
+        legend.append(ORACLE)
+    first, second = (marked(arm, arm in pair.reads_truth) for arm in (pair.arm_a, pair.arm_b))
+    header = ("metric", first, second, "difference", "p", "verdict")
     return Sheet(
-        heading=f"{pair.study}: {pair.arm_a} against {pair.arm_b}, {pair.space} on {pair.dataset}",
+        heading=f"{pair.study}: {first} against {second}, {pair.space} on {pair.dataset}",
         facts=(f"Budget {limit:.4g} {kind} an arm; {_count(pair.seeds, 'seed')}; population: {pair.population}.",),
         tables=(Table("Paired differences", header, rows, left=("verdict",)),),
         legend=tuple(legend),
@@ -212,7 +239,12 @@ def _pair_sheet(pair: Pair) -> Sheet:
 
 
 def _arm_words(row: Row) -> str:
-    return f"({row.arm})" if row.trivial else f"{row.arm} †" if row.reads_truth else row.arm
+    return f"({row.arm})" if row.trivial else marked(row.arm, row.reads_truth)
+
+
+def marked(arm: str, reads_truth: bool) -> str:
+    """An arm's name, with the mark of an oracle control."""
+    return f"{arm} †" if reads_truth else arm
 
 
 def _runs_words(row: Row) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 ALPHA = 0.05
@@ -127,6 +127,16 @@ def holm(ps: Sequence[float]) -> list[float]:
     for rank, index in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
         largest = max(largest, min(1.0, (len(ps) - rank) * ps[index]))
         adjusted[index] = largest
+    return adjusted
+
+
+def holm_within(ps: Sequence[float], families: Sequence[Hashable]) -> list[float]:
+    """Holm's adjusted p values in the order given, each among those of its own family alone."""
+    adjusted = [0.0] * len(ps)
+    for family in set(families):
+        members = [index for index, own in enumerate(families) if own == family]
+        for index, p in zip(members, holm([ps[index] for index in members]), strict=True):
+            adjusted[index] = p
     return adjusted
 
 

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import StoreError
 from results.record import SCHEMA, Measured, Record
+from results.skipped import Skipped, read_skipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +48,12 @@ class Run:
 class Loaded:
     """The runs of a folder in a fixed order, and one sentence for every file that could not be used.
 
-    ``skipped`` holds one sentence for every arm that did not run, because its criterion cannot serve the space.
+    ``skipped`` are the arms that did not run, because their criteria cannot serve the space.
     """
 
     runs: tuple[Run, ...]
     warnings: tuple[str, ...]
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
 def arm_slug(arm: str) -> str:
@@ -230,7 +231,11 @@ def load(folder: str | Path) -> Loaded:
     if not found:
         reason = f": {warnings[0]}" if warnings else "; finish a run with `splitbench run STUDY.yaml --out` first"
         raise StoreError(f"{folder}: the results folder holds no usable record{reason}")
-    skipped = [sentence for path in _both(folder, SKIPPED) for sentence in _read_skipped(path)]
+    skipped: list[Skipped] = []
+    for path in _both(folder, SKIPPED):
+        arms, warning = read_skipped(path, folder)
+        skipped += arms
+        warnings += [warning] if warning else []
     return Loaded(tuple(found[key] for key in sorted(found)), tuple(sorted(warnings)), tuple(skipped))
 
 
@@ -241,14 +246,6 @@ def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
         write_atomically(path, canonical_json(dict(skipped)).encode())
     else:
         path.unlink(missing_ok=True)
-
-
-def _read_skipped(path: Path) -> list[str]:
-    try:
-        content = json.loads(path.read_bytes())
-        return [f"{arm}: {reason}" for arm, reason in sorted(content.items())]
-    except (OSError, ValueError, AttributeError):
-        return []
 
 
 def _both(folder: Path, pattern: str) -> list[Path]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Choice, SearchSpace, Supernet
+from spaces.base import Choice, Mixture, SearchSpace, Supernet
 
 Scores = npt.NDArray[np.float64]
 Charge = Callable[[float, float], None]
@@ -70,6 +70,13 @@ class Network:
         """The first batch's labels [N]."""
         return self.batch(0)[1]
 
+    @property
+    def forward_flops(self) -> int:
+        """FLOPs an image of what runs: in a stand-alone network, dead operations too."""
+        if getattr(self.module, "as_written", False) and not isinstance(self.choice, Mixture):
+            return 2 * self.space.macs(self.choice)
+        return self.space.flops(self.choice).forward
+
     def layers(self, *kinds: type[nn.Module]) -> list[nn.Module]:
         """The modules without children that take part, of these kinds (all kinds by default)."""
         active = self.module.active_layers(self.choice)
@@ -90,7 +97,7 @@ class Network:
         with recording([] if native else self.layers(nn.Conv2d, nn.Linear)) as seen:
             logits: Tensor = self.module(images, self.choice)
         flops = sum(2 * one.output.numel() * weight_of(one.module)[0].numel() for one in seen)
-        self._images = float(len(images)) if native else flops / self.space.flops(self.choice).forward
+        self._images = float(len(images)) if native else flops / self.forward_flops
         self._charge(self._images, 0.0)
         return logits
 
@@ -171,14 +178,18 @@ def terms(proxy: Proxy, network: Network) -> Scores:
 
 
 def combined(proxy: Proxy, pool: Scores) -> Scores:
-    """Scores [m] of a pool of networks from their terms [m, k].
+    """Scores [m] of a pool of networks from their terms [m, k]; NaN for a network with a term that is not finite, which
+    does not count among those that are ranked.
 
     Raises:
         ValueError: if a proxy of several terms has no ``combine``.
     """
     combine: Callable[[Scores], Scores] | None = getattr(proxy, "combine", None)
-    if combine is not None:
-        return combine(pool)
-    if pool.shape[1] != 1:
+    if combine is None and pool.shape[1] != 1:
         raise ValueError(f"{proxy} gives {pool.shape[1]} terms and has no method combine(terms) that makes them one")
-    return pool[:, 0]
+    finite = np.isfinite(pool).all(axis=1)
+    scores = np.full(len(pool), np.nan)
+    if finite.any():
+        scores[finite] = pool[finite, 0] if combine is None else combine(pool[finite])
+    scores[~np.isfinite(scores)] = np.nan
+    return scores

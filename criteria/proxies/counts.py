@@ -14,7 +14,7 @@ from typing import cast
 from torch import nn
 
 from criteria.proxies.base import Network
-from spaces.base import Mixture, SearchSpace
+from spaces.base import SearchSpace
 from spaces.cells import EDGES, NODES, Cell, CellSpace
 from spaces.nb_macro.space import Subsample
 
@@ -41,10 +41,7 @@ class AllFlops:
     """
 
     def __call__(self, network: Network) -> float:
-        choice = network.choice
-        if getattr(network.module, "as_written", False) and not isinstance(choice, Mixture):
-            return float(2 * network.space.macs(choice))
-        return float(network.space.flops(choice).forward)
+        return float(network.forward_flops)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from criteria.proxies.base import Network
 
 TINY = torch.finfo(torch.float64).tiny
+MOST = math.log(torch.finfo(torch.float64).max)
 
 
 def gradients(network: Network, repetition: int = 0) -> tuple[list[nn.Parameter], list[Tensor]]:
@@ -161,14 +162,23 @@ class Synflow:
     double precision. Where the sum leaves the range of double precision it is computed again with R's input and R
     itself scaled by 2^-500 or 2^500 (exact where no bias comes before the last layer), at the same cost again. About
     -1401.5, the lowest value, for a network that is cut off.
+
+    Attributes:
+        log: the log of the sum, or the sum itself, as published: infinite where it leaves the range of double
+            precision.
     """
+
+    log: bool = True
 
     def __call__(self, network: Network) -> float:
         flow, exponent = synaptic_flow(network, 0), 0
         if not TINY <= flow < math.inf:  # NaN too: infinity times zero
             exponent = 500 if flow < TINY else -500
             flow = synaptic_flow(network, exponent)
-        return math.log(max(flow, TINY)) - 2 * exponent * math.log(2)
+        found = math.log(max(flow, TINY)) - 2 * exponent * math.log(2)
+        if self.log:
+            return found
+        return math.exp(found) if found < MOST else math.inf
 
 
 class _Run(nn.Module):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from harness.cli import show
+from harness.cli.specs import spec_of
 from harness.errors import ConfigError
-from harness.registry import KINDS, Component, Spec, components, load_plugin, plural, split_spec, suggestion
+from harness.registry import KINDS, Component, components, load_plugin, plural, split_spec, suggestion
 
 if TYPE_CHECKING:
     from harness.testing.checks import Verdict
@@ -35,10 +35,10 @@ def check(
     """Run a component's conformance suite."""
     for path in plugin or []:
         load_plugin(path)
-    spec = spec_of(name)
+    spec = spec_of(name, "NAME")
     found = checkable(split_spec(spec, "NAME")[0], kind)
 
-    from harness.testing.checks import one_thread
+    from harness.device import one_thread
     from harness.testing.suites import small
 
     built = [(component, *small(component, spec)) for component in found]  # all of them, before the first is checked
@@ -65,20 +65,6 @@ def run_suite(component: Component, thing: Any, chosen: dict[str, Any], quiet: b
         if not quiet:
             typer.echo(line(verdicts[-1]))
     return report(component, chosen, verdicts)
-
-
-def spec_of(text: str) -> Spec:
-    """A bare name, or a YAML mapping in one argument.
-
-    Raises:
-        ConfigError: if it is neither.
-    """
-    try:
-        read: Spec = yaml.safe_load(text) if text.lstrip().startswith("{") else text
-    except yaml.YAMLError as error:
-        raise ConfigError(f"NAME {text}: it is not a mapping like '{{name: gm, variant: as_shipped}}'") from error
-    split_spec(read, "NAME")
-    return read
 
 
 def checkable(name: str, kind: str | None) -> list[Component]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-import yaml
 
 from harness.cli import show
+from harness.cli.specs import spec_of
 from harness.errors import ConfigError
-from harness.registry import Spec, components, get, load_plugin, split_spec
+from harness.registry import Spec, build, components, load_plugin
 
 if TYPE_CHECKING:
     from harness.rank import Correlation, Ranked
@@ -42,8 +42,8 @@ def run(
         load_plugin(plugin)
     if workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
-    specs = [spec_of(text, "proxies", "--proxy") for text in named]
-    space_spec, dataset_spec = spec_of(space, "spaces", "SPACE"), spec_of(dataset, "datasets", "DATASET")
+    specs = [spec_of(text, "--proxy", "proxies") for text in named]
+    space_spec, dataset_spec = spec_of(space, "SPACE", "spaces"), spec_of(dataset, "DATASET", "datasets")
 
     from harness import rank, scoring
     from harness.device import choose
@@ -69,7 +69,7 @@ def run(
     if as_json:
         show.json_out(found)
     else:
-        title = f"{space} on {dataset}: {len(architectures)} {population}, seed {seed}"
+        title = f"{space} on {dataset}: {len(architectures)} {population}, seed {seed}; 95%: bootstrap over functions"
         show.table(title, COLUMNS, [cells(row) for row in ranked])
     typer.echo(f"Scores: {out / 'scores'}. The same command with a larger --sample goes on from them.", err=True)
 
@@ -92,31 +92,19 @@ def cells(row: Ranked) -> list[str]:
 
 
 def _correlation(found: Correlation | None) -> tuple[str, str]:
-    return ("undefined", "") if found is None else (f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}")
-
-
-def spec_of(text: str, kind: str, where: str) -> Spec:
-    """A bare name, or a YAML mapping in one argument.
-
-    Raises:
-        ConfigError: if it is neither, or there is no such component.
-    """
-    try:
-        read = yaml.safe_load(text) if text.lstrip().startswith("{") else text
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} {text}: it is not a mapping like '{{name: nb201, channels: 16}}'") from error
-    name, given = split_spec(read, where)
-    get(kind, name, where)
-    return {"name": name, **given} if given else name
+    if found is None:
+        return "undefined", ""
+    known = found.low is not None and found.high is not None
+    return f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}" if known else "unknown"
 
 
 def serving(job: Job) -> list[Spec]:
     """Every proxy that can serve the job's space; the others are told."""
-    from harness.scoring import unfit
+    from criteria.base import unfit
 
     found: list[Spec] = []
     for name in components("proxies"):
-        reason = unfit(name, job.bound)
+        reason = unfit(build("proxies", name, "proxy"), job.bound)
         if reason is None:
             found.append(name)
         else:

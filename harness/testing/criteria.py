@@ -44,7 +44,7 @@ TRAINERS: tuple[Trainer, ...] = (Rsps(batch_size=8), Darts(batch_size=8))
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a criterion is called."""
+    """Where a criterion is called, and in which draw of an arm."""
 
     space: SearchSpace
     data: ImageData
@@ -53,6 +53,7 @@ class Setting:
     edge: int
     seed: int = 3
     device: str = "cpu"
+    draw: int = 0
 
     def __str__(self) -> str:
         narrowed = "" if self.subspace == self.space.root() else f" of {self.subspace.allowed}"
@@ -92,7 +93,7 @@ def trial(criterion: Criterion, setting: Setting, number: int = 0, counting: boo
     oracle = reads_truth(criterion)
     truth = (lambda: made_up_truth(space)) if oracle else None
     probe = NotingProbe(
-        space, subspace, supernet, data, setting.trainer, state, setting.seed, 0, meter,
+        space, subspace, supernet, data, setting.trainer, state, setting.seed, setting.draw, meter,
         lambda: space.supernet(1).to(setting.device), truth,
     )  # fmt: skip
     before, hooked = Snapshot.of(supernet), hooks(supernet)
@@ -186,6 +187,18 @@ class Laboratory:
     def other_seed(self) -> None:
         for setting, *_ in self.finished[::4]:
             valid(self.criterion, replace(setting, seed=4))
+
+    def draws(self) -> None:
+        if getattr(self.criterion, "draws", False):
+            raise Skipped("it declares draws = True")
+        for setting, first, _ in self.finished[::2]:
+            other = trial(self.criterion, replace(setting, draw=1))
+            assert first.affinity is not None
+            require(
+                other.affinity is not None and same(first.affinity, other.affinity),
+                f"{first.where}: another draw gives another affinity; declare draws = True, without which every draw "
+                "of an arm gets the first one's affinity",
+            )
 
     def cost(self) -> None:
         for setting, *_ in self.finished[::4]:
@@ -297,6 +310,7 @@ def checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterato
         yield Check(f"{name}: affinity symmetric, zero diagonal, finite, valid standard errors", laboratory.affinity)
         yield Check(f"{name}: the same seed gives the same", laboratory.determinism)
         yield Check(f"{name}: another seed gives a valid affinity", laboratory.other_seed)
+        yield Check(f"{name}: draws differ only if it declares them", laboratory.draws)
         yield Check(f"{name}: every pass is paid for", laboratory.cost)
         yield Check(f"{name}: CUDA", laboratory.cuda)
     counts = range(2, len(OPERATIONS) + 1)

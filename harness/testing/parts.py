@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,9 +20,23 @@ from harness.testing.material import require
 from harness.testing.watching import random_state, scrambled
 from spaces.base import SearchSpace
 from spaces.micro.space import Micro
+from spaces.truth import closed
 
 MOST = 8
 BRANCHINGS = (2, 3)
+
+
+@contextlib.contextmanager
+def blind(where: str) -> Iterator[None]:
+    """No ground truth inside, as in a study. Asking for it is a failure, though the error that it raises is of the kind
+    that components refuse with."""
+    try:
+        with closed():
+            yield
+    except SplitbenchError as error:
+        if "asked for the ground truth" not in str(error):
+            raise
+        raise AssertionError(f"{where}: it asks for the ground truth, which only the measure stage may read") from error
 
 
 def grouped(partitioner: Partitioner, affinity: Affinity, branching: int) -> Partition:
@@ -29,7 +44,7 @@ def grouped(partitioner: Partitioner, affinity: Affinity, branching: int) -> Par
     where = f"{partitioner} with {len(affinity.operations)} operations and branching {branching}"
     before, answers = copy.deepcopy(affinity), []
     for number in range(2):
-        with scrambled(number) as start:
+        with scrambled(number) as start, blind(where):
             answers.append(partitioner(affinity, branching, np.random.default_rng(0)))
             moved = random_state() != start
         require(not moved, f"{where}: it draws or seeds global random numbers; take them from its rng alone")
@@ -107,27 +122,40 @@ def chosen_by(rule: EdgeRule, candidates: Candidates, where: str) -> tuple[int, 
     """Its answer, required to name candidates only, and to depend on the generator alone."""
     answers = []
     for number in range(2):
-        with scrambled(number) as start:
+        with scrambled(number) as start, blind(where):
             answer = rule(candidates, np.random.default_rng(0), 0)
             moved = random_state() != start
         require(not moved, f"{where}: it draws or seeds global random numbers; take them from its rng alone")
-        answers.append((answer,) if isinstance(answer, int | np.integer) else tuple(answer))
+        answers.append(whole_numbers(answer, f"{where}: it"))
     first, second = answers
     require(first == second, f"{where}: two calls with equal generators give {first} and {second}")
     require(
         bool(first) and len(set(first)) == len(first) and set(first) <= set(candidates),
         f"{where}: chooses {first} from the candidates {sorted(candidates)}",
     )
-    return tuple(int(edge) for edge in first)
+    return first
+
+
+def whole_numbers(answer: object, who: str) -> tuple[int, ...]:
+    """One edge or several, required to be plain or numpy integers: a study takes ``int()`` of them, which would round
+    2.5 and read a text."""
+    several = tuple(answer) if isinstance(answer, Iterable) else (answer,)
+    require(
+        all(isinstance(edge, int | np.integer) and not isinstance(edge, bool) for edge in several),
+        f"{who} names an edge by {answer!r}, which is neither an int nor several",
+    )
+    return tuple(int(edge) for edge in several)
 
 
 def shortlisted(rule: EdgeRule, space: SearchSpace, where: str) -> list[int]:
     """The edges that it wants scores of, required to be some of those that can be split."""
     edges = list(range(len(space.edges)))
     try:
-        first, second = (list(shortlist(rule, edges, np.random.default_rng(0), 0, space)) for _ in range(2))
+        with blind(where):
+            answers = [shortlist(rule, edges, np.random.default_rng(0), 0, space) for _ in range(2)]
     except SplitbenchError as refusal:
         raise Skipped(f"it refuses: {refusal}") from refusal
+    first, second = (list(whole_numbers(answer, f"{where}: shortlist()")) for answer in answers)
     require(first == second, f"{where}: shortlist() with equal generators gives {first} and {second}")
     require(
         bool(first) and set(first) <= set(edges) and len(set(first)) == len(first),

@@ -10,7 +10,6 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -79,7 +78,9 @@ class Trainer(ABC):
         momentum_groups: whether its sessions keep a momentum for each of the job's ``momentum_groups``.
     """
 
-    momentum_groups: ClassVar[bool] = False
+    @property
+    def momentum_groups(self) -> bool:
+        return False
 
     batch_size: int
 

@@ -28,7 +28,10 @@ class Rsps(SgdTrainer):
     """
 
     version: ClassVar[int] = 1
-    momentum_groups: ClassVar[bool] = True
+
+    @property
+    def momentum_groups(self) -> bool:
+        return self.momentum > 0
 
     def sample(self, space: SearchSpace, subspace: SubSpace, seed: int, step: int) -> Architecture:
         """The architecture that step trains."""

@@ -48,7 +48,7 @@ class Charges:
 
 
 def batch_of(name: str, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return SPACES[name][1].batch("train", 5, step, BATCH)
+    return SPACES[name][1].batch("train", 5, step * 10_000, BATCH)  # as far apart as the probe's
 
 
 def network_of(

@@ -16,9 +16,12 @@ def test_mean_and_standard_error_leave_out_what_was_not_measured() -> None:
     assert affinity.standard_error[0, 1] == pytest.approx(0.3 / np.sqrt(3))
     assert affinity.dissimilarity[0, 2] == pytest.approx(0.2)
     assert np.isnan(affinity.standard_error[0, 2])
-    assert affinity.dissimilarity[1, 2] == 1.0
+    assert affinity.dissimilarity[1, 2] == pytest.approx((0.4 + 0.2) / 2)  # never measured: the mean of what was
     assert np.isnan(affinity.standard_error[1, 2])
     assert affinity.repetitions == 3
+    assert Affinity.of((1, 2, 4), samples, undefined=1.0).dissimilarity[1, 2] == 1.0
+    nothing = Affinity.of((1, 2), np.full((3, 2, 2), np.nan))
+    assert not nothing.dissimilarity.any()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def test_gradient_contribution_is_one_minus_cosine_and_none_is_not_measured() ->
     probe = Pullbacks([[None, x, y, z], [None, 5 * x, x, None]])
     affinity = GradientContribution(repetitions=2)(cast(Probe, probe), 0)
     d, error = affinity.dissimilarity, affinity.standard_error
-    assert (d[0, 1:] == 1).all()
+    known = [d[1, 2], d[1, 3], d[2, 3]]
+    assert d[0, 1:] == pytest.approx([np.mean(known)] * 3)  # never measured: the mean of what was
     assert np.isnan(error[0, 1:]).all()
     near = 1 - math.sqrt(0.5)
     assert (d[1, 2], error[1, 2]) == pytest.approx((near / 2, near / 2))  # of near and 0
@@ -218,7 +219,13 @@ class Accuracies:
     def __init__(self, table: npt.NDArray[np.float64]) -> None:
         self.table = table
         self.subspace = SubSpace((tuple(range(table.shape[1])),))
+        self.space = self
         self.asked: list[tuple[Choice, int | None]] = []
+
+    def connected(self, choice: Choice) -> bool:
+        """NaN in the table: that operation cuts that context."""
+        assert isinstance(choice, tuple)
+        return not np.isnan(self.table[choice[1], choice[0]])
 
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         return (-1, repetition)
@@ -230,6 +237,17 @@ class Accuracies:
         return value, value / 10
 
 
+def test_a_path_that_is_cut_has_no_accuracy() -> None:
+    """Chance accuracy of a path that is never trained is not what masking the operation costs."""
+    probe = Accuracies(np.array([[np.nan, 50.0, 40.0], [30.0, 50.0, 20.0]]))
+    affinity = Perturbation(repetitions=2)(cast(Probe, probe), 0)
+    assert affinity.dissimilarity[0, 1] == pytest.approx(20)
+    assert affinity.dissimilarity[0, 2] == pytest.approx(10)
+    assert affinity.dissimilarity[1, 2] == pytest.approx((10 + 30) / 2)
+    assert len(probe.asked) == 5
+    assert parts_of(Perturbation()).partitioner == "max_cut"
+
+
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_perturbation_of_paths_is_the_difference_of_masked_supernets(n: int) -> None:
     """The masked supernet, taken at its word: the mean accuracy over contexts and all operations but one."""
@@ -239,8 +257,8 @@ def test_perturbation_of_paths_is_the_difference_of_masked_supernets(n: int) -> 
     whole = table.mean()
     drop = [whole - np.delete(table, op, axis=1).mean() for op in range(n)]
     for i, j in itertools.combinations(range(n), 2):
-        assert affinity.dissimilarity[i, j] == pytest.approx(abs(drop[i] - drop[j]))
-        _, error = mean_and_error((table[:, i] - table[:, j]) / (n - 1))
+        assert affinity.dissimilarity[i, j] == pytest.approx((n - 1) * abs(drop[i] - drop[j]))
+        _, error = mean_and_error(table[:, i] - table[:, j])
         assert affinity.standard_error[i, j] == pytest.approx(error)
     assert probe.asked == [((op, r), 7) for r in range(4) for op in range(n)]
 
@@ -349,7 +367,7 @@ def test_nonlinearity_of_what_always_cuts_is_not_measured() -> None:
         space = space.only(edge, [NONE])
     space = space.only(4, [SKIP])
     affinity = Nonlinearity(repetitions=5)(cast(Probe, Structure(SPACE, space)), 0)
-    assert affinity.dissimilarity[NONE, 1:].tolist() == [1] * 4
+    assert np.isnan(affinity.standard_error[NONE, 1:]).all()
     # skip has depth 0, a convolution 1: 15 cells pass no threshold either way
     assert not affinity.dissimilarity[1:, 1:].any()
     finer = Nonlinearity((4,), 5, 3)(cast(Probe, Structure(SPACE, space)), 0)
@@ -379,7 +397,7 @@ def test_conv_size_separates_convolutions_from_the_rest() -> None:
 
 
 def test_parts() -> None:
-    for criterion in (GradientContribution(), OutputDistance(), Perturbation(), Nonlinearity()):
+    for criterion in (GradientContribution(), OutputDistance(), Nonlinearity()):
         assert parts_of(criterion) == Parts()
     assert parts_of(ConvSize()) == Parts(partitioner="max_cut")
 

@@ -55,6 +55,8 @@ class MicroProbe:
         self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
     ) -> Tensor | None:
         assert isinstance(context, tuple)
+        if not SPACE.connected((*context[:edge], operation, *context[edge + 1 :])):
+            return None
         loss = self.loss(edge, operation, repetition, context)
         shared = [parameter for _, parameter in self.supernet.shared_parameters(edge, outer)]
         if not loss.requires_grad:
@@ -82,7 +84,8 @@ def layers(
     rows = slice(repetition * BATCH, (repetition + 1) * BATCH)
     path = list(context)
     path[edge] = operation
-    functional.cross_entropy(network(IMAGES[rows], tuple(path)), LABELS[rows]).backward()
+    if SPACE.connected(tuple(path)):  # the probe runs nothing else
+        functional.cross_entropy(network(IMAGES[rows], tuple(path)), LABELS[rows]).backward()
     found = []
     for name, parameter in network.named_parameters():
         on_edge = f".edges.{edge}." in name

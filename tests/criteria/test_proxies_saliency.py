@@ -293,3 +293,9 @@ def test_scoring_through_the_probe_leaves_the_supernet_as_it_was(proxy: Any) -> 
     for key, value in supernet.state_dict().items():
         assert torch.equal(value, before[key])
     assert all(parameter.grad is None for parameter in supernet.parameters())
+
+
+def test_synflow_without_the_log_is_the_published_sum() -> None:
+    network = network_of("micro", PATHS["micro"][1])
+    assert Synflow(log=False)(network) == pytest.approx(math.exp(Synflow()(network)))
+    assert Synflow(log=False)(network_of("micro", CUT_OFF["micro"])) < 1e-300

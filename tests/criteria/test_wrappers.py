@@ -161,7 +161,7 @@ def test_metric_driven_by_default_is_the_relative_difference_of_masked_initial_s
     registry.register("proxies", "count")(count)
     default = MetricDriven().of
     assert isinstance(default, dict)
-    assert default["proxy"] == "synflow"
+    assert default["proxy"] == {"name": "synflow", "log": False}
     data = images_of((1, 8, 8), 10)
     probe = SupernetProbe(
         SPACE, SPACE.root(), SPACE.supernet(1), data, Rsps(batch_size=8), {}, 3, 0, Meter(), lambda: SPACE.supernet(2)

@@ -143,7 +143,7 @@ def test_a_score_that_is_not_finite_is_not_measured() -> None:
     assert affinity.dissimilarity[0, 2] == pytest.approx(2.0)  # the second repetition alone
     assert np.isnan(affinity.standard_error[0, 2])
     assert affinity.dissimilarity[1, 2] == pytest.approx((5 + 0) / 2)
-    assert affinity.dissimilarity[0, 1] == pytest.approx((2 + 5 + 0) / 3)  # never measured: the mean of what was
+    assert affinity.dissimilarity[0, 1] == pytest.approx((2 + 2.5) / 2)  # never measured: the mean of what was
 
 
 def test_nothing_measured_is_no_difference() -> None:
@@ -236,7 +236,20 @@ def test_parameters_and_parts() -> None:
         ZeroCost(repetitions=0)
     with pytest.raises(ConfigError, match="criterion zero_cost.proxy: unknown proxies component 'nope'"):
         _ = ZeroCost("nope").scorer
-    assert parts_of(ZeroCost("loss")) == Parts()
+    assert parts_of(ZeroCost("loss")) == Parts("max_cut")
+    for parameters in ({"scale": "rank"}, {"proxy": "ranked"}):
+        with pytest.raises(ConfigError, match="one cannot divide by ranks"):
+            parts_of(ZeroCost(**{"proxy": "loss", "relative": True, **parameters}))
+
+
+def test_ranks_tame_scores_that_leave_their_scale() -> None:
+    """One context in which operations 0 and 1 are nearly linear would decide everything by value."""
+    given = [[-1e6, -2e6, 5.0], [1.0, 3.0, 4.0]]
+    by_value = measure(Given(given)).dissimilarity
+    assert by_value[0, 1] > 1e5
+    found = measure(Given(given), scale="rank").dissimilarity
+    ranks = np.array([[1, 0, 5], [2, 3, 4]]) / 5
+    np.testing.assert_allclose(found, np.abs(ranks[:, :, None] - ranks[:, None, :]).mean(0))
 
 
 @pytest.mark.parametrize(

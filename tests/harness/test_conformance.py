@@ -350,6 +350,17 @@ class NeedsGradients(Each):
             probe.gradient(edge, operations[0], 0, probe.context(edge, 0)).norm()
 
 
+class DrawsAffinity(Each):
+    """Another affinity in another draw, and does not say so."""
+
+    def matrix(self, probe: Probe, edge: int) -> Any:
+        return super().matrix(probe, edge) * (1 + probe.rng("scale").random())
+
+
+class SaysThatItDraws(DrawsAffinity):
+    draws = True
+
+
 class Silent(Each):
     def unfit(self, space: SearchSpace) -> str | None:
         return ""
@@ -391,12 +402,20 @@ class NoSuchPart:
         (FiveOnly(), "on chain, edge 0 with Rsps: AssertionError: a table of five operations"),
         (NeedsTwo(), "ValueError: not enough values to unpack"),
         (NeedsGradients(), "'NoneType' .*; give a valid affinity, or raise a SplitbenchError with a sentence"),
+        (DrawsAffinity(), "micro, edge 0 with Rsps: another draw gives another affinity; declare draws = True"),
         (Silent(), r"unfit\(micro\) gives '', neither None nor a reason in words"),
     ],
 )
 def test_broken_criteria_are_found(criterion: Any, complaint: str) -> None:
     with pytest.raises(AssertionError, match=complaint):
         check_criterion(criterion, MICRO, DIGITS)
+
+
+def test_a_criterion_that_declares_its_draws_may_differ_between_them() -> None:
+    ends = {c.name: c.verdict() for c in checks(SaysThatItDraws(), MICRO, DIGITS) if "draws differ" in c.name}
+    assert {(end.state, end.says) for end in ends.values()} == {("skipped", "it declares draws = True")}
+    ends = {c.name: c.verdict() for c in checks(Each(), MICRO, DIGITS) if "draws differ" in c.name}
+    assert [end.state for end in ends.values()] == ["ok", "ok"]
 
 
 def test_a_criterion_with_an_unknown_part_is_found() -> None:
@@ -496,12 +515,18 @@ def up_to_five(affinity: Affinity, branching: int, rng: np.random.Generator) -> 
     return Singletons()(affinity, branching, rng)
 
 
+def asks_for_truth(affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
+    MICRO.ground_truth("digits")
+    return Singletons()(affinity, branching, rng)
+
+
 @pytest.mark.parametrize(
     ("partitioner", "complaint"),
     [
         (loses_one, r"gives \(\(1,\),\), which does not hold each of \(1, 3\) once"),
         (by_chance, "two calls with equal generators give"),
         (unordered, "out of order"),
+        (asks_for_truth, "with 2 operations and branching 2: it asks for the ground truth"),
     ],
 )
 def test_broken_partitioners_are_found(partitioner: Partitioner, complaint: str) -> None:
@@ -527,11 +552,45 @@ class Elsewhere:
         return [max(edges) + 1] if self.shortlisted else list(edges)
 
 
+@dataclass(frozen=True)
+class Curious:
+    """Looks up the answer, before scores or with them."""
+
+    early: bool
+
+    def __call__(self, candidates: Any, rng: np.random.Generator, level: int) -> int:
+        MICRO.ground_truth("digits")
+        return int(min(candidates))
+
+    def shortlist(self, edges: Any, rng: np.random.Generator, level: int, space: SearchSpace) -> list[int]:
+        if self.early:
+            space.ground_truth("digits")
+        return list(edges)
+
+
+@dataclass(frozen=True)
+class InAWord:
+    """Shortlists the digits of a text."""
+
+    def __call__(self, candidates: Any, rng: np.random.Generator, level: int) -> int:
+        return int(min(candidates))
+
+    def shortlist(self, edges: Any, rng: np.random.Generator, level: int, space: SearchSpace) -> Any:
+        return "01"
+
+
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
         (Elsewhere(False), r"chooses \(6,\) from the candidates \[0, 1, 2, 3, 4, 5\]"),
         (Elsewhere(True), r"shortlist\(\) gives \[6\] from the edges"),
+        (Curious(False), "on micro: it asks for the ground truth, which only the measure stage may read"),
+        (Curious(True), "on micro: it asks for the ground truth"),
+        (InAWord(), r"shortlist\(\) names an edge by '01', which is neither an int nor several"),
+        (lambda candidates, rng, level: float(min(candidates)), "it names an edge by 0.0, which is neither an int nor"),
+        (lambda candidates, rng, level: [min(candidates), 1.5], r"it names an edge by \[0, 1.5\], which is neither"),
+        (lambda candidates, rng, level: None, "it names an edge by None"),
+        (lambda candidates, rng, level: True, "it names an edge by True"),
         (lambda candidates, rng, level: [], r"chooses \(\) from the candidates"),
         (lambda candidates, rng, level: int(np.random.default_rng().choice(list(candidates))), "equal generators give"),
     ],
@@ -539,6 +598,14 @@ class Elsewhere:
 def test_broken_edge_rules_are_found(rule: EdgeRule, complaint: str) -> None:
     with pytest.raises(AssertionError, match=complaint):
         check_edge_rule(rule)
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.int8])
+def test_an_edge_is_an_integer_of_python_or_numpy(kind: Callable[[int], Any]) -> None:
+    one: Callable[..., Any] = lambda candidates, rng, level: kind(min(candidates))  # noqa: E731
+    several: Callable[..., Any] = lambda candidates, rng, level: np.array([min(candidates)])  # noqa: E731
+    check_edge_rule(one)
+    check_edge_rule(several)
 
 
 def test_an_edge_rule_that_refuses_is_skipped_with_its_reason() -> None:

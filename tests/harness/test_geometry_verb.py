@@ -21,6 +21,8 @@ from harness.cli.app import main
 from harness.config import parse
 from harness.study import Study
 from results.geometry import rank_eta_squared
+from results.publish import stale
+from results.record import fingerprint
 from results.store import load
 from spaces.micro.space import Micro
 
@@ -109,6 +111,7 @@ def test_geometry_then_run_then_geometry(splitbench: Command, executed: Counter[
     assert executed["score"] == 0
     assert executed["train"] > 0
     check_leaves(found, out)
+    check_belongs(found, out)
     records = record_bytes(out)
     assert len(records) == 2 * 2 * (1 + 2 + 1 + 1 + 1)
     executed.clear()
@@ -142,7 +145,7 @@ def check_content(found: dict[str, Any], out: Path) -> None:
     assert mean[2][3] == pytest.approx(1.0)
     np.testing.assert_array_equal(labels("exhaustive(edges=3)", 1), rows[:, 3])
     for label, arm in arms.items():
-        etas = [rank_eta_squared(labels(label, p["repetition"], p["draw"]), truth) for p in arm["partitions"]]
+        etas = [rank_eta_squared(truth, labels(label, p["repetition"], p["draw"])) for p in arm["partitions"]]
         assert arm["metrics"]["rank_eta2[all]"]["mean"] == pytest.approx(np.mean(etas))
         for partition in arm["partitions"]:
             assert partition["sizes"] == np.bincount(labels(label, partition["repetition"], partition["draw"])).tolist()
@@ -177,6 +180,15 @@ def check_leaves(found: dict[str, Any], out: Path) -> None:
             grown = [[space.operations(edge)[op] for op in child.allowed[edge]] for child in tree.children]
             assert grown == split["groups"]
             assert [leaf[split["edge"]] for leaf in partition["leaves"]] == split["groups"]
+
+
+def check_belongs(found: dict[str, Any], out: Path) -> None:
+    """What was written before there was a record names the records that came of it, and those of no other study."""
+    records = [run.record for run in load(out).runs]
+    assert {found["protocol"]} == {record.protocol for record in records}
+    assert found["fingerprints"] == {record.arm: fingerprint(record.config["arm"]) for record in records}
+    assert len(set(found["fingerprints"].values())) == 4, "twin is gm under another name"
+    assert stale(out) == ""
 
 
 @pytest.fixture

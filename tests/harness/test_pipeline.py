@@ -219,9 +219,9 @@ def test_random_numbers_of_the_split_are_new_in_each_draw_and_paired_between_arm
 
 
 def test_a_rehearsal_finds_the_leaves_without_training() -> None:
-    assert len(run_of(criterion="exhaustive", edges=[0, 3]).rehearse()) == 25
-    assert len(run_of(criterion="random", schedule={"levels": 3}).rehearse()) == 8
-    assert len(run_of(criterion="none").rehearse()) == 1
+    assert len(run_of(criterion="exhaustive", edges=[0, 3]).rehearse()[-1]) == 25
+    assert len(run_of(criterion="random", schedule={"levels": 3}).rehearse()[-1]) == 8
+    assert len(run_of(criterion="none").rehearse()[-1]) == 1
 
 
 def test_nodes_are_split_one_by_one() -> None:

@@ -20,6 +20,7 @@ from harness import registry
 from harness.cli.app import main
 from harness.cli.plugins import SUITES
 from harness.config import load
+from harness.packages import camel, template_names
 from harness.registry import components
 from harness.study import Study
 from harness.testing.checks import Check, Skipped
@@ -149,6 +150,15 @@ def test_new_prints_what_it_wrote(splitbench: Command, tmp_path: Path) -> None: 
         ("criterion", "???", ["'my_criterion'"]),
         ("criterion", "torch", ["a Python module of this name"]),
         ("partitioner", "balanced", ["a partitioner of this name"]),
+        ("proxy", "none", ["would be called None", "a word of Python's own", "'my_none'"]),
+        ("criterion", "true", ["would be called True", "'my_true'"]),
+        ("partitioner", "false", ["would be called False", "'my_false'"]),
+        ("criterion", "affinity", ["would be called Affinity", "that the new files use themselves", "'my_affinity'"]),
+        ("criterion", "probe", ["would be called Probe", "'my_probe'"]),
+        ("criterion", "two_alike", ["would be called TwoAlike", "'my_two_alike'"]),
+        ("proxy", "network", ["would be called Network", "'my_network'"]),
+        ("proxy", "DATA", ["would be called DATA", "'my_DATA'"]),
+        ("partitioner", "partition", ["would be called Partition", "'my_partition'"]),
         ("criterium", "x", ["unknown kind", "did you mean"]),
         ("trainer", "x", ["no template for trainers", "criterion, proxy, partitioner"]),
         ("criterion", "taken", ["taken is there already", "nothing in it is overwritten"]),
@@ -164,6 +174,15 @@ def test_new_refuses(splitbench: Command, tmp_path: Path, kind: str, name: str, 
     refused(splitbench("new", kind, name, "--out", out), *fragments)
     assert list((tmp_path / "taken").iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} <= {"taken", "file"}
+
+
+def test_names_of_the_templates_are_read_from_them() -> None:
+    assert {"dataclass", "torch", "Affinity", "Probe", "SubSpace", "Micro"} <= template_names("criterion")
+    assert {"functional", "Network", "Chain", "DATA"} <= template_names("proxy")
+    assert {"np", "Affinity", "Partition"} <= template_names("partitioner")
+    assert "Network" not in template_names("partitioner")
+    for kind, name in KINDS.items():
+        assert not {camel(name), camel("my_affinity"), "OwnName"} & template_names(kind)
 
 
 # -- check ---------------------------------------------------------------------------------------------------------
@@ -233,7 +252,7 @@ def test_a_name_of_two_kinds_is_checked_as_both(splitbench: Command, plugin: Pat
         (["{name: gm, repetition: 2}"], ["no parameter 'repetition' (did you mean 'repetitions'?)"]),
         (["{name: gm, repetitions: 0}"], ["repetitions must be 1 or more"]),
         (["{name: gm"], ["not a mapping"]),
-        (["{repetitions: 2}"], ["the key 'name'"]),
+        (["{repetitions: 2}"], ["NAME: ", "the key 'name'"]),
         (["gm", "--plugin", "nowhere.py"], ["no such file"]),
     ],
     ids=str,

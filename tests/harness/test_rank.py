@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -15,16 +16,17 @@ import pytest
 import torch
 from torch.nn import functional
 
+from criteria.base import unfit
 from criteria.proxies.base import Network, Scores
 from harness import rank, registry
 from harness.cli.app import main
 from harness.errors import ConfigError, SplitbenchError, StoreError
-from harness.rank import correlation, measure, pool, pooled, spearman, truth_of
+from harness.rank import correlation, functions_of, measure, pool, pooled, spearman, truth_of
 from harness.registry import register
 from harness.scores import COLUMNS, Scored, ScoreFile, open_existing
-from harness.scoring import Job, Scorer, label, score, unfit
+from harness.scoring import Job, Scorer, label, score
 from results import ranking
-from spaces.base import SearchSpace
+from spaces.base import Architecture, SearchSpace
 from spaces.micro.space import Micro
 from spaces.nb_macro.space import NBMacro
 
@@ -330,16 +332,74 @@ def test_correlations_are_with_test_accuracy_and_no_answer_is_the_worst(tmp_path
     assert (row.architectures, row.unanswered) == (31, 1)
     assert row.tau.value == pytest.approx(ranking.tau_b(size, truth))
     assert row.rho.value == pytest.approx(ranking.spearman(size, truth))
+    assert row.tau.low is not None
+    assert row.tau.high is not None
     assert row.tau.low < row.tau.value < row.tau.high
 
 
 def test_the_sampling_error_of_tau_is_that_of_independent_pairs() -> None:
     n, rng = 150, np.random.default_rng(0)
-    found = correlation(ranking.tau_b, rng.normal(size=n), rng.normal(size=n), draws=400)
+    found = correlation(ranking.tau_b, rng.normal(size=n), rng.normal(size=n), np.arange(n), draws=400)
     assert found is not None
+    assert found.low is not None
+    assert found.high is not None
     exact = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))  # Kendall 1938, for independent vectors
     assert found.error == pytest.approx(exact, rel=0.15)
     assert found.high - found.low == pytest.approx(2 * 1.96 * exact, rel=0.2)
+
+
+def test_strings_of_one_function_are_drawn_together() -> None:
+    """A sample in which every string is there five times says no more than the sample itself, draw by draw."""
+    n, rng = 30, np.random.default_rng(1)
+    score, truth = rng.normal(size=n), rng.normal(size=n)
+    once = correlation(spearman, score, truth, np.arange(n), draws=200)
+    copies = rng.permutation(np.repeat(np.arange(n), 5))
+    same = correlation(spearman, score[copies], truth[copies], copies, draws=200)
+    assert once is not None
+    assert same is not None
+    assert [same.value, same.error, same.low, same.high] == pytest.approx([once.value, once.error, once.low, once.high])
+    naive = correlation(spearman, score[copies], truth[copies], np.arange(5 * n), draws=200)
+    assert naive is not None
+    assert naive.error is not None
+    assert once.error is not None
+    assert naive.error < 0.6 * once.error
+
+
+def test_a_single_function_has_no_interval() -> None:
+    found = correlation(spearman, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]), np.zeros(3, np.int64), draws=9)
+    assert found is not None
+    assert found.value == pytest.approx(0.5)
+    assert (found.error, found.low, found.high) == (None, None, None)
+
+
+@dataclass(frozen=True)
+class Apart(Micro):
+    """A space that takes every string for a function of its own."""
+
+    def function(self, architecture: Architecture) -> Architecture:
+        return architecture
+
+
+def test_functions_are_numbered_and_all_that_is_cut_off_is_one() -> None:
+    whole, dead = (3, 3, 3, 3, 3, 3), (3, 0, 0, 2, 0, 0)  # the second: input to output at once, and an end nobody reads
+    alike = MICRO.function(dead)
+    assert alike != dead
+    cut = (0, 0, 0, 0, 0, 3)
+    assert not MICRO.connected(cut)
+    assert functions_of(MICRO, [whole, dead, CUT_OFF, alike, cut, whole]).tolist() == [0, 1, 2, 1, 2, 0]
+    told_apart = Apart().bind((1, 8, 8), 10)
+    assert functions_of(told_apart, [cut, dead, CUT_OFF, alike]).tolist() == [0, 1, 0, 2]
+
+
+def test_the_interval_of_a_ranking_is_over_functions(tmp_path: Path) -> None:
+    architectures = [*pool(MICRO, "strings", 40, 0), CUT_OFF, (0, 0, 0, 0, 0, 3)]
+    scores = score(JOB, architectures, ["toy_size"], tmp_path)
+    (row,) = measure(JOB, ["toy_size"], scores, draws=50)
+    values, truth = pooled("toy_size", scores["toy_size"]), truth_of(JOB, architectures)
+    same = functions_of(MICRO, architectures)
+    assert len(set(same.tolist())) < len(architectures)
+    assert row.tau == correlation(ranking.tau_b, values, truth, same, draws=50)
+    assert row.tau != correlation(ranking.tau_b, values, truth, np.arange(len(truth)), draws=50)
 
 
 def test_spearman_is_scipys() -> None:
@@ -348,8 +408,89 @@ def test_spearman_is_scipys() -> None:
 
 
 def test_constant_scores_rank_nothing() -> None:
-    assert correlation(ranking.tau_b, np.zeros(9), np.arange(9.0)) is None
-    assert correlation(spearman, np.full(9, -np.inf), np.arange(9.0)) is None
+    assert correlation(ranking.tau_b, np.zeros(9), np.arange(9.0), np.arange(9)) is None
+    assert correlation(spearman, np.full(9, -np.inf), np.arange(9.0), np.arange(9)) is None
+
+
+# -- what is said of published scores ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published() -> Any:
+    """The program that holds our scores against published ones, as a module."""
+    path = Path(__file__).parents[2] / "bench" / "proxies_against_published.py"
+    spec = importlib.util.spec_from_file_location("bench_proxies_against_published", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def short_of(proxy: str, **changes: Any) -> dict[str, Any]:
+    """A row of a proxy below its threshold."""
+    row = {
+        "proxy": proxy,
+        "rho": {"value": 0.90, "error": 0.01, "low": 0.88, "high": 0.92},
+        "gate": 0.95,
+        "passes": False,
+        "another_seed": 0.91,
+        "another_seed_cells": 300,
+        "largest_relative_difference": 0.004,
+        "rho_with_convolutions": {"ours": 0.8, "theirs": 0.9},
+        "milliseconds": 1.0,
+    }
+    return row | changes
+
+
+@pytest.mark.parametrize(
+    ("row", "explained"),
+    [
+        (short_of("snip"), True),
+        (short_of("snip", another_seed=0.92), True),
+        (short_of("snip", another_seed=0.921), False),
+        (short_of("snip", another_seed=None), False),
+        (short_of("snip", rho=None), False),
+        (short_of("l2_norm"), True),
+        (short_of("l2_norm", largest_relative_difference=0.011), False),
+        (short_of("l2_norm", largest_relative_difference=None), False),
+    ],
+)
+def test_a_threshold_is_explained_only_by_what_was_measured(
+    published: Any, row: dict[str, Any], explained: bool
+) -> None:
+    said = published.reason(row)
+    assert ("do not fix the order any better" in said or "two draws that share nothing else" in said) == explained
+    assert ("**not explained**" in said) != explained
+
+
+def test_each_tau_far_from_the_published_one_has_a_line(published: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tau = {"value": 0.5, "error": 0.01, "low": 0.48, "high": 0.52}
+    row = {"tau": tau, "rho": tau, "forward": 1.0, "backward": 0.0, "milliseconds": 1.0}
+    near, far, told = (
+        row | {"proxy": proxy, "published": 0.5 - d, "difference": d, "within": d <= 0.04}
+        for proxy, d in (("flops", 0.04), ("snip", 0.05), ("grasp", 0.06))
+    )
+    found = {
+        "protocol": {"batch_size": 64, "seed": 0},
+        "machine": "a machine",
+        "torch": "2",
+        "population": {"architectures": 1000},
+        "rows": [near, far, told, row | {"proxy": "tpc", "published": None, "difference": None, "within": None}],
+        "cells": {"architectures": 300, "rows": [short_of("jacov", another_seed=0.99)]},
+        "missing": [],
+    }
+    monkeypatch.setitem(published.DIFFERENCES, "grasp", "another loss")
+    page = published.markdown(found)
+    table, _, below = page.partition("Further than 0.04 from the published value:")
+    assert below.split("## ")[0].split("\n\n")[1].splitlines() == [
+        "- snip: **not explained**.",
+        "- grasp: another loss.",
+    ]
+    assert "bootstrap over functions" in " ".join(table.split())
+    assert "- jacov: **not explained**; with other initial weights" in below
+    found["rows"] = [near]
+    assert "Further than" not in published.markdown(found)
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
@@ -393,6 +534,7 @@ def test_the_command_scores_measures_and_writes(splitbench: Command, tmp_path: P
     before = {path: path.read_bytes() for path in (tmp_path / "scores").iterdir()}
     status, out, err = splitbench(*words[:5], *words[7:])  # one of them again, as text
     assert status == 0
+    assert out.splitlines()[0] == "# {name: micro} on digits: 12 strings, seed 3; 95%: bootstrap over functions"
     assert out.splitlines()[1].split("\t")[0] == "toy_size"
     assert "12 of 12 networks" in err
     assert {path: path.read_bytes() for path in (tmp_path / "scores").iterdir()} == before
@@ -426,6 +568,8 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
         (["micro", "digits", "--proxy", "toy_size", "--population", "cells"], "strings, functions"),
         (["micro", "digits", "--proxy", "toy_size", "--workers", "0"], "at least 1"),
         (["micro", "digits", "--proxy", "toy_size", "--batch-size", "1"], "at least 2 images"),
+        (["micro", "digits", "--proxy", "toy_size", "--seed", "-1"], "--seed -1: a seed is 0 or more"),
+        (["{batches: 1}", "digits", "--proxy", "toy_size"], "SPACE: a component is a name or a mapping"),
         (["micro", "cifar10", "--proxy", "toy_size"], "choose the dataset digits"),
         (["mikro", "digits"], "did you mean 'micro'?"),
     ],
@@ -459,7 +603,7 @@ def test_every_built_in_proxy_ranks_micro(tmp_path: Path) -> None:
     specs: list[registry.Spec] = [
         name for name, c in registry.components("proxies").items() if c.origin == "splitbench"
     ]
-    fit = [spec for spec in specs if unfit(spec, MICRO) is None]
+    fit = [spec for spec in specs if unfit(registry.build("proxies", spec), MICRO) is None]
     architectures = [CUT_OFF, (3, 3, 3, 3, 3, 3), (1, 0, 2, 3, 4, 1), (0, 0, 0, 1, 3, 2), (2, 2, 0, 0, 0, 1)]
     scores = score(JOB, architectures, fit, tmp_path)
     for row in measure(JOB, fit, scores, draws=10):

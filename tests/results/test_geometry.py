@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -73,32 +74,36 @@ def test_eta_squared_is_the_between_share_of_squares() -> None:
     labels = RNG.integers(4, size=len(TRUTH))
     overall = TRUTH.mean()
     between = sum((labels == k).sum() * (TRUTH[labels == k].mean() - overall) ** 2 for k in range(4))
-    assert g.eta_squared(labels, TRUTH) == pytest.approx(between / ((TRUTH - overall) ** 2).sum(), rel=1e-12)
-    assert g.eta_squared([0, 0, 1, 1], [1.0, 3.0, 5.0, 7.0]) == pytest.approx(16 / 20)
-    assert g.eta_squared([3, 3, 9, 9], [1.0, 1.0, 7.0, 7.0]) == pytest.approx(1.0)
-    assert g.eta_squared([0, 1, 0, 1], [2.0, 2.0, 2.0, 2.0]) == 0.0
+    assert g.eta_squared(TRUTH, labels) == pytest.approx(between / ((TRUTH - overall) ** 2).sum(), rel=1e-12)
+    assert g.eta_squared([1.0, 3.0, 5.0, 7.0], [0, 0, 1, 1]) == pytest.approx(16 / 20)
+    assert g.eta_squared([1.0, 1.0, 7.0, 7.0], [3, 3, 9, 9]) == pytest.approx(1.0)
+    assert g.eta_squared([2.0, 2.0, 2.0, 2.0], [0, 1, 0, 1]) == 0.0
 
 
 def test_rank_eta_squared_is_the_oracles() -> None:
     labels = RNG.integers(4, size=len(TRUTH))
-    assert g.rank_eta_squared(labels, TRUTH) == pytest.approx(oracle_rank_eta_squared(TRUTH, labels), rel=1e-12)
+    assert g.rank_eta_squared(TRUTH, labels) == pytest.approx(oracle_rank_eta_squared(TRUTH, labels), rel=1e-12)
     # ranks 1, 2.5, 2.5, 4: group means 1.75 and 3.25, deviations -0.75 and 0.75; 4 * 0.5625 / 4.5
-    assert g.rank_eta_squared([0, 0, 1, 1], [10.0, 20.0, 20.0, 1000.0]) == pytest.approx(0.5)
+    assert g.rank_eta_squared([10.0, 20.0, 20.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.5)
+    # the other order is another number: ranks of the labels 1.5, 1.5, 3.5, 3.5; only the two in the middle differ
+    assert g.rank_eta_squared([0, 0, 1, 1], [10.0, 20.0, 20.0, 1000.0]) == pytest.approx(1.0 - 2 / 4)
+    for ours, theirs in ((g.rank_eta_squared, oracle_rank_eta_squared), (g.eta_squared, oracle_rank_eta_squared)):
+        assert [*signature(ours).parameters] == [*signature(theirs).parameters] == ["values", "labels"]
 
 
 def test_concentration_counts_the_best_and_those_tied_with_the_last() -> None:
     truth = np.arange(300.0)
     labels = np.zeros(300, dtype=int)
     labels[[299, 297]] = 4
-    assert g.concentration(labels, truth) == 2 / 3  # the best three of 300
+    assert g.concentration(truth, labels) == 2 / 3  # the best three of 300
     truth[296] = 297.0
-    assert g.concentration(labels, truth) == 2 / 4  # a fourth is tied with the third
-    assert g.concentration(labels, truth, percent=100) == 298 / 300
+    assert g.concentration(truth, labels) == 2 / 4  # a fourth is tied with the third
+    assert g.concentration(truth, labels, percent=100) == 298 / 300
 
 
 def test_floors_are_expectations_over_all_draws() -> None:
     truth, labels = np.array([1.0, 4.0, 2.0, 2.0, 9.0]), np.array([0, 0, 1, 1, 2])
-    found = g.against_truth(labels, truth)
+    found = g.against_truth(truth, labels)
     draws = list(itertools.product(truth[:2], truth[2:4], truth[4:]))
     assert found["leaf_floor[all]"] == pytest.approx(sum(max(d) for d in draws) / len(draws))
     free = list(itertools.product(truth, repeat=3))
@@ -224,7 +229,7 @@ def test_report_holds_every_number() -> None:
     assert json.loads(canonical_json(found)) == json.loads(json.dumps(found))
     assert found["population"] == "all 250 distinct connected functions"
     one, _, lots, _ = found["arms"]
-    etas = [g.rank_eta_squared(s.labels, TRUTH) for s in arms["lots"]]
+    etas = [g.rank_eta_squared(TRUTH, s.labels) for s in arms["lots"]]
     assert lots["metrics"]["rank_eta2[all]"]["by_repetition"] == pytest.approx(
         {"0": (etas[0] + etas[1]) / 2, "1": (etas[2] + etas[3]) / 2}
     )
