@@ -58,10 +58,14 @@ def pattern(node: Node) -> Pattern:
 
 
 def is_random(record: Record) -> bool:
-    """Whether a record is of the random control: edge and groups are left to chance."""
+    """Whether a record is of a random control: edge and groups are left to chance, or the groups alone where the edges
+    are given (``hierarchy`` of ``random``: balanced groups of independent uniform numbers are uniform, too)."""
     parts = record.config.get("arm", {})
-    names = {kind: parts.get(kind, {}).get("name") for kind in ("criteria", "partitioners", "edge_rules")}
-    return names == {"criteria": "random", "partitioners": "random_groups", "edge_rules": "random_edge"}
+    criterion = parts.get("criteria", {})
+    rules = tuple(parts.get(kind, {}).get("name") for kind in ("partitioners", "edge_rules"))
+    inside = criterion.get("of") if rules == ("balanced", "hierarchy") else criterion
+    known = rules in (("random_groups", "random_edge"), ("balanced", "hierarchy"))
+    return known and isinstance(inside, Mapping) and inside.get("name") == "random"
 
 
 def against_chance(arms: Sequence[Arm], get: Getter) -> Chances:

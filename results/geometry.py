@@ -44,8 +44,8 @@ def same(first: npt.ArrayLike, second: npt.ArrayLike) -> bool:
 
 
 def eta_squared(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Share of the variance of ``values`` [A] that lies between the groups of ``labels`` [A]: 0 to 1; 0 where all values
-    are equal."""
+    """Share of the variance of ``values`` [A] that lies between the groups of ``labels`` [A]: 0 to 1; 0 where all
+    values are equal."""
     groups, v = np.unique(np.asarray(labels), return_inverse=True)[1], np.asarray(values, np.float64)
     deviations = v - v.mean()
     total = float(deviations @ deviations)

@@ -181,11 +181,10 @@ def _chance_words(board: Leaderboard) -> list[str]:
     found = [row for row in board.rows if row.chance]
     if not found:
         return []
-    oracles = sum(row.reads_truth for row in found)
+    n, oracles = len(found), sum(row.reads_truth for row in found)
     sentences = [
-        f"Against chance, p is adjusted after Holm for {_family_words(len(found) - oracles, oracles)}. The brackets "
-        f"are not: of {_count(len(found), 'arm')} no better than chance, about {len(found) * (1 - stats.CONFIDENCE):.1f} "
-        "would lie beyond theirs."
+        f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles)}. The brackets are not: of "
+        f"{_count(n, 'arm')} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
     ]
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)

@@ -298,4 +298,4 @@ def test_scoring_through_the_probe_leaves_the_supernet_as_it_was(proxy: Any) -> 
 def test_synflow_without_the_log_is_the_published_sum() -> None:
     network = network_of("micro", PATHS["micro"][1])
     assert Synflow(log=False)(network) == pytest.approx(math.exp(Synflow()(network)))
-    assert Synflow(log=False)(network_of("micro", CUT_OFF["micro"])) < 1e-300
+    assert Synflow(log=False)(network_of("micro", CUT_OFF[0])) < 1e-300

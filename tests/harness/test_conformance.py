@@ -546,7 +546,7 @@ class Elsewhere:
     shortlisted: bool
 
     def __call__(self, candidates: Any, rng: np.random.Generator, level: int) -> int:
-        return max(candidates) + 1
+        return int(max(candidates)) + 1
 
     def shortlist(self, edges: Any, rng: np.random.Generator, level: int, space: SearchSpace) -> list[int]:
         return [max(edges) + 1] if self.shortlisted else list(edges)
@@ -602,8 +602,12 @@ def test_broken_edge_rules_are_found(rule: EdgeRule, complaint: str) -> None:
 
 @pytest.mark.parametrize("kind", [int, np.int64, np.int8])
 def test_an_edge_is_an_integer_of_python_or_numpy(kind: Callable[[int], Any]) -> None:
-    one: Callable[..., Any] = lambda candidates, rng, level: kind(min(candidates))  # noqa: E731
-    several: Callable[..., Any] = lambda candidates, rng, level: np.array([min(candidates)])  # noqa: E731
+    def one(candidates: Any, rng: np.random.Generator, level: int) -> Any:
+        return kind(min(candidates))
+
+    def several(candidates: Any, rng: np.random.Generator, level: int) -> Any:
+        return [kind(min(candidates))]
+
     check_edge_rule(one)
     check_edge_rule(several)
 

@@ -8,6 +8,7 @@ from synthetic_records import Writer, arm_records
 from harness.errors import ConfigError
 from results import render
 from results.compare import compare, to_json
+from results.sheets import ORACLE
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53]
 GM = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56]
@@ -89,3 +90,30 @@ def test_markdown_and_json(write: Writer) -> None:
     data = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert data["pairs"][0]["budget"] == {"kind": "flops", "limit": 1000.0}
     assert {"metric", "first", "second", "difference", "p", "word"} == set(data["pairs"][0]["differences"][0])
+
+
+def test_an_oracle_is_marked_with_its_legend(write: Writer) -> None:
+    folder = write(
+        *arm_records("none", NONE), *arm_records("gm", GM), *arm_records("seer", GM, reads_truth=True, baseline=False)
+    )
+    found = compare(folder, "seer", "none")
+    assert found.pairs[0].reads_truth == ("seer",)
+    text = render.markdown(found)
+    assert text.startswith("# toy: seer † against none, ")
+    header = next(line for line in text.splitlines() if line.startswith("| metric"))
+    assert [cell.strip() for cell in header.split("|")][2:4] == ["seer †", "none"]
+    assert f"- {ORACLE}\n" in text
+    assert to_json(found)["pairs"][0]["reads_truth"] == ("seer",)
+    assert "†" not in render.markdown(compare(folder, "gm", "none"))
+
+
+def test_a_skipped_arm_is_not_called_unknown(write: Writer) -> None:
+    folder = write(*arm_records("none", NONE), *arm_records("gm", GM), folder="all/a")
+    (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
+    with pytest.raises(ConfigError) as caught:
+        compare(folder, "ofa", "none")
+    assert str(caught.value) == f"{folder}: arm 'ofa' was skipped (it needs kernels); the arms that ran are gm, none"
+    with pytest.raises(ConfigError, match=r"arm 'ofa' was skipped \(a: it needs kernels\);"):
+        compare(folder.parent, "none", "ofa")
+    with pytest.raises(ConfigError, match="there is no arm 'of'"):
+        compare(folder, "of", "none")

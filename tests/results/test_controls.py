@@ -12,7 +12,7 @@ from synthetic_records import arm_records, make_record
 
 from results import render, stats
 from results.arms import metric, tables
-from results.controls import against_chance, is_random, pattern
+from results.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
 from results.leaderboard import leaderboards
 from results.record import Node, Record
 from results.store import load
@@ -62,7 +62,12 @@ def split(arm: str, taus: list[float | None], shape: dict[str, Any], **changes: 
 
 def chances(folder: Path) -> Any:
     (arms,) = tables(load(folder).runs)
-    return against_chance(arms, metric("tau[all]"))
+    return against_chance(arms, metric("tau[all]")).found
+
+
+def without(folder: Path) -> dict[str, str]:
+    (arms,) = tables(load(folder).runs)
+    return dict(against_chance(arms, metric("tau[all]")).without)
 
 
 def test_sizes_alone_make_a_pattern() -> None:
@@ -87,7 +92,8 @@ def test_a_run_is_held_against_random_runs_of_its_sizes_in_its_repetition(write:
         *split("wide", [0.5, 0.5, 0.5], tree([[0], [1], [2]])),
     )
     found = chances(folder)
-    assert set(found) == {"gm", "snip"}  # no control has the sizes of wide
+    assert set(found) == {"gm", "snip"}
+    assert without(folder) == {"wide": NO_CONTROL}, "none is not split, and random arms are the controls"
     assert found["gm"].sizes == "2|3"
     assert found["gm"].controls == ("even",)
     expected = stats.interval([0.65 - 0.6, 0.45 - 0.4, 0.25 - 0.2])
@@ -122,11 +128,57 @@ def test_another_schedule_or_a_lacking_value_is_no_control(write: Writer) -> Non
         *split("random momentum", [0.4, 0.4], TWO_THREE, criterion="random", schedule=momentum),
     )
     assert set(chances(folder)) == {"gm momentum"}
+    assert without(folder) == {"gm": NO_CONTROL}
 
 
 def test_a_control_that_lacks_the_value_makes_no_comparison(write: Writer) -> None:
     folder = write(*split("gm", [0.5, 0.6], TWO_THREE), *split("even", [0.4, None], TWO_THREE, criterion="random"))
     assert chances(folder) == {}
+    assert without(folder) == {"gm": NO_VALUE}
+
+
+def test_a_control_in_some_seeds_only_is_none(write: Writer) -> None:
+    mixed = [make_record("cut", r, 0.5, tree=shape, config=parts("cut"), expected_runs=2)
+             for r, shape in enumerate([TWO_THREE, ONE_FOUR])]  # fmt: skip
+    folder = write(*mixed, *split("even", [0.1, 0.2], TWO_THREE, criterion="random"))
+    assert chances(folder) == {}
+    assert without(folder) == {"cut": NO_CONTROL}
+
+
+def test_oracles_are_adjusted_among_themselves(write: Writer) -> None:
+    """Seven seeds that agree: p is 2 / 2^7 for each arm, times 2 for two honest ones and for two oracles."""
+    arms = ["gm", "snip", "seer", "prophet"]
+    records = [
+        record
+        for arm in arms
+        for record in split(arm, [0.6] * 7, TWO_THREE, reads_truth=arm in {"seer", "prophet"}, baseline=False)
+    ]
+    even = split("even", [0.5] * 7, TWO_THREE, criterion="random")
+    found = chances(write(*records, *even))
+    assert {arm: chance.p for arm, chance in found.items()} == dict.fromkeys(arms, 2 * 2 / 2**7)
+    text = render.markdown(leaderboards(write(*records, *even)))
+    assert "Against chance, p is adjusted after Holm for 2 arms, and apart from them for 2 oracle controls (†)." in text
+    fewer = write(*records[:7], *records[14:21], *even, folder="fewer")
+    assert {arm: chance.p for arm, chance in chances(fewer).items()} == {"gm": 2 / 2**7, "seer": 2 / 2**7}
+
+
+def test_the_legend_names_who_is_not_in_the_table(write: Writer) -> None:
+    records = [
+        *split("even", [0.5, 0.4], TWO_THREE, criterion="random"),
+        *split("gm", [0.6, 0.4], THREE_TWO),
+        *split("odd", [0.6, 0.4], ONE_FOUR),
+        *split("wide", [0.6, 0.4], tree([[0], [1], [2]])),
+        *split("collapsed", [None, 0.4], TWO_THREE),
+        *arm_records("none", [0.5, 0.5]),
+    ]
+    boards = leaderboards(write(*records))
+    text = render.markdown(boards)
+    assert f"- Split, but not held against chance ({NO_CONTROL}): odd, wide.\n" in text
+    assert f"- Split, but not held against chance ({NO_VALUE}): collapsed.\n" in text
+    assert json.loads(render.to_json(boards))["without_chance"] == dict(boards.boards[0].without_chance)
+    alone = leaderboards(write(*records[4:], folder="alone"))
+    assert "held against chance" not in render.markdown(alone), "there is no such table"
+    assert set(alone.boards[0].without_chance) == {"odd", "wide", "collapsed"}
 
 
 def test_shuffled_and_fixed_edges_are_no_random_control() -> None:
@@ -136,6 +188,17 @@ def test_shuffled_and_fixed_edges_are_no_random_control() -> None:
         config["arm"][kind] = {"name": name}
         assert not is_random(make_record(config=config))
     assert not is_random(make_record())
+
+
+def test_random_groups_on_given_edges_are_the_control_of_a_hierarchy() -> None:
+    def hierarchy(inside: str) -> bool:
+        config = parts("hierarchy")
+        config["arm"]["criteria"]["of"] = {"name": inside}
+        config["arm"]["edge_rules"] = {"name": "hierarchy"}
+        return is_random(make_record(config=config))
+
+    assert hierarchy("random")
+    assert not hierarchy("gm")
 
 
 def test_the_leaderboard_shows_it(write: Writer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Callable
 from inspect import signature
 
 import numpy as np
@@ -85,10 +86,16 @@ def test_rank_eta_squared_is_the_oracles() -> None:
     assert g.rank_eta_squared(TRUTH, labels) == pytest.approx(oracle_rank_eta_squared(TRUTH, labels), rel=1e-12)
     # ranks 1, 2.5, 2.5, 4: group means 1.75 and 3.25, deviations -0.75 and 0.75; 4 * 0.5625 / 4.5
     assert g.rank_eta_squared([10.0, 20.0, 20.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.5)
-    # the other order is another number: ranks of the labels 1.5, 1.5, 3.5, 3.5; only the two in the middle differ
-    assert g.rank_eta_squared([0, 0, 1, 1], [10.0, 20.0, 20.0, 1000.0]) == pytest.approx(1.0 - 2 / 4)
-    for ours, theirs in ((g.rank_eta_squared, oracle_rank_eta_squared), (g.eta_squared, oracle_rank_eta_squared)):
-        assert [*signature(ours).parameters] == [*signature(theirs).parameters] == ["values", "labels"]
+    # ranks 1 to 4: group means 1.5 and 3.5, so 4 * 1 / 5; the other way round each is a group of its own
+    assert g.rank_eta_squared([10.0, 20.0, 30.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.8)
+    assert g.rank_eta_squared([0, 0, 1, 1], [10.0, 20.0, 30.0, 1000.0]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("function", [g.eta_squared, g.rank_eta_squared, g.concentration, g.against_truth])
+def test_arguments_stand_in_the_oracles_order(function: Callable[..., object]) -> None:
+    assert [*signature(oracle_rank_eta_squared).parameters] == ["values", "labels"]
+    first, second, *_ = signature(function).parameters
+    assert (first.replace("truth", "values"), second) == ("values", "labels")
 
 
 def test_concentration_counts_the_best_and_those_tied_with_the_last() -> None:

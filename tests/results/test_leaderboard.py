@@ -2,10 +2,12 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy import stats as scipy_stats
@@ -19,6 +21,18 @@ from results.store import encode
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
 BETTER = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56, 0.55]
 MIXED = [0.52, 0.50, 0.53, 0.47, 0.51, 0.52, 0.52]
+SCORE: dict[str, Any] = {
+    "operations": [0, 1, 2],
+    "dissimilarity": [[0.0]],
+    "standard_error": [[None]],
+    "repetitions": 0,
+    "groups": [[0, 1], [2]],
+    "cut": 0.0,
+}
+LEAF = {"allowed": [[0]], "stage": "x", "steps": 1}
+TREE: dict[str, Any] = {**LEAF, "edges": [0], "scores": {"0": SCORE}, "children": [LEAF, LEAF]}
+RANDOM = {"criteria": "random", "partitioners": "random_groups", "edge_rules": "random_edge"}
+CONTROL = {"arm": {kind: {"name": name} for kind, name in RANDOM.items()}}
 
 
 def study() -> list[Record]:
@@ -302,3 +316,113 @@ def test_values_that_are_not_numbers_become_null(write: Writer) -> None:
     assert data["ceiling"] == {"tau[all]": None}
     assert [row["metrics"]["tau[all]"] for row in data["rows"]] == [None, None]
     assert data["rows"][0]["cost"]["seconds"] is None
+
+
+def test_oracles_are_bounds_and_make_no_other_p_larger(write: Writer) -> None:
+    honest = leaderboards(write(*study())).boards[0]
+    seers = [*arm_records("seer", BETTER, reads_truth=True), *arm_records("prophet", BETTER, reads_truth=True)]
+    folder = write(*study(), *seers, folder="with")
+    found = leaderboards(folder)
+    (board,) = found.boards
+    verdicts = {row.arm: row.verdict for row in board.rows if row.verdict}
+    assert {arm: verdict.p for arm, verdict in verdicts.items() if arm in {"seer", "prophet"}} == {
+        "seer": 2 * 2 / 2**7,
+        "prophet": 2 * 2 / 2**7,
+    }
+    alone = {row.arm: row.verdict for row in honest.rows if row.verdict}
+    assert {arm: verdicts[arm] for arm in alone} == alone
+    assert (board.comparisons, board.seeds_needed) == (honest.comparisons, honest.seeds_needed) == (2, 7)
+    text = render.markdown(found)
+    assert "p adjusted after Holm for 2 arms, and apart from them for 2 oracle controls (†); better" in text
+    assert "With 7 seeds the least p is 0.031; the fewest that can give a verdict are 7." in text
+    assert "| seer † " in text
+
+
+def test_oracles_do_not_count_while_the_baseline_is_incomplete(write: Writer) -> None:
+    seer = arm_records("seer", BETTER, reads_truth=True)
+    board = only(write(*arm_records("none", NONE[:3], expected_runs=7), *arm_records("gm", BETTER), *seer))
+    assert board.comparisons == 1
+
+
+def test_a_table_of_oracles_alone_says_how_they_were_adjusted(write: Writer) -> None:
+    folder = write(*arm_records("none", NONE), *arm_records("seer", BETTER, reads_truth=True))
+    found = leaderboards(folder)
+    assert found.boards[0].comparisons == 0
+    text = render.markdown(found)
+    assert "p adjusted after Holm for 1 oracle control (†); better" in text
+    assert "the least p" not in text
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "leaderboard.md"
+OPEN = {"METRIC": ("metrics", "validation_metrics", "ceiling"), "PHASE": ("by_phase",), "ARM": ("without_chance",)}
+ESTIMATE = {"mean", "low", "high", "n"}
+
+
+def written_keys(value: object, path: str = "") -> set[str]:
+    """Every path of a JSON object down to its plain values and estimates, as the page writes it."""
+    if isinstance(value, list):
+        return {f"{path}[]"} if not value else set().union(*(written_keys(one, f"{path}[]") for one in value))
+    if not isinstance(value, dict) or set(value) == ESTIMATE:
+        return {path}
+    name = next((name for name, parents in OPEN.items() if path.split(".")[-1] in parents), None)
+    return set().union(*(written_keys(one, f"{path}.{name or key}".lstrip(".")) for key, one in value.items()))
+
+
+def documented_keys() -> list[set[str]]:
+    """The first columns of the tables in the page's section about JSON."""
+    section = PAGE.read_text().partition("\n## JSON\n")[2]
+    found = []
+    for table in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
+        lines = table.splitlines()[2:]
+        keys = [key for line in lines for key in re.findall("`([^`]+)`", line.split("|")[1])]
+        assert len(set(keys)) == len(keys)
+        found.append(set(keys))
+    return found
+
+
+def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
+    split = {"tree": TREE, "config": CONTROL}
+    other = {"tree": TREE, "config": {"arm": {"criteria": {"name": "gm"}}}}
+    arms = [*arm_records("none", NONE), *arm_records("random", NONE, **split), *arm_records("gm", BETTER, **other)]
+    lone = {"tree": {**TREE, "children": TREE["children"] * 2, "scores": {"0": {**SCORE, "groups": [[0], [1], [2]]}}}}
+    folder = write(*arms, *arm_records("lone", MIXED, config=other["config"], **lone), folder="all/a")
+    (folder / "records" / "bad.json").write_text("{")
+    (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
+    table, several = documented_keys()
+    assert written_keys(json.loads(render.to_json(leaderboards(folder)))) == table
+
+    write(*arm_records("none", NONE, study="other"), folder="all/b")
+    data = json.loads(render.to_json(leaderboards(folder.parent)))
+    assert {f"{key}[]" for key in data} == several
+    board = next(board for board in data["boards"] if board["study"] == "toy")
+    assert written_keys(board) | {"warnings[]", "skipped[]"} == table
+    assert "skipped" not in board
+
+
+def test_the_page_says_what_an_estimate_is() -> None:
+    section = PAGE.read_text().partition("\n## JSON\n")[2]
+    (words,) = re.findall(r"an estimate is\s+an object of ([^.]*)\.", section)
+    assert set(re.findall("`([^`]+)`", words)) == ESTIMATE
+
+
+def test_a_damaged_file_of_skipped_arms_is_a_warning(write: Writer) -> None:
+    folder = write(*study())
+    for content in ("{", "[]", '{"ofa": 3}', "\udcff"):
+        (folder / "skipped.json").write_text(content, errors="surrogateescape")
+        found = leaderboards(folder)
+        assert found.skipped == ()
+        (warning,) = found.warnings
+        assert warning.startswith("skipped.json: left out, damaged")
+        assert len(found.boards[0].rows) == 5
+
+
+def test_skipped_arms_of_several_folders_name_their_folder(write: Writer) -> None:
+    for name in ("a", "b"):
+        folder = write(*arm_records("none", NONE, study=name), folder=f"all/{name}")
+        (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
+    found = leaderboards(folder.parent)
+    assert found.skipped == ("ofa (in a): it needs kernels", "ofa (in b): it needs kernels")
+    assert "- ofa (in a): it needs kernels\n" in render.markdown(found)
+    assert leaderboards(folder).skipped == ("ofa: it needs kernels",)
+    (folder / "skipped.json").write_text("{")
+    assert leaderboards(folder.parent).warnings[0].startswith("b/skipped.json: left out, damaged")

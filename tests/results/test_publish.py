@@ -13,16 +13,28 @@ from harness.errors import SplitbenchError
 from results.figures import ranking_svg
 from results.leaderboard import leaderboards
 from results.publish import publish
+from results.record import fingerprint
 from results.render import markdown
+
+CONFIGS: dict[str, dict[str, object]] = {"none": {"draws": 1}, "gm": {"draws": 1, "criteria": {"name": "gm"}}}
 
 
 def folder_of(write: Writer) -> Path:
     folder = write(
-        *arm_records("none", [0.5, 0.6], baseline=True, expected_runs=2),
-        *arm_records("gm", [0.4, 0.7], expected_runs=2),
+        *arm_records("none", [0.5, 0.6], baseline=True, config={"arm": CONFIGS["none"]}, protocol="f00"),
+        *arm_records("gm", [0.4, 0.7], config={"arm": CONFIGS["gm"]}, protocol="f00"),
     )
     (folder / "study.yaml").write_text("name: study\n")
     return folder
+
+
+def geometry_of(folder: Path, **changes: object) -> None:
+    """What a geometry of the records of ``folder_of`` holds, as far as publishing reads it."""
+    fingerprints = {arm: fingerprint(CONFIGS[arm]) for arm in CONFIGS}
+    content = {"protocol": "f00", "fingerprints": fingerprints, "seeds": 2, **changes}
+    (folder / "geometry.json").write_text(json.dumps(content))
+    (folder / "geometry.md").write_text("geometry")
+    (folder / "geometry.svg").write_text("<svg/>")
 
 
 def test_what_is_published_gives_the_same_leaderboard(write: Writer, tmp_path: Path) -> None:
@@ -36,14 +48,16 @@ def test_what_is_published_gives_the_same_leaderboard(write: Writer, tmp_path: P
 
 def test_a_published_folder_is_rendered_anew_in_place(write: Writer, tmp_path: Path) -> None:
     folder = folder_of(write)
-    (folder / "geometry.md").write_text("geometry")
+    geometry_of(folder)
     (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
-    target = publish(folder, tmp_path / "published")
+    said: list[str] = []
+    target = publish(folder, tmp_path / "published", said.append)
     before = {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()}
     assert b"ofa: it needs kernels" in before["leaderboard.md"]
     assert before["geometry.md"] == b"geometry"
     (target / "leaderboard.md").write_text("old")
-    assert publish(target, tmp_path / "published") == target
+    assert publish(target, tmp_path / "published", said.append) == target
+    assert said == []
     assert {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()} == before
 
 
@@ -65,3 +79,65 @@ def test_the_picture_shows_every_arm_and_seed(write: Writer) -> None:
     assert "http" not in re.sub(
         r"http://(www\.w3\.org|purl\.org|creativecommons\.org|matplotlib\.org)\S*", "", svg
     ).replace("https://matplotlib.org/", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"protocol": "f01"}, "it was made under another protocol than the records"),
+        ({"protocol": None}, "it was made under another protocol than the records"),
+        ({"fingerprints": {"none": fingerprint(CONFIGS["none"])}}, "its arms are not those of the records"),
+        (
+            {"fingerprints": {arm: fingerprint({**config, "draws": 2}) for arm, config in CONFIGS.items()}},
+            "its arms are not those of the records",
+        ),
+        ({"seeds": 3}, "its seeds are not those of the records"),
+        ({"fingerprints": None}, "geometry.json does not say which records it belongs to"),
+    ],
+)
+def test_a_stale_geometry_is_left_out_in_one_sentence(
+    write: Writer, tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    folder = folder_of(write)
+    geometry_of(folder)
+    said: list[str] = []
+    target = publish(folder, tmp_path / "published", said.append)
+    assert (said, len(list(target.glob("geometry.*")))) == ([], 3)
+
+    geometry_of(folder, **changes)
+    publish(folder, tmp_path / "published", said.append)
+    files = "geometry.json, geometry.md, geometry.svg"
+    assert said == [f"{folder}: {files} left out, because {reason}; run `splitbench geometry` again"]
+    assert not list(target.glob("geometry.*"))
+    assert (target / "leaderboard.md").exists()
+    assert len(list(folder.glob("geometry.*"))) == 3
+
+    geometry_of(target, **changes)  # published before it went stale
+    publish(target, tmp_path / "published", said.append)
+    assert len(said) == 2
+    assert not list(target.glob("geometry.*"))
+
+
+def test_a_geometry_without_its_numbers_is_left_out(write: Writer, tmp_path: Path) -> None:
+    folder = folder_of(write)
+    (folder / "geometry.md").write_text("geometry")
+    said: list[str] = []
+    target = publish(folder, tmp_path / "published", said.append)
+    assert said == [
+        f"{folder}: geometry.md left out, because geometry.json cannot be read; run `splitbench geometry` again"
+    ]
+    assert not (target / "geometry.md").exists()
+
+
+def test_the_picture_marks_oracles(write: Writer) -> None:
+    def shown(folder: Path) -> list[str]:
+        return re.findall(r"<text[^>]*>([^<]*)</text>", ranking_svg(folder).decode())
+
+    seer = arm_records("seer", [0.4, 0.7], reads_truth=True)
+    words = shown(write(*arm_records("none", [0.5, 0.6]), *seer))
+    assert {"none", "seer †", "† oracle control, reads the ground truth"} <= set(words)
+    assert not [text for text in shown(folder_of_honest(write)) if "†" in text]
+
+
+def folder_of_honest(write: Writer) -> Path:
+    return write(*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.4, 0.7]), folder="honest")

@@ -103,3 +103,10 @@ def test_comparisons_pair_by_repetition() -> None:
     assert found.difference.mean == pytest.approx((0.75 + 0.5) / 2)
     assert found.difference.n == 2
     assert stats.compare({0: 1.0}, {1: 1.0}) is None
+
+
+def test_holm_within_families() -> None:
+    ps = [0.01, 0.04, 0.03, 0.02]
+    assert stats.holm_within(ps, "abab") == pytest.approx([0.02, 0.04, 0.03, 0.04])
+    assert stats.holm_within(ps, "aaaa") == stats.holm(ps)
+    assert stats.holm_within([], []) == []
