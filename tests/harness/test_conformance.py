@@ -274,6 +274,14 @@ class Unbidden(Each):
             probe._supernet(probe.batch(0)[0], context)
 
 
+class UnbiddenMixtures(Each):
+    """Does so where the trainer runs mixtures alone."""
+
+    def offend(self, probe: Any, edge: int) -> None:
+        if isinstance(probe.context(edge, 0), Mixture):
+            Unbidden().offend(probe, edge)
+
+
 class HalfPaid(Each):
     """Pays for one of two passes."""
 
@@ -389,6 +397,10 @@ class NoSuchPart:
         (NegativeError(), "a standard error is negative"),
         (Unordered(), r"compares operations \(4, 3, 2, 1, 0\), and the edge allows \(0, 1, 2, 3, 4\)"),
         (Unbidden(), "charged 0 FLOPs, and torch counts [0-9,]+ in convolutions and linear layers; run the supernet "),
+        (
+            UnbiddenMixtures(),
+            "charged 0 FLOPs, and torch counts [0-9,]+ in convolutions and linear layers; run the supernet ",
+        ),
         (HalfPaid(), "charged [1-9][0-9,]+ FLOPs, and torch counts [0-9,]+ in convolutions and linear layers"),
         (GlobalRandom(), "draws or seeds global random numbers; take them from probe.rng"),
         (Seeding(), "draws or seeds global random numbers"),
