@@ -128,7 +128,7 @@ def test_the_criterion_gives_the_affinity_of_another() -> None:
         found, expected = HierarchyCriterion(of="random")(probe, edge), Random()(probe, edge)
         assert found.operations == expected.operations
         np.testing.assert_array_equal(found.dissimilarity, expected.dissimilarity)
-    assert HierarchyCriterion().parts() == Parts("balanced", "hierarchy", {"levels": 3, "keep": "best"})
+    assert HierarchyCriterion().parts() == Parts("balanced", "hierarchy", {"levels": 3, "branching": 2, "keep": "best"})
     assert HierarchyCriterion(levels=2).parts().schedule["levels"] == 2
 
 
@@ -146,5 +146,5 @@ def test_the_criterion_refuses_what_cannot_be() -> None:
         HierarchyCriterion(levels=0)
     with pytest.raises(ConfigError, match=r"hierarchy.of: gm has no parameter 'repetition'"):
         HierarchyCriterion(of={"name": "gm", "repetition": 3})(cast(Probe, Sees()), 0)
-    with pytest.raises(ConfigError, match="not 'none', which never splits"):
+    with pytest.raises(ConfigError, match=r"hierarchy.of: 'none' never splits"):
         HierarchyCriterion(of="none")(cast(Probe, Sees()), 0)
