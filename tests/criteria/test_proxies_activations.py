@@ -144,12 +144,16 @@ def test_one_forward_pass_is_charged_exactly(proxy: Any, name: str) -> None:
         assert charges.flops(SPACES[name][0], choice) == passes
 
 
-def test_patches_are_charged_by_their_pixels() -> None:
-    for name, tried, side in (("nb201", [3], 3), ("micro", [3, 4], 4)):
-        charges, pixels = Charges(), SPACES[name][1].images["train"].shape[-1] ** 2
-        LinearRegions(samples=40)(network_of(name, PATHS[name][0], charges))
-        expected = (40 * side**2 + sum(2 * s**2 for s in tried)) / pixels
-        assert charges.forward == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize("name", ["nb201", "micro"])
+def test_patches_are_charged_what_torch_counts(name: str) -> None:
+    """Rounding at strides makes a small image dearer than its share of pixels. A pass that fails is not charged."""
+    charges, space, path = Charges(), SPACES[name][0], PATHS[name][0]
+    with counting_flops() as counter:
+        LinearRegions(samples=40)(network_of(name, path, charges))
+    counts = counter.get_flop_counts()["Global"]
+    passes = sum(n for op, n in counts.items() if op is not torch.ops.aten.mm)
+    assert charges.flops(space, path) <= passes
+    assert charges.flops(space, path) == pytest.approx(passes, rel=0.06)  # micro fails once at 3 pixels, with 2 images
 
 
 @pytest.mark.parametrize(
