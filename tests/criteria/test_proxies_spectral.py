@@ -342,12 +342,21 @@ def test_convolutions_run_are_those_charged(proxy: Any, stems: float, name: str)
 def test_images_charged() -> None:
     expected = {
         Jacov(): (BATCH, BATCH / 2), Ntk(4): (4, 16), Vkdnw(4): (4, 4 * 10 / 2), Zen(): (2 * BATCH, 0),
-        Zen(3): (6 * BATCH, 0), Meco(32): (4, 0), AzNas(6): (6, 3),
+        Zen(3): (6 * BATCH, 0), AzNas(6): (6, 3),
     }  # fmt: skip
     for proxy, images in expected.items():
         charges = Charges()
         proxy(network_of("nb201", PATHS["nb201"][0], charges))
         assert (charges.forward, charges.backward) == pytest.approx(images, rel=1e-12)
+
+
+def test_an_image_of_four_times_the_pixels_costs_four_times_the_convolutions() -> None:
+    (space, _), path, charges = SPACES["nb201"], PATHS["nb201"][0], Charges()
+    Meco(32)(network_of("nb201", path, charges))
+    forward = space.flops(path).forward
+    classifier = 2 * space.cell_macs.classifier
+    assert charges.forward * forward == pytest.approx(4 * (forward - classifier) + classifier, rel=1e-12)
+    assert charges.backward == 0
 
 
 @pytest.mark.parametrize(
