@@ -160,7 +160,7 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             "arms[1]",
             "unknown criteria component 'gn' (did you mean 'gm'?)",
-            "conv_size, exhaustive, gm, gradient_contribution, hierarchy",
+            "gradient_contribution, hierarchy",
         ],
     ),
     "unknown space": ({"space": "mikro"}, ["space: unknown spaces component 'mikro' (did you mean 'micro'?)", "nb201"]),
