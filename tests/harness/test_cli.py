@@ -34,23 +34,6 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def splitbench(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: (status, standard output, standard error)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return call
-
-
-@pytest.fixture
 def study(tmp_path: Path) -> Callable[..., Path]:
     """Writes the tiny study with some keys replaced."""
 

@@ -17,7 +17,6 @@ from tiny_studies import record_bytes, tiny
 
 import harness.work
 from harness import registry
-from harness.cli.app import main
 from harness.config import parse
 from harness.study import Study
 from results.geometry import rank_eta_squared
@@ -44,22 +43,6 @@ STUDY = tiny(
     ],
 )
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def splitbench(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: (status, standard output, standard error)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capfd.readouterr()
-
-    return call
 
 
 @pytest.fixture

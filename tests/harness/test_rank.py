@@ -19,7 +19,6 @@ from torch.nn import functional
 from criteria.base import unfit
 from criteria.proxies.base import Network, Scores
 from harness import rank, registry
-from harness.cli.app import main
 from harness.errors import ConfigError, SplitbenchError, StoreError
 from harness.rank import correlation, functions_of, measure, pool, pooled, spearman, truth_of
 from harness.registry import register
@@ -496,23 +495,6 @@ def test_each_tau_far_from_the_published_one_has_a_line(published: Any, monkeypa
 # -- the command -----------------------------------------------------------------------------------------------------
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def splitbench(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command in this process: (status, standard output, standard error)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return call
 
 
 def test_the_command_scores_measures_and_writes(splitbench: Command, tmp_path: Path) -> None:

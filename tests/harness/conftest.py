@@ -1,0 +1,26 @@
+"""What several test files of the harness share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.cli.app import main
+
+
+@pytest.fixture
+def splitbench(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process: (status, standard output, standard error)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return call
