@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_cli import Command, refused, splitbench  # noqa: F401 - a fixture
+from test_cli import Command, refused
 
 from harness import registry
 from harness.cli.app import main
@@ -103,7 +103,7 @@ main(["run", "study.yaml", "--workers", "1", "--json"])
 
 def test_studies_and_commands_of_new_packages_are_right(
     packages: dict[str, Path],
-    splitbench: Command,  # noqa: F811
+    splitbench: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for kind, package in packages.items():
@@ -127,7 +127,7 @@ def commands(text: str, name: str | None = None) -> list[str]:
     return [verb for verb, _ in found]
 
 
-def test_new_prints_what_it_wrote(splitbench: Command, tmp_path: Path) -> None:  # noqa: F811
+def test_new_prints_what_it_wrote(splitbench: Command, tmp_path: Path) -> None:
     status, out, _ = splitbench("new", "criterion", "sharpness", "--out", tmp_path, "--json")
     written = json.loads(out)
     assert (status, written["kind"], written["folder"]) == (0, "criterion", str(tmp_path / "sharpness"))
@@ -165,7 +165,7 @@ def test_new_prints_what_it_wrote(splitbench: Command, tmp_path: Path) -> None: 
         ("criterion", "barred", ["barred cannot be written", "choose another --out"]),
     ],
 )
-def test_new_refuses(splitbench: Command, tmp_path: Path, kind: str, name: str, fragments: list[str]) -> None:  # noqa: F811
+def test_new_refuses(splitbench: Command, tmp_path: Path, kind: str, name: str, fragments: list[str]) -> None:
     (tmp_path / "taken").mkdir()
     out = tmp_path
     if name == "barred":
@@ -217,7 +217,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_failed_check_is_a_sentence_and_status_1(splitbench: Command, plugin: Path) -> None:  # noqa: F811
+def test_a_failed_check_is_a_sentence_and_status_1(splitbench: Command, plugin: Path) -> None:
     status, out, err = splitbench("check", "lopsided", "--kind", "criterion", "--plugin", plugin)
     assert (status, err) == (1, "")
     heading, *lines = out.splitlines()
@@ -228,7 +228,7 @@ def test_a_failed_check_is_a_sentence_and_status_1(splitbench: Command, plugin: 
     assert any(line.startswith("  ok       micro: every pass is paid for") for line in lines)
 
 
-def test_a_name_of_two_kinds_is_checked_as_both(splitbench: Command, plugin: Path) -> None:  # noqa: F811
+def test_a_name_of_two_kinds_is_checked_as_both(splitbench: Command, plugin: Path) -> None:
     status, out, _ = splitbench(
         "check", "{name: lopsided, first: 2}", "--kind", "partitioners", "--plugin", plugin, "--json"
     )
@@ -257,7 +257,7 @@ def test_a_name_of_two_kinds_is_checked_as_both(splitbench: Command, plugin: Pat
     ],
     ids=str,
 )
-def test_what_cannot_be_checked(splitbench: Command, words: list[str], fragments: list[str]) -> None:  # noqa: F811
+def test_what_cannot_be_checked(splitbench: Command, words: list[str], fragments: list[str]) -> None:
     refused(splitbench("check", *words), *fragments)
 
 
@@ -302,7 +302,7 @@ def test_how_a_check_ends() -> None:
 # -- the page ------------------------------------------------------------------------------------------------------
 
 
-def test_commands_in_the_page_exist(splitbench: Command) -> None:  # noqa: F811
+def test_commands_in_the_page_exist(splitbench: Command) -> None:
     for verb in commands((DOCS / "plugins.md").read_text()):
         assert splitbench(verb, "--help")[0] == 0, verb
 
