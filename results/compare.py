@@ -1,24 +1,46 @@
-"""Two arms side by side: paired differences of every metric, repetition by repetition."""
+"""Two arms side by side: paired differences of every metric, repetition by repetition.
+
+The primary metric is named before anyone looks, so its verdict is its own sign-flip p. The other metrics are looked at
+together, so theirs are adjusted after Holm for the number of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
-from results import stats
+from results import bootstrap, power, stats
 from results.arms import Arm, Getter, metric, selected, tables
+from results.leaderboard import PRIMARY
+from results.populations import UnusableError, difference_over_functions
 from results.skipped import Skipped
 from results.stats import Estimate
 from results.store import load
+from results.verdicts import sentence
 
 HONEST = {"selected test %": "test", "selected regret": "regret"}
+FEWEST_FOR_BCA = 20  # with 12, 95% intervals of normal values cover 90% (docs/statistics.md)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of both arms, and the first less the second; ``p`` is the sign-flip test's, for this metric alone."""
+    """One metric of both arms, and the first less the second.
+
+    Attributes:
+        difference: mean over seeds with its Student-t interval, the headline.
+        p: of the sign-flip test, for this metric alone.
+        word: better, worse or can't tell, by ``p_adjusted``.
+        p_adjusted: ``p`` itself for the primary metric; Holm-adjusted over all the other metrics for one of them.
+        wilcoxon_p: of the signed-rank test, for this metric alone.
+        bca: BCa bootstrap interval over seeds; None below ``FEWEST_FOR_BCA`` seeds.
+        seeds_and_functions: bootstrap interval over both, of the primary metric alone; None where it is not known.
+        seeds_needed: for a difference as large as the one observed, at 80% power; None where none will do.
+        detectable: the smallest true difference that this many seeds tell at 80% power; None where they cannot.
+        sentence: the verdict in words.
+    """
 
     metric: str
     first: Estimate
@@ -26,12 +48,19 @@ class Difference:
     difference: Estimate
     p: float
     word: str
+    p_adjusted: float
+    wilcoxon_p: float
+    bca: Estimate | None
+    seeds_and_functions: Estimate | None
+    seeds_needed: int | None
+    detectable: float | None
+    sentence: str
 
 
 @dataclass(frozen=True)
 class Pair:
     """Two arms of one table. ``word`` of a difference says what ``arm_a`` is beside ``arm_b``; ``reads_truth`` names
-    those of the two that are oracle controls."""
+    those of the two that are oracle controls; ``without_functions`` says why there is no interval over functions."""
 
     study: str
     space: str
@@ -44,6 +73,7 @@ class Pair:
     differences: tuple[Difference, ...]
     undefined: tuple[str, ...]
     reads_truth: tuple[str, ...] = ()
+    without_functions: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,8 +135,11 @@ def _pair(first: Arm, second: Arm) -> Pair:
     names = sorted({name for arm in (first, second) for run in arm.runs for name in run.record.metrics})
     getters: dict[str, Getter] = {name: metric(name) for name in names}
     getters |= {label: selected(name) for label, name in HONEST.items()}
-    found = {name: _difference(name, first, second, get) for name, get in getters.items()}
-    differences = tuple(difference for difference in found.values() if difference is not None)
+    paired = {name: _paired(first, second, get) for name, get in getters.items()}
+    undefined = tuple(name for name, values in paired.items() if values is None)
+    differences = _adjusted(first.name, second.name, {name: v for name, v in paired.items() if v is not None})
+    both, problem = _over_functions(first, second) if PRIMARY in paired and PRIMARY not in undefined else (None, "")
+    differences = tuple(replace(d, seeds_and_functions=both) if d.metric == PRIMARY else d for d in differences)
     return Pair(
         study=record.study,
         space=record.space,
@@ -117,20 +150,55 @@ def _pair(first: Arm, second: Arm) -> Pair:
         arm_b=second.name,
         seeds=len(first.repetitions.keys() & second.repetitions.keys()),
         differences=differences,
-        undefined=tuple(name for name, difference in found.items() if difference is None),
+        undefined=undefined,
         reads_truth=tuple(arm.name for arm in (first, second) if arm.reads_truth),
+        without_functions=problem,
     )
 
 
-def _difference(name: str, first: Arm, second: Arm, get: Getter) -> Difference | None:
+def _paired(first: Arm, second: Arm, get: Getter) -> list[tuple[float, float]] | None:
+    """The values of both arms in the repetitions that both have; None if a run lacks the value."""
     a, b = first.by_repetition(get), second.by_repetition(get)
-    compared = stats.compare(a, b) if a is not None and b is not None else None
-    if compared is None or a is None or b is None:
+    if a is None or b is None or not a.keys() & b.keys():
         return None
-    shared = sorted(a.keys() & b.keys())
-    word = stats.word(name.removeprefix("selected "), compared.difference.mean, compared.p)
-    estimates = (stats.interval([a[r] for r in shared]), stats.interval([b[r] for r in shared]))
-    return Difference(name, *estimates, compared.difference, compared.p, word)
+    return [(a[repetition], b[repetition]) for repetition in sorted(a.keys() & b.keys())]
+
+
+def _adjusted(arm_a: str, arm_b: str, paired: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[Difference, ...]:
+    raw = {name: stats.sign_flip_p([a - b for a, b in values]) for name, values in paired.items()}
+    families = [name == PRIMARY for name in raw]
+    found = []
+    for (name, values), p in zip(paired.items(), stats.holm_within(list(raw.values()), families), strict=True):
+        first, second, differences = [a for a, _ in values], [b for _, b in values], [a - b for a, b in values]
+        mean = stats.interval(differences)
+        family = families.count(name == PRIMARY)
+        needed = power.seeds_needed(differences, family)
+        word = stats.word(name.removeprefix("selected "), mean.mean, p)
+        found.append(
+            Difference(
+                metric=name,
+                first=stats.interval(first),
+                second=stats.interval(second),
+                difference=mean,
+                p=raw[name],
+                word=word,
+                p_adjusted=p,
+                wilcoxon_p=stats.wilcoxon_p(differences),
+                bca=bootstrap.bca(differences) if len(differences) >= FEWEST_FOR_BCA else None,
+                seeds_and_functions=None,
+                seeds_needed=needed,
+                detectable=power.detectable(differences, family),
+                sentence=sentence(arm_a, arm_b, name, word, mean, p, needed),
+            )
+        )
+    return tuple(found)
+
+
+def _over_functions(first: Arm, second: Arm) -> tuple[Estimate | None, str]:
+    try:
+        return difference_over_functions(first, second), ""
+    except UnusableError as problem:
+        return None, str(problem)
 
 
 def to_json(compared: Compared) -> dict[str, Any]:

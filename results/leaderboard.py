@@ -15,12 +15,16 @@ from typing import Any
 from results import stats
 from results.arms import Arm, metric, selected, tables, validation_metric
 from results.controls import Chance, against_chance
+from results.costs import MEASUREMENT as MEASUREMENT
+from results.costs import Cost as Cost
+from results.costs import PhaseCost as PhaseCost
+from results.costs import mean_cost
+from results.friedman import RankGroups, across
 from results.record import Record
 from results.stats import Estimate
-from results.store import Run, load
+from results.store import load
 
 PRIMARY = "tau[all]"
-MEASUREMENT = "measurement"  # ranking the population: timed, not charged
 SELECTION = {
     "test": "ground-truth test accuracy % of the honest choice",
     "regret": "best test accuracy of the space less that",
@@ -45,30 +49,12 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class PhaseCost:
-    """Means over runs; ``seconds`` is None where a run lacks its measured file."""
-
-    flops: float
-    share: float
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Means over runs; peak memory is the largest. Seconds leave out measurement, as FLOPs do."""
-
-    flops: float
-    seconds: float | None
-    peak_bytes: int | None
-    by_phase: Mapping[str, PhaseCost]
-
-
-@dataclass(frozen=True)
 class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
     ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
-    the same sizes.
+    the same sizes. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None
+    where the ceiling is not known.
     """
 
     arm: str
@@ -85,6 +71,7 @@ class Row:
     reads_truth: bool = False
     metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
+    of_ceiling: Estimate | None = None
     selection: Mapping[str, Estimate | None] = field(default_factory=dict)
     leaves: tuple[int, ...] = ()
     chance: Chance | None = None
@@ -119,11 +106,15 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class Leaderboards:
-    """Every table of a results folder; a sentence for each file left out, and for each arm skipped."""
+    """Every table of a results folder; a sentence for each file left out, and for each arm skipped.
+
+    ``rank_groups`` rank the arms over spaces and data sets, where there are at least three with the same arms.
+    """
 
     boards: tuple[Leaderboard, ...]
     warnings: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    rank_groups: RankGroups | None = None
 
 
 def leaderboards(folder: str | Path) -> Leaderboards:
@@ -133,8 +124,9 @@ def leaderboards(folder: str | Path) -> Leaderboards:
         StoreError: if the folder is missing or holds no usable record.
     """
     loaded = load(folder)
+    found = tables(loaded.runs)
     return Leaderboards(
-        tuple(_board(arms) for arms in tables(loaded.runs)), loaded.warnings, tuple(map(str, loaded.skipped))
+        tuple(map(_board, found)), loaded.warnings, tuple(map(str, loaded.skipped)), across(found, PRIMARY)
     )
 
 
@@ -228,32 +220,12 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
         row,
         metrics={name: arm.estimate(metric(name)) for name in _names(record.metrics for record in records)},
         validation_metrics={name: arm.estimate(validation_metric(name)) for name in validation},
+        of_ceiling=arm.estimate(lambda record: _of_ceiling(record, record.metrics)),
         selection={name: arm.estimate(selected(name)) for name in SELECTION},
         leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
         chance=chance,
         verdict=verdict,
-        cost=_cost(arm.runs),
-    )
-
-
-def _cost(runs: tuple[Run, ...]) -> Cost:
-    n = len(runs)
-    measured = [run.measured for run in runs if run.measured is not None]
-    timed = len(measured) == n and all(_finite(seconds) for one in measured for seconds in one.seconds.values())
-    charged = {phase for run in runs for phase in run.record.cost}
-    phases = charged | {phase for one in measured for phase in one.seconds}
-    flops = {phase: sum(run.record.cost[phase].flops for run in runs if phase in run.record.cost) for phase in phases}
-    total = sum(flops.values())
-    seconds = {phase: math.fsum(one.seconds.get(phase, 0.0) for one in measured) / n for phase in phases}
-    shares = {phase: flops[phase] / total if total else 0.0 for phase in phases}
-    return Cost(
-        flops=total / n,
-        seconds=math.fsum(seconds[p] for p in sorted(phases) if p != MEASUREMENT) if timed else None,
-        peak_bytes=max(one.peak_bytes for one in measured) if timed else None,
-        by_phase={
-            phase: PhaseCost(flops[phase] / n, shares[phase], seconds[phase] if timed else None)
-            for phase in sorted(phases)
-        },
+        cost=mean_cost(arm.runs),
     )
 
 
@@ -267,6 +239,12 @@ def _ceiling(records: list[Record]) -> dict[str, float | None]:
     return found
 
 
+def _of_ceiling(record: Record, metrics: Mapping[str, float | None]) -> float | None:
+    """The primary metric over the noise ceiling on the same population."""
+    value, limit = metrics.get(PRIMARY), record.ceiling.get(PRIMARY)
+    return value / limit if value is not None and limit is not None and limit > 0 else None
+
+
 def _trivial_rows(records: list[Record]) -> tuple[Row, ...]:
     """Sizes as scores. Their leaf metrics depend on an arm's leaves, so they stay in the records."""
     one_each = sorted({record.repetition: record for record in records}.values(), key=lambda record: record.repetition)
@@ -274,12 +252,17 @@ def _trivial_rows(records: list[Record]) -> tuple[Row, ...]:
     for size in _names(record.trivial for record in one_each):
         metrics: dict[str, Estimate | None] = {}
         for name in _shared(_names(record.trivial.get(size, {}) for record in one_each)):
-            values = [record.trivial.get(size, {}).get(name) for record in one_each]
-            defined = [value for value in values if value is not None and math.isfinite(value)]
-            metrics[name] = stats.interval(defined) if len(defined) == len(values) else None
+            metrics[name] = _whole_interval([record.trivial.get(size, {}).get(name) for record in one_each])
         first, n = one_each[0], len(one_each)
-        rows.append(Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics))
+        share = _whole_interval([_of_ceiling(record, record.trivial.get(size, {})) for record in one_each])
+        row = Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics)
+        rows.append(replace(row, of_ceiling=share))
     return tuple(sorted(rows, key=_place))
+
+
+def _whole_interval(values: list[float | None]) -> Estimate | None:
+    defined = [value for value in values if value is not None and math.isfinite(value)]
+    return stats.interval(defined) if len(defined) == len(values) else None
 
 
 def _check_same_population(records: list[Record], warnings: list[str]) -> None:

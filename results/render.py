@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from results.compare import Compared
+from results.friedman import RankGroups
 from results.leaderboard import Leaderboard, Leaderboards, Row
 from results.sheets import Sheet, Table, sheets
 
@@ -32,7 +33,8 @@ def to_json(boards: Leaderboards) -> str:
     """The contract that CI jobs read, as text with a newline at the end.
 
     A folder with one table gives that table's object: study, ceiling, rows, and more keys beside them. A folder with
-    several gives ``{"boards": [one such object each], "warnings": [...], "skipped": [...]}``: tables are never mixed.
+    several gives ``{"boards": [one such object each], "rank_groups": ..., "warnings": [...], "skipped": [...]}``:
+    tables are never mixed.
     ``warnings`` names the files that were left out, ``skipped`` the arms that cannot run on the space. Undefined
     numbers are null. docs/leaderboard.md lists every key.
     """
@@ -40,7 +42,12 @@ def to_json(boards: Leaderboards) -> str:
     if len(objects) == 1:
         data = {**objects[0], "warnings": [*objects[0]["warnings"], *boards.warnings], "skipped": list(boards.skipped)}
     else:
-        data = {"boards": objects, "warnings": list(boards.warnings), "skipped": list(boards.skipped)}
+        data = {
+            "boards": objects,
+            "rank_groups": _rank_object(boards.rank_groups),
+            "warnings": list(boards.warnings),
+            "skipped": list(boards.skipped),
+        }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -112,6 +119,26 @@ def _board_object(board: Leaderboard) -> dict[str, Any]:
     plain.update(budget={"kind": kind, "limit": limit}, trainers=list(board.trainers), warnings=list(board.warnings))
     plain["rows"] = [_row_object(row) for row in board.rows]
     return plain
+
+
+def _rank_object(ranks: RankGroups | None) -> dict[str, Any] | None:
+    if ranks is None:
+        return None
+    found = ranks.result
+    return {
+        "metric": ranks.metric,
+        "unit": ranks.unit,
+        "blocks": list(ranks.blocks),
+        "left_out": list(ranks.left_out),
+        "sentence": ranks.sentence,
+        "arms": [{"arm": arm, "mean_rank": rank} for arm, rank in zip(found.arms, found.mean_ranks, strict=True)],
+        "critical_difference": found.cd,
+        "groups": [list(group) for group in found.groups],
+        "statistic": found.statistic,
+        "freedom": found.freedom,
+        "p": found.p,
+        "alpha": found.alpha,
+    }
 
 
 def _row_object(row: Row) -> dict[str, Any]:

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from results import stats
-from results.compare import Compared, Pair
+from results.compare import Compared
 from results.leaderboard import MEASUREMENT, PRIMARY, Cost, Leaderboard, Leaderboards, Row
-from results.stats import Estimate
+from results.pair_sheets import pair_sheet, rank_sheet
+from results.sheet import NOTHING as NOTHING
+from results.sheet import ORACLE as ORACLE
+from results.sheet import ORACLE_LABEL as ORACLE_LABEL
+from results.sheet import Sheet as Sheet
+from results.sheet import Table as Table
+from results.sheet import count, interval_words, seeds_words
+from results.sheet import marked as marked
+from results.verdicts import p_words
 
-NOTHING = "-"
-ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."
-ORACLE_LABEL = "† oracle control, reads the ground truth"
 SHOWN = ("tau[top50%]", "rho[all]")
 PHASES = ("warm_up", "scoring", "training", "selection")
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows of words under a header; the first column is left-aligned, as are those named in ``left``."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What one leaderboard or comparison shows, in order."""
-
-    heading: str
-    facts: tuple[str, ...]
-    tables: tuple[Table, ...]
-    legend: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-
-
 def sheets(shown: Leaderboards | Compared) -> list[Sheet]:
     if isinstance(shown, Leaderboards):
-        return [_board_sheet(board) for board in shown.boards]
-    return [_pair_sheet(pair) for pair in shown.pairs]
+        ranks = [rank_sheet(shown.rank_groups)] if shown.rank_groups else []
+        return [_board_sheet(board) for board in shown.boards] + ranks
+    return [pair_sheet(pair) for pair in shown.pairs]
 
 
 def _board_sheet(board: Leaderboard) -> Sheet:
@@ -49,8 +32,8 @@ def _board_sheet(board: Leaderboard) -> Sheet:
         heading=f"{board.study}: {board.space} on {board.dataset}",
         facts=(
             f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm; "
-            f"{_count(board.seeds, 'seed')}; population: {board.population} "
-            f"({_count(board.population_size, 'architecture')}).",
+            f"{count(board.seeds, 'seed')}; population: {board.population} "
+            f"({count(board.population_size, 'architecture')}).",
             _ceiling_words(board),
         ),
         tables=(_ranking_table(board), *_chance_table(board), _selection_table(board), _cost_table(board)),
@@ -69,17 +52,18 @@ def _ceiling_words(board: Leaderboard) -> str:
 
 def _ranking_table(board: Leaderboard) -> Table:
     baseline = board.baseline or "baseline"
-    header = ("arm", PRIMARY, f"difference to {baseline}", "verdict", *SHOWN, "runs")
+    header = ("arm", PRIMARY, "of ceiling", f"difference to {baseline}", "verdict", *SHOWN, "runs")
     rows = []
     for row in board.rows:
         verdict = row.verdict
         rows.append(
             (
                 _arm_words(row),
-                _interval(row.metrics.get(PRIMARY), 3, short=row.trivial),
-                _interval(verdict.difference, 3, sign=True) if verdict else NOTHING,
-                f"{verdict.word} (p = {_p(verdict.p)})" if verdict else "baseline" if row.baseline else NOTHING,
-                *(_interval(row.metrics.get(name), 3, short=True) for name in SHOWN),
+                interval_words(row.metrics.get(PRIMARY), 3, short=row.trivial),
+                NOTHING if row.of_ceiling is None else f"{row.of_ceiling.mean:.0%}",
+                interval_words(verdict.difference, 3, sign=True) if verdict else NOTHING,
+                f"{verdict.word} (p = {p_words(verdict.p)})" if verdict else "baseline" if row.baseline else NOTHING,
+                *(interval_words(row.metrics.get(name), 3, short=True) for name in SHOWN),
                 _runs_words(row),
             )
         )
@@ -94,8 +78,8 @@ def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
         (
             _arm_words(row),
             chance.sizes,
-            _interval(chance.difference, 3, sign=True),
-            _p(chance.p),
+            interval_words(chance.difference, 3, sign=True),
+            p_words(chance.p),
             ", ".join(chance.controls),
         )
         for row, chance in sorted(found, key=lambda one: -one[1].difference.mean)
@@ -110,7 +94,7 @@ def _selection_table(board: Leaderboard) -> Table:
     rows = tuple(
         (
             _arm_words(row),
-            *(_interval(row.selection.get(name), 2, short=name != "test") for name in names),
+            *(interval_words(row.selection.get(name), 2, short=name != "test") for name in names),
             " or ".join(map(str, row.leaves)) or NOTHING,
         )
         for row in board.rows
@@ -142,8 +126,13 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         f"Read it so: {PRIMARY} is Kendall's tau-b between supernet and stand-alone accuracy, 1 for the same order and "
         "0 for none. [top50%] is within the better half by stand-alone accuracy, rho is Spearman's.",
         f"Brackets are {stats.CONFIDENCE:.0%} Student-t intervals of the mean over seeds (draws are averaged within a "
-        "seed first): how far other seeds may land, not other architectures.",
+        "seed first): how far other seeds may land. They hold the draw of architectures only if each seed has its own.",
     ]
+    if any(row.of_ceiling for row in board.rows):
+        sentences.append(
+            f"Of ceiling is {PRIMARY} over the noise ceiling of the same seed, averaged: how near the supernet "
+            "comes to a second training. Where the truth is a mean of several trainings it may pass 100%."
+        )
     oracles = sum(row.reads_truth and row.verdict is not None for row in board.rows)
     if board.baseline and (board.comparisons or oracles):
         sentences.append(
@@ -152,7 +141,7 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
             f"p < {stats.ALPHA:g}, and can't tell does not mean equal."
         )
     if board.baseline and board.comparisons:
-        sentences.append(_seeds_words(board.seeds, board.seeds_needed, board.comparisons))
+        sentences.append(seeds_words(board.seeds, board.seeds_needed, board.comparisons))
     sentences += _chance_words(board)
     sentences.append(
         "The honest choice sees validation images only. Oracle is the best of the leaves' choices by the ground truth; "
@@ -171,9 +160,9 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
 def _family_words(arms: int, oracles: int) -> str:
     """How many p values were adjusted together; oracle controls are a family of their own."""
     if not oracles:
-        return _count(arms, "arm")
-    apart = f"{_count(oracles, 'oracle control')} (†)"
-    return f"{_count(arms, 'arm')}, and apart from them for {apart}" if arms else apart
+        return count(arms, "arm")
+    apart = f"{count(oracles, 'oracle control')} (†)"
+    return f"{count(arms, 'arm')}, and apart from them for {apart}" if arms else apart
 
 
 def _chance_words(board: Leaderboard) -> list[str]:
@@ -184,7 +173,7 @@ def _chance_words(board: Leaderboard) -> list[str]:
     n, oracles = len(found), sum(row.reads_truth for row in found)
     sentences = [
         f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles)}. The brackets are not: of "
-        f"{_count(n, 'arm')} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
+        f"{count(n, 'arm')} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
     ]
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)
@@ -192,58 +181,8 @@ def _chance_words(board: Leaderboard) -> list[str]:
     return sentences
 
 
-def _seeds_words(seeds: int, needed: int, comparisons: int) -> str:
-    least = stats.least_p(seeds, comparisons)
-    if seeds < needed:
-        return (
-            f"With {_count(seeds, 'seed')} no verdict is possible (the least p is {_p(least)}): {needed - seeds} more "
-            f"would make it {_count(needed, 'seed')}, the fewest that can give one, if all of them agree in sign."
-        )
-    return f"With {_count(seeds, 'seed')} the least p is {_p(least)}; the fewest that can give a verdict are {needed}."
-
-
-def _pair_sheet(pair: Pair) -> Sheet:
-    kind, limit = pair.budget
-    rows = tuple(
-        (
-            d.metric,
-            _interval(d.first, _digits(d.metric)),
-            _interval(d.second, _digits(d.metric)),
-            _interval(d.difference, _digits(d.metric), sign=True),
-            _p(d.p),
-            d.word,
-        )
-        for d in pair.differences
-    )
-    needed = stats.repetitions_needed()
-    legend = [
-        f"Differences are {pair.arm_a} less {pair.arm_b}, paired by seed; brackets are {stats.CONFIDENCE:.0%} "
-        f"Student-t intervals over seeds. The verdict is on {pair.arm_a}: sign-flip permutation test, "
-        f"p < {stats.ALPHA:g}, each metric for itself and not adjusted for their number. In regret and br@10 less is "
-        "better.",
-        _seeds_words(pair.seeds, needed, 1),
-    ]
-    if pair.undefined:
-        legend.append(f"Undefined in some run, so not compared: {', '.join(pair.undefined)}.")
-    if pair.reads_truth:
-        legend.append(ORACLE)
-    first, second = (marked(arm, arm in pair.reads_truth) for arm in (pair.arm_a, pair.arm_b))
-    header = ("metric", first, second, "difference", "p", "verdict")
-    return Sheet(
-        heading=f"{pair.study}: {first} against {second}, {pair.space} on {pair.dataset}",
-        facts=(f"Budget {limit:.4g} {kind} an arm; {_count(pair.seeds, 'seed')}; population: {pair.population}.",),
-        tables=(Table("Paired differences", header, rows, left=("verdict",)),),
-        legend=tuple(legend),
-    )
-
-
 def _arm_words(row: Row) -> str:
     return f"({row.arm})" if row.trivial else marked(row.arm, row.reads_truth)
-
-
-def marked(arm: str, reads_truth: bool) -> str:
-    """An arm's name, with the mark of an oracle control."""
-    return f"{arm} †" if reads_truth else arm
 
 
 def _runs_words(row: Row) -> str:
@@ -252,26 +191,3 @@ def _runs_words(row: Row) -> str:
     if not row.complete:
         return f"incomplete: {row.runs} of {row.expected_runs}"
     return f"{row.seeds} x {row.draws}" if row.draws > 1 else str(row.seeds)
-
-
-def _digits(name: str) -> int:
-    """Points of accuracy have two decimals, everything else three."""
-    return 2 if name.startswith(("regret", "selected")) else 3
-
-
-def _interval(estimate: Estimate | None, digits: int, sign: bool = False, short: bool = False) -> str:
-    if estimate is None:
-        return NOTHING
-    style = f"{'+' if sign else ''}.{digits}f"
-    mean = format(estimate.mean, style)
-    if short or estimate.low is None or estimate.high is None:
-        return mean
-    return f"{mean} [{format(estimate.low, style)}, {format(estimate.high, style)}]"
-
-
-def _p(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"

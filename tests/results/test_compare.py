@@ -2,13 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 from synthetic_records import Writer, arm_records
 
 from harness.errors import ConfigError
-from results import render
-from results.compare import compare, to_json
+from results import render, stats
+from results.compare import FEWEST_FOR_BCA, Compared, compare, to_json
+from results.record import Record
 from results.sheets import ORACLE
+from results.verdicts import sentence
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53]
 GM = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56]
@@ -21,12 +24,16 @@ def test_differences_are_paired_and_directed(write: Writer) -> None:
         for record in gm
     ]
     (pair,) = compare(write(*arm_records("none", NONE), *less_regret), "gm", "none").pairs
+    others = len(pair.differences) - 1
     found = {difference.metric: difference for difference in pair.differences}
     tau = found["tau[all]"]
     assert tau.difference.mean == pytest.approx(sum(GM) / 6 - sum(NONE) / 6)
     assert (tau.p, tau.word) == (2 / 2**6, "better")
-    assert found["regret[all]"].difference.mean < 0
-    assert found["regret[all]"].word == "better", "less regret is better"
+    assert (tau.p_adjusted, tau.wilcoxon_p) == (2 / 2**6, 2 / 2**6)
+    regret = found["regret[all]"]
+    assert regret.difference.mean < 0
+    assert (regret.p, regret.p_adjusted) == (2 / 2**6, others * 2 / 2**6), "Holm over the metrics beside the primary"
+    assert regret.word == "can't tell"
     assert (found["rho[all]"].p, found["rho[all]"].word) == (1.0, "can't tell")
     assert found["selected test %"].first.mean == pytest.approx(62.5)
     assert (pair.seeds, pair.undefined) == (6, ())
@@ -39,6 +46,65 @@ def test_the_other_way_round_is_the_opposite(write: Writer) -> None:
         assert a.difference.mean == pytest.approx(-b.difference.mean, abs=1e-15)
         assert a.p == b.p
     assert {b.metric: b.word for b in back.differences}["tau[all]"] == "worse"
+
+
+def long_arms(n: int) -> list[Record]:
+    """gm has .05 more tau in every seed, give or take, and less regret."""
+    rng = np.random.default_rng(0)
+    none = rng.normal(0.5, 0.05, n)
+    gm = none + rng.normal(0.05, 0.01, n)
+    less = [
+        record.model_copy(update={"metrics": {**record.metrics, "regret[all]": 0.5 - 0.01 * record.repetition}})
+        for record in arm_records("gm", gm.tolist())
+    ]
+    return [*arm_records("none", none.tolist()), *less]
+
+
+def test_less_regret_is_better(write: Writer) -> None:
+    (pair,) = compare(write(*long_arms(12)), "gm", "none").pairs
+    regret = next(d for d in pair.differences if d.metric == "regret[all]")
+    assert regret.word == "better"
+    assert regret.sentence.startswith("gm is better than none by 0.56 in regret[all] (less of it) (95% 0.53 to 0.58, ")
+
+
+def test_bca_intervals_come_with_many_seeds(write: Writer) -> None:
+    (few,) = compare(write(*long_arms(FEWEST_FOR_BCA - 1)), "gm", "none").pairs
+    assert {d.bca for d in few.differences} == {None}
+    found = compare(write(*long_arms(FEWEST_FOR_BCA), folder="more"), "gm", "none")
+    (tau,) = [d for d in found.pairs[0].differences if d.metric == "tau[all]"]
+    assert tau.bca is not None
+    assert (tau.bca.mean, tau.bca.n) == (pytest.approx(tau.difference.mean), FEWEST_FOR_BCA)
+    assert tau.bca.low is not None
+    assert tau.bca.low < tau.bca.mean
+    assert tau.detectable is not None
+    assert 0 < tau.detectable < 0.05
+    text = render.markdown(found)
+    assert "BCa over seeds" in text
+    assert f"BCa intervals are shown from {FEWEST_FOR_BCA} seeds" in text
+    assert "BCa" not in render.markdown(Compared((few,), ()))
+
+
+def test_verdicts_are_sentences(write: Writer) -> None:
+    folder = write(*arm_records("none", NONE), *arm_records("gm", GM))
+    (tau,) = [d for d in compare(folder, "gm", "none").pairs[0].differences if d.metric == "tau[all]"]
+    assert tau.sentence == "gm is better than none by 0.048 in tau[all] (95% 0.029 to 0.068, 6 seeds, p = 0.031)"
+    assert f"\n{tau.sentence}.\n" in render.markdown(compare(folder, "gm", "none"))
+    (back,) = [d for d in compare(folder, "none", "gm").pairs[0].differences if d.metric == "tau[all]"]
+    assert back.sentence == "none is worse than gm by 0.048 in tau[all] (95% 0.029 to 0.068, 6 seeds, p = 0.031)"
+
+
+def test_words_where_nothing_can_be_told() -> None:
+    unclear = stats.Estimate(-0.0123, -0.05, 0.03, 5)
+    common = ("gm", "none", "tau[all]", stats.CANNOT_TELL, unclear, 0.4)
+    start = "can't tell: gm less none is -0.012 in tau[all] (95% -0.050 to +0.030, 5 seeds, p = 0.400); "
+    assert sentence(*common, 1234) == start + "about 1,234 seeds would be needed to tell a difference this large"
+    assert sentence(*common, None) == start + "no number of seeds is known to tell a difference this small"
+    assert sentence(*common, 5) == start + "5 seeds tell a difference this large four times in five, and these did not"
+    one = stats.Estimate(2.5, None, None, 1)
+    assert sentence("a", "b", "selected regret", stats.CANNOT_TELL, one, 1.0, None) == (
+        "can't tell: a less b is +2.50 in selected regret % (1 seed, p = 1.000); "
+        "one seed says nothing about how far another would land"
+    )
 
 
 def test_undefined_metrics_are_named(write: Writer) -> None:
@@ -89,7 +155,9 @@ def test_markdown_and_json(write: Writer) -> None:
     assert "With 6 seeds the least p is 0.031; the fewest that can give a verdict are 6." in text
     data = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert data["pairs"][0]["budget"] == {"kind": "flops", "limit": 1000.0}
-    assert {"metric", "first", "second", "difference", "p", "word"} == set(data["pairs"][0]["differences"][0])
+    old = {"metric", "first", "second", "difference", "p", "word"}
+    new = {"p_adjusted", "wilcoxon_p", "bca", "seeds_and_functions", "seeds_needed", "detectable", "sentence"}
+    assert old | new == set(data["pairs"][0]["differences"][0])
 
 
 def test_an_oracle_is_marked_with_its_legend(write: Writer) -> None:

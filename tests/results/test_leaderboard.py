@@ -15,7 +15,7 @@ from synthetic_records import Writer, arm_records, make_record
 
 from results import render
 from results.leaderboard import Leaderboard, Leaderboards, leaderboards
-from results.record import Record
+from results.record import SCHEMA, Record
 from results.store import encode
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
@@ -64,6 +64,31 @@ def test_rows_hold_means_intervals_and_verdicts(write: Writer) -> None:
     assert (board.comparisons, board.seeds_needed) == (2, 7)
     assert board.ceiling == {"rho[all]": 0.97, "tau[all]": 0.88, "tau[top50%]": 0.7}
     assert board.warnings == ()
+
+
+def test_of_ceiling_is_a_ratio_in_each_repetition(write: Writer) -> None:
+    """The mean of the ratios, and not the ratio of the means: .5 / .5 and .4 / .8, of which the mean is .75."""
+    records = [
+        make_record("none", 0, 0.5, expected_runs=2, ceiling={"tau[all]": 0.5}),
+        make_record("none", 1, 0.4, expected_runs=2, ceiling={"tau[all]": 0.8}),
+    ]
+    none, flops, _ = only(write(*records)).rows[:3]
+    assert none.of_ceiling is not None
+    assert (none.of_ceiling.mean, none.of_ceiling.n) == (pytest.approx(0.75), 2)
+    assert (none.of_ceiling.low, none.of_ceiling.high) == pytest.approx(
+        scipy_stats.t.interval(0.95, 1, 0.75, scipy_stats.sem([1.0, 0.5]))
+    )
+    assert flops.of_ceiling is not None
+    assert flops.of_ceiling.mean == pytest.approx((0.6 / 0.5 + 0.6 / 0.8) / 2), "and may pass 1"
+    assert re.search(r"^\| none +\| [^|]+ \| +75% \|", render.markdown(leaderboards(write(*records))), re.MULTILINE)
+
+
+@pytest.mark.parametrize("ceiling", [{}, {"tau[all]": None}, {"tau[all]": 0.0}, {"tau[all]": -0.1}])
+def test_no_ceiling_no_share_of_it(write: Writer, ceiling: dict[str, float | None]) -> None:
+    records = [make_record("none", 0, 0.5, expected_runs=2), make_record("none", 1, expected_runs=2, ceiling=ceiling)]
+    board = only(write(*records))
+    assert [row.of_ceiling for row in board.rows] == [None] * 3
+    assert "Of ceiling is" not in render.markdown(Leaderboards((board,), ()))
 
 
 def test_a_worse_arm_is_called_worse(write: Writer) -> None:
@@ -146,7 +171,8 @@ def test_studies_spaces_budgets_and_protocols_are_never_mixed(write: Writer, tmp
     assert len(found.boards) == 8
     assert all([row.arm for row in board.rows if not row.trivial] == ["none"] for board in found.boards)
     data = json.loads(render.to_json(found))
-    assert set(data) == {"boards", "warnings", "skipped"}
+    assert set(data) == {"boards", "rank_groups", "warnings", "skipped"}
+    assert data["rank_groups"] is None, "one arm ranks nothing"
     assert len(data["boards"]) == 8
     assert render.markdown(found).count("\n# ") == 7
 
@@ -255,7 +281,7 @@ def test_markdown_tells_what_a_reader_needs(write: Writer) -> None:
     for table in tables:
         assert len({len(line) for line in table.splitlines()}) == 1, "columns are padded"
         assert len({line.count("|") for line in table.splitlines()}) == 1
-        assert max(map(len, table.splitlines())) <= 130
+        assert max(map(len, table.splitlines())) <= 140
 
 
 def test_markdown_says_how_many_seeds_a_verdict_takes(write: Writer) -> None:
@@ -283,9 +309,8 @@ def test_the_terminal_shows_the_same_numbers(write: Writer) -> None:
 def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
     folder = write(*study())
     code = (
-        "import sys; from results import compare, leaderboard, render;"
+        "import sys; from results import bootstrap, compare, friedman, leaderboard, populations, power, render;"
         f"found = leaderboard.leaderboards({str(folder)!r}); render.markdown(found); render.to_json(found);"
-        f"render.markdown(compare.compare({str(folder)!r}, 'gm', 'none'));"
         "print([name for name in ('torch', 'pandas', 'scipy', 'numpy', 'pyarrow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -294,13 +319,13 @@ def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
 
 def test_a_newer_record_beside_older_ones_is_reported(write: Writer) -> None:
     folder = write(*study())
-    newer = make_record("gm", 9).model_copy(update={"schema_version": 3, "splitbench": "3.0.0"})
+    newer = make_record("gm", 9).model_copy(update={"schema_version": SCHEMA + 1, "splitbench": "9.0.0"})
     (folder / "records" / "gm--r9-d0.json").write_bytes(encode(newer))
     found = leaderboards(folder)
     assert len(found.boards[0].rows) == 5
     assert found.warnings == (
-        "records/gm--r9-d0.json: left out, written by splitbench 3.0.0 with schema 3; "
-        "this version reads up to 2: upgrade",
+        f"records/gm--r9-d0.json: left out, written by splitbench 9.0.0 with schema {SCHEMA + 1}; "
+        f"this version reads up to {SCHEMA}: upgrade",
     )
     assert "## Left out" in render.markdown(found)
 
@@ -388,13 +413,16 @@ def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
     folder = write(*arms, *arm_records("lone", MIXED, config=other["config"], **lone), folder="all/a")
     (folder / "records" / "bad.json").write_text("{")
     (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
-    table, several = documented_keys()
+    table, several, ranks = documented_keys()
     assert written_keys(json.loads(render.to_json(leaderboards(folder)))) == table
 
-    write(*arm_records("none", NONE, study="other"), folder="all/b")
+    for space in ("nb201", "darts"):
+        others = [r for arm in ("none", "gm", "random", "late") for r in arm_records(arm, NONE, space=space)]
+        write(*others, folder=f"all/{space}")
     data = json.loads(render.to_json(leaderboards(folder.parent)))
-    assert {f"{key}[]" for key in data} == several
-    board = next(board for board in data["boards"] if board["study"] == "toy")
+    assert {f"{key}[]" for key in data if key != "rank_groups"} | {"rank_groups"} == several
+    assert written_keys(data["rank_groups"], "rank_groups") == ranks
+    board = next(board for board in data["boards"] if board["space"] == "micro")
     assert written_keys(board) | {"warnings[]", "skipped[]"} == table
     assert "skipped" not in board
 

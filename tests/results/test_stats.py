@@ -50,18 +50,56 @@ def test_sign_flip_p_equals_scipy() -> None:
     assert stats.sign_flip_p(differences.tolist()) == pytest.approx(exact.pvalue, abs=1e-12)
 
 
-def test_many_repetitions_are_sampled_with_a_seed() -> None:
-    differences = np.random.default_rng(0).normal(0.4, 1, 18).tolist()
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 18])
+def test_more_repetitions_are_still_enumerated(n: int) -> None:
+    differences = np.random.default_rng(n).normal(0.4, 1, n)
     sums = np.zeros(1)
     for difference in differences:
         sums = np.concatenate([sums + difference, sums - difference])
-    exact = float(np.mean(np.abs(sums) >= abs(sum(differences)) - 1e-12))
+    exact = float(np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-12))
+    assert stats.sign_flip_p(differences.tolist()) == pytest.approx(exact, abs=1e-12)
+
+
+def test_many_repetitions_are_sampled_with_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = np.random.default_rng(0).normal(0.3, 1, 31).tolist()
     found = stats.sign_flip_p(differences)
     assert found == stats.sign_flip_p(differences)
-    assert abs(found - exact) < 4 * np.sqrt(exact * (1 - exact) / stats.RANDOM_FLIPS) + 1 / stats.RANDOM_FLIPS
+    monkeypatch.setattr(stats, "EXACT_UP_TO", 31)
+    exact = stats.sign_flip_p(differences)
+    assert 0 < abs(found - exact) < 4 * np.sqrt(exact * (1 - exact) / stats.RANDOM_FLIPS) + 1 / stats.RANDOM_FLIPS
 
 
-@pytest.mark.parametrize("n", range(1, 16))
+def signed_rank_by_hand(differences: np.ndarray) -> float:
+    """All signs of the ranks of what is not zero."""
+    nonzero = differences[differences != 0]
+    ranks = scipy_stats.rankdata(np.abs(nonzero))
+    sums = np.array(
+        [
+            sum(r for r, plus in zip(ranks, signs, strict=True) if plus)
+            for signs in itertools.product((True, False), repeat=len(ranks))
+        ]
+    )
+    observed = ranks[nonzero > 0].sum()
+    return float(min(1.0, 2 * min(np.mean(sums <= observed), np.mean(sums >= observed))))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_wilcoxon_equals_enumeration(seed: int) -> None:
+    """Whole numbers have ties and zeros, also after they are scaled and rounded."""
+    rng = np.random.default_rng(seed)
+    for differences in (rng.normal(0.5, 1, 9), rng.integers(-2, 5, 9).astype(float)):
+        expected = signed_rank_by_hand(differences)
+        assert stats.wilcoxon_p(differences.tolist()) == pytest.approx(expected)
+        assert stats.wilcoxon_p((differences * 0.1).tolist()) == pytest.approx(expected)
+
+
+def test_wilcoxon_of_nothing() -> None:
+    assert stats.wilcoxon_p([0.0, 0.0]) == 1.0
+    with pytest.raises(ValueError, match="at least one"):
+        stats.wilcoxon_p([])
+
+
+@pytest.mark.parametrize("n", [*range(1, 20), 30])
 def test_the_least_p_is_reached_when_all_agree(n: int) -> None:
     differences = [0.1 * (i + 1) for i in range(n)]
     assert stats.sign_flip_p(differences) == stats.least_p(n) == 2 / 2**n

@@ -1,0 +1,71 @@
+"""A sheet: what is shown of one leaderboard or comparison, in words, and how its numbers are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from results import stats
+from results.stats import Estimate
+from results.verdicts import digits, p_words
+
+NOTHING = "-"
+ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."
+ORACLE_LABEL = "† oracle control, reads the ground truth"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words under a header; the first column is left-aligned, as are those named in ``left``."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What one leaderboard or comparison shows, in order."""
+
+    heading: str
+    facts: tuple[str, ...]
+    tables: tuple[Table, ...]
+    legend: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def marked(arm: str, reads_truth: bool) -> str:
+    """An arm's name, with the mark of an oracle control."""
+    return f"{arm} †" if reads_truth else arm
+
+
+def interval_words(estimate: Estimate | None, digits: int, sign: bool = False, short: bool = False) -> str:
+    if estimate is None:
+        return NOTHING
+    style = f"{'+' if sign else ''}.{digits}f"
+    mean = format(estimate.mean, style)
+    if short or estimate.low is None or estimate.high is None:
+        return mean
+    return f"{mean} [{format(estimate.low, style)}, {format(estimate.high, style)}]"
+
+
+def limits_words(estimate: Estimate | None, name: str) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return NOTHING
+    return f"[{estimate.low:+.{digits(name)}f}, {estimate.high:+.{digits(name)}f}]"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def seeds_words(seeds: int, needed: int, comparisons: int) -> str:
+    least = stats.least_p(seeds, comparisons)
+    if seeds < needed:
+        return (
+            f"With {count(seeds, 'seed')} no verdict is possible (the least p is {p_words(least)}): {needed - seeds} "
+            f"more would make it {count(needed, 'seed')}, the fewest that can give one, if all of them agree in sign."
+        )
+    return (
+        f"With {count(seeds, 'seed')} the least p is {p_words(least)}; the fewest that can give a verdict are {needed}."
+    )
