@@ -1,0 +1,126 @@
+"""All pictures that a results folder can give, and why it cannot give the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigError
+from results.arms import Arm
+from results.plots import (
+    KINDS,
+    affinity,
+    anytime,
+    critical_difference,
+    pareto,
+    ranking,
+    scatter,
+    stability,
+    tree,
+)
+from results.plots.source import CannotDrawError, Options, Source, Table
+from results.store import arm_slug
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_ARMS = 12  # as many are drawn one by one unasked
+
+OF_TABLES: dict[str, Callable[[Sequence[Table], Options], Figure]] = {
+    "ranking": ranking.figure,
+    "pareto": pareto.figure,
+    "anytime": anytime.figure,
+    "critical_difference": critical_difference.figure,
+    "stability": stability.figure,
+}
+OF_AN_ARM: dict[str, Callable[[Table, Arm, Options], Figure]] = {
+    "affinity": affinity.figure,
+    "tree": tree.figure,
+    "scatter": scatter.figure,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One picture: the name of its file without an ending, and how it is drawn (which may raise CannotDrawError)."""
+
+    kind: str
+    name: str
+    draw: Callable[[], Figure]
+    arm: str | None = None
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Raises ConfigError for an unknown kind."""
+    from harness.registry import suggestion
+
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigError(
+                f"--kind {kind}: there is no such kind{suggestion(kind, list(KINDS))}; there are {', '.join(KINDS)}"
+            )
+
+
+def check_metric(source: Source, options: Options) -> None:
+    """Raises ConfigError for a metric that no record has."""
+    known = sorted({n for t in source.tables for arm in t.arms for run in arm.runs for n in run.record.metrics})
+    if options.metric not in known:
+        from harness.registry import suggestion
+
+        raise ConfigError(
+            f"--metric {options.metric}: no record has it{suggestion(options.metric, known)}; there are "
+            f"{', '.join(known)}"
+        )
+
+
+def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
+    """The pictures of one kind, in a fixed order.
+
+    Raises:
+        CannotDrawError: if there are too many arms to draw one by one unasked.
+    """
+    if kind in OF_TABLES:
+        units = _units(source, kind)
+        slugs = _slugs([unit[-1] for unit in units], kind)
+        for unit, slug in zip(units, slugs, strict=True):
+            yield Drawing(kind, slug, lambda unit=unit: OF_TABLES[kind](unit, options))  # type: ignore[misc]
+        return
+    arms = sorted({arm.name for table in source.tables for arm in table.arms})
+    if len(arms) > MOST_ARMS and not source.named:
+        raise CannotDrawError(
+            f"it draws arm by arm, and there are {len(arms)}, more than {MOST_ARMS}; name those you want with --arm"
+        )
+    for table, slug in zip(source.tables, _slugs(source.tables, kind), strict=True):
+        for arm in table.arms:
+            draw = lambda table=table, arm=arm: OF_AN_ARM[kind](table, arm, options)  # noqa: E731
+            yield Drawing(kind, f"{slug}--{arm_slug(arm.name)}", draw, arm.name)
+
+
+def _units(source: Source, kind: str) -> list[tuple[Table, ...]]:
+    if kind == "critical_difference":
+        return critical_difference.units(source.tables)
+    if kind in ("pareto", "anytime"):
+        families = source.families
+        # tables without a second budget are told once, and not each on its own
+        several = [family for family in families if len(family) > 1]
+        return several if kind == "anytime" and several else families
+    return [(table,) for table in source.tables]
+
+
+def _slugs(tables: Sequence[Table], kind: str) -> list[str]:
+    """File names: the kind alone where there is one picture, else what tells its table from the others, too."""
+    if len(tables) == 1:
+        return [kind]
+    facts = [
+        (t.board.study, t.board.space, t.board.dataset, f"{t.board.budget[1]:g} {t.board.budget[0]}") for t in tables
+    ]
+    telling = [place for place in range(4) if len({fact[place] for fact in facts}) > 1] or [0]
+    names = [" ".join(fact[place] for place in telling).replace("+", "") for fact in facts]
+    protocols = [table.arms[0].runs[0].record.protocol for table in tables]
+    full = [
+        name if names.count(name) == 1 else f"{name} {protocol}"
+        for name, protocol in zip(names, protocols, strict=True)
+    ]
+    unique = [name if full.count(name) == 1 else f"{name} {index}" for index, name in enumerate(full)]
+    return [f"{kind}--{arm_slug(name)}" for name in unique]

@@ -1,0 +1,197 @@
+"""What pictures are drawn from: the tables of a results folder, and what the user asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import ConfigError
+from results.arms import Arm, metric, tables
+from results.leaderboard import PRIMARY, Leaderboard, leaderboards
+from results.record import Record
+from results.sheets import ORACLE_LABEL, marked
+from results.stats import Estimate, lower_is_better
+from results.store import Run, canonical_json, load
+from results.style import quantity, shortened
+
+NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget")  # of a study: what tables of one family may differ in
+
+
+class CannotDrawError(Exception):
+    """This folder cannot give this picture; the message is a sentence without its subject, and says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for.
+
+    Attributes:
+        metric: its name, as in the records.
+        cost: ``flops`` that were charged, or ``seconds`` that were measured.
+        repetition: the one that pictures of single runs show; None for the first there is (affinity: for the mean).
+        notes: where drawing adds a sentence for anything that it left out.
+    """
+
+    metric: str = PRIMARY
+    cost: str = "flops"
+    repetition: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    @property
+    def axis(self) -> str:
+        """The metric as an axis is labelled."""
+        better = "less is better" if lower_is_better(self.metric) else "more is better"
+        return f"{self.metric} of the supernet's ranking against stand-alone test accuracy ({better})"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One leaderboard and the runs that it was made of."""
+
+    board: Leaderboard
+    arms: tuple[Arm, ...]
+
+    @property
+    def complete(self) -> tuple[Arm, ...]:
+        return tuple(arm for arm in self.arms if arm.complete)
+
+    @property
+    def title(self) -> str:
+        return f"{self.board.study}: {self.board.space} on {self.board.dataset}"
+
+    @property
+    def budget(self) -> str:
+        kind, limit = self.board.budget
+        return f"{quantity(limit)} {'FLOPs' if kind == 'flops' else kind}"
+
+    @property
+    def facts(self) -> str:
+        seeds = f"{self.board.seeds} seed{'' if self.board.seeds == 1 else 's'}"
+        return f"{self.budget} an arm, {seeds}, {self.board.population_size:,} architectures."
+
+    def estimates(self, name: str) -> dict[str, Estimate]:
+        """Mean and interval of a metric, by complete arm; arms without a value are absent."""
+        found = {arm.name: arm.estimate(metric(name)) for arm in self.complete}
+        return {arm: value for arm, value in found.items() if value is not None}
+
+    def labels(self) -> dict[str, str]:
+        """What a picture calls each arm: oracle controls are marked, the middle of a very long name is left out."""
+        short = shortened([arm.name for arm in self.arms])
+        return {arm.name: marked(short[arm.name], arm.reads_truth) for arm in self.arms}
+
+    def ceiling(self, name: str) -> float | None:
+        return self.board.ceiling.get(name)
+
+    def flops_alone(self, name: str) -> float | None:
+        """The metric of the stand-alone network's FLOPs as a score."""
+        found = next((row.metrics.get(name) for row in self.board.rows if row.trivial and "flops" in row.arm), None)
+        return found.mean if found else None
+
+    def oracle_words(self) -> str:
+        return ORACLE_LABEL if any(arm.reads_truth for arm in self.arms) else ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tables of a results folder, restricted to the arms that were asked for."""
+
+    folder: Path
+    tables: tuple[Table, ...]
+    named: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def families(self) -> list[tuple[Table, ...]]:
+        """Tables that differ in nothing but the budget's limit (and their study's name), smallest budget first."""
+        found: dict[str, list[Table]] = {}
+        for table in self.tables:
+            found.setdefault(family_key(table), []).append(table)
+        return [tuple(sorted(members, key=lambda table: table.board.budget[1])) for members in found.values()]
+
+
+def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
+    """Read a results folder, or a folder of them.
+
+    Raises:
+        StoreError: if it holds no usable record.
+        ConfigError: if an arm is unknown.
+    """
+    boards = leaderboards(folder)
+    found = tables(load(folder).runs)
+    everything = [Table(board, own) for board, own in zip(boards.boards, found, strict=True)]
+    known = sorted({arm.name for table in everything for arm in table.arms})
+    for name in arms:
+        if name not in known:
+            from harness.registry import suggestion
+
+            raise ConfigError(
+                f"{folder}: there is no arm {name!r}{suggestion(name, known)}; the arms there are {', '.join(known)}"
+            )
+    kept = [Table(t.board, tuple(arm for arm in t.arms if not arms or arm.name in arms)) for t in everything]
+    warnings = [*boards.warnings]
+    for table in kept:
+        warnings += [
+            f"{table.title}: arm {arm.name!r} has {len(arm.runs)} of {arm.expected_runs} runs, so it is in no picture "
+            "of means"
+            for arm in table.arms
+            if not arm.complete
+        ]
+    return Source(Path(folder), tuple(t for t in kept if t.arms), tuple(arms), tuple(warnings))
+
+
+def family_key(table: Table) -> str:
+    """Everything that a table's records share with those of other budgets, the ground truth by its noise ceiling."""
+    record = table.arms[0].runs[0].record
+    config = {key: value for key, value in record.config.items() if key in ("study", "common")}
+    study = {key: value for key, value in config.get("study", {}).items() if key not in NOT_SHARED}
+    first = min((run.record for arm in table.arms for run in arm.runs), key=lambda record: record.repetition)
+    ceiling = {name: round(value, 6) for name, value in first.ceiling.items() if value is not None}
+    shared = [
+        record.space,
+        record.dataset,
+        record.population,
+        record.budget.kind,
+        study,
+        config.get("common"),
+        first.repetition,
+        ceiling,
+    ]
+    return canonical_json(shared)
+
+
+def title(tables: Sequence[Table]) -> str:
+    """Of one family: the study is named where it is the same."""
+    studies = {table.board.study for table in tables}
+    return tables[0].title if len(studies) == 1 else f"{tables[0].board.space} on {tables[0].board.dataset}"
+
+
+def run_of(arm: Arm, options: Options) -> Run:
+    """The first draw of the repetition that is shown.
+
+    Raises:
+        CannotDrawError: if the arm has no such repetition.
+    """
+    if options.repetition is None:
+        return arm.runs[0]
+    if options.repetition not in arm.repetitions:
+        known = ", ".join(map(str, sorted(arm.repetitions)))
+        raise CannotDrawError(f"arm {arm.name!r} has no repetition {options.repetition}; it has {known}")
+    return arm.repetitions[options.repetition][0]
+
+
+def edge_name(record: Record, edge: int) -> str:
+    return record.topology.edges[edge] if record.topology else str(edge)
+
+
+def operation_name(record: Record, edge: int, operation: int) -> str:
+    """Records before schema 3 know no names: the index, then."""
+    return record.topology.operations[edge][operation] if record.topology else f"op {operation}"
+
+
+def run_words(record: Record) -> str:
+    return f"repetition {record.repetition}" + (f", draw {record.draw}" if record.draw else "")
