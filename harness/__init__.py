@@ -1,12 +1,55 @@
 """splitbench: which splitting criterion makes a weight-sharing supernet rank architectures better, at equal compute?"""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.config import StudyConfig
+    from harness.driver import Watcher
+    from results.frame import Results
 
 __all__ = ["run"]
 
 
-def run(*args: Any, **kwargs: Any) -> Any:
-    """Run a study; see :func:`harness.study.run`. (Imported on call: torch takes seconds to load.)"""
-    from harness.study import run as run_study
+def run(
+    study: StudyConfig | Mapping[str, Any] | str | Path,
+    out: str | Path | None = None,
+    device: str = "auto",
+    workers: int = 1,
+    plugins: Sequence[str | Path] = (),
+    watcher: Watcher | None = None,
+) -> Results:
+    """Run what is missing of a study, and give its results.
 
-    return run_study(*args, **kwargs)
+        import harness
+
+        found = harness.run({"space": "micro", "dataset": "digits", "budget": {"steps": 200}, "arms": ["none", "gm"]})
+        found.leaderboard()
+
+    A program that asks for several workers does so under ``if __name__ == "__main__":``, because worker processes
+    import the program again.
+
+    Args:
+        study: the path of a study file, its content as a mapping, or a ``harness.config.StudyConfig``.
+        out: the results folder, ``runs/<name of the study>`` if it is not named. What the folder already holds of the
+            study is not computed again, so the same call goes on where an interrupted one stopped.
+        device: auto (a GPU if there is one), cpu or cuda.
+        workers: processes, one torch thread each. More than one finish sooner, and give the same records.
+        plugins: Python files whose components register themselves.
+        watcher: told what happens while the study runs; subclass ``harness.driver.Watcher``.
+
+    Returns:
+        What ``results.load(out)`` gives: the runs as a DataFrame (``.frame()``), the leaderboard (``.leaderboard()``),
+        every architecture's estimates (``.estimates()``), the records themselves (``.runs``).
+
+    Raises:
+        harness.errors.ConfigError: the study is wrong, or its budget cannot work.
+        harness.errors.DataError: data are missing or damaged.
+        harness.errors.StoreError: the folder cannot be written, or is another study's.
+    """
+    from harness.study import run as run_study  # torch takes seconds to import
+
+    return run_study(study, out, device, workers, plugins, watcher)

@@ -32,6 +32,7 @@ from harness.requests import Settings
 from harness.seeds import Seeds
 from harness.stages import StageStore
 from results import store
+from results.frame import Results, load
 from spaces.base import SearchSpace
 from spaces.datasets.base import Dataset
 from spaces.truth import closed
@@ -271,31 +272,23 @@ def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) ->
 
 
 def run(
-    study: StudyConfig | dict[str, Any] | str | Path,
-    out: str | Path,
+    study: StudyConfig | Mapping[str, Any] | str | Path,
+    out: str | Path | None = None,
     device: str = "auto",
     workers: int = 1,
     plugins: Sequence[str | Path] = (),
     watcher: Watcher | None = None,
-) -> store.Loaded:
-    """Run a study from Python and give its records.
-
-    Args:
-        study: a path of a study file, its content as a mapping, or a checked one.
-        out: the results folder; what it already holds is not done again.
-        device: auto, cpu or cuda.
-        workers: processes.
-        plugins: files whose components register themselves.
-        watcher: told what happens.
-    """
+) -> Results:
+    """Run a study from Python and give its results: ``harness.run``, where arguments and errors are described."""
     from harness import config as configs
     from harness.registry import load_plugin
 
     for plugin in plugins:
         load_plugin(plugin)
-    if isinstance(study, dict):
-        study = configs.parse(study)
+    if isinstance(study, Mapping):
+        study = configs.parse(dict(study))
     elif not isinstance(study, StudyConfig):
         study = configs.load(study)
-    Study.build(study, device).run(Path(out), workers, [Path(p) for p in plugins], watcher)
-    return store.load(out)
+    folder = Path("runs") / study.name if out is None else Path(out)
+    Study.build(study, device).run(folder, workers, [Path(p) for p in plugins], watcher)
+    return load(folder)

@@ -26,7 +26,7 @@ def read_skipped(path: Path, folder: Path) -> tuple[list[Skipped], str]:
         content = json.loads(path.read_bytes())
     except OSError as error:
         return [], f"{where.as_posix()}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not all(isinstance(reason, str) for reason in content.values()):
         return (

@@ -9,28 +9,31 @@ becomes a warning, and the rest is returned.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from harness.errors import StoreError
-from results.record import SCHEMA, Measured, Record
+from results.listing import ESTIMATES as ESTIMATES
+from results.listing import MEASURED as MEASURED
+from results.listing import RECORDS as RECORDS
+from results.listing import both, candidates, shown
+from results.reading import older, read_measured, read_record
+from results.record import Measured, Record
 from results.skipped import Skipped, read_skipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORDS = "records"
-MEASURED = ".measured.json"
-ESTIMATES = ".parquet"
 SKIPPED = "skipped.json"
 SLUG_LENGTH = 80
 
@@ -46,14 +49,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The runs of a folder in a fixed order, and one sentence for every file that could not be used.
+    """The runs of a folder in a fixed order, and a sentence for every file that could not be used, or not fully.
 
-    ``skipped`` are the arms that did not run, because their criteria cannot serve the space.
+    ``skipped`` are the arms that did not run, because their criteria cannot serve the space. ``notes`` are those of the
+    warnings that take no number from the runs: records of an older schema, which are shown.
     """
 
     runs: tuple[Run, ...]
     warnings: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def arm_slug(arm: str) -> str:
@@ -161,7 +166,7 @@ def write_run(folder: str | Path, record: Record, measured: Measured, estimates:
         raise ValueError("estimates_sha256 is not the digest of the estimates that are being written")
     path = record_path(folder, record)
     if path.exists():
-        there, _ = _read_record(path, str(path))
+        there, _ = read_record(path, str(path))
         if there is not None and _study(there) != _study(record):
             raise StoreError(
                 f"{path}: the folder holds a record of {' / '.join(_study(there))}, and {' / '.join(_study(record))} "
@@ -203,40 +208,60 @@ def load(folder: str | Path) -> Loaded:
     folder = Path(folder)
     if not folder.is_dir():
         raise StoreError(f"{folder}: there is no such results folder; name the --out folder of `splitbench run`")
-    warnings: list[str] = []
-    found: dict[tuple[Any, ...], Run] = {}
-    for path in _files(folder, warnings):
-        where = path.relative_to(folder).as_posix()
-        record, warning = _read_record(path, where)
-        if record is None:
-            warnings.append(warning)
-            continue
-        measured, warning = _read_measured(path, where)
-        if warning:
-            warnings.append(warning)
-        key = (*table_key(record), record.arm, record.repetition, record.draw)
-        run = Run(record, measured, path)
-        if key not in found:
-            found[key] = run
-            continue
-        # The file that carries the run's own name is kept, whichever is read first.
-        rightful = path.name == record_path(folder, record).name and found[key].path.name != path.name
-        kept, dropped = (run, found[key]) if rightful else (found[key], run)
-        found[key] = kept
-        warnings.append(
-            f"{dropped.path.relative_to(folder).as_posix()}: left out, because it is a second record of arm "
-            f"{record.arm!r}, repetition {record.repetition}, draw {record.draw} beside "
-            f"{kept.path.relative_to(folder).as_posix()}; delete one of the two"
-        )
+    files, warnings = candidates(folder)
+    found: dict[tuple[Any, ...], tuple[Run, str]] = {}
+    with _uncollected():
+        for file in files:
+            record, warning = read_record(file.path, file.where)
+            if record is None:
+                warnings.append(warning)
+                continue
+            measured, warning = read_measured(file.path, file.where)
+            if warning:
+                warnings.append(warning)
+            key = (*table_key(record), record.arm, record.repetition, record.draw)
+            run = Run(record, measured, Path(file.path)), file.where
+            if key not in found:
+                found[key] = run
+                continue
+            # The file that carries the run's own name is kept, whichever is read first.
+            own = record_path(folder, record).name
+            rightful = run[0].path.name == own and found[key][0].path.name != own
+            kept, (_, dropped) = (run, found[key]) if rightful else (found[key], run)
+            found[key] = kept
+            warnings.append(
+                f"{dropped}: left out, because it is a second record of arm {record.arm!r}, "
+                f"repetition {record.repetition}, draw {record.draw} beside {kept[1]}; delete one of the two"
+            )
     if not found:
-        reason = f": {warnings[0]}" if warnings else "; finish a run with `splitbench run STUDY.yaml --out` first"
+        reason = f": {min(warnings)}" if warnings else "; finish a run with `splitbench run STUDY.yaml --out` first"
         raise StoreError(f"{folder}: the results folder holds no usable record{reason}")
     skipped: list[Skipped] = []
-    for path in _both(folder, SKIPPED):
+    for path in both(folder, SKIPPED):
         arms, warning = read_skipped(path, folder)
         skipped += arms
-        warnings += [warning] if warning else []
-    return Loaded(tuple(found[key] for key in sorted(found)), tuple(sorted(warnings)), tuple(skipped))
+        warnings += [shown(warning)] if warning else []
+    notes = older([(run.record.schema_version, where) for run, where in found.values()])
+    runs = tuple(found[key][0] for key in sorted(found))
+    return Loaded(runs, tuple(sorted([*warnings, *notes])), tuple(skipped), notes)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Reading makes many objects and no garbage: searching them for some takes longer than making them.
+
+    Afterwards they count as old at once, by a freeze that is undone, so that they are not searched then either.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_freeze_count() == 0:
+            gc.freeze()
+            gc.unfreeze()
+        if enabled:
+            gc.enable()
 
 
 def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
@@ -248,24 +273,6 @@ def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _both(folder: Path, pattern: str) -> list[Path]:
-    """Files of a results folder, or of a folder of results folders, sorted."""
-    return sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])
-
-
-def _files(folder: Path, warnings: list[str]) -> list[Path]:
-    """Candidates for records, sorted; anything else in a records folder gets a warning."""
-    paths = []
-    for path in _both(folder, f"{RECORDS}/*"):
-        if path.name.startswith(".") or path.name.endswith((MEASURED, ESTIMATES)):
-            continue  # the companions of records, and what a killed write left behind
-        if path.suffix == ".json":
-            paths.append(path)
-        else:
-            warnings.append(f"{path.relative_to(folder).as_posix()}: left out, not a record; move it elsewhere")
-    return paths
-
-
 def table_key(record: Record) -> tuple[str, str, str, str, float, str, str]:
     """What the records of one table have in common: arms that differ in any of it were not compared fairly."""
     budget = record.budget
@@ -274,50 +281,3 @@ def table_key(record: Record) -> tuple[str, str, str, str, float, str, str]:
 
 def _study(record: Record) -> tuple[str, str, str]:
     return record.study, record.space, record.dataset
-
-
-def _read_record(path: Path, where: str) -> tuple[Record, str] | tuple[None, str]:
-    """The record, or None and a sentence that says what is wrong with the file and what to do."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return None, f"{where}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
-    try:
-        record = Record.model_validate_json(data)
-    except ValidationError as error:
-        return None, f"{where}: left out, {_complaint(data, error)}"
-    if record.schema_version > SCHEMA:
-        return None, f"{where}: left out, {_newer(record.splitbench, record.schema_version)}"
-    return record, ""
-
-
-def _complaint(data: bytes, error: ValidationError) -> str:
-    again = "delete it and run the study again"
-    try:
-        content = json.loads(data)
-    except ValueError:
-        return f"truncated or not JSON; {again}"
-    if not isinstance(content, dict) or not {"schema_version", "splitbench"} <= content.keys():
-        return "not a splitbench record; move it elsewhere"
-    version = content["schema_version"]
-    if isinstance(version, int) and version > SCHEMA:
-        return _newer(str(content["splitbench"]), version)
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"invalid at {place!r} ({first['msg'].lower()}); {again}"
-
-
-def _newer(version: str, schema: int) -> str:
-    return f"written by splitbench {version} with schema {schema}; this version reads up to {SCHEMA}: upgrade"
-
-
-def _read_measured(record: Path, where: str) -> tuple[Measured | None, str]:
-    path = record.with_suffix(MEASURED)
-    try:
-        return Measured.model_validate_json(path.read_bytes()), ""
-    except OSError:
-        problem = "cannot be read"
-    except ValidationError:
-        problem = "is truncated or invalid"
-    name = Path(where).with_suffix(MEASURED).as_posix()
-    return None, f"{name}: {problem}, so seconds and memory of this run are unknown; run the study again to have them"

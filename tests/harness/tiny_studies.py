@@ -56,5 +56,6 @@ def run_tiny(folder: Path, workers: int = 1, **changes: Any) -> Notes:
 
 def record_bytes(folder: Path) -> dict[str, bytes]:
     """File name -> content of everything in ``records`` that is a pure function of the study."""
-    files = sorted((folder / "records").iterdir())
+    # A hidden file is what a kill in the middle of a write leaves behind.
+    files = sorted(file for file in (folder / "records").iterdir() if not file.name.startswith("."))
     return {file.name: file.read_bytes() for file in files if not file.name.endswith(".measured.json")}

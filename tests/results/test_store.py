@@ -1,5 +1,6 @@
 """Records on disk: canonical bytes, atomic writes, and a sentence for every file that cannot be used."""
 
+import gc
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import pytest
 from synthetic_records import ESTIMATES, Writer, make_measured, make_record
 
 from harness.errors import StoreError
-from results import store
+from results import reading, store
 from results.record import SCHEMA, Record
 
 
@@ -89,7 +90,8 @@ def edited(**changes: object) -> Callable[[str], str]:
     ("spoil", "sentence"),
     [
         (truncated, "truncated or not JSON; delete it and run the study again"),
-        (lambda content: "", "truncated or not JSON; delete it and run the study again"),
+        (lambda content: "", "empty; delete it and run the study again"),
+        (lambda content: "[" * 100_000, "truncated or not JSON; delete it and run the study again"),
         (lambda content: '{"my": "notes"}', "not a splitbench record; move it elsewhere"),
         (lambda content: "[1, 2]", "not a splitbench record; move it elsewhere"),
         (edited(repetition="first"), "invalid at 'repetition'"),
@@ -98,6 +100,7 @@ def edited(**changes: object) -> Callable[[str], str]:
             edited(schema_version=SCHEMA + 6, splitbench="7.1.0", colour="blue"),
             f"written by splitbench 7.1.0 with schema {SCHEMA + 6}; this version reads up to {SCHEMA}: upgrade",
         ),
+        (edited(schema_version=0), "there is no schema 0; delete it and run the study again"),
         (edited(schema_version=SCHEMA + 1), f"with schema {SCHEMA + 1}; this version reads up to {SCHEMA}: upgrade"),
     ],
 )
@@ -114,27 +117,93 @@ def test_a_bad_file_is_a_warning_and_the_rest_is_returned(
     assert sentence in warning
 
 
-def test_a_file_that_cannot_be_read_is_a_warning(write: Writer) -> None:
+def test_what_is_not_a_readable_file_is_a_warning(write: Writer) -> None:
     folder = write(make_record("gm"))
-    (folder / "records" / "none--r0-d0.json").mkdir()
-    (folder / "records" / "gone.json").symlink_to("nowhere")
+    records = folder / "records"
+    (records / "folder.json").mkdir()
+    (records / "gone.json").symlink_to("nowhere")
+    (records / "loop.json").symlink_to("loop.json")
+    os.mkfifo(records / "pipe.json")  # opening one would wait for ever
     loaded = store.load(folder)
     assert len(loaded.runs) == 1
-    assert [warning.split(",")[0] for warning in loaded.warnings] == [
-        "records/gone.json: left out",
-        "records/none--r0-d0.json: left out",
-    ]
-    assert all("cannot be read" in warning for warning in loaded.warnings)
+    assert loaded.warnings == (
+        "records/folder.json: left out, a folder and not a record; move it elsewhere",
+        "records/gone.json: left out, cannot be read (No such file or directory); mend or delete it",
+        "records/loop.json: left out, cannot be read (Too many levels of symbolic links); mend or delete it",
+        "records/pipe.json: left out, not a regular file; move it elsewhere",
+    )
+
+
+@pytest.mark.parametrize("content", [b"\x80\x81\xff{", b"PAR1\x00\x00", b'{"arm": "\xe9"}'])
+def test_bytes_that_are_no_text_are_a_warning(write: Writer, content: bytes) -> None:
+    folder = write(make_record("gm"))
+    (folder / "records" / "other.json").write_bytes(content)
+    loaded = store.load(folder)
+    assert loaded.warnings == (
+        "records/other.json: left out, truncated or not JSON; delete it and run the study again",
+    )
+
+
+def test_permission_that_is_refused_is_a_warning(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may read everything, so the refusal is played."""
+    folder = write(make_record("gm", 0), make_record("gm", 1), make_record("gm", 2))
+    real = open
+
+    def guarded(path: str, *words: object, **more: object) -> object:
+        if Path(path).name in ("gm--r1-d0.json", "gm--r2-d0.measured.json"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *words, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(reading, "open", guarded, raising=False)
+    loaded = store.load(folder)
+    assert [(run.record.repetition, run.measured is None) for run in loaded.runs] == [(0, False), (2, True)]
+    assert loaded.warnings == (
+        "records/gm--r1-d0.json: left out, cannot be read (Permission denied); mend its permissions or delete it",
+        "records/gm--r2-d0.measured.json: cannot be read (Permission denied), so seconds and memory of this run are "
+        "unknown; run the study again to have them",
+    )
+
+
+def test_a_records_folder_that_is_none_is_a_warning(write: Writer, tmp_path: Path) -> None:
+    write(make_record("gm"), folder="all/first")
+    (tmp_path / "all" / "second").mkdir()
+    (tmp_path / "all" / "second" / "records").write_text("in the way")
+    (tmp_path / "all" / "third").mkdir()
+    (tmp_path / "all" / "third" / "records").symlink_to("records")
+    loaded = store.load(tmp_path / "all")
+    assert len(loaded.runs) == 1
+    assert [warning.split(":")[0] for warning in loaded.warnings] == ["second/records", "third/records"]
+
+
+def test_names_that_cannot_be_printed_are_escaped(write: Writer) -> None:
+    folder = write(make_record("gm"))
+    (folder / "records" / "two\nlines").write_text("")
+    Path(os.fsdecode(os.fsencode(folder) + b"/records/latin-\xe9.txt")).write_text("")
+    loaded = store.load(folder)
+    assert loaded.warnings == (
+        "records/latin-\\udce9.txt: left out, not a record; move it elsewhere",
+        "records/two\\nlines: left out, not a record; move it elsewhere",
+    )
 
 
 def test_files_of_another_kind_are_named_and_traces_of_a_killed_write_are_not(write: Writer) -> None:
     folder = write(make_record("gm"))
     (folder / "records" / "notes.txt").write_text("remember")
     (folder / "records" / ".gm--r1-d0.json.xyz.tmp").write_text("{")
-    (folder / "records" / "gm--r1-d0.parquet").write_bytes(b"")
     loaded = store.load(folder)
     assert loaded.warnings == ("records/notes.txt: left out, not a record; move it elsewhere",)
     assert len(loaded.runs) == 1
+
+
+def test_companions_without_their_record_are_named(write: Writer) -> None:
+    folder = write(make_record("gm", 0), make_record("gm", 1))
+    (folder / "records" / "gm--r1-d0.json").unlink()
+    loaded = store.load(folder)
+    assert [run.record.repetition for run in loaded.runs] == [0]
+    assert loaded.warnings == tuple(
+        f"records/gm--r1-d0.{kind}: left out, its record gm--r1-d0.json is missing; run the study again, or delete it"
+        for kind in ("measured.json", "parquet")
+    )
 
 
 @pytest.mark.parametrize("copy", ["a.json", "zz.json"])
@@ -177,7 +246,7 @@ def test_nothing_to_read_is_an_error(write: Writer, tmp_path: Path) -> None:
     folder = write(make_record("gm"))
     path = folder / "records" / "gm--r0-d0.json"
     path.write_text(edited(schema_version=99, splitbench="9.9")(path.read_text()))
-    with pytest.raises(StoreError, match=r"written by splitbench 9\.9 with schema 99; .* up to 2: upgrade"):
+    with pytest.raises(StoreError, match=rf"written by splitbench 9\.9 with schema 99; .* up to {SCHEMA}: upgrade"):
         store.load(folder)
 
 
@@ -236,6 +305,83 @@ def test_estimates_are_checked_against_the_record(write: Writer) -> None:
 def test_equal_estimates_are_equal_bytes() -> None:
     columns = {"architecture": ["0", "1"], "leaf": [0, 0], "accuracy": [1.0, 2.5]}
     assert store.encode_estimates(columns) == store.encode_estimates(dict(columns))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Every file of a folder with its content's digest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): store.digest(path.read_bytes()) for path in files}
+
+
+def test_a_folder_with_everything_wrong_names_each_file_and_changes_none(write: Writer) -> None:
+    folder = write(*(make_record("gm", repetition) for repetition in range(7)))
+    records = folder / "records"
+
+    def rewrite(repetition: int, spoil: Callable[[str], str]) -> None:
+        path = records / f"gm--r{repetition}-d0.json"
+        path.write_text(spoil(path.read_text()))
+
+    rewrite(1, truncated)
+    rewrite(2, edited(schema_version=2))
+    rewrite(3, edited(schema_version=1))
+    rewrite(4, edited(schema_version=SCHEMA + 1, splitbench="9.0"))
+    (records / "copy.json").write_bytes((records / "gm--r5-d0.json").read_bytes())
+    (records / "copy.measured.json").write_bytes((records / "gm--r5-d0.measured.json").read_bytes())
+    (records / "foreign.json").write_text('{"my": "notes"}')
+    (records / "photo.png").write_bytes(b"\x89PNG")
+    before = digests(folder)
+    loaded = store.load(folder)
+    assert digests(folder) == before
+    assert [run.record.repetition for run in loaded.runs] == [0, 2, 3, 5, 6]
+    assert {warning.split(":")[0]: warning.split(": ", 1)[1].split(",")[0] for warning in loaded.warnings} == {
+        "records/copy.json": "left out",
+        "records/foreign.json": "left out",
+        "records/gm--r1-d0.json": "left out",
+        "records/gm--r2-d0.json": "shown",
+        "records/gm--r3-d0.json": "shown",
+        "records/gm--r4-d0.json": "left out",
+        "records/photo.png": "left out",
+    }
+    assert len(loaded.warnings) == 7
+
+
+def test_older_records_are_read_and_named_in_one_sentence_a_schema(write: Writer) -> None:
+    folder = write(*(make_record("gm", repetition) for repetition in range(7)))
+    for repetition in range(6):
+        path = folder / "records" / f"gm--r{repetition}-d0.json"
+        path.write_text(edited(schema_version=1 if repetition == 0 else 2)(path.read_text()))
+    loaded = store.load(folder)
+    assert len(loaded.runs) == 7
+    assert loaded.notes == (
+        "records/gm--r0-d0.json: shown, but of the older schema 1 (this version writes 3), which lacks the names of "
+        "edges and operations; run the study again to renew it",
+        "records/gm--r1-d0.json, records/gm--r2-d0.json, records/gm--r3-d0.json and 2 more: shown, but of the older "
+        "schema 2 (this version writes 3), which lacks the names of edges and operations; run the study again to renew "
+        "them",
+    )
+    assert loaded.warnings == loaded.notes
+
+
+def test_warnings_beside_the_notes_are_no_notes(write: Writer) -> None:
+    folder = write(make_record("gm", 0), make_record("gm", 1))
+    path = folder / "records" / "gm--r0-d0.json"
+    path.write_text(edited(schema_version=2)(path.read_text()))
+    (folder / "records" / "notes.txt").write_text("")
+    loaded = store.load(folder)
+    assert len(loaded.notes) == 1
+    assert set(loaded.warnings) - set(loaded.notes) == {"records/notes.txt: left out, not a record; move it elsewhere"}
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_reading_leaves_the_garbage_collector_as_it_was(write: Writer, enabled: bool) -> None:
+    folder = write(make_record("gm"))
+    try:
+        (gc.enable if enabled else gc.disable)()
+        store.load(folder)
+        assert gc.isenabled() is enabled
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.enable()
 
 
 def test_records_of_the_first_schema_are_still_read(write: Writer) -> None:

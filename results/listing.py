@@ -1,0 +1,91 @@
+"""Which files of a results folder are records, and a sentence for everything else that lies among them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import StoreError
+
+RECORDS = "records"
+MEASURED = ".measured.json"
+ESTIMATES = ".parquet"
+ELSEWHERE = "left out, not a record; move it elsewhere"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that has a record's name. ``where`` names it in sentences, relative to the results folder."""
+
+    path: str
+    where: str
+
+
+def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
+    """The candidates for records in ``folder/records`` and ``folder/*/records``, and the sentences, both sorted.
+
+    Hidden files are what a killed write left behind, and neither.
+
+    Raises:
+        StoreError: if ``folder`` itself cannot be listed.
+    """
+    found: list[Candidate] = []
+    sentences: list[str] = []
+    for place in both(folder, RECORDS):
+        where = shown(os.path.relpath(place, folder))
+        try:
+            with os.scandir(place) as entries:
+                there = {entry.name: entry for entry in entries if not entry.name.startswith(".")}
+        except OSError as error:
+            sentences.append(f"{where}: left out with all that is in it, cannot be read ({error.strerror})")
+            continue
+        for name, entry in there.items():
+            problem = _problem(entry, there.keys())
+            if problem:
+                sentences.append(f"{where}/{shown(name)}: {problem}")
+            elif not name.endswith((MEASURED, ESTIMATES)):
+                found.append(Candidate(entry.path, f"{where}/{shown(name)}"))
+    return sorted(found, key=lambda one: (one.where, one.path)), sorted(sentences)
+
+
+def both(folder: Path, name: str) -> list[Path]:
+    """``name`` in a results folder, or in each of a folder of results folders, sorted; where it is there at all.
+
+    Raises:
+        StoreError: if ``folder`` cannot be listed.
+    """
+    try:
+        children = sorted(os.listdir(folder))
+    except OSError as error:
+        raise StoreError(f"{folder}: the results folder cannot be read ({error.strerror})") from error
+    paths = [folder / name, *(folder / child / name for child in children)]
+    return [path for path in paths if os.path.lexists(path)]
+
+
+def shown(name: str) -> str:
+    """A file's name as a sentence can hold it: what cannot be printed, or is not UTF-8, is escaped."""
+    if name.isprintable():
+        return name
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in name)
+
+
+def _problem(entry: os.DirEntry[str], names: Collection[str]) -> str:
+    """Why an entry of a records folder is neither a record nor a companion of one; empty if it is."""
+    for suffix in (MEASURED, ESTIMATES):
+        if entry.name.endswith(suffix):
+            record = entry.name.removesuffix(suffix) + ".json"
+            missing = f"left out, its record {shown(record)} is missing; run the study again, or delete it"
+            return "" if record in names else missing
+    if not entry.name.endswith(".json"):
+        return ELSEWHERE
+    try:
+        if entry.is_file():
+            return ""
+        if entry.is_dir():
+            return "left out, a folder and not a record; move it elsewhere"
+        os.stat(entry.path)
+    except OSError as error:
+        return f"left out, cannot be read ({error.strerror}); mend or delete it"
+    return "left out, not a regular file; move it elsewhere"
