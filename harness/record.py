@@ -13,8 +13,9 @@ from harness.pipeline import Outcome
 from harness.requests import Settings
 from harness.stages import FORMAT, canonical_json
 from harness.tree import Node
-from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection
+from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection, Topology
 from results.record import Node as TreeNode
+from spaces.base import SearchSpace
 
 
 def make_record(
@@ -46,6 +47,7 @@ def make_record(
         population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
         + ("" if whole else ", drawn anew for each seed and shared by all arms"),
         population_size=size,
+        topology=_topology(settings.space),
         tree=_tree(outcome.tree),
         metrics=found["metrics"],
         validation_metrics=found["validation_metrics"],
@@ -79,6 +81,12 @@ def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measure
         device=outcome.results[0].device,
         torch=torch_version,
         threads=threads,
+    )
+
+
+def _topology(space: SearchSpace) -> Topology:
+    return Topology(
+        edges=list(space.edges), operations=[list(space.operations(edge)) for edge in range(len(space.edges))]
     )
 
 

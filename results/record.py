@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def fingerprint(config: Any) -> str:
@@ -19,6 +19,13 @@ def fingerprint(config: Any) -> str:
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class Topology(_Model):
+    """What the indices in a record stand for: the edges' names, and on each edge its candidate operations'."""
+
+    edges: list[str]
+    operations: list[list[str]]
 
 
 class EdgeScore(_Model):
@@ -119,6 +126,7 @@ class Record(_Model):
     protocol: str = Field(default="", description="hash of all that the arms share; a table holds one protocol")
     population: str = Field(description="in words: what the metrics are computed on")
     population_size: int
+    topology: Topology | None = Field(default=None, description="names of edges and operations; records of schema 3 on")
     tree: Node
     metrics: dict[str, float | None] = Field(description="against ground-truth test accuracy")
     validation_metrics: dict[str, float | None] = Field(description="against ground-truth validation accuracy")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from harness.cli import data, plugins, show
+from harness.cli import boards, data, gating, plotting, plugins, show
 from harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -220,47 +220,10 @@ app.command()(plugins.check)
 app.command()(plugins.new)
 
 
-@app.command()
-def leaderboard(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
-    form: Annotated[str | None, typer.Option("--format", metavar="NAME", help="text, md or json.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Show the leaderboard of a results folder."""
-    from results import render
-    from results.leaderboard import leaderboards
-
-    chosen = "json" if as_json else (form or ("text" if sys.stdout.isatty() else "md"))
-    if chosen not in ("text", "md", "json"):
-        raise ConfigError(f"--format {chosen}: unknown format; there are: text, md, json")
-    boards = leaderboards(folder)
-    if chosen == "json":
-        typer.echo(render.to_json(boards), nl=False)
-    elif chosen == "md":
-        typer.echo(render.markdown(boards), nl=False)
-    else:
-        render.terminal(boards)
-
-
-@app.command()
-def compare(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
-    arm_a: Annotated[str, typer.Argument(metavar="ARM_A", help="An arm's name.")],
-    arm_b: Annotated[str, typer.Argument(metavar="ARM_B", help="The arm it is compared with.")],
-    as_json: JsonFlag = False,
-) -> None:
-    """Compare two arms, seed by seed, on every metric."""
-    from results import render
-    from results.compare import compare as compare_arms
-    from results.compare import to_json
-
-    compared = compare_arms(folder, arm_a, arm_b)
-    if as_json:
-        show.json_out(to_json(compared))
-    elif sys.stdout.isatty():
-        render.terminal(compared)
-    else:
-        typer.echo(render.markdown(compared), nl=False)
+app.command()(boards.leaderboard)
+app.command()(boards.compare)
+app.command()(plotting.plot)
+app.command()(gating.gate)
 
 
 @app.command()

@@ -1,0 +1,132 @@
+"""The verbs that show results: `leaderboard` and `compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import show
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from results.leaderboard import Leaderboards
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+FORMATS = ("text", "md", "json", "csv", "html")
+PAGE = "leaderboard.html"
+
+
+def leaderboard(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="NAME", help="text, md, json, csv or html. [default: text on a terminal, else md]"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Write to a file instead of standard output. [default for html on a terminal: DIR/{PAGE}]",
+        ),
+    ] = None,
+    details: Annotated[
+        float | None,
+        typer.Option(metavar="MB", help="html: megabytes for the details of single runs. [default: 4]"),
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="html: details of this arm's runs and no others (may be repeated)."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the leaderboard of a results folder, as text, data or a page."""
+    chosen = _format(form, out, as_json)
+    if chosen != "html" and (details is not None or arm):
+        raise ConfigError(f"--{'arm' if arm else 'details'} belongs to --format html, and the format is {chosen}")
+    if chosen == "html" and out is None and sys.stdout.isatty():
+        out = folder / PAGE
+    if chosen == "text" and out is None:
+        from results import render
+        from results.leaderboard import leaderboards
+
+        render.terminal(leaderboards(folder))
+        return
+    data = _rendered(folder, chosen, details, arm or [])
+    if out is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    from results.store import write_atomically
+
+    write_atomically(out, data)
+    typer.echo(f"wrote {out} ({len(data) / 1e6:.1f} MB)", err=True)
+
+
+def _format(form: str | None, out: Path | None, as_json: bool) -> str:
+    if as_json:
+        if form not in (None, "json"):
+            raise ConfigError(f"--json and --format {form} ask for two formats; leave one of them out")
+        return "json"
+    chosen = form or ("text" if out is None and sys.stdout.isatty() else "md")
+    if chosen not in FORMATS:
+        raise ConfigError(f"--format {chosen}: unknown format; there are: {', '.join(FORMATS)}")
+    return chosen
+
+
+def _rendered(folder: Path, form: str, details: float | None, arms: list[str]) -> bytes:
+    if form == "html":
+        from results.page import DETAILS_MB, page
+
+        return page(folder, DETAILS_MB if details is None else details, arms)
+    from results import render
+    from results.leaderboard import leaderboards
+
+    boards = leaderboards(folder)
+    if form == "json":
+        return render.to_json(boards).encode()
+    if form == "csv":
+        from results.table import to_csv
+
+        return to_csv(boards).encode()
+    if form == "text":
+        return _terminal_text(boards).encode()
+    return render.markdown(boards).encode()
+
+
+def _terminal_text(boards: Leaderboards) -> str:
+    """What a wide terminal shows, for a file."""
+    import io
+
+    from rich.console import Console
+
+    from results import render
+
+    text = io.StringIO()
+    render.terminal(boards, Console(file=text, width=200))
+    return text.getvalue()
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    arm_a: Annotated[str, typer.Argument(metavar="ARM_A", help="An arm's name.")],
+    arm_b: Annotated[str, typer.Argument(metavar="ARM_B", help="The arm it is compared with.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare two arms, seed by seed, on every metric."""
+    from results import render
+    from results.compare import compare as compare_arms
+    from results.compare import to_json
+
+    compared = compare_arms(folder, arm_a, arm_b)
+    if as_json:
+        show.json_out(to_json(compared))
+    elif sys.stdout.isatty():
+        render.terminal(compared)
+    else:
+        typer.echo(render.markdown(compared), nl=False)
