@@ -1,4 +1,4 @@
-"""Copy a finished study's records into results/published, with its leaderboard as markdown, JSON and a picture.
+"""Copy a finished study's records into results/published, with its leaderboard as a page, markdown, JSON and a picture.
 
     python -m results.publish runs/quickstart            # writes results/published/quickstart
 
@@ -17,9 +17,11 @@ from harness.errors import SplitbenchError
 from results import render, store
 from results.figures import ranking_svg
 from results.leaderboard import leaderboards
+from results.page import page
 from results.record import fingerprint
 
 PUBLISHED = Path(__file__).with_name("published")
+DETAILS_MB = 3.0  # a published page stays small enough for a repository
 GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 
 
@@ -32,8 +34,10 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
         SplitbenchError: if an arm is incomplete or a file cannot be used: half a study is not published.
     """
     boards = leaderboards(folder)
-    if boards.warnings:
-        raise SplitbenchError(f"{folder} is not published: {boards.warnings[0]}")
+    harmless = store.load(folder).notes if boards.warnings else ()
+    for warning in boards.warnings:
+        if warning not in harmless:
+            raise SplitbenchError(f"{folder} is not published: {warning}")
     if len(boards.boards) != 1:
         raise SplitbenchError(f"{folder} is not published: it holds {len(boards.boards)} leaderboards, not one")
     (board,) = boards.boards
@@ -51,6 +55,7 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
     store.write_atomically(target / "ranking.svg", ranking_svg(folder))
     store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())
+    store.write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
     return target
 
 

@@ -1,0 +1,105 @@
+"""The leaderboard as one self-contained HTML page: no network, no framework, the same bytes from the same folder.
+
+The page holds the data as JSON, and small scripts that draw it: a sortable table of all arms, and a view of each run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError
+from harness.registry import suggestion
+from results.arms import tables
+from results.leaderboard import leaderboards
+from results.page.pack import embedded_json
+from results.page.rows import payload
+from results.page.run_details import details
+from results.sheets import sheets
+from results.store import load
+
+FOLDER = Path(__file__).parent
+STYLE = "page.css"
+SCRIPTS = (
+    "draw.js",
+    "data.js",
+    "stats.js",
+    "columns.js",
+    "leaderboard.js",
+    "filters.js",
+    "tree.js",
+    "affinity.js",
+    "charts.js",
+    "run.js",
+    "main.js",
+)
+DETAILS_MB = 4.0
+MB = 1_000_000
+NAMED_STUDIES = 3
+
+
+def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str] = ()) -> bytes:
+    """The page of a results folder.
+
+    Args:
+        folder: a results folder, or a folder of results folders.
+        details_mb: megabytes (10^6 bytes) for the details of runs; the table takes what it needs beside them.
+        arms: details of these arms alone; of all if empty.
+
+    Raises:
+        StoreError: if the folder is missing or holds no usable record.
+        ConfigError: for an arm that is not there, or a negative size.
+    """
+    if not 0 <= details_mb < float("inf"):
+        raise ConfigError(f"--details {details_mb:g}: it is a number of megabytes, 0 or more")
+    loaded = load(folder)
+    grouped = tables(loaded.runs)
+    _check_arms(arms, {arm.name for own in grouped for arm in own})
+    boards = leaderboards(folder)
+    described = sheets(boards)
+    own, across = described[: len(boards.boards)], described[len(boards.boards) :]
+    found = details(grouped, int(details_mb * MB), arms)
+    data = payload(boards.boards, own, grouped)
+    return _render(
+        title=_title(list(dict.fromkeys(board.study for board in boards.boards))),
+        sheets=own,
+        across=across,
+        warnings=[*boards.warnings, *sorted(set(found.warnings))],
+        skipped=boards.skipped,
+        data=embedded_json(data),
+        details=embedded_json(found.payload()),
+    )
+
+
+def _title(studies: Sequence[str]) -> str:
+    return ", ".join(studies) if len(studies) <= NAMED_STUDIES else f"{len(studies)} studies"
+
+
+def _check_arms(wanted: Sequence[str], known: set[str]) -> None:
+    for arm in wanted:
+        if arm not in known:
+            raise ConfigError(f"--arm {arm}: the folder holds no such arm{suggestion(arm, sorted(known))}")
+
+
+def _render(**parts: Any) -> bytes:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style = (FOLDER / STYLE).read_text(encoding="utf-8")
+    joined = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{joined}}})();\n'
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("data", "details"):
+        parts[name] = Markup(parts[name])  # its markup is escaped already, as JSON
+    template = environment.get_template("page.html.j2")
+    return template.render(style=Markup(style), script=Markup(script), digest=digest, **parts).encode()

@@ -1,0 +1,200 @@
+"""The leaderboard's tables and arms as compact arrays, in the order of the tables and of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from results.arms import Arm, metric
+from results.controls import Chance
+from results.leaderboard import MEASUREMENT, PRIMARY, SELECTION, Cost, Leaderboard, Row, Verdict
+from results.page.pack import all_rounded, decimal, rounded, shown
+from results.sheets import PHASES, Sheet
+from results.stats import Estimate
+from results.store import Run
+
+ARM_FIELDS = (
+    "board",
+    "name",
+    "trainer",
+    "baseline",
+    "trivial",
+    "oracle",
+    "complete",
+    "found",
+    "expected",
+    "seeds",
+    "draws",
+    "leaves",
+    "metrics",
+    "validation",
+    "of_ceiling",
+    "verdict",
+    "chance",
+    "selection",
+    "cost",
+    "primary",
+    "runs",
+)
+RUN_FIELDS = ("repetition", "draw", "metrics", "selection", "leaf", "leaves", "architecture", "ledger", "spent", "peak")
+FINE = 7  # digits of what verdicts rest on
+
+
+def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequence[Sequence[Arm]]) -> dict[str, Any]:
+    """Everything but the details of runs; ``arms`` are those of each board."""
+    metrics = _names(row.metrics for board in boards for row in board.rows)
+    validation = _names(row.validation_metrics for board in boards for row in board.rows)
+    phases = _phases(boards)
+    rows = []
+    for index, (board, own) in enumerate(zip(boards, arms, strict=True)):
+        by_name = {arm.name: arm for arm in own}
+        for row in board.rows:
+            arm = None if row.trivial else by_name[row.arm]
+            rows.append(_row(index, row, arm, metrics, validation, phases))
+    return {
+        "arm_fields": ARM_FIELDS,
+        "arms": rows,
+        "boards": [_board(board, sheet, own) for board, sheet, own in zip(boards, sheets, arms, strict=True)],
+        "metrics": metrics,
+        "phases": phases,
+        "primary": PRIMARY,
+        "run_fields": RUN_FIELDS,
+        "selection": list(SELECTION),
+        "validation": validation,
+    }
+
+
+def _board(board: Leaderboard, sheet: Sheet, arms: Sequence[Arm]) -> dict[str, Any]:
+    records = [run.record for arm in arms for run in arm.runs]
+    topology = next((record.topology for record in records if record.topology is not None), None)
+    return {
+        "baseline": board.baseline,
+        "budget": [board.budget[0], board.budget[1]],
+        "ceiling": {name: decimal(value, decimals(name)) for name, value in board.ceiling.items()},
+        "dataset": board.dataset,
+        "heading": sheet.heading,
+        "population": board.population,
+        "protocol": records[0].protocol,
+        "size": board.population_size,
+        "space": board.space,
+        "study": board.study,
+        "topology": None if topology is None else [topology.edges, topology.operations],
+    }
+
+
+def _row(
+    board: int, row: Row, arm: Arm | None, metrics: Sequence[str], validation: Sequence[str], phases: Sequence[str]
+) -> list[Any]:
+    values = {
+        "board": board,
+        "name": row.arm,
+        "trainer": row.trainer,
+        "baseline": int(row.baseline),
+        "trivial": int(row.trivial),
+        "oracle": int(row.reads_truth),
+        "complete": int(row.complete),
+        "found": row.runs,
+        "expected": row.expected_runs,
+        "seeds": row.seeds,
+        "draws": row.draws,
+        "leaves": list(row.leaves),
+        "metrics": [_estimate(row.metrics.get(name), decimals(name)) for name in metrics],
+        "validation": [_estimate(row.validation_metrics.get(name), decimals(name)) for name in validation],
+        "of_ceiling": _estimate(row.of_ceiling, 2),
+        "verdict": _verdict(row.verdict),
+        "chance": _chance(row.chance),
+        "selection": [_estimate(row.selection.get(name), 2) for name in SELECTION],
+        "cost": _cost(row.cost, phases),
+        "primary": _primary(arm) if arm is not None and row.complete else None,
+        "runs": [] if arm is None else [_run(run, metrics, phases) for run in arm.runs],
+    }
+    return [values[name] for name in ARM_FIELDS]
+
+
+def decimals(metric: str) -> int:
+    """How many the page shows: points of accuracy have two, everything else three."""
+    return 2 if metric.startswith(("regret", "selected")) else 3
+
+
+def _estimate(estimate: Estimate | None, digits: int) -> list[float | None] | None:
+    return None if estimate is None else shown((estimate.mean, estimate.low, estimate.high), digits)
+
+
+def _fine(estimate: Estimate) -> list[float | None]:
+    return all_rounded((estimate.mean, estimate.low, estimate.high), FINE)
+
+
+def _verdict(verdict: Verdict | None) -> list[Any] | None:
+    if verdict is None:
+        return None
+    return [verdict.against, verdict.word, rounded(verdict.p, FINE), _fine(verdict.difference)]
+
+
+def _chance(chance: Chance | None) -> list[Any] | None:
+    if chance is None:
+        return None
+    return [chance.sizes, list(chance.controls), _fine(chance.difference), rounded(chance.p, FINE)]
+
+
+def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:
+    """Mean FLOPs, seconds without measurement, peak bytes, and FLOPs and seconds by phase."""
+    if cost is None:
+        return None
+    by_phase = [cost.by_phase.get(phase) for phase in phases]
+    return [
+        rounded(cost.flops, FINE),
+        _seconds(cost.seconds),
+        cost.peak_bytes,
+        [None if phase is None else [rounded(phase.flops, FINE), _seconds(phase.seconds)] for phase in by_phase],
+    ]
+
+
+def _primary(arm: Arm) -> list[list[Any]] | None:
+    """Repetitions and the primary metric's mean over draws in each, unrounded: what paired tests are made of."""
+    values = arm.by_repetition(metric(PRIMARY))
+    if values is None:
+        return None
+    repetitions = sorted(values)
+    return [repetitions, [values[repetition] for repetition in repetitions]]
+
+
+def _run(run: Run, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
+    record, measured = run.record, run.measured
+    chosen = record.selection
+    ledger = []
+    for phase in phases:
+        cost = record.cost.get(phase)
+        seconds = _seconds(measured.seconds.get(phase)) if measured is not None else None
+        charged = [0, 0, 0] if cost is None else [cost.flops, cost.steps, cost.examples]
+        ledger.append([*charged, seconds] if cost is not None or seconds is not None else None)
+    values = {
+        "repetition": record.repetition,
+        "draw": record.draw,
+        "metrics": [decimal(record.metrics.get(name), decimals(name)) for name in metrics],
+        "selection": shown((float(getattr(chosen, name)) for name in SELECTION), 2),
+        "leaf": chosen.leaf,
+        "leaves": sum(leaf.kept for leaf in chosen.leaves),
+        "architecture": chosen.architecture,
+        "ledger": ledger,
+        "spent": rounded(record.budget.spent, FINE),
+        "peak": None if measured is None else round(measured.peak_bytes / 2**20),
+    }
+    return [values[name] for name in RUN_FIELDS]
+
+
+def _seconds(value: float | None) -> float | None:
+    return decimal(value, 1)
+
+
+def _phases(boards: Sequence[Leaderboard]) -> list[str]:
+    """In the order of a run; measurement, which is not charged, last."""
+    costs = [row.cost for board in boards for row in board.rows if row.cost is not None]
+    found = {phase for cost in costs for phase in cost.by_phase}
+    known = [phase for phase in PHASES if phase in found]
+    return [*known, *sorted(found - {*PHASES, MEASUREMENT}), *sorted(found & {MEASUREMENT})]
+
+
+def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Sorted, the primary metric first."""
+    names = {name for mapping in mappings for name in mapping}
+    return sorted(names, key=lambda name: (name != PRIMARY, name))

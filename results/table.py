@@ -1,0 +1,103 @@
+"""The leaderboard as CSV: one line an arm a table, every number unrounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from results.leaderboard import SELECTION, Cost, Leaderboard, Leaderboards, Row
+from results.stats import Estimate
+
+ENDS = ("mean", "low", "high")
+
+
+def to_csv(boards: Leaderboards) -> str:
+    """A header and a line for each row of each table, in their order; what is undefined is empty.
+
+    An estimate has three columns, as ``tau[all] mean``, ``tau[all] low`` and ``tau[all] high``; metrics against
+    validation accuracy begin with ``validation``, those of the selection with ``selection``. Phases of the cost have
+    columns of their own, as ``training flops`` and ``training seconds``.
+    """
+    rows = [(board, row) for board in boards.boards for row in board.rows]
+    metrics = _names(row.metrics for _, row in rows)
+    validation = _names(row.validation_metrics for _, row in rows)
+    phases = _names(row.cost.by_phase for _, row in rows if row.cost is not None)
+    lines = [_line(board, row, metrics, validation, phases) for board, row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _line(
+    board: Leaderboard, row: Row, metrics: Iterable[str], validation: Iterable[str], phases: Iterable[str]
+) -> dict[str, Any]:
+    verdict, chance = row.verdict, row.chance
+    return {
+        "study": board.study,
+        "space": row.space,
+        "dataset": row.dataset,
+        "budget kind": board.budget[0],
+        "budget limit": board.budget[1],
+        "population": board.population,
+        "population size": board.population_size,
+        "arm": row.arm,
+        "trainer": row.trainer,
+        "baseline": _yes(row.baseline),
+        "size baseline": _yes(row.trivial),
+        "reads truth": _yes(row.reads_truth),
+        "complete": _yes(row.complete),
+        "runs": row.runs,
+        "expected runs": row.expected_runs,
+        "seeds": row.seeds,
+        "draws": row.draws,
+        **{key: value for name in metrics for key, value in _estimate(name, row.metrics.get(name)).items()},
+        **_estimate("of ceiling", row.of_ceiling),
+        "verdict against": None if verdict is None else verdict.against,
+        "verdict": None if verdict is None else verdict.word,
+        "verdict p": None if verdict is None else verdict.p,
+        **_estimate("difference", None if verdict is None else verdict.difference),
+        "chance sizes": None if chance is None else chance.sizes,
+        "chance p": None if chance is None else chance.p,
+        **_estimate("chance difference", None if chance is None else chance.difference),
+        **{
+            key: value
+            for name in SELECTION
+            for key, value in _estimate(f"selection {name}", row.selection.get(name)).items()
+        },
+        **{
+            key: value
+            for name in validation
+            for key, value in _estimate(f"validation {name}", row.validation_metrics.get(name)).items()
+        },
+        **_cost(row.cost, phases),
+    }
+
+
+def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    values = (None,) * len(ENDS) if estimate is None else (estimate.mean, estimate.low, estimate.high)
+    return {f"{name} {end}": value for end, value in zip(ENDS, values, strict=True)}
+
+
+def _cost(cost: Cost | None, phases: Iterable[str]) -> dict[str, float | None]:
+    line: dict[str, float | None] = {
+        "flops": None if cost is None else cost.flops,
+        "seconds": None if cost is None else cost.seconds,
+        "peak bytes": None if cost is None else cost.peak_bytes,
+    }
+    for phase in phases:
+        found = None if cost is None else cost.by_phase.get(phase)
+        line[f"{phase} flops"] = None if found is None else found.flops
+        line[f"{phase} seconds"] = None if found is None else found.seconds
+    return line
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
+
+
+def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({name for mapping in mappings for name in mapping})
