@@ -1,4 +1,6 @@
 # make quickstart     set up .venv, run the main job on the embedded space
+# make docs           build the documentation into site/
+# make reproduce      make every published leaderboard, page and picture anew from its records
 # make test           set up .venv, check style, types and imports, run the tests
 #
 # PYTHON=... chooses the interpreter, VENV=... the environment's folder, WORKERS=... the number of test processes.
@@ -12,13 +14,20 @@ INPUTS := pyproject.toml constraints.txt
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint clean
+.PHONY: help quickstart docs reproduce test lint clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 quickstart: $(VENV)/.installed
 	$(BIN)/splitbench quickstart
+
+# The variable silences a banner of the theme.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+reproduce: $(VENV)/.installed
+	$(BIN)/python -m results.publish
 
 # pytest comes last, so that its closing line is the last one. One thread a process: more are slower on tensors this
 # small, and two processes of two threads would fight for two cores.
@@ -59,4 +68,4 @@ $(VENV)/.created:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

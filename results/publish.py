@@ -1,6 +1,8 @@
-"""Copy a finished study's records into results/published, with its leaderboard as a page, markdown, JSON and a picture.
+"""Copy a finished study's records into results/published, with its leaderboard as a page, markdown, JSON and pictures.
 
-    python -m results.publish runs/quickstart            # writes results/published/quickstart
+    python -m results.publish runs/quickstart                 # writes results/published/quickstart
+    python -m results.publish results/published/quickstart    # makes all but the records anew, from the records
+    python -m results.publish                                 # every published study anew: `make reproduce`
 
 Weights and other stages stay behind: the records hold everything that a leaderboard is a function of.
 """
@@ -8,20 +10,23 @@ Weights and other stages stay behind: the records hold everything that a leaderb
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import SplitbenchError
-from results import render, store
-from results.figures import ranking_svg
+from results import render, store, style
 from results.leaderboard import leaderboards
 from results.page import page
+from results.plots.catalogue import drawings
+from results.plots.source import CannotDrawError, Options, open_folder
 from results.record import fingerprint
 
 PUBLISHED = Path(__file__).with_name("published")
 DETAILS_MB = 3.0  # a published page stays small enough for a repository
+DRAWN = ("ranking", "critical_difference", "stability")  # at one budget the others say no more
 GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 
 
@@ -53,10 +58,25 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
                 shutil.copy(folder / name, target)
     _take_geometry(folder, target, say)
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
-    store.write_atomically(target / "ranking.svg", ranking_svg(folder))
     store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())
     store.write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
+    for name, content in pictures(target).items():
+        store.write_atomically(target / name, content)
     return target
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    """SVG files by name: those of the whole table, and the baseline's scatter. What cannot be drawn is left out."""
+    source = open_folder(folder, [])
+    baseline = [arm.name for arm in source.tables[0].arms if arm.baseline]
+    wanted = [(source, kind) for kind in DRAWN]
+    wanted += [(open_folder(folder, baseline), "scatter")] if baseline else []
+    found: dict[str, bytes] = {}
+    for source, kind in wanted:
+        for drawing in drawings(source, kind, Options()):
+            with contextlib.suppress(CannotDrawError):
+                found[f"{drawing.name}.svg"] = style.svg(drawing.draw())
+    return found
 
 
 def _take_geometry(folder: Path, target: Path, say: Callable[[str], None]) -> None:
@@ -95,8 +115,11 @@ def stale(folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, nargs="+", help="results folders of finished studies")
-    for folder in parser.parse_args().folder:
+    parser.add_argument(
+        "folder", type=Path, nargs="*", help="results folders of finished studies [default: all that are published]"
+    )
+    published = sorted(path.parent for path in PUBLISHED.glob(f"*/{store.RECORDS}"))
+    for folder in parser.parse_args().folder or published:
         try:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:

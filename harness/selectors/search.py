@@ -16,7 +16,9 @@ from spaces.base import Architecture
 class RandomBest(Selector):
     """The best of a few random architectures, by their estimates on the same validation images.
 
-    ``samples`` counts over all leaves of an arm, so that arms with many leaves do not look at more architectures.
+    Attributes:
+        samples: how many architectures are evaluated over all leaves of an arm together, so that arms with many leaves
+            do not look at more of them.
     """
 
     samples: int = 100

@@ -25,6 +25,15 @@ class Darts(SgdTrainer):
 
     First order: one architecture step (Adam) and one weight step (SGD) on their own batches. Every operation of both
     mixtures runs, forward and backward, and is charged.
+
+    Attributes:
+        batch_size: images a training step.
+        learning_rate, final_learning_rate: where the cosine starts, and where it ends with the arm's budget.
+        momentum: Nesterov's; 0 for none.
+        weight_decay: times the weights, added to their gradients.
+        clip: the largest norm that a step's gradient keeps, over all weights together.
+        architecture_learning_rate: Adam's, for the architecture parameters.
+        architecture_weight_decay: of the architecture parameters.
     """
 
     learning_rate: float = 0.025

@@ -25,6 +25,13 @@ class Rsps(SgdTrainer):
     """Single-path uniform training: each step trains one random connected architecture, shared by all cells.
 
     SGD with Nesterov momentum, cosine learning rate over the arm's whole budget, clipped gradients.
+
+    Attributes:
+        batch_size: images a training step.
+        learning_rate, final_learning_rate: where the cosine starts, and where it ends with the arm's budget.
+        momentum: Nesterov's; 0 for none.
+        weight_decay: times the weights, added to their gradients.
+        clip: the largest norm that a step's gradient keeps, over all weights together.
     """
 
     version: ClassVar[int] = 1

@@ -10,8 +10,8 @@ import pytest
 from synthetic_records import Writer, arm_records
 
 from harness.errors import SplitbenchError
-from results.figures import ranking_svg
 from results.leaderboard import leaderboards
+from results.plots.ranking import ranking_svg
 from results.publish import publish
 from results.record import fingerprint
 from results.render import markdown

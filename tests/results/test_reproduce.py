@@ -1,0 +1,56 @@
+"""What is published is what its records give: `make reproduce` changes nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+from results import publish, render, store
+from results.leaderboard import leaderboards
+from results.page import page
+
+STUDIES = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{store.RECORDS}"))
+
+
+@pytest.fixture(params=STUDIES, ids=lambda path: path.name, scope="module")
+def study(request: pytest.FixtureRequest) -> Path:
+    return Path(request.param)
+
+
+def test_there_are_published_studies() -> None:
+    assert {path.name for path in STUDIES} >= {"quickstart", "criteria-micro", "nb201-cifar10-small"}
+
+
+def test_leaderboards_are_those_of_the_records(study: Path) -> None:
+    boards = leaderboards(study)
+    assert (study / "leaderboard.md").read_text() == render.markdown(boards)
+    assert (study / "leaderboard.json").read_text() == render.to_json(boards)
+
+
+def test_the_page_is_that_of_the_records(study: Path) -> None:
+    assert (study / "leaderboard.html").read_bytes() == page(study, publish.DETAILS_MB)
+
+
+def test_pictures_are_those_of_the_records(study: Path) -> None:
+    """Byte for byte under the release of matplotlib that drew them, and as many of them under any."""
+    drawn = publish.pictures(study)
+    assert {path.name for path in study.glob("*.svg")} - {"geometry.svg"} == drawn.keys()
+    for name, content in drawn.items():
+        there = (study / name).read_bytes()
+        if _release(there) == matplotlib.__version__:
+            assert there == content, name
+        else:
+            assert _words(there) == _words(content), name
+
+
+def _release(svg: bytes) -> str:
+    found = re.search(rb"Matplotlib v([0-9.]+)", svg)
+    assert found
+    return found[1].decode()
+
+
+def _words(svg: bytes) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.decode())
