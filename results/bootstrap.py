@@ -77,7 +77,8 @@ def bca_clustered(
         clusters: the cluster of each row (its function), or how many rows there are if each is its own cluster.
 
     Returns:
-        The statistic of the sample, its interval, and the number of clusters as ``n``.
+        The statistic of the sample, its interval, and the number of clusters as ``n``. There are no limits where
+        ``bca_limits`` knows none.
 
     Raises:
         ValueError: if there are fewer than two clusters.
@@ -116,7 +117,7 @@ def over_seeds_and_functions(
         shared: whether they are the same functions, in the same order.
 
     Returns:
-        The mean, its interval, and S as ``n``.
+        The mean, its interval, and S as ``n``. There are no limits where the statistic is not finite in some resample.
 
     Raises:
         ValueError: if there are no seeds, lengths differ, or shared populations differ in size.
@@ -136,6 +137,8 @@ def over_seeds_and_functions(
         return student
     counts = _counts(functions[0], resamples, seed)
     covariance = np.cov([one(counts) for one in statistics])
+    if not np.isfinite(covariance).all():
+        return Estimate(student.mean, None, None, n)
     common = max(0.0, float((covariance.sum() - np.trace(covariance)) / (n * (n - 1))))
     between = float(np.var(values, ddof=1)) / n
     if between + common == 0:
@@ -178,7 +181,8 @@ def tau_statistic(score: Sequence[float] | Floats, truth: Sequence[float] | Floa
 
 
 def bca_limits(drawn: Floats, observed: float, left_out: Floats, confidence: float) -> tuple[float, float]:
-    """BCa limits from resampled, observed and jackknife values; NaN where all resamples fall on one side.
+    """BCa limits from resampled, observed and jackknife values; NaN where all resamples fall on one side, where one of
+    the values is not finite, or where all jackknife values are equal.
 
     Bias z0 is the normal quantile of the share below the observed value (ties half), acceleration a the skewness of
     the jackknife over 6; the limits are the quantiles Phi(z0 + (z0 + z) / (1 - a (z0 + z))) of what was drawn.
@@ -186,13 +190,16 @@ def bca_limits(drawn: Floats, observed: float, left_out: Floats, confidence: flo
     import numpy as np
     from scipy import special
 
+    if not (np.isfinite(drawn).all() and np.isfinite(left_out).all()):
+        return math.nan, math.nan
     if np.ptp(drawn) == 0:
         return observed, observed
     z0 = special.ndtri((np.mean(drawn < observed) + np.mean(drawn <= observed)) / 2)
     spread = left_out.mean() - left_out
-    a = np.sum(spread**3) / (6 * np.sum(spread**2) ** 1.5)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a = np.sum(spread**3) / (6 * np.sum(spread**2) ** 1.5)
     z = z0 + special.ndtri([(1 - confidence) / 2, (1 + confidence) / 2])
-    if not np.isfinite(z).all():
+    if not (np.isfinite(z).all() and np.isfinite(a)):
         return math.nan, math.nan
     shares = special.ndtr(z0 + z / (1 - a * z))
     low, high = np.quantile(drawn, shares)

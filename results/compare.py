@@ -1,7 +1,8 @@
 """Two arms side by side: paired differences of every metric, repetition by repetition.
 
 The primary metric is named before anyone looks, so its verdict is its own sign-flip p. The other metrics are looked at
-together, so theirs are adjusted after Holm for the number of them.
+together, so theirs are adjusted after Holm for the number of them. The selected architecture's regret is a constant
+less its test accuracy: both are one hypothesis, which counts once and has one p.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
-from results import bootstrap, power, stats
+from results import power, stats
 from results.arms import Arm, Getter, metric, selected, tables
 from results.leaderboard import PRIMARY
 from results.populations import UnusableError, difference_over_functions
@@ -21,8 +22,9 @@ from results.stats import Estimate
 from results.store import load
 from results.verdicts import sentence
 
-HONEST = {"selected test %": "test", "selected regret": "regret"}
-FEWEST_FOR_BCA = 20  # with 12, 95% intervals of normal values cover 90% (docs/statistics.md)
+TEST, REGRET = "selected test %", "selected regret"
+HONEST = {TEST: "test", REGRET: "regret"}
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,14 @@ class Difference:
         difference: mean over seeds with its Student-t interval, the headline.
         p: of the sign-flip test, for this metric alone.
         word: better, worse or can't tell, by ``p_adjusted``.
-        p_adjusted: ``p`` itself for the primary metric; Holm-adjusted over all the other metrics for one of them.
+        p_adjusted: ``p`` itself for the primary metric; Holm-adjusted over all the other metrics for one of them, where
+            the selected regret counts together with the selected test accuracy.
         wilcoxon_p: of the signed-rank test, for this metric alone.
-        bca: BCa bootstrap interval over seeds; None below ``FEWEST_FOR_BCA`` seeds.
         seeds_and_functions: bootstrap interval over both, of the primary metric alone; None where it is not known.
         seeds_needed: for a difference as large as the one observed, at 80% power; None where none will do.
         detectable: the smallest true difference that this many seeds tell at 80% power; None where they cannot.
         sentence: the verdict in words.
+        same_as: the metric whose hypothesis this is, too, and whose ``p`` and ``p_adjusted`` it has; None for most.
     """
 
     metric: str
@@ -50,11 +53,11 @@ class Difference:
     word: str
     p_adjusted: float
     wilcoxon_p: float
-    bca: Estimate | None
     seeds_and_functions: Estimate | None
     seeds_needed: int | None
     detectable: float | None
     sentence: str
+    same_as: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,13 +168,16 @@ def _paired(first: Arm, second: Arm, get: Getter) -> list[tuple[float, float]] |
 
 
 def _adjusted(arm_a: str, arm_b: str, paired: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[Difference, ...]:
-    raw = {name: stats.sign_flip_p([a - b for a, b in values]) for name, values in paired.items()}
+    same = {REGRET: TEST} if _mirrored(paired.get(TEST, ()), paired.get(REGRET, ())) else {}
+    raw = {name: stats.sign_flip_p([a - b for a, b in values]) for name, values in paired.items() if name not in same}
     families = [name == PRIMARY for name in raw]
+    adjusted = dict(zip(raw, stats.holm_within(list(raw.values()), families), strict=True))
     found = []
-    for (name, values), p in zip(paired.items(), stats.holm_within(list(raw.values()), families), strict=True):
+    for name, values in paired.items():
         first, second, differences = [a for a, _ in values], [b for _, b in values], [a - b for a, b in values]
         mean = stats.interval(differences)
-        family = families.count(name == PRIMARY)
+        hypothesis = same.get(name, name)
+        p, family = adjusted[hypothesis], families.count(name == PRIMARY)
         needed = power.seeds_needed(differences, family)
         word = stats.word(name.removeprefix("selected "), mean.mean, p)
         found.append(
@@ -180,18 +186,25 @@ def _adjusted(arm_a: str, arm_b: str, paired: Mapping[str, Sequence[tuple[float,
                 first=stats.interval(first),
                 second=stats.interval(second),
                 difference=mean,
-                p=raw[name],
+                p=raw[hypothesis],
                 word=word,
                 p_adjusted=p,
                 wilcoxon_p=stats.wilcoxon_p(differences),
-                bca=bootstrap.bca(differences) if len(differences) >= FEWEST_FOR_BCA else None,
                 seeds_and_functions=None,
                 seeds_needed=needed,
                 detectable=power.detectable(differences, family),
                 sentence=sentence(arm_a, arm_b, name, word, mean, p, needed),
+                same_as=same.get(name),
             )
         )
     return tuple(found)
+
+
+def _mirrored(test: Sequence[tuple[float, float]], regret: Sequence[tuple[float, float]]) -> bool:
+    """Whether the differences of the one are those of the other with the other sign, seed by seed."""
+    if not test or len(test) != len(regret):
+        return False
+    return all(abs(a - b + c - d) <= ROUNDING for (a, b), (c, d) in zip(test, regret, strict=True))
 
 
 def _over_functions(first: Arm, second: Arm) -> tuple[Estimate | None, str]:

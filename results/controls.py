@@ -9,7 +9,7 @@ controls are bounds, so their p values are adjusted among themselves and do not 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,13 +71,17 @@ def is_random(record: Record) -> bool:
 def against_chance(arms: Sequence[Arm], get: Getter) -> Chances:
     """Hold the arms of one table against its random controls; ``get`` reads the metric."""
     complete = [arm for arm in arms if arm.complete]
-    controls = [run.record for arm in complete for run in arm.runs if is_random(run.record)]
+    controls: dict[Hashable, list[Record]] = {}
+    for arm in complete:
+        for run in arm.runs:
+            if is_random(run.record):
+                controls.setdefault(_key(run.record), []).append(run.record)
     found: dict[str, tuple[stats.Comparison, str, tuple[str, ...]]] = {}
     without: dict[str, str] = {}
     for arm in complete:
         if is_random(arm.runs[0].record) or not any(run.record.tree.children for run in arm.runs):
             continue
-        matched = {_turn(run.record): _matching(run.record, controls) for run in arm.runs}
+        matched = {_turn(run.record): controls.get(_key(run.record), []) for run in arm.runs}
         if not all(matched.values()):
             without[arm.name] = NO_CONTROL
             continue
@@ -105,9 +109,9 @@ def _turn(record: Record) -> tuple[int, int]:
     return record.repetition, record.draw
 
 
-def _matching(record: Record, controls: Sequence[Record]) -> list[Record]:
-    wanted = (record.repetition, pattern(record.tree), _kept(record))
-    return [c for c in controls if (c.repetition, pattern(c.tree), _kept(c)) == wanted]
+def _key(record: Record) -> Hashable:
+    """What a run has in common with its controls."""
+    return record.repetition, pattern(record.tree), _kept(record)
 
 
 def _kept(record: Record) -> tuple[Any, ...]:

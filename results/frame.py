@@ -158,10 +158,10 @@ class Results:
 
     @cached_property
     def leaderboards(self) -> Leaderboards:
-        """Everything that ``splitbench leaderboard`` shows, as plain objects."""
-        from results.leaderboard import leaderboards
+        """Everything that ``splitbench leaderboard`` shows, as plain objects, of the runs as they were when read."""
+        from results.leaderboard import leaderboards_of
 
-        return leaderboards(self.folder)
+        return leaderboards_of(self.loaded)
 
     def __repr__(self) -> str:
         records = [run.record for run in self.runs]

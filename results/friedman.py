@@ -162,7 +162,8 @@ def critical_difference(
     import numpy as np
     from scipy import stats
 
-    table = np.array([values[name] for name in names], dtype=float)
+    # Values that are equal on paper differ by rounding, and must still share a rank.
+    table = np.round(np.array([values[name] for name in names], dtype=float), 12)
     ranks = stats.rankdata(-table if larger_is_better else table, axis=0)
     means = ranks.mean(axis=1).tolist()
     if np.all(ranks == ranks[0]):  # every block ties all arms: 0 / 0 in the statistic

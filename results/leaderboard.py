@@ -1,4 +1,7 @@
-"""The leaderboard: a pure function of a results folder. Nothing here needs torch, numpy or pandas.
+"""The leaderboard: a pure function of a results folder. Nothing here needs torch or pandas.
+
+numpy and scipy are imported only for what needs them: mean ranks over three or more pairs of space and data set, and
+sign flips of more than ``stats.PLAIN_UP_TO`` repetitions.
 
 A table holds the arms of one study, space, dataset, budget, population and protocol. Arms with missing runs are named
 and never averaged. A metric that one run of an arm lacks is null for the arm.
@@ -22,7 +25,7 @@ from results.costs import mean_cost
 from results.friedman import RankGroups, across
 from results.record import Record
 from results.stats import Estimate
-from results.store import load
+from results.store import Loaded, load
 
 PRIMARY = "tau[all]"
 SELECTION = {
@@ -32,6 +35,8 @@ SELECTION = {
     "leaf_floor": "expected best of one random architecture a leaf",
     "best_of_k": "expected best of K random architectures, K leaves",
 }
+SEVERAL_BASELINES = "several arms are marked as the baseline"
+NOT_COMPARABLE = "so they are not comparable"
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,12 @@ class Leaderboard:
     warnings: tuple[str, ...]
     without_chance: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Those of the warnings for which the table is no fair comparison: arms that ranked other architectures, or
+        several baselines."""
+        return tuple(one for one in self.warnings if NOT_COMPARABLE in one or one.startswith(SEVERAL_BASELINES))
+
 
 @dataclass(frozen=True)
 class Leaderboards:
@@ -123,7 +134,11 @@ def leaderboards(folder: str | Path) -> Leaderboards:
     Raises:
         StoreError: if the folder is missing or holds no usable record.
     """
-    loaded = load(folder)
+    return leaderboards_of(load(folder))
+
+
+def leaderboards_of(loaded: Loaded) -> Leaderboards:
+    """The leaderboards of runs that have been read already; the folder is not touched again."""
     found = tables(loaded.runs)
     return Leaderboards(
         tuple(map(_board, found)), loaded.warnings, tuple(map(str, loaded.skipped)), across(found, PRIMARY)
@@ -167,7 +182,7 @@ def _baseline(arms: tuple[Arm, ...], warnings: list[str]) -> Arm | None:
         return None
     if len(named) > 1:
         others = ", ".join(arm.name for arm in named[1:])
-        warnings.append(f"several arms are marked as the baseline: {named[0].name} is used, and not {others}")
+        warnings.append(f"{SEVERAL_BASELINES}: {named[0].name} is used, and not {others}")
     if not named[0].complete:
         warnings.append(f"the baseline {named[0].name} is incomplete, so there is no verdict; finish its runs")
     return named[0]
@@ -275,7 +290,7 @@ def _check_same_population(records: list[Record], warnings: list[str]) -> None:
         if there != mark:
             warnings.append(
                 f"arms {arm} and {record.arm} did not rank the same architectures in repetition {record.repetition}, "
-                "so they are not comparable; run the study again into an empty folder"
+                f"{NOT_COMPARABLE}; run the study again into an empty folder"
             )
             return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from results import stats
-from results.compare import FEWEST_FOR_BCA, Pair
+from results.compare import Pair
 from results.friedman import RankGroups
 from results.leaderboard import PRIMARY
 from results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, limits_words, marked, seeds_words
@@ -74,7 +74,6 @@ def _evidence_table(pair: Pair) -> Table:
     columns = {
         "sign flip p": [p_words(d.p) for d in pair.differences],
         "Wilcoxon p": [p_words(d.wilcoxon_p) for d in pair.differences],
-        "BCa over seeds": [limits_words(d.bca, d.metric) for d in pair.differences],
         "over seeds and functions": [limits_words(d.seeds_and_functions, d.metric) for d in pair.differences],
         "seeds for this": [NOTHING if d.seeds_needed is None else f"{d.seeds_needed:,}" for d in pair.differences],
         "smallest told": [
@@ -87,22 +86,23 @@ def _evidence_table(pair: Pair) -> Table:
 
 
 def _pair_legend(pair: Pair) -> list[str]:
-    others = sum(d.metric != PRIMARY for d in pair.differences)
+    others = sum(d.metric != PRIMARY and d.same_as is None for d in pair.differences)
+    shared = "".join(
+        f" {d.metric[:1].upper()}{d.metric[1:]} is a constant less {d.same_as}: they are one hypothesis, which counts "
+        "once and has one p."
+        for d in pair.differences
+        if d.same_as
+    )
     legend = [
         f"Differences are {pair.arm_a} less {pair.arm_b}, paired by seed; brackets are {stats.CONFIDENCE:.0%} "
         f"Student-t intervals over seeds. The verdict is on {pair.arm_a}: sign-flip permutation test, "
         f"p < {stats.ALPHA:g}, {PRIMARY} for itself, the {others} others adjusted after Holm for their number. In "
-        "regret and br@10 less is better.",
+        f"regret and br@10 less is better.{shared}",
         seeds_words(pair.seeds, stats.repetitions_needed(), 1),
         "Sign flip and Wilcoxon p are each metric's own, not adjusted. Seeds for this: how many tell a difference as "
         f"large as this one in four studies of five, at the level that Holm may ask ({stats.ALPHA:g} over the number "
         "of metrics adjusted together); smallest told: the true difference that this many seeds tell as often.",
     ]
-    if any(d.bca for d in pair.differences):
-        legend.append(
-            f"BCa intervals are shown from {FEWEST_FOR_BCA} seeds, and still cover a little less than they say; "
-            "Student's t is the one to quote."
-        )
     if any(d.seeds_and_functions for d in pair.differences):
         legend.append(
             "Over seeds and functions: where each seed has functions of its own, Student's interval holds them "

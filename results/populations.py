@@ -37,47 +37,79 @@ class Ranked:
     tau: CountStatistic
 
 
+@dataclass(frozen=True)
+class Estimated:
+    """What a run's supernet said of its functions, and the truth of each: names, scores and truths [functions].
+
+    A score orders by accuracy and, within equal accuracy, by less loss; truth is test accuracy in %.
+    """
+
+    functions: tuple[str, ...]
+    score: Floats
+    truth: Floats
+
+
+def score_and_truth(run: Run) -> Estimated:
+    """Read a run's estimates, and check that its record's size of the population and tau[all] follow from them.
+
+    Raises:
+        StoreError: if the file is missing, or is not the one that the record names.
+        UnusableError: if the record's numbers are not those of the file, so that they are of other architectures.
+    """
+    import numpy as np
+
+    from results import metrics, ranking
+
+    record, frame = run.record, read_estimates(run)
+    n = len(frame)
+    if n != record.population_size:
+        raise UnusableError(f"{n:,} architectures have estimates, and the population is {record.population_size:,}")
+    accuracy, loss, truth = (frame[name].to_numpy(np.float64) for name in ("accuracy", "loss", "truth_test"))
+    score = metrics.lexicographic_score(accuracy, loss)
+    tau, told = ranking.tau_b(score, truth), record.metrics.get(PRIMARY)
+    if (tau is None or told is None) and tau is not told:
+        raise UnusableError(f"the record's {PRIMARY} is {told}, and its {n:,} estimates give {tau}")
+    if tau is not None and told is not None and not abs(tau - told) <= TOLERANCE:
+        raise UnusableError(f"the record's {PRIMARY} is {told:.6g}, and its {n:,} estimates give {tau:.6g}")
+    return Estimated(tuple(map(str, frame["architecture"])), score, truth)
+
+
 def ranked(run: Run) -> Ranked:
-    """Read a run's estimates.
+    """Read a run's estimates for resampling.
 
     Raises:
         UnusableError: if they are missing, do not give the record's tau, or rank too few functions or too many (time
             grows with their square, and the interval shrinks).
     """
-    import numpy as np
-
-    from results.metrics import lexicographic_score
-
-    try:
-        frame = read_estimates(run)
-    except StoreError as error:
-        raise UnusableError(f"the estimates of {run.record.arm} cannot be read: {error}") from error
-    n = len(frame)
+    arm, n = run.record.arm, run.record.population_size
     if not FEWEST <= n <= MOST:
-        raise UnusableError(f"{run.record.arm} ranks {n:,} functions, and a bootstrap takes {FEWEST} to {MOST:,}")
-    columns = [frame[name].to_numpy(np.float64) for name in ("accuracy", "loss", "truth_test")]
-    tau = tau_statistic(lexicographic_score(columns[0], columns[1]), columns[2])
-    found, recorded = float(tau(np.ones((1, n), np.float32))[0]), run.record.metrics.get(PRIMARY)
-    if recorded is None or not abs(found - recorded) <= TOLERANCE:
-        raise UnusableError(f"the estimates of {run.record.arm} do not give its {PRIMARY}")
-    return Ranked(tuple(map(str, frame["architecture"])), tau)
+        raise UnusableError(f"{arm} ranks {n:,} functions, and a bootstrap takes {FEWEST} to {MOST:,}")
+    try:
+        found = score_and_truth(run)
+    except StoreError as error:
+        raise UnusableError(f"the estimates of {arm} cannot be read: {error}") from error
+    except UnusableError as problem:
+        raise UnusableError(f"{arm}: {problem}") from problem
+    if run.record.metrics.get(PRIMARY) is None:
+        raise UnusableError(f"{arm} has no {PRIMARY}")
+    return Ranked(found.functions, tau_statistic(found.score, found.truth))
 
 
 def tau_of_run(run: Run, resamples: int = RESAMPLES) -> Estimate:
     """tau[all] of one run with its BCa interval over functions; ``n`` is their number.
 
     Raises:
-        UnusableError: as ``ranked`` does.
+        UnusableError: as ``ranked`` does, or if tau is not defined in some resample.
     """
     found = ranked(run)
-    return bca_clustered(found.tau, found.functions, resamples=resamples)
+    return _with_limits(bca_clustered(found.tau, found.functions, resamples=resamples))
 
 
 def tau_of_arm(arm: Arm, resamples: int = FEWER_RESAMPLES) -> Estimate:
     """Mean tau[all] of an arm with its interval over seeds and functions; ``n`` is the number of seeds.
 
     Raises:
-        UnusableError: as ``ranked`` does, or if the draws of one seed rank different functions.
+        UnusableError: as ``tau_of_run`` does, or if the draws of one seed rank different functions.
     """
     seeds = {seed: [(1, ranked(run)) for run in runs] for seed, runs in arm.repetitions.items()}
     return _interval([_weighted(seeds[seed]) for seed in sorted(seeds)], resamples)
@@ -116,4 +148,13 @@ def _weighted(runs: Sequence[tuple[int, Ranked]]) -> Ranked:
 def _interval(seeds: Sequence[Ranked], resamples: int) -> Estimate:
     same = len({one.functions for one in seeds}) == 1
     sizes = [len(one.functions) for one in seeds]
-    return over_seeds_and_functions([one.tau for one in seeds], sizes, shared=same, resamples=resamples)
+    return _with_limits(over_seeds_and_functions([one.tau for one in seeds], sizes, shared=same, resamples=resamples))
+
+
+def _with_limits(estimate: Estimate) -> Estimate:
+    if estimate.low is None:
+        raise UnusableError(
+            f"the resampled values of {PRIMARY} give none: in some resample no two scores differ, or all values lie on "
+            "one side"
+        )
+    return estimate

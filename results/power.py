@@ -20,7 +20,7 @@ MOST = 100_000
 def attainable_level(seeds: int, comparisons: int = 1, alpha: float = stats.ALPHA) -> float:
     """The largest p below alpha / m that a sign-flip test of n seeds can give; 0 if there is none.
 
-    Its p are whole multiples of 2 / 2^n, or of 1 / 10,000 where flips are drawn.
+    Its p are whole multiples of 2 / 2^n, or of 1 / 100,000 where flips are drawn.
     """
     exact = seeds <= stats.EXACT_UP_TO
     outcomes = 2 ** (seeds - 1) if exact else 1 + stats.RANDOM_FLIPS

@@ -12,18 +12,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import SplitbenchError
 from results import render, store, style
-from results.leaderboard import leaderboards
+from results.leaderboard import Leaderboards, leaderboards_of
 from results.page import page
 from results.plots.catalogue import drawings
 from results.plots.source import CannotDrawError, Options, open_folder
 from results.record import fingerprint
+from results.store import Run
 
+STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a study file may be named (harness.config). A record may say anything, and its study becomes a folder's name."""
 PUBLISHED = Path(__file__).with_name("published")
 DETAILS_MB = 3.0  # a published page stays small enough for a repository
 DRAWN = ("ranking", "critical_difference", "stability")  # at one budget the others say no more
@@ -36,32 +41,57 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
     removed where it is published already; ``say`` is told so in a sentence.
 
     Raises:
-        SplitbenchError: if an arm is incomplete or a file cannot be used: half a study is not published.
+        SplitbenchError: if an arm is incomplete, a file cannot be used, arms are not comparable, or the study's name is
+            none: half a study is not published.
     """
-    boards = leaderboards(folder)
-    harmless = store.load(folder).notes if boards.warnings else ()
-    for warning in boards.warnings:
-        if warning not in harmless:
-            raise SplitbenchError(f"{folder} is not published: {warning}")
+    loaded = store.load(folder)
+    boards = leaderboards_of(loaded)
+    faults = [warning for warning in boards.warnings if warning not in loaded.notes]
+    for fault in (*faults, *(fault for board in boards.boards for fault in board.faults)):
+        raise SplitbenchError(f"{folder} is not published: {fault}")
     if len(boards.boards) != 1:
         raise SplitbenchError(f"{folder} is not published: it holds {len(boards.boards)} leaderboards, not one")
     (board,) = boards.boards
     missing = [row.arm for row in board.rows if not row.complete]
     if missing:
         raise SplitbenchError(f"{folder} is not published: the arm {missing[0]} is incomplete; run its study again")
-    target = into / board.study
-    if target.resolve() != folder.resolve():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(folder / store.RECORDS, target / store.RECORDS)
-        for name in ("study.yaml", store.SKIPPED):
+    target = _target(folder, into, board.study)
+    geometry = _geometry(folder, loaded.runs, say)
+    if target.resolve() == folder.resolve():
+        for name in GEOMETRY:
+            if name not in geometry:
+                (target / name).unlink(missing_ok=True)
+        _render(boards, target)
+        return target
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=into) as scratch:
+        new = Path(scratch) / "new"
+        shutil.copytree(folder / store.RECORDS, new / store.RECORDS)
+        for name in ("study.yaml", store.SKIPPED, *geometry):
             if (folder / name).exists():
-                shutil.copy(folder / name, target)
-    _take_geometry(folder, target, say)
+                shutil.copy(folder / name, new)
+        _render(boards, new)
+        if target.exists():
+            target.rename(Path(scratch) / "old")
+        new.rename(target)
+    return target
+
+
+def _render(boards: Leaderboards, target: Path) -> None:
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
     store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())
     store.write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
     for name, content in pictures(target).items():
         store.write_atomically(target / name, content)
+
+
+def _target(folder: Path, into: Path, study: str) -> Path:
+    """The folder of a study in ``into``, and none elsewhere."""
+    target = into / study
+    if not STUDY.fullmatch(study) or target.resolve().parent != into.resolve():
+        raise SplitbenchError(f"{folder} is not published: its records name the study {study!r}, which is no name")
+    if target.resolve() in folder.resolve().parents:
+        raise SplitbenchError(f"{folder} is not published: it lies in {target}, which would be replaced; move it")
     return target
 
 
@@ -79,24 +109,21 @@ def pictures(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _take_geometry(folder: Path, target: Path, say: Callable[[str], None]) -> None:
+def _geometry(folder: Path, runs: Sequence[Run], say: Callable[[str], None]) -> list[str]:
+    """The names of the files of a geometry of partitions that are to be published."""
     there = [name for name in GEOMETRY if (folder / name).exists()]
-    problem = stale(folder) if there else ""
+    problem = stale(folder, runs) if there else ""
     if problem:
         say(f"{folder}: {', '.join(there)} left out, because {problem}; run `splitbench geometry` again")
-    for name in there:
-        if problem:
-            (target / name).unlink(missing_ok=True)
-        elif target.resolve() != folder.resolve():
-            shutil.copy(folder / name, target)
+    return [] if problem else there
 
 
-def stale(folder: Path) -> str:
-    """Why the geometry of a results folder is not that of its records; empty if it is.
+def stale(folder: Path, runs: Sequence[Run] | None = None) -> str:
+    """Why the geometry of a results folder is not that of its ``runs`` (read from it if None); empty if it is.
 
     It is theirs if it was made under their protocol, with as many seeds, of the same arms with the same configurations.
     """
-    records = [run.record for run in store.load(folder).runs]
+    records = [run.record for run in (store.load(folder).runs if runs is None else runs)]
     try:
         found = json.loads((folder / GEOMETRY[0]).read_bytes())
     except (OSError, ValueError):
@@ -118,7 +145,7 @@ def main() -> None:
     parser.add_argument(
         "folder", type=Path, nargs="*", help="results folders of finished studies [default: all that are published]"
     )
-    published = sorted(path.parent for path in PUBLISHED.glob(f"*/{store.RECORDS}"))
+    published = sorted(path.parent for path in PUBLISHED.glob(f"[!.]*/{store.RECORDS}"))
     for folder in parser.parse_args().folder or published:
         try:
             print(f"published {publish(folder)}")

@@ -6,6 +6,7 @@ Markdown and terminal show the same sheets (results.sheets).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ def markdown(shown: Leaderboards | Compared) -> str:
     """Markdown that also reads well as plain text: columns are padded to one width."""
     parts = [sheet_markdown(sheet) for sheet in sheets(shown)]
     if shown.warnings:
-        parts.append("## Left out\n\n" + _bullets(shown.warnings))
+        parts.append("## Warnings\n\n" + _bullets(shown.warnings))
     if isinstance(shown, Leaderboards) and shown.skipped:
         parts.append("## Skipped arms\n\n" + _bullets(shown.skipped))
     return "\n".join(parts)
@@ -98,7 +99,7 @@ def sheet_markdown(sheet: Sheet) -> str:
 
 
 def _table_markdown(table: Table) -> str:
-    cells = [[_cell(text) for text in row] for row in (table.header, *table.rows)]
+    cells = [[markdown_text(text) for text in row] for row in (table.header, *table.rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(table.header))]
     left = [index == 0 or name in table.left for index, name in enumerate(table.header)]
 
@@ -148,8 +149,9 @@ def _row_object(row: Row) -> dict[str, Any]:
 
 
 def _bullets(sentences: Iterable[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences) + "\n"
+    return "\n".join(f"- {markdown_text(sentence)}" for sentence in sentences) + "\n"
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+def markdown_text(text: str) -> str:
+    """Text that stays one line and one cell of a table, and starts no HTML, whatever an arm is called."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.replace("|", "\\|").split()))

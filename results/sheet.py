@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from results import stats
 from results.stats import Estimate
-from results.verdicts import digits, p_words
+from results.verdicts import number, p_words
 
 NOTHING = "-"
 ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."
@@ -42,7 +42,7 @@ def marked(arm: str, reads_truth: bool) -> str:
 def interval_words(estimate: Estimate | None, digits: int, sign: bool = False, short: bool = False) -> str:
     if estimate is None:
         return NOTHING
-    style = f"{'+' if sign else ''}.{digits}f"
+    style = f"{'+' if sign else ''}z.{digits}f"
     mean = format(estimate.mean, style)
     if short or estimate.low is None or estimate.high is None:
         return mean
@@ -52,7 +52,7 @@ def interval_words(estimate: Estimate | None, digits: int, sign: bool = False, s
 def limits_words(estimate: Estimate | None, name: str) -> str:
     if estimate is None or estimate.low is None or estimate.high is None:
         return NOTHING
-    return f"[{estimate.low:+.{digits(name)}f}, {estimate.high:+.{digits(name)}f}]"
+    return f"[{number(name, estimate.low, '+')}, {number(name, estimate.high, '+')}]"
 
 
 def count(n: int, noun: str) -> str:
@@ -61,6 +61,12 @@ def count(n: int, noun: str) -> str:
 
 def seeds_words(seeds: int, needed: int, comparisons: int) -> str:
     least = stats.least_p(seeds, comparisons)
+    if seeds >= needed and least >= stats.ALPHA:
+        return (
+            f"With {count(seeds, 'seed')} no verdict is possible (the least p is {p_words(least)}): beyond "
+            f"{stats.EXACT_UP_TO} seeds sign flips are drawn, and {stats.RANDOM_FLIPS:,} of them cannot tell so many "
+            "comparisons."
+        )
     if seeds < needed:
         return (
             f"With {count(seeds, 'seed')} no verdict is possible (the least p is {p_words(least)}): {needed - seeds} "

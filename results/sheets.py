@@ -44,7 +44,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
 
 def _ceiling_words(board: Leaderboard) -> str:
     named = [(name, board.ceiling.get(name)) for name in (PRIMARY, *SHOWN)]
-    known = [f"{name} {value:.3f}" for name, value in named if value is not None]
+    known = [f"{name} {value:z.3f}" for name, value in named if value is not None]
     if not known:
         return "Noise ceiling: not known, the ground truth holds a single training of each architecture."
     return f"Noise ceiling: one stand-alone training ranks another with {', '.join(known)}; little can exceed that."
@@ -60,7 +60,7 @@ def _ranking_table(board: Leaderboard) -> Table:
             (
                 _arm_words(row),
                 interval_words(row.metrics.get(PRIMARY), 3, short=row.trivial),
-                NOTHING if row.of_ceiling is None else f"{row.of_ceiling.mean:.0%}",
+                NOTHING if row.of_ceiling is None else f"{row.of_ceiling.mean:z.0%}",
                 interval_words(verdict.difference, 3, sign=True) if verdict else NOTHING,
                 f"{verdict.word} (p = {p_words(verdict.p)})" if verdict else "baseline" if row.baseline else NOTHING,
                 *(interval_words(row.metrics.get(name), 3, short=True) for name in SHOWN),

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from results.listing import shown
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -34,4 +36,4 @@ def read_skipped(path: Path, folder: Path) -> tuple[list[Skipped], str]:
             f"{where.as_posix()}: left out, damaged, so arms that were skipped are not named; run the study again",
         )
     place = "" if where.parent == Path() else where.parent.as_posix()
-    return [Skipped(arm, reason, place) for arm, reason in sorted(content.items())], ""
+    return [Skipped(shown(arm), shown(reason), shown(place)) for arm, reason in sorted(content.items())], ""

@@ -11,6 +11,7 @@ from results.leaderboard import SELECTION, Cost, Leaderboard, Leaderboards, Row
 from results.stats import Estimate
 
 ENDS = ("mean", "low", "high")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
 
 
 def to_csv(boards: Leaderboards) -> str:
@@ -18,18 +19,26 @@ def to_csv(boards: Leaderboards) -> str:
 
     An estimate has three columns, as ``tau[all] mean``, ``tau[all] low`` and ``tau[all] high``; metrics against
     validation accuracy begin with ``validation``, those of the selection with ``selection``. Phases of the cost have
-    columns of their own, as ``training flops`` and ``training seconds``.
+    columns of their own, as ``training flops`` and ``training seconds``. Text that a spreadsheet would run as a formula
+    (names are anyone's) gets an apostrophe before it; numbers never do.
     """
     rows = [(board, row) for board in boards.boards for row in board.rows]
     metrics = _names(row.metrics for _, row in rows)
     validation = _names(row.validation_metrics for _, row in rows)
     phases = _names(row.cost.by_phase for _, row in rows if row.cost is not None)
     lines = [_line(board, row, metrics, validation, phases) for board, row in rows]
+    return "".join(map(_written, [list(lines[0]), *(line.values() for line in lines)] if lines else []))
+
+
+def _written(cells: Iterable[Any]) -> str:
+    # Under the module's own line end a carriage return within a cell is quoted, under "\n" it would not be.
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    csv.writer(text).writerow([_inert(cell) for cell in cells])
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _inert(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _line(

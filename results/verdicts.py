@@ -30,8 +30,8 @@ def sentence(arm: str, other: str, metric: str, word: str, difference: Estimate,
 
 
 def number(metric: str, value: float, sign: str = "") -> str:
-    """A value of a metric, with as many decimals as it has meaning."""
-    return format(value, f"{sign}.{digits(metric)}f")
+    """A value of a metric, with as many decimals as it has meaning. What rounds to zero is +0.000 or 0.000."""
+    return format(value, f"{sign}z.{digits(metric)}f")
 
 
 def digits(metric: str) -> int:

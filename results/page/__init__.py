@@ -8,17 +8,18 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
 from harness.registry import suggestion
 from results.arms import tables
-from results.leaderboard import leaderboards
+from results.leaderboard import Leaderboard, Leaderboards, leaderboards_of
 from results.page.pack import embedded_json
 from results.page.rows import payload
 from results.page.run_details import details
-from results.sheets import sheets
+from results.sheets import Sheet, sheets
 from results.store import load
 
 FOLDER = Path(__file__).parent
@@ -39,6 +40,7 @@ SCRIPTS = (
 DETAILS_MB = 4.0
 MB = 1_000_000
 NAMED_STUDIES = 3
+SIZES = "Rows marked size rank by the size of the stand-alone network, without any supernet."
 
 
 def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str] = ()) -> bytes:
@@ -58,9 +60,8 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
     loaded = load(folder)
     grouped = tables(loaded.runs)
     _check_arms(arms, {arm.name for own in grouped for arm in own})
-    boards = leaderboards(folder)
-    described = sheets(boards)
-    own, across = described[: len(boards.boards)], described[len(boards.boards) :]
+    boards = leaderboards_of(loaded)
+    own, across = _described(boards)
     found = details(grouped, int(details_mb * MB), arms)
     data = payload(boards.boards, own, grouped)
     return _render(
@@ -72,6 +73,24 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
         data=embedded_json(data),
         details=embedded_json(found.payload()),
     )
+
+
+def _described(boards: Leaderboards) -> tuple[list[Sheet], list[Sheet]]:
+    """The sheet of each table, and those over tables.
+
+    A sheet tells which rows are sizes by brackets around their names, the page by a tag. So sheets are asked for
+    without that mark, and what they say of it gives way to what the page does.
+    """
+    found = sheets(replace(boards, boards=tuple(map(_without_marks, boards.boards))))
+    own = [
+        replace(sheet, legend=(*sheet.legend, SIZES)) if any(row.trivial for row in board.rows) else sheet
+        for board, sheet in zip(boards.boards, found, strict=False)
+    ]
+    return own, found[len(own) :]
+
+
+def _without_marks(board: Leaderboard) -> Leaderboard:
+    return replace(board, rows=tuple(replace(row, trivial=False) for row in board.rows))
 
 
 def _title(studies: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ let chosenVerdicts = new Map(); // against the baseline that was chosen in this 
 function verdictOf(arm) {
   if (VIEW.baseline) return chosenVerdicts.get(arm) ?? null;
   if (!arm.verdict) return null;
-  const [against, word, p, difference] = arm.verdict;
-  return { against, word, p, difference };
+  const [against, word, p, difference, pText] = arm.verdict;
+  return { against, word, p, pText, difference };
 }
 const isBaseline = (arm) =>
   !arm.trivial && (VIEW.baseline ? arm.name === VIEW.baseline : arm.name === arm.on.baseline);
@@ -19,7 +19,7 @@ const WORDS = {
   "can't tell": ["unsure", "○"],
 };
 function verdictMark(verdict) {
-  if (!verdict.word) return h("span", { class: "quiet-text" }, "not computed, more than 30 seeds");
+  if (!verdict.word) return h("span", { class: "quiet-text" }, `not computed, more than ${MOST_SEEDS} seeds`);
   const [name, symbol] = WORDS[verdict.word] ?? ["unsure", "○"];
   const mark = h("span", { class: "symbol", "aria-hidden": "true" }, symbol);
   return h("span", { class: name }, mark, ` ${verdict.word.replace("'", "’")}`);
@@ -156,7 +156,7 @@ const COLUMNS = [
     cell: (arm) => {
       const verdict = verdictOf(arm);
       if (!verdict) return h("span", { class: "none" }, isBaseline(arm) ? "baseline" : NOTHING);
-      return [verdictMark(verdict), " ", verdict.p === null ? "" : h("span", { class: "p" }, `p ${pWords(verdict.p)}`)];
+      return [verdictMark(verdict), " ", verdict.p === null ? "" : h("span", { class: "p" }, `p ${verdict.pText}`)];
     },
   },
   {
@@ -177,10 +177,10 @@ const COLUMNS = [
     sort: (arm) => mean(arm.chance?.[2]),
     cell: (arm) =>
       arm.chance
-        ? [fixed(arm.chance[2][0], 3, true), " ", h("span", { class: "p" }, `p ${pWords(arm.chance[3])}`)]
+        ? [fixed(arm.chance[2][0], 3, true), " ", h("span", { class: "p" }, `p ${arm.chance[4]}`)]
         : h("span", { class: "none" }, NOTHING),
     tip: (arm) =>
-      arm.chance ? `${range(arm.chance[2][1], arm.chance[2][2], 3, true)}; sizes ${arm.chance[0]}; control ${arm.chance[1].join(", ")}` : "",
+      arm.chance ? `${range(arm.chance[2][1], arm.chance[2][2], 3, true)}; sizes ${arm.chance[0]}; control ${DATA.controls[arm.chance[1]].join(", ")}` : "",
   },
   selectionColumn("test", "test %", "ground-truth test accuracy of the honest choice, made by validation images alone"),
   selectionColumn("regret", "regret", "best test accuracy of the space less that", 1),

@@ -18,17 +18,28 @@ const hidden = (text) => h("span", { class: "hidden" }, text);
 const MINUS = "\u2212";
 const NOTHING = "–";
 
+// A number of 0 or more as Python's format writes it: toFixed rounds a double that lies exactly halfway up, Python to
+// the even digit. Only odd multiples of 2^-(digits + 1) lie there.
+function rounded(value, digits) {
+  const text = value.toFixed(digits);
+  const halfway = Math.abs((value * 2 ** (digits + 1)) % 2) === 1;
+  if (!halfway || Number(text.at(-1)) % 2 === 0) return text;
+  return ((Number(text.replace(".", "")) - 1) / 10 ** digits).toFixed(digits);
+}
+
+// Zero has no minus, as in the leaderboard's text.
 function fixed(value, digits, sign = false) {
   if (value === null || value === undefined) return NOTHING;
-  const text = Math.abs(value).toFixed(digits);
-  if (Number(text) === 0) return (sign ? "±" : "") + text;
+  const text = rounded(Math.abs(value), digits);
+  if (Number(text) === 0) return (sign ? "+" : "") + text;
   return (value < 0 ? MINUS : sign ? "+" : "") + text;
 }
 const digitsOf = (metric) => (/^(regret|selected)/.test(metric) ? 2 : 3);
 const lowerIsBetter = (metric) => /^(regret|br@)/.test(metric);
 const range = (low, high, digits, sign = false) =>
   low === null || low === undefined ? "" : `[${fixed(low, digits, sign)}, ${fixed(high, digits, sign)}]`;
-const pWords = (p) => (p >= 0.001 ? p.toFixed(3) : p.toExponential(1).replace("-", MINUS));
+// As results/verdicts.py writes it: two digits of the exponent at least.
+const pWords = (p) => (p >= 0.001 ? rounded(p, 3) : p.toExponential(1).replace(/\d$/, (last, at, text) => (/\d/.test(text[at - 1]) ? last : `0${last}`)));
 const percent = (share, digits = 0) => (share === null ? NOTHING : `${fixed(100 * share, digits)}%`);
 const whole = (value) => (value === null || value === undefined ? NOTHING : value.toLocaleString("en-US"));
 const seconds = (value) =>

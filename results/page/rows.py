@@ -8,10 +8,11 @@ from typing import Any
 from results.arms import Arm, metric
 from results.controls import Chance
 from results.leaderboard import MEASUREMENT, PRIMARY, SELECTION, Cost, Leaderboard, Row, Verdict
-from results.page.pack import all_rounded, decimal, rounded, shown
+from results.page.pack import decimal, rounded, shown
 from results.sheets import PHASES, Sheet
-from results.stats import Estimate
+from results.stats import EXACT_UP_TO, Estimate
 from results.store import Run
+from results.verdicts import p_words
 
 ARM_FIELDS = (
     "board",
@@ -45,15 +46,18 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
     metrics = _names(row.metrics for board in boards for row in board.rows)
     validation = _names(row.validation_metrics for board in boards for row in board.rows)
     phases = _phases(boards)
+    controls: dict[tuple[str, ...], int] = {}  # arms share most of them
     rows = []
     for index, (board, own) in enumerate(zip(boards, arms, strict=True)):
         by_name = {arm.name: arm for arm in own}
         for row in board.rows:
             arm = None if row.trivial else by_name[row.arm]
-            rows.append(_row(index, row, arm, metrics, validation, phases))
+            rows.append(_row(index, row, arm, metrics, validation, phases, controls))
     return {
         "arm_fields": ARM_FIELDS,
         "arms": rows,
+        "controls": list(controls),
+        "exact_up_to": EXACT_UP_TO,
         "boards": [_board(board, sheet, own) for board, sheet, own in zip(boards, sheets, arms, strict=True)],
         "metrics": metrics,
         "phases": phases,
@@ -83,7 +87,13 @@ def _board(board: Leaderboard, sheet: Sheet, arms: Sequence[Arm]) -> dict[str, A
 
 
 def _row(
-    board: int, row: Row, arm: Arm | None, metrics: Sequence[str], validation: Sequence[str], phases: Sequence[str]
+    board: int,
+    row: Row,
+    arm: Arm | None,
+    metrics: Sequence[str],
+    validation: Sequence[str],
+    phases: Sequence[str],
+    controls: dict[tuple[str, ...], int],
 ) -> list[Any]:
     values = {
         "board": board,
@@ -102,7 +112,7 @@ def _row(
         "validation": [_estimate(row.validation_metrics.get(name), decimals(name)) for name in validation],
         "of_ceiling": _estimate(row.of_ceiling, 2),
         "verdict": _verdict(row.verdict),
-        "chance": _chance(row.chance),
+        "chance": _chance(row.chance, controls),
         "selection": [_estimate(row.selection.get(name), 2) for name in SELECTION],
         "cost": _cost(row.cost, phases),
         "primary": _primary(arm) if arm is not None and row.complete else None,
@@ -120,20 +130,24 @@ def _estimate(estimate: Estimate | None, digits: int) -> list[float | None] | No
     return None if estimate is None else shown((estimate.mean, estimate.low, estimate.high), digits)
 
 
-def _fine(estimate: Estimate) -> list[float | None]:
-    return all_rounded((estimate.mean, estimate.low, estimate.high), FINE)
+def _unrounded(estimate: Estimate) -> list[float | None]:
+    """Rounded where it is shown, and only there, so that the page and the text agree."""
+    return [estimate.mean, estimate.low, estimate.high]
 
 
 def _verdict(verdict: Verdict | None) -> list[Any] | None:
     if verdict is None:
         return None
-    return [verdict.against, verdict.word, rounded(verdict.p, FINE), _fine(verdict.difference)]
+    words = p_words(verdict.p)
+    return [verdict.against, verdict.word, rounded(verdict.p, FINE), _unrounded(verdict.difference), words]
 
 
-def _chance(chance: Chance | None) -> list[Any] | None:
+def _chance(chance: Chance | None, controls: dict[tuple[str, ...], int]) -> list[Any] | None:
     if chance is None:
         return None
-    return [chance.sizes, list(chance.controls), _fine(chance.difference), rounded(chance.p, FINE)]
+    words = p_words(chance.p)
+    index = controls.setdefault(chance.controls, len(controls))
+    return [chance.sizes, index, _unrounded(chance.difference), rounded(chance.p, FINE), words]
 
 
 def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:

@@ -2,7 +2,7 @@
 
 const ALPHA = 0.05;
 const CONFIDENCE = 0.95;
-const MOST_SEEDS = 30; // beyond, all sign flips are too many for a page
+const MOST_SEEDS = DATA.exact_up_to; // beyond, there are too many sign flips to count
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
@@ -59,7 +59,7 @@ function signedSums(values) {
 }
 
 // Two-sided p of the mean: the share of all 2^n sign flips whose sum is at least as far from zero. The flips of the two
-// halves are summed apart, and pairs of sums counted: 2^(n/2) steps instead of 2^n. Null beyond 30 seeds.
+// halves are summed apart, and pairs of sums counted: 2^(n/2) steps instead of 2^n. Null beyond that.
 function signFlipP(differences) {
   const n = differences.length;
   if (n > MOST_SEEDS) return null;
@@ -114,6 +114,7 @@ function verdictsAgainst(name, arms) {
     family.forEach((arm, i) => {
       const verdict = found.get(arm);
       verdict.p = adjusted[i];
+      verdict.pText = pWords(adjusted[i]);
       verdict.word = wordOf(verdict.difference[0], adjusted[i]);
     });
   }

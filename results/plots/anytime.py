@@ -25,10 +25,26 @@ BASELINE = style.Series(style.INK, "o", "-")
 Line = Mapping[float, Estimate]
 
 
+def one_a_budget(tables: Sequence[Table], options: Options) -> list[Table]:
+    """The first table of each budget; a later one is left out, and noted: one line cannot show two tables."""
+    found: dict[float, Table] = {}
+    for table in tables:
+        kept = found.setdefault(table.board.budget[1], table)
+        if kept is not table:
+            first, second = (
+                f"{one.title}, protocol {one.arms[0].runs[0].record.protocol or 'not known'}" for one in (kept, table)
+            )
+            options.note(
+                f"anytime: at {table.budget} the table ({second}) is left out beside ({first}); to draw it, name a "
+                "folder that does not hold the other"
+            )
+    return list(found.values())
+
+
 def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Estimate]]:
     """Arm -> budget -> the metric's mean and interval, for arms with two budgets or more, best at the largest first.
 
-    An arm whose settings differ from budget to budget is left out, and noted.
+    No two tables have one budget. An arm whose settings differ from budget to budget is left out, and noted.
     """
     found: dict[str, dict[float, Estimate]] = {}
     settings: dict[str, set[str]] = {}
@@ -49,7 +65,7 @@ def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Es
 
 @style.styled
 def figure(tables: Sequence[Table], options: Options) -> Figure:
-    """The tables are those of one family, smallest budget first.
+    """The tables are those of one family, smallest budget first; the first counts where two have one budget.
 
     Raises:
         CannotDrawError: if there are fewer than two budgets, or no arm is complete at two of them.
@@ -60,6 +76,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
             "it needs tables that differ in their budgets alone, two at least; run the study with another budget, and "
             "name the folder that holds both results folders"
         )
+    tables = one_a_budget(tables, options)
     found = lines(tables, options)
     if not found:
         raise CannotDrawError("no arm is complete at two budgets with the same settings")

@@ -81,7 +81,7 @@ def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
         CannotDrawError: if there are too many arms to draw one by one unasked.
     """
     if kind in OF_TABLES:
-        units = _units(source, kind)
+        units = _units(source, kind, options)
         slugs = _slugs([unit[-1] for unit in units], kind)
         for unit, slug in zip(units, slugs, strict=True):
             yield Drawing(kind, slug, lambda unit=unit: OF_TABLES[kind](unit, options))  # type: ignore[misc]
@@ -97,9 +97,9 @@ def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
             yield Drawing(kind, f"{slug}--{arm_slug(arm.name)}", draw, arm.name)
 
 
-def _units(source: Source, kind: str) -> list[tuple[Table, ...]]:
-    if kind == "critical_difference":
-        return critical_difference.units(source.tables)
+def _units(source: Source, kind: str, options: Options) -> list[tuple[Table, ...]]:
+    if kind == "critical_difference" and critical_difference.ranked(source.tables, options):
+        return [source.tables]
     if kind in ("pareto", "anytime"):
         families = source.families
         # tables without a second budget are told once, and not each on its own

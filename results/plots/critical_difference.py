@@ -1,7 +1,8 @@
 """The critical-difference diagram: mean ranks of the arms, and bars over arms that are not told apart.
 
-J. Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006). A block is a table where three
-tables or more have the same arms, else a seed of one table. Oracle controls are left out: they are bounds.
+J. Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006). A block is a pair of
+space and data set where there are three that have the same arms, else a seed of one table (``results.friedman``).
+Oracle controls are left out: they are bounds.
 """
 
 from __future__ import annotations
@@ -9,52 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from results import stats, style
-from results.arms import metric
-from results.friedman import CriticalDifference, critical_difference
+from results import style
+from results.friedman import FEWEST_ARMS, FEWEST_BLOCKS, RankGroups, across, within
 from results.plots.source import CannotDrawError, Options, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEAST_TABLES = 3
 BAR = 0.075  # inches between the bars of two groups
 ROW = 0.17
 
 
-def units(tables: Sequence[Table]) -> list[tuple[Table, ...]]:
-    """What makes one diagram: three tables or more with the same arms, or a table alone."""
-    by_arms: dict[tuple[str, ...], list[Table]] = {}
-    for table in tables:
-        by_arms.setdefault(tuple(arm.name for arm in table.complete), []).append(table)
-    found: list[tuple[Table, ...]] = []
-    for same in by_arms.values():
-        found += [tuple(same)] if len(same) >= LEAST_TABLES else [(table,) for table in same]
-    return found
-
-
-def blocks(tables: Sequence[Table], options: Options) -> dict[str, list[float]]:
-    """A number for each block, by arm: the means of the tables, or the seeds of the only one that all arms have.
-
-    Raises:
-        CannotDrawError: if fewer than three arms or two blocks are left.
-    """
-    if len(tables) > 1:
-        means = [table.estimates(options.metric) for table in tables]
-        honest = [arm.name for arm in tables[0].complete if not arm.reads_truth]
-        found = {arm: [one[arm].mean for one in means] for arm in honest if all(arm in one for one in means)}
-    else:
-        own = {arm.name: arm.by_repetition(metric(options.metric)) for arm in tables[0].complete if not arm.reads_truth}
-        known = {arm: values for arm, values in own.items() if values is not None}
-        shared = sorted(set.intersection(*(set(values) for values in known.values()))) if known else []
-        found = {arm: [values[repetition] for repetition in shared] for arm, values in known.items()}
-    if len(found) < 3:
-        raise CannotDrawError(f"mean ranks need three arms with {options.metric} at least, and there are {len(found)}")
-    count = len(next(iter(found.values())))
-    if count < 2:
-        raise CannotDrawError(f"mean ranks need two seeds at least that all arms have, and there are {count}")
-    return found
+def ranked(tables: Sequence[Table], options: Options) -> RankGroups | None:
+    """The arms ranked over spaces and data sets, or over the seeds of a table alone; None where neither is possible."""
+    found = across([table.arms for table in tables], options.metric)
+    return within(tables[0].arms, options.metric) if found is None and len(tables) == 1 else found
 
 
 @style.styled
@@ -62,9 +33,17 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     """Rank 1 is best, at the left; the better half of the arms is named on the left, the rest on the right.
 
     Raises:
-        CannotDrawError: if fewer than three arms or two blocks are left.
+        CannotDrawError: if fewer than three arms or three blocks are left.
     """
-    found = critical_difference(blocks(tables, options), not stats.lower_is_better(options.metric))
+    groups = ranked(tables, options)
+    if groups is None:
+        raise CannotDrawError(
+            f"mean ranks by {options.metric} need {FEWEST_ARMS} arms at least that all have it in the same "
+            f"{FEWEST_BLOCKS} seeds, or in {FEWEST_BLOCKS} pairs of space and data set; oracle controls do not count"
+        )
+    for arm in groups.left_out:
+        options.note(f"critical_difference: arm {arm!r} is left out, because some block lacks it")
+    found = groups.result
     words = {arm: label for table in tables for arm, label in table.labels().items()}
     n = len(found.arms)
     half = (n + 1) // 2
@@ -74,9 +53,8 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     top = 0.55  # the axis: its numbers and the bar of the critical difference stand above it
     rows = top + 0.16 + BAR * len(found.groups) + ROW * half
     body = rows + 0.12
-    page = style.page(
-        width, body, tables[0].title if len(tables) == 1 else _spaces(tables), _notes(tables, found, options)
-    )
+    heading = tables[0].title if len(tables) == 1 else "; ".join(groups.blocks)
+    page = style.page(width, body, heading, _notes(tables, groups))
     axes = style.blank(page, body)
     low, high = left, width - right
 
@@ -132,19 +110,11 @@ def _axis(axes: Axes, n: int, y: float, low: float, high: float) -> None:
         axes.text(x, y + 0.09, str(rank), fontsize=style.SMALL, ha="center", va="bottom")
 
 
-def _spaces(tables: Sequence[Table]) -> str:
-    spaces = sorted({f"{table.board.space} on {table.board.dataset}" for table in tables})
-    return f"{len(tables)} tables: {'; '.join(spaces)}"
-
-
-def _notes(tables: Sequence[Table], found: CriticalDifference, options: Options) -> list[str]:
-    if len(tables) > 1:
-        what = f"Blocks are {found.blocks} tables, by the arms' means."
-    else:
-        what = f"Blocks are the {found.blocks} seeds of one table: what holds for it may not hold elsewhere."
+def _notes(tables: Sequence[Table], groups: RankGroups) -> list[str]:
+    found = groups.result
     oracles = any(arm.reads_truth for table in tables for arm in table.arms)
     return [
-        f"Mean ranks by {options.metric}, 1 is best. {what}",
+        f"Mean ranks by {groups.metric}, 1 is best. {groups.sentence}",
         f"Friedman chi-square {found.statistic:.1f} ({found.freedom} degrees of freedom), p = {found.p:.2g}. Bars join "
         f"arms that Nemenyi's test does not tell apart at {found.alpha:g}."
         + (" Oracle controls are left out." if oracles else ""),

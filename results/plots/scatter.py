@@ -10,6 +10,7 @@ import numpy.typing as npt
 from harness.errors import StoreError
 from results import style
 from results.arms import Arm
+from results.metrics import lexicographic_score
 from results.plots.source import CannotDrawError, Options, Table, run_of, run_words
 from results.store import read_estimates
 
@@ -32,7 +33,8 @@ def ranks(values: npt.ArrayLike) -> Floats:
 
 @style.styled
 def figure(table: Table, arm: Arm, options: Options) -> Figure:
-    """Left accuracies, with histograms at the margins; right ranks, with the diagonal of a perfect ranking.
+    """Left accuracies, with histograms at the margins; right ranks, with the diagonal of a perfect ranking. Ranks are
+    those of the metrics: by accuracy, then by lower loss.
 
     Raises:
         CannotDrawError: if the run's estimates are missing.
@@ -44,7 +46,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
         frame = read_estimates(run)
     except StoreError as error:
         raise CannotDrawError(str(error)) from None
-    estimate, truth = (frame[name].to_numpy(np.float64) for name in ("accuracy", "truth_test"))
+    estimate, loss, truth = (frame[name].to_numpy(np.float64) for name in ("accuracy", "loss", "truth_test"))
     leaf = frame["leaf"].to_numpy(np.int64)
     leaves = [int(one) for one in np.unique(leaf)]
     tau = run.record.metrics.get(options.metric)
@@ -63,7 +65,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     beside = style.panel(page, left + SIDE + 0.04, bottom, STRIP, SIDE, sharey=values)
     order = style.panel(page, style.WIDTH - SIDE - 0.15, bottom, SIDE, SIDE)
     handles = []
-    first, second = ranks(truth), ranks(estimate)
+    first, second = ranks(truth), ranks(lexicographic_score(estimate, loss))
     for index, one in enumerate(leaves):
         look, own = style.series(index), leaf == one
         options_of: dict[str, Any] = {
@@ -108,7 +110,7 @@ def _diagonal(axes: Axes, count: int) -> None:
     axes.set_ylim(count + margin, 1 - margin)
     axes.xaxis.set_inverted(True)
     axes.set_xlabel("true rank (1 is best)")
-    axes.set_ylabel("rank by the estimate")
+    axes.set_ylabel("rank by the estimate (ties by lower loss)")
     step = next((s * 10**p for p in range(7) for s in (1, 2, 5) if s * 10**p >= count / 5), count)
     ticks = [1, *range(step, count + 1, step)]
     axes.set_xticks(ticks)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import ConfigError
 from results.arms import Arm, metric, tables
-from results.leaderboard import PRIMARY, Leaderboard, leaderboards
+from results.leaderboard import PRIMARY, Leaderboard, leaderboards_of
 from results.record import Record
 from results.sheets import ORACLE_LABEL, marked
 from results.stats import Estimate, lower_is_better
@@ -121,8 +121,9 @@ def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
         StoreError: if it holds no usable record.
         ConfigError: if an arm is unknown.
     """
-    boards = leaderboards(folder)
-    found = tables(load(folder).runs)
+    loaded = load(folder)
+    boards = leaderboards_of(loaded)
+    found = tables(loaded.runs)
     everything = [Table(board, own) for board, own in zip(boards.boards, found, strict=True)]
     known = sorted({arm.name for table in everything for arm in table.arms})
     for name in arms:

@@ -21,7 +21,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    taus: dict[str, list[float | None]] = {"none": [0.5, 0.6], "gm": [0.4, 0.7], "gm(x=1)": [0.3, 0.4]}
+    taus: dict[str, list[float | None]] = {"none": [0.5, 0.6, 0.5], "gm": [0.4, 0.7, 0.4], "gm(x=1)": [0.3, 0.4, 0.2]}
     for arm, own in taus.items():
         for record in arm_records(arm, own):
             write_run(tmp_path / "some", record, make_measured(), ESTIMATES)
@@ -75,7 +75,7 @@ def test_another_metric(splitbench: Call, folder: Path) -> None:
         (("--format", "pdf"), "--format pdf: unknown format; there are: svg, png, both"),
         (("--cost", "euro"), "--cost euro: unknown cost; there are: flops, seconds"),
         (("--metric", "tau[alle]"), "--metric tau[alle]: no record has it"),
-        (("--kind", "scatter", "--repetition", "9"), "has no repetition 9; it has 0, 1"),
+        (("--kind", "scatter", "--repetition", "9"), "has no repetition 9; it has 0, 1, 2"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(splitbench: Call, folder: Path, words: tuple[str, ...], sentence: str) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crowded_folder import crowded
+from crowded_folder import crowded_page
 from synthetic_records import ESTIMATES, arm_records, make_measured, make_record
 
 from results.leaderboard import Leaderboard, leaderboards
 from results.page import page
 from results.record import Record
+from results.render import markdown
+from results.stats import EXACT_UP_TO
 from results.store import write_run
+from results.verdicts import p_words
 
 NASTY = '</script><script>alert("x")</script> & "quotes"/slash'
 LONG = "a_very_long_arm_name_that_no_table_can_break_" + "x" * 60
@@ -223,18 +226,22 @@ def test_any_baseline_gets_the_numbers_that_python_gives(
     assert cell(shown, "none", "verdict").text_content() == "baseline"
 
 
-def test_more_seeds_than_python_counts_exactly(opened: Any, tmp_path: Path) -> None:
-    """Beyond 15 seeds Python draws flips at random, and the page still counts them all."""
+def page_of(path: Path, **taus: list[float]) -> Path:
+    """The page of arms with these values of tau, a seed each."""
+    for arm, own in taus.items():
+        for record in arm_records(arm, list(own)):
+            write_run(path / "out", record, make_measured(), ESTIMATES)
+    (path / "page.html").write_bytes(page(path / "out"))
+    return path / "page.html"
+
+
+def test_all_flips_of_many_seeds_are_counted(opened: Any, tmp_path: Path) -> None:
     import itertools
 
     n = 18
+    assert n <= EXACT_UP_TO
     shifts = [0.02 * ((7 * i) % 11 - 4) for i in range(n)]
-    for arm, taus in (("none", [0.5] * n), ("gm", [0.5 + shift for shift in shifts])):
-        for record in arm_records(arm, list(taus)):
-            write_run(tmp_path / "out", record, make_measured(), ESTIMATES)
-    path = tmp_path / "page.html"
-    path.write_bytes(page(tmp_path / "out"))
-    shown = opened(path).page
+    shown = opened(page_of(tmp_path, none=[0.5] * n, gm=[0.5 + shift for shift in shifts])).page
     shown.get_by_label("baseline", exact=True).select_option("none")
     units = [(7 * i) % 11 - 4 for i in range(n)]
     counts = {0: 1}  # how many sign flips give each sum
@@ -245,6 +252,45 @@ def test_more_seeds_than_python_counts_exactly(opened: Any, tmp_path: Path) -> N
         counts = later
     exact = sum(count for total, count in counts.items() if abs(total) >= abs(sum(units))) / 2**n
     assert float(cell(shown, "gm", "verdict").get_attribute("data-p")) == pytest.approx(exact, abs=1e-15)
+
+
+def test_beyond_pythons_exact_limit_the_page_computes_no_p(opened: Any, tmp_path: Path) -> None:
+    n = EXACT_UP_TO + 1
+    shown = opened(page_of(tmp_path, none=[0.5] * n, gm=[0.6] * n)).page
+    assert cell(shown, "gm", "verdict").text_content().startswith("▲ better p ")  # Python's, of random flips
+    shown.get_by_label("baseline", exact=True).select_option("gm")
+    assert cell(shown, "none", "verdict").text_content().strip() == f"not computed, more than {EXACT_UP_TO} seeds"
+    assert cell(shown, "none", "verdict").get_attribute("data-p") is None
+    assert cell(shown, "none", "difference").text_content().startswith("−0.100")
+
+
+def test_the_page_rounds_as_the_text_does(opened: Any, tmp_path: Path) -> None:
+    """Five seeds that agree have p = 2 / 2^5, halfway between 0.062 and 0.063, as has the difference of 0.0625."""
+    gm = [0.5625, 0.5625, 0.5625, 0.5625, 0.5625]
+    path = page_of(tmp_path, none=[0.5] * 5, gm=gm)
+    text = markdown(leaderboards(tmp_path / "out"))
+    assert "can't tell (p = 0.062)" in text
+    assert "+0.062 [+0.062, +0.062]" in text
+    shown = opened(path).page
+    for baseline, other, difference in (("", "gm", "+0.062"), ("none", "gm", "+0.062"), ("gm", "none", "−0.062")):
+        shown.get_by_label("baseline", exact=True).select_option(baseline)
+        assert cell(shown, other, "verdict").text_content() == "○ can’t tell p 0.062"
+        assert cell(shown, other, "difference").text_content() == f"{difference} [{difference}, {difference}]"
+
+
+def test_p_values_are_written_as_python_writes_them(opened: Any, tmp_path: Path) -> None:
+    n = 24
+    assert n <= EXACT_UP_TO
+    shown = opened(page_of(tmp_path, none=[0.5] * n, gm=[0.6] * n)).page
+    for baseline in ("", "none"):
+        shown.get_by_label("baseline", exact=True).select_option(baseline)
+        assert cell(shown, "gm", "verdict").text_content() == f"▲ better p {p_words(2 / 2**n)}" == "▲ better p 1.2e-07"
+
+
+def test_no_difference_has_no_minus(opened: Any, tmp_path: Path) -> None:
+    shown = opened(page_of(tmp_path, none=[0.5] * 3, gm=[0.4999] * 3, same=[0.5] * 3)).page
+    assert cell(shown, "gm", "difference").text_content() == "+0.000 [+0.000, +0.000]"
+    assert cell(shown, "same", "difference").text_content() == "+0.000 [+0.000, +0.000]"
 
 
 def open_run(shown: Shown, arm: str, run: str = "seed 0") -> None:
@@ -395,6 +441,21 @@ def test_the_theme_is_switched_and_kept(opened: Any, single: Path) -> None:
     assert shown.evaluate(paper) == light
 
 
+def test_paper_is_light_and_holds_the_whole_table(opened: Any, single: Path) -> None:
+    """A page that is dark on the screen is printed in the light colours, and the table is not cut off."""
+    shown = opened(single, color_scheme="dark", viewport={"width": 1047, "height": 700}).page  # A4 across, at 96 dpi
+    base = "getComputedStyle(document.querySelector('tr.base td')).backgroundColor"
+    assert shown.evaluate("document.documentElement.dataset.theme") == "dark"
+    dark = shown.evaluate(base)
+    shown.emulate_media(media="print", color_scheme="dark")
+    assert shown.evaluate(base) == "rgb(245, 246, 246)" != dark
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 1047
+    assert not shown.locator("#controls").is_visible()
+    shown.evaluate("location.hash = '#run=0/gm/r0-d0'")
+    shown.locator("#run-title").wait_for()
+    assert shown.locator(".legend").first.is_visible()  # which colour is which leaf
+
+
 @pytest.mark.parametrize("address", ["", "#run=0/gm/r0-d0"])
 @pytest.mark.parametrize("file", ["single", "several"])
 def test_a_phone_never_scrolls_sideways(opened: Any, request: pytest.FixtureRequest, address: str, file: str) -> None:
@@ -416,12 +477,9 @@ def test_warnings_and_skipped_arms_are_named(opened: Any, single: Path) -> None:
     assert shown.locator("#board").is_visible()
 
 
-def test_ten_thousand_records_work(opened: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    crowded(monkeypatch, 2_500, 4)
-    content = page(tmp_path)
-    assert len(content) < 10_000_000
+def test_ten_thousand_records_work(opened: Any, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    path.write_bytes(content)
+    path.write_bytes(crowded_page())
     shown = opened(path).page
     assert "2,502 rows" in shown.locator("#status").text_content()
     assert len(names(shown)) == 150

@@ -14,6 +14,13 @@ from results.record import Measured, PhaseCost, Record
 from results.store import Loaded, Run
 
 POPULATION = 400
+ARMS, SEEDS = 2_500, 4
+CONTROLS = 50  # every so many arms, one is a random control
+RANDOM = {
+    "criteria": {"name": "random"},
+    "partitioners": {"name": "random_groups"},
+    "edge_rules": {"name": "random_edge"},
+}
 NAMES = [
     *("tau[all]", "rho[all]", "tau[top50%]", "tau[top10%]", "weighted_tau[all]", "ndcg[all]", "p@5%[all]"),
     *("br@10[all]", "regret[all]", "tau_loss[all]", "tau_in_leaf[all]", "tau_cross_leaf[all]"),
@@ -30,10 +37,19 @@ FRAME = pd.DataFrame(
 )
 
 
+@functools.cache
+def crowded_page() -> bytes:
+    """The page of 10,000 runs, built once a session."""
+    from results.page import page
+
+    with pytest.MonkeyPatch.context() as patch:
+        crowded(patch, ARMS, SEEDS)
+        return page("unread")
+
+
 def crowded(monkeypatch: pytest.MonkeyPatch, arms: int, seeds: int) -> None:
     """Let pages be made of these runs, whatever the folder: writing ten thousand files takes a minute."""
-    for place in ("results.page.load", "results.leaderboard.load"):
-        monkeypatch.setattr(place, lambda folder: crowd(arms, seeds))
+    monkeypatch.setattr("results.page.load", lambda folder: crowd(arms, seeds))
     monkeypatch.setattr("results.page.run_details.read_estimates", lambda run: FRAME)
 
 
@@ -75,10 +91,11 @@ def _tree(rng: random.Random) -> dict[str, object]:
 
 @functools.cache
 def crowd(arms: int, seeds: int) -> Loaded:
-    """``arms`` x ``seeds`` runs in one table; the first arm is the baseline."""
+    """``arms`` x ``seeds`` runs in one table, all split into groups of the same sizes; the first arm is the baseline,
+    and one in fifty is a random control."""
     rng = random.Random(0)
     pattern = make_record(tree=_tree(rng))
-    names = ["none", *(f"criterion {i:04d} of a study" for i in range(1, arms))]
+    names = ["none", *(f"{'criterion' if i % CONTROLS else 'random'} {i:04d} of a study" for i in range(1, arms))]
     runs = []
     for name in sorted(names):
         level = rng.uniform(0.3, 0.7)
@@ -109,7 +126,10 @@ def _run(
             "validation_metrics": {metric: value + 0.01 for metric, value in metrics.items()},
             "cost": cost,
             "selection": selection,
-            "config": {"arm": {"criteria": {"name": name}}, "study": {"seeds": seeds}},
+            "config": {
+                "arm": RANDOM if name.startswith("random") else {"criteria": {"name": name}},
+                "study": {"seeds": seeds},
+            },
         }
     )
     seconds = {phase: rng.uniform(1, 9) for phase in (*PHASES, "measurement")}

@@ -1,5 +1,8 @@
 """Bootstrap intervals against scipy on the same resamples, against loops over rows, and against known variances."""
 
+import math
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,11 +11,12 @@ import pytest
 from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records, make_measured, make_record
 
+from harness.errors import StoreError
 from results import bootstrap, populations, ranking, stats
 from results.arms import Arm, tables
 from results.compare import compare
 from results.metrics import lexicographic_score
-from results.store import digest, encode_estimates, load, write_run
+from results.store import digest, encode_estimates, load, read_estimates, write_run
 
 
 def tied(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -155,12 +159,16 @@ def test_one_seed_has_the_interval_over_its_functions() -> None:
             bootstrap.over_seeds_and_functions(statistics, sizes, shared)
 
 
-def write_ranked(folder: Path, arm: str, noise: float, shared: bool, seeds: int = 4, n: int = 60) -> None:
-    """Runs whose records hold the tau of their estimates."""
+def write_ranked(
+    folder: Path, arm: str, noise: float, shared: bool, seeds: int = 4, n: int = 60, flat: bool = False
+) -> None:
+    """Runs whose records hold the tau of their estimates; a flat one gives all functions but one the same score."""
     for repetition in range(seeds):
         truth = np.random.default_rng(0 if shared else repetition).normal(70, 5, n)
         accuracy = np.round(truth + np.random.default_rng(repetition + 10).normal(0, noise, n))
         loss = -truth / 100
+        if flat:
+            accuracy, loss = np.r_[60.0, np.full(n - 1, 50.0)], np.ones(n)
         estimates = encode_estimates(
             {
                 "architecture": [f"{0 if shared else repetition}-{i}" for i in range(n)],
@@ -171,7 +179,8 @@ def write_ranked(folder: Path, arm: str, noise: float, shared: bool, seeds: int 
             }
         )
         tau = ranking.tau_b(lexicographic_score(accuracy, loss), truth)
-        record = make_record(arm, repetition, tau, expected_runs=seeds, estimates_sha256=digest(estimates))
+        changes = {"expected_runs": seeds, "population_size": n, "estimates_sha256": digest(estimates)}
+        record = make_record(arm, repetition, tau, **changes)
         write_run(folder, record, make_measured(), estimates)
 
 
@@ -218,9 +227,56 @@ def test_estimates_that_are_not_the_records_are_refused(write: Writer) -> None:
     path = folder / "records" / "gm--r0-d0.json"
     tau = arms_of(folder)["gm"].runs[0].record.metrics["tau[all]"]
     path.write_text(path.read_text().replace(str(tau), "0.25", 1))
-    assert compare(folder, "gm", "none").pairs[0].without_functions == "the estimates of gm do not give its tau[all]"
+    assert compare(folder, "gm", "none").pairs[0].without_functions.startswith("gm: the record's tau[all] is 0.25, ")
     (folder / "records" / "gm--r0-d0.parquet").unlink()
     assert "the estimates of gm cannot be read" in compare(folder, "gm", "none").pairs[0].without_functions
+
+
+NO_LIMITS = "the resampled values of tau[all] give none"
+
+
+def test_resamples_without_tau_give_no_limits() -> None:
+    """29 equal scores and one other: a resample without that one orders nothing."""
+    tau = bootstrap.tau_statistic([1.0] * 29 + [2.0], np.arange(30.0))
+    alone = bootstrap.bca_clustered(tau, 30)
+    assert (alone.low, alone.high) == (None, None)
+    assert math.isfinite(alone.mean)
+    several = bootstrap.over_seeds_and_functions([tau, bootstrap.tau_statistic(*tied(0, 30))], [30] * 2, True)
+    assert (several.low, several.high, several.n) == (None, None, 2)
+    equal = bootstrap.bca_limits(np.array([1.0, 2.0, 3.0]), 2.0, np.array([2.0, 2.0]), 0.95)
+    assert np.isnan(equal).all(), "no acceleration is known"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_comparison_says_why_there_is_no_interval(tmp_path: Path, seeds: int) -> None:
+    write_ranked(tmp_path, "gm", 3, True, seeds=seeds)
+    write_ranked(tmp_path, "none", 3, True, seeds=seeds, flat=True)
+    (pair,) = compare(tmp_path, "gm", "none").pairs
+    assert pair.without_functions.startswith(NO_LIMITS)
+    assert {difference.seeds_and_functions for difference in pair.differences} == {None}
+    with pytest.raises(populations.UnusableError, match=re.escape(NO_LIMITS)):
+        populations.tau_of_run(arms_of(tmp_path)["none"].runs[0])
+
+
+def test_scores_and_truth_are_those_of_the_record(tmp_path: Path) -> None:
+    write_ranked(tmp_path, "gm", 3, True, seeds=1)
+    (run,) = arms_of(tmp_path)["gm"].runs
+    found = populations.score_and_truth(run)
+    assert found.functions[:2] == ("0-0", "0-1")
+    assert ranking.tau_b(found.score, found.truth) == pytest.approx(run.record.metrics["tau[all]"], abs=1e-12)
+    np.testing.assert_array_equal(found.truth, read_estimates(run)["truth_test"])
+
+    def problem(**changes: object) -> str:
+        with pytest.raises(populations.UnusableError) as caught:
+            populations.score_and_truth(replace(run, record=run.record.model_copy(update=changes)))
+        return str(caught.value)
+
+    assert problem(population_size=61) == "60 architectures have estimates, and the population is 61"
+    assert problem(metrics={"tau[all]": 0.25}).startswith("the record's tau[all] is 0.25, and its 60 estimates give 0.")
+    assert problem(metrics={}).startswith("the record's tau[all] is None, and its 60 estimates give 0.")
+    run.path.with_suffix(".parquet").unlink()
+    with pytest.raises(StoreError, match="cannot be read"):
+        populations.score_and_truth(run)
 
 
 def test_draws_that_ranked_other_functions_are_refused(tmp_path: Path) -> None:

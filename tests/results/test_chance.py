@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from synthetic_records import arm_records, make_record
 
-from results import render, stats
+from results import controls, render, stats
 from results.arms import metric, tables
 from results.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
 from results.leaderboard import leaderboards
@@ -102,6 +102,25 @@ def test_a_run_is_held_against_random_runs_of_its_sizes_in_its_repetition(write:
     assert found["snip"].difference.mean == pytest.approx((-0.1 + 0.2 - 0.1) / 3, abs=1e-12)
     ps = stats.holm([stats.sign_flip_p([0.05] * 3), stats.sign_flip_p([-0.1, 0.2, -0.1])])
     assert [found["gm"].p, found["snip"].p] == pytest.approx(ps)
+
+
+def test_each_run_is_looked_at_once(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holding every run against every control takes the square of their number."""
+    arms = [split(f"gm-{i}", [0.5, 0.6], TWO_THREE, criterion="gm") for i in range(6)]
+    draws = [make_record("even", r, 0.1 * d, draw=d, tree=TWO_THREE, config=parts("random"), expected_runs=12)
+             for r in range(2) for d in range(6)]  # fmt: skip
+    folder = write(*(record for arm in arms for record in arm), *draws)
+    looked: list[Node] = []
+
+    def counted(node: Node) -> Any:
+        looked.extend([node] if node.children else [])
+        return pattern(node)
+
+    monkeypatch.setattr(controls, "pattern", counted)
+    found = chances(folder)
+    assert {name: chance.difference.n for name, chance in found.items()} == {f"gm-{i}": 2 for i in range(6)}
+    assert found["gm-0"].difference.mean == pytest.approx(0.55 - 0.25)
+    assert len(looked) == 6 * 2 + 2 * 6
 
 
 def test_the_control_follows_the_sizes_that_an_arm_has_in_each_seed(write: Writer) -> None:

@@ -8,8 +8,9 @@ from synthetic_records import Writer, arm_records
 
 from harness.errors import ConfigError
 from results import render, stats
-from results.compare import FEWEST_FOR_BCA, Compared, compare, to_json
+from results.compare import compare, to_json
 from results.record import Record
+from results.sheet import interval_words, limits_words
 from results.sheets import ORACLE
 from results.verdicts import sentence
 
@@ -24,7 +25,7 @@ def test_differences_are_paired_and_directed(write: Writer) -> None:
         for record in gm
     ]
     (pair,) = compare(write(*arm_records("none", NONE), *less_regret), "gm", "none").pairs
-    others = len(pair.differences) - 1
+    others = sum(d.metric != "tau[all]" and d.same_as is None for d in pair.differences)
     found = {difference.metric: difference for difference in pair.differences}
     tau = found["tau[all]"]
     assert tau.difference.mean == pytest.approx(sum(GM) / 6 - sum(NONE) / 6)
@@ -67,21 +68,52 @@ def test_less_regret_is_better(write: Writer) -> None:
     assert regret.sentence.startswith("gm is better than none by 0.56 in regret[all] (less of it) (95% 0.53 to 0.58, ")
 
 
-def test_bca_intervals_come_with_many_seeds(write: Writer) -> None:
-    (few,) = compare(write(*long_arms(FEWEST_FOR_BCA - 1)), "gm", "none").pairs
-    assert {d.bca for d in few.differences} == {None}
-    found = compare(write(*long_arms(FEWEST_FOR_BCA), folder="more"), "gm", "none")
+def test_bca_over_seeds_is_not_shown(write: Writer) -> None:
+    """No measured number of seeds has it within two points of 95% (docs/statistics.md)."""
+    found = compare(write(*long_arms(40)), "gm", "none")
     (tau,) = [d for d in found.pairs[0].differences if d.metric == "tau[all]"]
-    assert tau.bca is not None
-    assert (tau.bca.mean, tau.bca.n) == (pytest.approx(tau.difference.mean), FEWEST_FOR_BCA)
-    assert tau.bca.low is not None
-    assert tau.bca.low < tau.bca.mean
     assert tau.detectable is not None
     assert 0 < tau.detectable < 0.05
+    assert "BCa" not in render.markdown(found)
+    assert "bca" not in json.dumps(to_json(found))
+
+
+def with_test(arm: str, taus: list[float], tests: list[float], best: float | None = 90.0) -> list[Record]:
+    """The regret of each choice is ``best`` less its test accuracy, or unrelated to it if None."""
+    found = []
+    for record, test in zip(arm_records(arm, list(taus)), tests, strict=True):
+        changes = {"test": test, "regret": 3.0 if best is None else best - test}
+        found.append(record.model_copy(update={"selection": record.selection.model_copy(update=changes)}))
+    return found
+
+
+def test_the_regret_of_a_choice_and_its_accuracy_are_one_hypothesis(write: Writer) -> None:
+    more = [60.1, 61.3, 60.7, 62.9, 61.1, 60.2]
+    less = [59.0, 60.9, 60.6, 61.8, 60.3, 60.1]
+    found = compare(write(*with_test("none", NONE, less), *with_test("gm", GM, more)), "gm", "none")
+    by_name = {d.metric: d for d in found.pairs[0].differences}
+    test, regret = by_name["selected test %"], by_name["selected regret"]
+    assert regret.difference.mean == pytest.approx(-test.difference.mean)
+    assert set(by_name) - {"tau[all]", "selected regret"} == {
+        "rho[all]", "tau[top50%]", "regret[all]", "selected test %",
+    }  # fmt: skip
+    assert (test.p, test.p_adjusted) == (2 / 2**6, 4 * 2 / 2**6), "four hypotheses beside tau[all], and not five"
+    assert (regret.p, regret.p_adjusted, regret.word) == (test.p, test.p_adjusted, test.word)
+    assert (regret.same_as, test.same_as) == ("selected test %", None)
+    assert regret.seeds_needed == test.seeds_needed
     text = render.markdown(found)
-    assert "BCa over seeds" in text
-    assert f"BCa intervals are shown from {FEWEST_FOR_BCA} seeds" in text
-    assert "BCa" not in render.markdown(Compared((few,), ()))
+    assert "tau[all] for itself, the 4 others adjusted after Holm for their number." in text
+    assert "Selected regret is a constant less selected test %: they are one hypothesis" in text
+
+
+def test_a_regret_that_is_not_that_of_the_accuracy_is_its_own_hypothesis(write: Writer) -> None:
+    tests = [60.0 + i for i in range(6)]
+    records = [*with_test("none", NONE, tests, None), *with_test("gm", GM, [one + 1 for one in tests], None)]
+    found = compare(write(*records), "gm", "none")
+    by_name = {d.metric: d for d in found.pairs[0].differences}
+    assert (by_name["selected regret"].p, by_name["selected regret"].same_as) == (1.0, None)
+    assert by_name["selected test %"].p_adjusted == 5 * 2 / 2**6
+    assert "one hypothesis" not in render.markdown(found)
 
 
 def test_verdicts_are_sentences(write: Writer) -> None:
@@ -105,6 +137,16 @@ def test_words_where_nothing_can_be_told() -> None:
         "can't tell: a less b is +2.50 in selected regret % (1 seed, p = 1.000); "
         "one seed says nothing about how far another would land"
     )
+
+
+def test_what_rounds_to_zero_has_one_sign() -> None:
+    nothing = stats.Estimate(-0.0001, -0.05, -0.0004, 5)
+    words = sentence("gm", "none", "tau[all]", stats.CANNOT_TELL, nothing, 0.4, None)
+    assert words.startswith("can't tell: gm less none is +0.000 in tau[all] (95% -0.050 to +0.000, 5 seeds, ")
+    assert interval_words(nothing, 3, sign=True) == "+0.000 [-0.050, +0.000]"
+    assert interval_words(nothing, 3) == "0.000 [-0.050, 0.000]"
+    assert limits_words(nothing, "tau[all]") == "[-0.050, +0.000]"
+    assert limits_words(nothing, "regret[all]") == "[-0.05, +0.00]"
 
 
 def test_undefined_metrics_are_named(write: Writer) -> None:
@@ -156,7 +198,7 @@ def test_markdown_and_json(write: Writer) -> None:
     data = json.loads(json.dumps(to_json(found), allow_nan=False))
     assert data["pairs"][0]["budget"] == {"kind": "flops", "limit": 1000.0}
     old = {"metric", "first", "second", "difference", "p", "word"}
-    new = {"p_adjusted", "wilcoxon_p", "bca", "seeds_and_functions", "seeds_needed", "detectable", "sentence"}
+    new = {"p_adjusted", "wilcoxon_p", "seeds_and_functions", "seeds_needed", "detectable", "sentence", "same_as"}
     assert old | new == set(data["pairs"][0]["differences"][0])
 
 

@@ -171,6 +171,14 @@ def test_runs_that_are_not_there_are_named(found: Results) -> None:
         found.estimates("gm", 0)
 
 
+def test_the_leaderboard_is_of_the_runs_as_they_were_read(write: Writer) -> None:
+    found = results.load(write(*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.7, 0.8])))
+    expected = leaderboards(found.folder)
+    (found.folder / "records" / "gm--r1-d0.json").unlink()
+    assert found.leaderboards == expected
+    assert found.leaderboard()["complete"].tolist() == [True, True]
+
+
 def test_the_leaderboard_has_the_numbers_of_the_leaderboard(write: Writer) -> None:
     gm = [0.61, 0.72, 0.83, 0.64, 0.75, 0.86, 0.67]
     none = [value - 0.1 - 0.001 * index for index, value in enumerate(gm)]

@@ -44,6 +44,11 @@ def test_ties_share_their_mean_rank() -> None:
     assert (alike.statistic, alike.p, alike.groups) == (0.0, 1.0, (("a", "b", "c"),))
 
 
+def test_values_equal_on_paper_share_their_rank() -> None:
+    found = critical_difference({"a": [0.1 + 0.2] * 2, "b": [0.3] * 2, "c": [0.1, 0.1]})
+    assert dict(zip(found.arms, found.mean_ranks, strict=True)) == {"a": 1.5, "b": 1.5, "c": 3.0}
+
+
 @pytest.mark.parametrize(("k", "q"), [(3, 2.343), (4, 2.569), (5, 2.728), (6, 2.850), (7, 2.949), (10, 3.164)])
 def test_critical_differences_are_the_printed_ones(k: int, q: float) -> None:
     """Demsar (2006), table 5, alpha = 0.05."""

@@ -14,9 +14,9 @@ from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records, make_record
 
 from results import render
-from results.leaderboard import Leaderboard, Leaderboards, leaderboards
+from results.leaderboard import Leaderboard, Leaderboards, leaderboards, leaderboards_of
 from results.record import SCHEMA, Record
-from results.store import encode
+from results.store import encode, load
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
 BETTER = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56, 0.55]
@@ -327,7 +327,7 @@ def test_a_newer_record_beside_older_ones_is_reported(write: Writer) -> None:
         f"records/gm--r9-d0.json: left out, written by splitbench 9.0.0 with schema {SCHEMA + 1}; "
         f"this version reads up to {SCHEMA}: upgrade",
     )
-    assert "## Left out" in render.markdown(found)
+    assert "## Warnings" in render.markdown(found)
 
 
 def test_values_that_are_not_numbers_become_null(write: Writer) -> None:
@@ -442,6 +442,38 @@ def test_a_damaged_file_of_skipped_arms_is_a_warning(write: Writer) -> None:
         (warning,) = found.warnings
         assert warning.startswith("skipped.json: left out, damaged")
         assert len(found.boards[0].rows) == 5
+
+
+def test_skipped_arms_can_always_be_written_down(write: Writer) -> None:
+    folder = write(*study())
+    (folder / "skipped.json").write_text('{"of\\ud800a": "it needs\\udfff\\nkernels, \u00e9"}')
+    found = leaderboards(folder)
+    assert found.skipped == (r"of\ud800a: it needs\udfff\nkernels, é",)
+    assert found.skipped[0].encode() in render.markdown(found).encode()
+    assert json.loads(render.to_json(found).encode())["skipped"] == list(found.skipped)
+
+
+def test_leaderboards_of_runs_that_were_read(write: Writer) -> None:
+    folder = write(*study())
+    loaded = load(folder)
+    expected = leaderboards(folder)
+    shutil.rmtree(folder)
+    assert leaderboards_of(loaded) == expected
+
+
+def test_faults_are_the_warnings_that_forbid_a_comparison(write: Writer) -> None:
+    (board,) = leaderboards(write(*study(), *arm_records("gm2", [0.5], expected_runs=1))).boards
+    assert board.faults == ()
+    other = {"flops": {"tau[all]": 0.1}}
+    records = [
+        *arm_records("none", NONE),
+        *arm_records("gm", NONE, baseline=True),
+        *arm_records("x", NONE, trivial=other),
+    ]
+    (board,) = leaderboards(write(*records, folder="unfair")).boards
+    several, populations = board.faults
+    assert several.startswith("several arms are marked as the baseline: gm is used")
+    assert "did not rank the same architectures" in populations
 
 
 def test_skipped_arms_of_several_folders_name_their_folder(write: Writer) -> None:

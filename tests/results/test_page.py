@@ -9,25 +9,27 @@ import os
 import random
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crowded_folder import crowded
+from crowded_folder import ARMS, CONTROLS, SEEDS, crowded_page
 from synthetic_records import Writer, arm_records, make_measured, make_record
 
 from harness.cli.app import main
 from harness.errors import ConfigError
 from results.arms import tables
-from results.leaderboard import leaderboards
-from results.page import FOLDER, SCRIPTS, page
+from results.leaderboard import Leaderboards, leaderboards
+from results.page import FOLDER, SCRIPTS, SIZES, page
 from results.page.pack import ALPHABET, LEVELS, embedded_json, pack, quantised, rounded
 from results.page.run_details import SCATTER_POINTS, details
 from results.publish import publish
 from results.record import Record
-from results.store import digest, encode_estimates, load, record_path, write_run
-from results.table import to_csv
+from results.sheets import Sheet, sheets
+from results.store import Loaded, digest, encode_estimates, load, record_path, write_run
+from results.table import FORMULA, to_csv
 
 NASTY = "</script><script>alert(\"x\")</script> & 'quotes' <b>bold</b>"
 SPLIT_TREE: dict[str, Any] = {
@@ -216,6 +218,37 @@ def test_rows_hold_what_the_leaderboard_says(write: Writer) -> None:
     assert len(by_name["half"]["runs"]) == 1
 
 
+def test_the_folder_is_read_once(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An arm that arrives after the folder was read is not in the page."""
+    folder = two_arms(write)
+
+    def loading(path: Path) -> Loaded:
+        found = load(path)
+        write(*arm_records("late", [0.5, 0.6, 0.55]))
+        return found
+
+    for place in ("results.page.load", "results.leaderboard.load"):
+        monkeypatch.setattr(place, loading)
+    assert {arm["name"] for arm in parsed(folder).arms() if not arm["trivial"]} == {"none", "gm"}
+
+
+def test_sizes_are_marked_in_the_pages_own_words(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a sheet says that brackets mark sizes, the page, which has none, does not repeat it."""
+    folder = two_arms(write)
+
+    def worded(shown: Leaderboards) -> list[Sheet]:
+        brackets = any(row.trivial for board in shown.boards for row in board.rows)
+        return [replace(one, legend=(*one.legend, *(["Brackets are sizes."] * brackets))) for one in sheets(shown)]
+
+    assert "Brackets are sizes." in worded(leaderboards(folder))[0].legend
+    monkeypatch.setattr("results.page.sheets", worded)
+    words = "".join(parsed(folder).words)
+    assert "Brackets are sizes." not in words
+    assert words.count("rank by the size of the stand-alone network") == words.count(SIZES) == 1
+    none = write(*arm_records("none", [0.5, 0.6], trivial={}), folder="without")
+    assert SIZES not in "".join(parsed(none).words)
+
+
 # Details
 
 
@@ -356,12 +389,16 @@ def test_estimates_that_cannot_be_read_become_a_warning(write: Writer) -> None:
 # Size
 
 
-def test_ten_thousand_records_stay_under_ten_megabytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    crowded(monkeypatch, arms=500, seeds=20)
-    text = page(tmp_path)
+def test_ten_thousand_records_stay_under_ten_megabytes() -> None:
+    text = crowded_page()
     assert 4_000_000 < len(text) < 10_000_000
     found = Parsed(text.decode())
-    assert sum(len(arm["runs"]) for arm in found.arms()) == 10_000
+    arms = found.arms()
+    assert sum(len(arm["runs"]) for arm in arms) == ARMS * SEEDS == 10_000
+    held = [arm for arm in arms if arm["chance"]]
+    controls = (ARMS - 1) // CONTROLS
+    assert len(held) == ARMS - controls  # every arm but the controls, the baseline (which splits) among them
+    assert {len(found.data()["controls"][index]) for index in {arm["chance"][1] for arm in held}} == {controls}
 
 
 # The command
@@ -447,6 +484,22 @@ def test_csv_has_a_line_an_arm_with_unrounded_numbers(write: Writer) -> None:
             assert float(line["seconds"]) == pytest.approx(2.0)
     half = next(line for line in lines if line["arm"] == "half")
     assert (half["tau[all] mean"], half["verdict"], half["flops"]) == ("", "", "")
+
+
+def test_csv_holds_no_formula(write: Writer) -> None:
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "a=1"]
+    metrics = {"tau[all]": -0.5, "=cmd()": -1.0}
+    records = [make_record(name, 0, expected_runs=1, metrics=metrics, trainer="-t") for name in names]
+    text = to_csv(leaderboards(write(*records)))
+    header, *lines = csv.reader(io.StringIO(text, newline=""))
+    assert "'=cmd() mean" in header
+    arms = {line[header.index("arm")] for line in lines if line[header.index("size baseline")] == "no"}
+    assert arms == {"'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\tx", "'\rx", "a=1"}
+    for line in lines:
+        if line[header.index("size baseline")] == "no":
+            assert (line[header.index("trainer")], line[header.index("tau[all] mean")]) == ("'-t", "-0.5")
+    formulas = [cell for line in [header, *lines] for cell in line if cell.startswith(FORMULA)]
+    assert {-0.5, -1.0} < {float(cell) for cell in formulas}  # numbers are left as they are
 
 
 def test_csv_holds_every_table(write: Writer) -> None:

@@ -22,7 +22,7 @@ from results.plots import affinity, anytime, catalogue, pareto, ranking, scatter
 from results.plots import critical_difference as cd
 from results.plots.source import CannotDrawError, Options, Source, open_folder
 from results.record import Node, Record, fingerprint
-from results.store import digest, encode, encode_estimates, load, record_path, write_run
+from results.store import Loaded, digest, encode, encode_estimates, load, record_path, write_run
 
 OPERATIONS = [["none", "skip_connect", "nor_conv_3x3"], ["none", "skip_connect", "nor_conv_3x3"]]
 TOPOLOGY = {"edges": ["0→1", "0→2"], "operations": OPERATIONS}
@@ -79,7 +79,7 @@ def budgeted(arm: str, budget: float, taus: list[float | None], **changes: Any) 
     return arm_records(arm, taus, **(kept | changes))
 
 
-def many(folder: Path, arms: int, budgets: tuple[float, ...] = (1e10, 5e10), seeds: int = 2) -> Path:
+def many(folder: Path, arms: int, budgets: tuple[float, ...] = (1e10, 5e10), seeds: int = 3) -> Path:
     """A folder of results folders, one a budget, written without the care that real records get."""
     rng = random.Random(0)
     names = ["none", *(f"a criterion with a name {index}" for index in range(arms - 2)), "x" * 90]
@@ -324,6 +324,19 @@ def test_anytime_has_each_budget_and_mean(write: Writer) -> None:
     assert list(front.get_ydata())[-1] == pytest.approx(0.6)
 
 
+def test_a_second_table_of_a_budget_is_left_out_and_named(write: Writer) -> None:
+    write(*budgeted("gm", 1e10, [0.3, 0.3]), folder="some/a")
+    write(*budgeted("gm", 4e10, [0.5, 0.5]), folder="some/b")
+    write(*budgeted("gm", 4e10, [0.9, 0.9], study="zoo", protocol="q"), folder="some/c")
+    (family,) = one(write(folder="some")).families
+    assert len(family) == 3
+    options = Options()
+    assert list(by_gid(anytime.figure(family, options), "arm gm").get_ydata()) == pytest.approx([0.3, 0.5])
+    (note,) = options.notes
+    assert "at 40 G FLOPs the table (zoo: micro on digits, protocol q) is left out beside (toy: micro on " in note
+    assert "digits, protocol p4e+10)" in note
+
+
 def test_families_differ_in_the_budget_alone(write: Writer) -> None:
     for index, changes in enumerate(
         [{}, {}, {"dataset": "cifar10"}, {"population": "another"}, {"config": {"study": {"seed": 1}}}]
@@ -367,22 +380,39 @@ def test_the_diagram_stands_at_the_mean_ranks(write: Writer) -> None:
     if bound:
         low, high = bound[0].get_xdata()
         assert high - low == pytest.approx(found.cd * inch)
-    assert any("4 seeds of one table" in text.get_text() for text in texts(figure))
+    assert "4 paired seeds of micro on digits" in " ".join(text.get_text() for text in texts(figure))
 
 
-def test_three_tables_with_the_same_arms_are_blocks(write: Writer) -> None:
+def test_three_pairs_of_space_and_dataset_are_blocks(write: Writer) -> None:
     for space in ("a", "b", "c"):
         for index, arm in enumerate(("none", "gm", "lid")):
             write(*arm_records(arm, [0.5 + 0.1 * index], space=space), folder=f"some/{space}")
+    write(make_record("alone", expected_runs=1, space="c"), folder="some/c")
     source = one(write(folder="some"))
-    (unit,) = cd.units(source.tables)
-    assert cd.blocks(unit, Options()) == {arm: [pytest.approx(v)] * 3 for arm, v in
-                                          (("none", 0.5), ("gm", 0.6), ("lid", 0.7))}  # fmt: skip
-    assert any("3 tables" in text.get_text() for text in texts(cd.figure(unit, Options())))
-    two = tuple(table for table in source.tables if table.board.space != "c")
-    assert [len(unit) for unit in cd.units(two)] == [1, 1]
-    with pytest.raises(CannotDrawError, match="two seeds at least"):
-        cd.figure(two[:1], Options())
+    options = Options()
+    (drawing,) = catalogue.drawings(source, "critical_difference", options)
+    figure = drawing.draw()
+    places = {arm: by_gid(figure, f"arm {arm}").get_xdata()[0] for arm in ("lid", "gm", "none")}
+    assert list(places.values()) == sorted(places.values())
+    shown = " ".join(text.get_text() for text in texts(figure))
+    assert "3 pairs of space and data set" in shown
+    assert "a on digits; b on digits; c on digits" in shown
+    assert options.notes == ["critical_difference: arm 'alone' is left out, because some block lacks it"]
+    two = Source(source.folder, source.tables[:2], (), ())
+    assert len(list(catalogue.drawings(two, "critical_difference", options))) == 2  # a diagram a table
+    with pytest.raises(CannotDrawError, match="the same 3 seeds, or in 3 pairs of space and data set"):
+        cd.figure(two.tables[:1], options)
+
+
+def test_tables_of_one_space_and_dataset_are_no_blocks(write: Writer) -> None:
+    """Three budgets of one space and data set depend on one another: each has a diagram, of its own seeds."""
+    for index, budget in enumerate((1e10, 2e10, 4e10)):
+        for arm, tau in (("none", 0.3), ("gm", 0.4), ("lid", 0.5)):
+            write(*budgeted(arm, budget, [tau, tau + 0.1, tau + 0.2]), folder=f"some/{index}")
+    drawn = list(catalogue.drawings(one(write(folder="some")), "critical_difference", Options()))
+    assert len(drawn) == 3
+    for drawing in drawn:
+        assert "3 paired seeds of micro on digits" in " ".join(text.get_text() for text in texts(drawing.draw()))
 
 
 # -- arms --------------------------------------------------------------------------------------------------------------
@@ -497,6 +527,40 @@ def test_the_scatter_holds_every_architecture_by_leaf(write: Writer, tmp_path: P
     run.path.with_suffix(".parquet").unlink()
     with pytest.raises(CannotDrawError, match="cannot be read"):
         scatter.figure(table, table.arms[0], Options())
+
+
+def test_the_rank_panel_ranks_as_the_metrics_do(tmp_path: Path) -> None:
+    """Equal accuracies are told apart by the loss, as for tau: the smaller is the better."""
+    from synthetic_records import make_measured
+
+    columns: dict[str, Any] = {
+        "architecture": ["00", "01", "02", "03"],
+        "leaf": [0] * 4,
+        "accuracy": [50.0, 50.0, 50.0, 20.0],
+        "loss": [1.0, 3.0, 2.0, 0.5],
+        "truth_test": [90.0, 70.0, 80.0, 60.0],
+    }
+    data = encode_estimates(columns)
+    record = make_record("gm", 0, 1.0, expected_runs=1, estimates_sha256=digest(data))
+    write_run(tmp_path / "some", record, make_measured(), data)
+    (table,) = one(tmp_path / "some").tables
+    drawn = by_gid(scatter.figure(table, table.arms[0], Options()), "ranks 0")
+    assert list(drawn.get_xdata()) == list(drawn.get_ydata()) == [1, 3, 2, 4]
+    assert drawn.axes.get_ylabel() == "rank by the estimate (ties by lower loss)"
+
+
+def test_a_folder_is_read_once(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that arrives after the folder was read is in none of its pictures."""
+    folder = write(*arm_records("none", [0.5]))
+
+    def loading(path: Path) -> Loaded:
+        found = load(path)
+        write(*arm_records("late", [0.5], study="late"))
+        return found
+
+    for place in ("results.plots.source.load", "results.leaderboard.load"):
+        monkeypatch.setattr(place, loading)
+    assert [table.board.study for table in open_folder(folder).tables] == ["toy"]
 
 
 def test_equal_values_share_their_rank() -> None:

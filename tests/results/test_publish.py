@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from synthetic_records import Writer, arm_records
 
+from harness.config import StudyConfig
 from harness.errors import SplitbenchError
 from results.leaderboard import leaderboards
 from results.plots.ranking import ranking_svg
-from results.publish import publish
+from results.publish import STUDY, publish
 from results.record import fingerprint
 from results.render import markdown
 
@@ -65,6 +66,84 @@ def test_half_a_study_is_not_published(write: Writer, tmp_path: Path) -> None:
     folder = folder_of(write)
     next((folder / "records").glob("gm--r1*.json")).unlink()
     with pytest.raises(SplitbenchError, match="not published"):
+        publish(folder, tmp_path / "published")
+    assert not (tmp_path / "published").exists()
+
+
+@pytest.mark.parametrize("study", ["..", ".", "../x", "{outside}", "a/b", "", "a b", "x\n"])
+def test_a_study_that_is_no_name_is_not_published(write: Writer, tmp_path: Path, study: str) -> None:
+    """A record may say anything, and what is published replaces the folder of its study."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    name = study.format(outside=outside)
+    folder = write(*arm_records("none", [0.5, 0.6], study=name))
+    into = tmp_path / "published"
+    (into / "a").mkdir(parents=True)
+    (into / "kept").write_text("kept")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SplitbenchError, match="is not published: its records name the study"):
+        publish(folder, into)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_study_that_leads_elsewhere_is_not_published(write: Writer, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("kept")
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "toy").symlink_to(outside)
+    with pytest.raises(SplitbenchError, match="is not published"):
+        publish(folder_of(write), tmp_path / "published")
+    assert (outside / "kept").exists()
+
+
+def test_a_folder_in_what_it_replaces_is_not_published(write: Writer, tmp_path: Path) -> None:
+    folder = write(*arm_records("none", [0.5, 0.6]), folder="published/toy/inside")
+    with pytest.raises(SplitbenchError, match="it lies in .*, which would be replaced"):
+        publish(folder, tmp_path / "published")
+    assert len(list(folder.glob("records/*.json"))) == 4
+
+
+def test_names_that_are_published_are_those_of_study_files() -> None:
+    (allowed,) = (one.pattern for one in StudyConfig.model_fields["name"].metadata if hasattr(one, "pattern"))
+    assert allowed == f"^{STUDY.pattern}$"
+
+
+def test_what_fails_halfway_leaves_what_was_published(
+    write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = tmp_path / "published"
+    target = publish(folder_of(write), into)
+    before = {path: path.read_bytes() for path in into.rglob("*") if path.is_file()}
+    newer = write(*arm_records("none", [0.1, 0.2]), folder="newer")
+
+    def broken(*_: object) -> bytes:
+        raise OSError("no room")
+
+    monkeypatch.setattr("results.publish.pictures", broken)
+    with pytest.raises(OSError, match="no room"):
+        publish(newer, into)
+    assert {path: path.read_bytes() for path in into.rglob("*") if path.is_file()} == before
+    monkeypatch.undo()
+    assert publish(newer, into) == target
+    assert not (target / "records" / "gm--r0-d0.json").exists()
+    assert [path.name for path in into.iterdir()] == ["toy"]
+    assert target.stat().st_mode == (target / "records").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"baseline": True}, "several arms are marked as the baseline"),
+        ({"trivial": {"flops": {"tau[all]": 0.1}}}, "did not rank the same architectures"),
+    ],
+)
+def test_arms_that_are_not_comparable_are_not_published(
+    write: Writer, tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    folder = write(*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.4, 0.7], **changes))
+    with pytest.raises(SplitbenchError, match=f"is not published: .*{reason}"):
         publish(folder, tmp_path / "published")
     assert not (tmp_path / "published").exists()
 

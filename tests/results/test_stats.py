@@ -1,12 +1,14 @@
 """Intervals against scipy, tests and corrections against definitions written out."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
 from results import stats
+from results.sheet import seeds_words
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 30, 101])
@@ -50,7 +52,7 @@ def test_sign_flip_p_equals_scipy() -> None:
     assert stats.sign_flip_p(differences.tolist()) == pytest.approx(exact.pvalue, abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 16, 18])
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 18])
 def test_more_repetitions_are_still_enumerated(n: int) -> None:
     differences = np.random.default_rng(n).normal(0.4, 1, n)
     sums = np.zeros(1)
@@ -67,6 +69,51 @@ def test_many_repetitions_are_sampled_with_a_seed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stats, "EXACT_UP_TO", 31)
     exact = stats.sign_flip_p(differences)
     assert 0 < abs(found - exact) < 4 * np.sqrt(exact * (1 - exact) / stats.RANDOM_FLIPS) + 1 / stats.RANDOM_FLIPS
+
+
+@pytest.mark.parametrize("n", [17, 18])
+def test_plain_python_and_numpy_count_the_same(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tenths of whole numbers: ties that rounding pulls apart must be met alike."""
+    differences = (np.random.default_rng(n).integers(-3, 5, n) * 0.1).tolist()
+    found = stats.sign_flip_p(differences)
+    monkeypatch.setattr(stats, "PLAIN_UP_TO", n)
+    assert found == stats.sign_flip_p(differences)
+
+
+@pytest.mark.parametrize("n", [31, 33, 100])
+def test_sampled_flips_give_the_p_of_their_signs(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats, "RANDOM_FLIPS", 999)
+    stats._flips.cache_clear()
+    differences = np.random.default_rng(n).integers(-3, 5, n)
+    groups = -(-n // 8)
+    # The first of the eight differences is the lowest bit, which is 0 for plus.
+    bits = np.unpackbits(stats._flips(groups, 0)[:, :, None], axis=2, bitorder="little")
+    signs = 1 - 2 * bits.transpose(1, 0, 2).reshape(999, -1)[:, :n].astype(int)
+    extreme = np.sum(np.abs(signs @ differences) >= abs(differences.sum()))
+    assert stats.sign_flip_p(differences.tolist()) == (1 + extreme) / 1000
+    assert stats.sign_flip_p((differences * 0.1).tolist()) == (1 + extreme) / 1000
+    stats._flips.cache_clear()
+
+
+def test_flips_are_drawn_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    generator = random.Random
+    monkeypatch.setattr(stats.random, "Random", lambda seed: drawn.append(seed) or generator(seed))
+    stats._flips.cache_clear()
+    for arm in range(3):
+        stats.sign_flip_p(np.random.default_rng(arm).normal(0, 1, 40).tolist())
+    assert drawn == [0]
+
+
+@pytest.mark.parametrize("n", [31, 100])
+def test_a_verdict_stays_possible_beyond_exact_seeds(n: int) -> None:
+    comparisons = 4_999
+    assert stats.least_p(n, comparisons) < stats.ALPHA <= stats.least_p(n, comparisons + 1)
+    assert stats.sign_flip_p([0.1 * (i + 1) for i in range(n)]) == stats.least_p(n)
+    assert stats.repetitions_needed(comparisons) <= stats.EXACT_UP_TO
+    assert "no verdict is possible" not in seeds_words(n, stats.repetitions_needed(comparisons), comparisons)
+    words = seeds_words(n, stats.repetitions_needed(5_000), 5_000)
+    assert words.startswith(f"With {n} seeds no verdict is possible (the least p is 0.050): beyond 30 seeds")
 
 
 def signed_rank_by_hand(differences: np.ndarray) -> float:
