@@ -81,7 +81,11 @@ def _render(boards: Leaderboards, target: Path) -> None:
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
     store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())
     store.write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
-    for name, content in pictures(target).items():
+    drawn = pictures(target)
+    for old in target.glob("*.svg"):  # pictures that these records no longer give
+        if old.name not in drawn and old.name not in GEOMETRY:
+            old.unlink()
+    for name, content in drawn.items():
         store.write_atomically(target / name, content)
 
 

@@ -47,7 +47,7 @@ FRAGMENTS = {
 
 PROVIDED = {
     "docs/gate.md": {
-        "studies/gate.yaml": """
+        "gate-study.yaml": """
             {space: micro, dataset: digits, budget: {steps: 20}, seeds: 3, population: {sample: 20},
              evaluation: {images: 50}, selector: {name: random_best, samples: 2}, arms: [none, random]}
         """

@@ -57,6 +57,7 @@ def test_a_published_folder_is_rendered_anew_in_place(write: Writer, tmp_path: P
     assert b"ofa: it needs kernels" in before["leaderboard.md"]
     assert before["geometry.md"] == b"geometry"
     (target / "leaderboard.md").write_text("old")
+    (target / "pareto.svg").write_text("of an earlier version")
     assert publish(target, tmp_path / "published", said.append) == target
     assert said == []
     assert {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()} == before
