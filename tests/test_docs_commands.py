@@ -211,6 +211,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
         return config.parse(small | {"evaluation": {"images": 50}}, str(path))
 
     monkeypatch.setattr(config, "load", shorter)
+    for name in [each for each in sys.modules if each.partition(".")[0].startswith("my_")]:
+        monkeypatch.delitem(sys.modules, name)  # another test's package of the same name
     before = set(sys.modules)
     yield Folder(tmp_path / "page", monkeypatch, named(request.param))
     registry._installed.cache_clear()

@@ -58,9 +58,8 @@ def leaderboard(
         return
     data = _rendered(folder, chosen, details, arm or [])
     if out is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
+        typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)
         return
     from results.store import write_atomically
 
