@@ -12,6 +12,11 @@ from results.record import Record
 from results.stats import Estimate, interval
 from results.store import Run, table_key
 
+PRIMARY = "tau[all]"
+"""The metric that arms are sorted by and verdicts are on."""
+SELECTED = {"selected test %": "test", "selected regret": "regret"}
+"""What is compared of the honest choice -> its field in a record's selection."""
+
 Getter = Callable[[Record], float | None]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import ConfigError, StoreError
-from results.arms import Arm, Getter, metric, selected
+from results.arms import SELECTED, Arm, Getter, metric, selected
 from results.record import Record
 from results.store import canonical_json, digest, encode, read_estimates, write_atomically
 
@@ -24,7 +24,6 @@ MEAN_ESTIMATE = "mean estimate %"
 METRICS = ("tau[all]", MEAN_ESTIMATE)
 """Gated unless others are named: how well an arm ranks, and how well its supernets are trained (their mean validation
 accuracy over the ranked architectures, which varies little between seeds). Each further metric takes power from all."""
-SELECTED = {"selected test %": "test", "selected regret": "regret"}
 TRAINED = ("warm_up", "training")
 COSTS = ("flops", "steps", "examples")
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from results.arms import tables
-from results.leaderboard import MEASUREMENT, SELECTION
+from results.costs import MEASUREMENT
+from results.leaderboard import SELECTION
 from results.record import Measured, Record
 from results.store import Run, table_key
 

@@ -14,16 +14,14 @@ from typing import Any
 
 from harness.errors import ConfigError
 from results import power, stats
-from results.arms import Arm, Getter, metric, selected, tables
-from results.leaderboard import PRIMARY
+from results.arms import PRIMARY, SELECTED, Arm, Getter, metric, selected, tables
 from results.populations import UnusableError, difference_over_functions
 from results.skipped import Skipped
 from results.stats import Estimate
 from results.store import load
 from results.verdicts import sentence
 
-TEST, REGRET = "selected test %", "selected regret"
-HONEST = {TEST: "test", REGRET: "regret"}
+TEST, REGRET = SELECTED
 ROUNDING = 1e-9
 
 
@@ -137,7 +135,7 @@ def _pair(first: Arm, second: Arm) -> Pair:
     record = first.runs[0].record
     names = sorted({name for arm in (first, second) for run in arm.runs for name in run.record.metrics})
     getters: dict[str, Getter] = {name: metric(name) for name in names}
-    getters |= {label: selected(name) for label, name in HONEST.items()}
+    getters |= {label: selected(name) for label, name in SELECTED.items()}
     paired = {name: _paired(first, second, get) for name, get in getters.items()}
     undefined = tuple(name for name, values in paired.items() if values is None)
     differences = _adjusted(first.name, second.name, {name: v for name, v in paired.items() if v is not None})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import ConfigError
 from results import store
+from results.arms import PRIMARY
 from results.skipped import Skipped
 from results.store import Loaded, Run
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from results.leaderboard import Leaderboards, Row
 
-PRIMARY = "tau[all]"
 VERDICTS = ("better", "can't tell", "worse")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from results import style
 from results.geometry_report import number, seeds_words
-from results.sheets import marked
+from results.sheet import marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

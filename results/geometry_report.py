@@ -19,7 +19,7 @@ from results.geometry import (
     separations,
     stability,
 )
-from results.sheets import NOTHING, ORACLE, Sheet, Table, marked
+from results.sheet import NOTHING, ORACLE, Sheet, Table, marked
 
 METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
 BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}

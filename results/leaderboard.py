@@ -16,18 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from results import stats
-from results.arms import Arm, metric, selected, tables, validation_metric
+from results.arms import PRIMARY, Arm, metric, selected, tables, validation_metric
 from results.controls import Chance, against_chance
-from results.costs import MEASUREMENT as MEASUREMENT
-from results.costs import Cost as Cost
-from results.costs import PhaseCost as PhaseCost
-from results.costs import mean_cost
+from results.costs import Cost, mean_cost
 from results.friedman import RankGroups, across
 from results.record import Record
 from results.stats import Estimate
 from results.store import Loaded, load
 
-PRIMARY = "tau[all]"
 SELECTION = {
     "test": "ground-truth test accuracy % of the honest choice",
     "regret": "best test accuracy of the space less that",

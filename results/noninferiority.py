@@ -115,7 +115,7 @@ def compare(
     testable = freedom > 0
     low = high = p = None
     if testable:
-        reach = t_quantile(CONFIDENCE, freedom) * spread
+        reach = inverse_t(CONFIDENCE, freedom) * spread
         low, high = difference - reach, difference + reach
         worse = abs(difference) if two_sided else (difference if less_is_better else -difference)
         if not identical:
@@ -160,7 +160,7 @@ def _judged(test: Test, p: float | None, family: int) -> Test:
     if p is None or test.low is None or test.high is None:
         return test
     level = ALPHA / family / (2 if test.two_sided else 1)
-    beyond = max(test.margin, t_quantile(1 - level, test.freedom) * test.spread)
+    beyond = max(test.margin, inverse_t(1 - level, test.freedom) * test.spread)
     drops = {"low": -test.low, "high": test.high}
     worst = max(drops.values()) if test.two_sided else drops["high" if test.less_is_better else "low"]
     verdict = fine if worst < test.margin else INCONCLUSIVE
@@ -200,7 +200,7 @@ def upper_tail(difference: float, spread: float, freedom: float) -> float:
     return float(stdtr(freedom, -difference / spread))
 
 
-def t_quantile(probability: float, freedom: float) -> float:
+def inverse_t(probability: float, freedom: float) -> float:
     """The t with P(T < t) = ``probability``, for any degrees of freedom."""
     from scipy.special import stdtrit
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from html import escape
 
 from results.leaderboard import Leaderboards
-from results.sheets import Sheet, Table, sheets
+from results.sheet import Sheet, Table
+from results.sheets import sheets
 
 MOST = 4
 CELL = "padding:.25em .7em;vertical-align:top;white-space:nowrap;"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from results import stats
+from results.arms import PRIMARY
 from results.compare import Pair
 from results.friedman import RankGroups
-from results.leaderboard import PRIMARY
 from results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, limits_words, marked, seeds_words
 from results.verdicts import digits, p_words
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
-from results.arms import Arm
+from results.arms import PRIMARY, Arm
 from results.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
 from results.stats import Estimate
 from results.store import Run, read_estimates
@@ -19,7 +19,6 @@ from results.store import Run, read_estimates
 if TYPE_CHECKING:
     from results.bootstrap import CountStatistic, Floats
 
-PRIMARY = "tau[all]"
 FEWEST, MOST = 20, 3_000
 FEWER_RESAMPLES = 999
 TOLERANCE = 1e-9

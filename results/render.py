@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from results.compare import Compared
 from results.friedman import RankGroups
 from results.leaderboard import Leaderboard, Leaderboards, Row
-from results.sheets import Sheet, Table, sheets
+from results.sheet import Sheet, Table
+from results.sheets import sheets
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from results import stats
+from results.arms import PRIMARY
 from results.compare import Compared
-from results.leaderboard import MEASUREMENT, PRIMARY, Cost, Leaderboard, Leaderboards, Row
+from results.costs import MEASUREMENT, Cost
+from results.leaderboard import Leaderboard, Leaderboards, Row
 from results.pair_sheets import pair_sheet, rank_sheet
-from results.sheet import NOTHING as NOTHING
-from results.sheet import ORACLE as ORACLE
-from results.sheet import ORACLE_LABEL as ORACLE_LABEL
-from results.sheet import Sheet as Sheet
-from results.sheet import Table as Table
-from results.sheet import count, interval_words, seeds_words
-from results.sheet import marked as marked
+from results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
 from results.verdicts import p_words
 
 SHOWN = ("tau[top50%]", "rho[all]")

@@ -7,7 +7,8 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from results.leaderboard import SELECTION, Cost, Leaderboard, Leaderboards, Row
+from results.costs import Cost
+from results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
 from results.stats import Estimate
 
 ENDS = ("mean", "low", "high")

@@ -19,7 +19,8 @@ from results.leaderboard import Leaderboard, Leaderboards, leaderboards_of
 from results.page.pack import embedded_json
 from results.page.rows import payload
 from results.page.run_details import details
-from results.sheets import Sheet, sheets
+from results.sheet import Sheet
+from results.sheets import sheets
 from results.store import load
 
 FOLDER = Path(__file__).parent

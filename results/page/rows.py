@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from results.arms import Arm, metric
+from results.arms import PRIMARY, Arm, metric
 from results.controls import Chance
-from results.leaderboard import MEASUREMENT, PRIMARY, SELECTION, Cost, Leaderboard, Row, Verdict
+from results.costs import MEASUREMENT, Cost
+from results.leaderboard import SELECTION, Leaderboard, Row, Verdict
 from results.page.pack import decimal, rounded, shown
-from results.sheets import PHASES, Sheet
+from results.sheet import Sheet
+from results.sheets import PHASES
 from results.stats import EXACT_UP_TO, Estimate
 from results.store import Run
 from results.verdicts import p_words

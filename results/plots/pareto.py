@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from results import stats, style
 from results.arms import Arm
-from results.leaderboard import MEASUREMENT
+from results.costs import MEASUREMENT
 from results.plots import margins
 from results.plots.ranking import reference_handles, references
 from results.plots.source import CannotDrawError, Options, Table, title

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results import stats, style
-from results.arms import metric
-from results.leaderboard import PRIMARY
+from results.arms import PRIMARY, metric
 from results.plots.source import CannotDrawError, Options, Table, open_folder
 
 if TYPE_CHECKING:

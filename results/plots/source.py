@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import ConfigError
-from results.arms import Arm, metric, tables
-from results.leaderboard import PRIMARY, Leaderboard, leaderboards_of
+from results.arms import PRIMARY, Arm, metric, tables
+from results.leaderboard import Leaderboard, leaderboards_of
 from results.record import Record
-from results.sheets import ORACLE_LABEL, marked
+from results.sheet import ORACLE_LABEL, marked
 from results.stats import Estimate, lower_is_better
 from results.store import Run, canonical_json, load
 from results.style import quantity, shortened

@@ -10,8 +10,7 @@ from harness.errors import ConfigError
 from results import render, stats
 from results.compare import compare, to_json
 from results.record import Record
-from results.sheet import interval_words, limits_words
-from results.sheets import ORACLE
+from results.sheet import ORACLE, interval_words, limits_words
 from results.verdicts import sentence
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53]

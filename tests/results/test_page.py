@@ -27,7 +27,8 @@ from results.page.pack import ALPHABET, LEVELS, embedded_json, pack, quantised, 
 from results.page.run_details import SCATTER_POINTS, details
 from results.publish import publish
 from results.record import Record
-from results.sheets import Sheet, sheets
+from results.sheet import Sheet
+from results.sheets import sheets
 from results.store import Loaded, digest, encode_estimates, load, record_path, write_run
 from results.table import FORMULA, to_csv
 
