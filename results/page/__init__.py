@@ -101,7 +101,10 @@ def _title(studies: Sequence[str]) -> str:
 def _check_arms(wanted: Sequence[str], known: set[str]) -> None:
     for arm in wanted:
         if arm not in known:
-            raise ConfigError(f"--arm {arm}: the folder holds no such arm{suggestion(arm, sorted(known))}")
+            raise ConfigError(
+                f"--arm {arm}: the folder holds no such arm{suggestion(arm, sorted(known))}; there are: "
+                f"{', '.join(sorted(known))}"
+            )
 
 
 def _render(**parts: Any) -> bytes:
