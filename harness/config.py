@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import ConfigError
 from harness.registry import Spec, get, split_spec, suggestion
+from harness.search import Range, SweepConfig, parse_search
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BUDGETS = ("flops", "steps", "examples", "seconds")
@@ -124,7 +125,7 @@ class ArmConfig(_Model):
             if (value := getattr(self, key)) is not None:
                 shown[key] = value if isinstance(value, str) else value.get("name", "?")
         shown |= self.schedule
-        words = ", ".join(f"{key}={_short(value)}" for key, value in shown.items())
+        words = ", ".join(f"{key}={short(value)}" for key, value in shown.items())
         return f"{self.criterion}({words})" if words else self.criterion
 
 
@@ -148,6 +149,10 @@ class StudyConfig(_Model):
     )
     baseline: str = Field("none", description="the arm that others are compared with")
     arms: Annotated[list[ArmConfig], Field(min_length=1)]
+    search: Annotated[dict[str, Range | list[Any]], BeforeValidator(parse_search)] | None = Field(
+        None, description="what `splitbench sweep` searches: path of a parameter -> choices, or a range"
+    )
+    sweep: SweepConfig = SweepConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -178,9 +183,10 @@ class StudyConfig(_Model):
         return self
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value of a study file in a few characters: a component by its name, with its parameters in brackets."""
     if isinstance(value, dict):
-        inner = " ".join(f"{key}={_short(one)}" for key, one in value.items() if key != "name")
+        inner = " ".join(f"{key}={short(one)}" for key, one in value.items() if key != "name")
         return f"{value.get('name', '?')}[{inner}]" if inner else str(value.get("name", "?"))
     return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
@@ -228,6 +234,7 @@ _FIELDS: dict[str, type[BaseModel]] = {
     "schedule": ScheduleConfig,
     "population": PopulationConfig,
     "evaluation": EvaluationConfig,
+    "sweep": SweepConfig,
 }
 _REMEDIES = {
     "model_type": "a mapping of keys to values is expected",

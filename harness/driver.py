@@ -5,7 +5,8 @@ What the store already holds comes back at once, so doing everything again only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,24 +59,35 @@ class Driver:
         self.folder, self.engine, self.watcher = folder, engine, watcher
         self.told: set[str] = set()
 
-    def drive(self, tasks: Sequence[Task], parallel: int) -> None:
-        """Run everything, ``parallel`` tasks at a time."""
-        waiting = list(tasks)
-        self.watcher.begin(len(waiting))
-        active: list[Task] = []
-        while waiting or active:
-            while waiting and len(active) < parallel:
-                new = waiting.pop(0)
-                if self.advance(new, None):
+    def drive(self, tasks: Iterable[Task | None], parallel: int) -> None:
+        """Run everything, ``parallel`` tasks at a time. A task is taken when there is room for it; None says that there
+        is none at the moment, and that more may come."""
+        waiting, active = iter(tasks), list[Task]()
+        ended = False
+        while not ended or active:
+            nothing = False
+            while not (ended or nothing) and len(active) < parallel:
+                try:
+                    new = next(waiting)
+                except StopIteration:
+                    ended = True
+                    break
+                nothing = new is None
+                if new is not None and self.advance(new, None):
                     active.append(new)
             active = [a for a in active if not all(f.done() for f in a.futures) or self.resume(a)]
             pending = [f for a in active for f in a.futures if not f.done()]
             if pending:
                 wait(pending, POLL_SECONDS, FIRST_COMPLETED)
                 self.report(active)
+            elif nothing and not active:
+                time.sleep(POLL_SECONDS)
 
     def resume(self, task: Task) -> bool:
-        """Send a task its results; False once it has ended."""
+        """Send a task its results, or what kept a stage from giving one; False once it has ended."""
+        error = next((e for e in (future.exception() for future in task.futures) if e is not None), None)
+        if error is not None:
+            return self.advance(task, error)
         results = [future.result() for future in task.futures]
         for stage, result in zip(task.stages, results, strict=True):
             if stage.key not in self.told:
@@ -83,10 +95,14 @@ class Driver:
                 self.watcher.stage(stage, result)
         return self.advance(task, results)
 
-    def advance(self, task: Task, results: list[Result] | None) -> bool:
+    def advance(self, task: Task, results: list[Result] | BaseException | None) -> bool:
+        """Have a task ask for its next stages; False once it has ended. Its first step takes None."""
         try:
             with closed():  # partitioners, edge rules and selectors' plans see no ground truth
-                task.stages = next(task.generator) if results is None else task.generator.send(results)
+                if isinstance(results, BaseException):
+                    task.stages = task.generator.throw(results)
+                else:
+                    task.stages = next(task.generator) if results is None else task.generator.send(results)
             task.futures = [self.engine.submit(stage) for stage in task.stages]
             return True
         except StopIteration as end:

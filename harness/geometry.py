@@ -88,6 +88,7 @@ def geometry(
         if arm.splits:
             run = Run(study.settings, arm, study.seeds(repetition), draw)
             tasks.append(Task(survey(run, probes), partial(keep, run.request.title)))
+    watcher.begin(len(tasks))
     study.drive(tasks, folder, workers, plugins, watcher)
     order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
     return write(study, folder, order, probes)

@@ -39,7 +39,7 @@ def make_record(
         trainer=str(arm.specs["trainers"]["name"]),
         reads_truth=arm.reads_truth,
         config={
-            "study": study.model_dump(mode="json", exclude={"arms"}),
+            "study": study.model_dump(mode="json", exclude={"arms", "search", "sweep"}),
             "arm": arm.config(),
             "common": settings.common,
         },
@@ -66,9 +66,9 @@ def protocol(study: StudyConfig, settings: Settings) -> str:
     """A hash of all that the arms of a study share; records with different ones never stand in one table.
 
     What may change without making arms incomparable is left out: the arms themselves, the number of seeds, the name,
-    and which arm is the baseline.
+    which arm is the baseline, and what a sweep searches.
     """
-    shared = study.model_dump(mode="json", exclude={"arms", "seeds", "name", "baseline"})
+    shared = study.model_dump(mode="json", exclude={"arms", "seeds", "name", "baseline", "search", "sweep"})
     found = {"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth}
     return hashlib.sha256(canonical_json(found).encode()).hexdigest()[:16]
 

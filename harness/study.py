@@ -6,7 +6,7 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 
+from harness import config as configs
 from harness.arm import Arm, build_arm
 from harness.budget import Budget
 from harness.config import StudyConfig
@@ -25,17 +26,22 @@ from harness.earlier import fingerprint, set_aside
 from harness.engine import Engine, InProcess, WorkerPool
 from harness.errors import ConfigError, SplitbenchError, StoreError
 from harness.estimate import Evaluation
+from harness.feasible import check_budget
 from harness.pipeline import Outcome, Run
 from harness.record import make_measured, make_record, protocol
-from harness.registry import build, components, get, nested, resolved, split_spec
+from harness.registry import build, components, get, load_plugin, nested, resolved, split_spec
 from harness.requests import Settings
 from harness.seeds import Seeds
 from harness.stages import StageStore
 from results import store
 from results.frame import Results, load
+from results.listing import SWEEP
+from results.record import Measured, Record
 from spaces.base import SearchSpace
 from spaces.datasets.base import Dataset
 from spaces.truth import closed
+
+STUDY_FILE = "study.yaml"
 
 
 @dataclass
@@ -86,42 +92,14 @@ class Study:
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
         with closed():
-            study.check_budget()
+            for arm in study.arms:
+                check_budget(settings, arm, study.seeds(0))
         return study
 
-    def check_budget(self) -> None:
-        """Refuse a budget that cannot give each leaf one step, and edges that cannot be split.
-
-        What scoring costs and which groups it finds is not known yet, so this goes by made-up groups and free scoring.
-        """
-        space, budget = self.settings.space, self.settings.budget
-        for arm in self.arms:
-            run = Run(self.settings, arm, self.seeds(0), 0)
-            try:
-                *before, leaves = run.rehearse()
-            except ConfigError as error:
-                raise ConfigError(f"arm {arm.label}: {error}") from error
-            if budget.kind == "seconds":
-                continue
-            step = next(arm.trainer.costs(space, space.root(), 0, 0))
-            warm_up = sum(arm.schedule.shares) if arm.splits or arm.schedule.weights == "inherit" else 0.0
-            looked_at = [*before[1:], leaves] if arm.schedule.keep == "best" else [leaves]
-            selection = sum(run.selection_price(frontier) for frontier in looked_at)
-            for level, (frontier, portion) in enumerate(zip(before, arm.schedule.shares, strict=False)):
-                if 0 < portion * budget.limit < budget.amount(step) * len(frontier):
-                    raise ConfigError(
-                        f"arm {arm.label}: the warm-up of level {level + 1} is {portion * budget.limit:g} "
-                        f"{budget.kind}, and one training step of each of its {len(frontier)} supernets takes about "
-                        f"{budget.amount(step) * len(frontier):g}; raise budget.{budget.kind} or schedule.warmup"
-                    )
-            share = (budget.limit * (1 - warm_up) - selection) / len(leaves)
-            if share < budget.amount(step):
-                raise ConfigError(
-                    f"arm {arm.label}: the budget of {budget.limit:g} {budget.kind} is too small for its schedule: "
-                    f"selection takes about {selection:g}, each of {len(leaves)} leaves gets at most "
-                    f"{max(share, 0):g}, and one training step takes about {budget.amount(step):g}; raise "
-                    f"budget.{budget.kind}, or lower schedule.levels, schedule.warmup or the selector's samples"
-                )
+    @property
+    def has_validation(self) -> bool:
+        """Whether the ground truth tells validation accuracies."""
+        return self.settings.space.ground_truth(str(self.settings.common["dataset"]["name"])).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
         """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""
@@ -163,12 +141,20 @@ class Study:
             )
             for arm, repetition, draw in self.runs()
         ]
+        watcher.begin(len(tasks))
         self.drive(tasks, folder, workers, plugins, watcher)
 
     def drive(
-        self, tasks: Sequence[Task], folder: Path, workers: int, plugins: Sequence[Path], watcher: Watcher
+        self,
+        tasks: Iterable[Task | None],
+        folder: Path,
+        workers: int,
+        plugins: Sequence[Path],
+        watcher: Watcher,
+        parallel: int | None = None,
     ) -> None:
-        """Have an engine run the stages that tasks ask for, in this process or in several."""
+        """Have an engine run the stages that tasks ask for, in this process or in several; ``parallel`` tasks at a
+        time, or as many as suit a study."""
         alone = workers == 1
         with one_thread():
             engine: Engine
@@ -177,7 +163,8 @@ class Study:
             else:
                 engine = WorkerPool(folder, workers, plugins=plugins)
             try:
-                Driver(folder, engine, watcher).drive(tasks, parallel=1 if alone else self.parallel(workers))
+                parallel = 1 if alone else parallel or self.parallel(workers)
+                Driver(folder, engine, watcher).drive(tasks, parallel)
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
@@ -187,12 +174,16 @@ class Study:
                 engine.close()
 
     def finish(self, folder: Path, watcher: Watcher, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> None:
-        """Write a run's record."""
+        """Write a run's record, and tell of it."""
+        watcher.run(*self.write(folder, arm, repetition, draw, outcome))
+
+    def write(self, folder: Path, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> tuple[Record, Measured]:
+        """Write a run's record; gives it, and what the run took."""
         record = make_record(self.config, self.settings, arm, repetition, draw, outcome)
         measured = make_measured(outcome, 1, torch.__version__)
         estimates = (StageStore(folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
         store.write_run(folder, record, measured, estimates)
-        watcher.run(record, measured)
+        return record, measured
 
     def parallel(self, workers: int) -> int:
         """How many runs to have under way: one seed's runs wait for the warm-up that they share, and the next seeds'
@@ -220,9 +211,11 @@ class Study:
         """Refuse a folder of another study; gives the path of the study that is kept in it.
 
         Raises:
-            StoreError: if the folder is another study's.
+            StoreError: if the folder is another study's, or a sweep's.
         """
-        path = folder / "study.yaml"
+        if (folder / SWEEP).exists():
+            raise StoreError(f"{folder} holds a sweep, whose trials would be set aside; choose another --out")
+        path = folder / STUDY_FILE
         if path.exists():
             try:
                 name = (yaml.safe_load(path.read_text()) or {}).get("name")
@@ -280,15 +273,16 @@ def run(
     watcher: Watcher | None = None,
 ) -> Results:
     """Run a study from Python and give its results: ``harness.run``, where arguments and errors are described."""
-    from harness import config as configs
-    from harness.registry import load_plugin
+    config = opened(study, plugins)
+    folder = Path("runs") / config.name if out is None else Path(out)
+    Study.build(config, device).run(folder, workers, [Path(p) for p in plugins], watcher)
+    return load(folder)
 
+
+def opened(study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]) -> StudyConfig:
+    """A study file, its content or a checked study as the last, with its plugins loaded."""
     for plugin in plugins:
         load_plugin(plugin)
     if isinstance(study, Mapping):
-        study = configs.parse(dict(study))
-    elif not isinstance(study, StudyConfig):
-        study = configs.load(study)
-    folder = Path("runs") / study.name if out is None else Path(out)
-    Study.build(study, device).run(folder, workers, [Path(p) for p in plugins], watcher)
-    return load(folder)
+        return configs.parse(dict(study))
+    return study if isinstance(study, StudyConfig) else configs.load(study)

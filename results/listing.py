@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.errors import StoreError
 
 RECORDS = "records"
+SWEEP = "sweep.json"
 MEASURED = ".measured.json"
 ESTIMATES = ".parquet"
 ELSEWHERE = "left out, not a record; move it elsewhere"

@@ -2,9 +2,11 @@
 
     python -m results.publish runs/quickstart                 # writes results/published/quickstart
     python -m results.publish results/published/quickstart    # makes all but the records anew, from the records
+    python -m results.publish runs/micro-sweep                # of a sweep: results/published/<study>, <study>.md
     python -m results.publish                                 # every published study anew: `make reproduce`
 
-Weights and other stages stay behind: the records hold everything that a leaderboard is a function of.
+Weights and other stages stay behind: the records hold everything that a leaderboard is a function of. Of a sweep its
+numbers are published, and no records: they are those of trials (results.publish_sweep).
 """
 
 from __future__ import annotations
@@ -24,8 +26,11 @@ from results.leaderboard import Leaderboards, leaderboards_of
 from results.page import page
 from results.plots.catalogue import drawings
 from results.plots.source import CannotDrawError, Options, open_folder
+from results.publish_sweep import publish_sweep
 from results.record import fingerprint
 from results.store import Run
+from results.sweep import SWEEP
+from results.sweep import read as read_sweep
 
 STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a study file may be named (harness.config). A record may say anything, and its study becomes a folder's name."""
@@ -38,12 +43,14 @@ GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = print) -> Path:
     """Copy the records of ``folder`` to ``into``/<study>, replacing what was there; a published folder's own
     leaderboard is made anew from its records. A geometry of partitions that is not these records' is left out, and
-    removed where it is published already; ``say`` is told so in a sentence.
+    removed where it is published already; ``say`` is told so in a sentence. A folder with a sweep gives a sweep's page.
 
     Raises:
-        SplitbenchError: if an arm is incomplete, a file cannot be used, arms are not comparable, or the study's name is
-            none: half a study is not published.
+        SplitbenchError: if an arm or the sweep is incomplete, a file cannot be used, arms are not comparable, or the
+            study's name is none, or another's: half a study is not published.
     """
+    if (folder / SWEEP).exists():
+        return publish_sweep(folder, _target(folder, into, read_sweep(folder).study, "its sweep names"))
     loaded = store.load(folder)
     boards = leaderboards_of(loaded)
     faults = [warning for warning in boards.warnings if warning not in loaded.notes]
@@ -56,13 +63,15 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
     if missing:
         raise SplitbenchError(f"{folder} is not published: the arm {missing[0]} is incomplete; run its study again")
     target = _target(folder, into, board.study)
+    if (target / SWEEP).exists():
+        raise SplitbenchError(f"{folder} is not published: {target} holds a sweep of that name; give the study another")
     geometry = _geometry(folder, loaded.runs, say)
     if target.resolve() == folder.resolve():
         for name in GEOMETRY:
             if name not in geometry:
                 (target / name).unlink(missing_ok=True)
         _render(boards, target)
-        return target
+        return _tuned(target)
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=into) as scratch:
         new = Path(scratch) / "new"
@@ -74,6 +83,14 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
         if target.exists():
             target.rename(Path(scratch) / "old")
         new.rename(target)
+    return _tuned(target)
+
+
+def _tuned(target: Path) -> Path:
+    """Where a study is that of a published sweep's tuned arms, the sweep's page holds it too. Gives ``target``."""
+    sweep = target.with_name(target.name.removesuffix("-tuned"))
+    if sweep != target and (sweep / SWEEP).exists():
+        publish_sweep(sweep, sweep)
     return target
 
 
@@ -89,11 +106,11 @@ def _render(boards: Leaderboards, target: Path) -> None:
         store.write_atomically(target / name, content)
 
 
-def _target(folder: Path, into: Path, study: str) -> Path:
+def _target(folder: Path, into: Path, study: str, who: str = "its records name") -> Path:
     """The folder of a study in ``into``, and none elsewhere."""
     target = into / study
     if not STUDY.fullmatch(study) or target.resolve().parent != into.resolve():
-        raise SplitbenchError(f"{folder} is not published: its records name the study {study!r}, which is no name")
+        raise SplitbenchError(f"{folder} is not published: {who} the study {study!r}, which is no name")
     if target.resolve() in folder.resolve().parents:
         raise SplitbenchError(f"{folder} is not published: it lies in {target}, which would be replaced; move it")
     return target
@@ -149,7 +166,8 @@ def main() -> None:
     parser.add_argument(
         "folder", type=Path, nargs="*", help="results folders of finished studies [default: all that are published]"
     )
-    published = sorted(path.parent for path in PUBLISHED.glob(f"[!.]*/{store.RECORDS}"))
+    studies, sweeps = (sorted(p.parent for p in PUBLISHED.glob(f"[!.]*/{name}")) for name in (store.RECORDS, SWEEP))
+    published = [*studies, *sweeps]
     for folder in parser.parse_args().folder or published:
         try:
             print(f"published {publish(folder)}")

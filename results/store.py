@@ -15,7 +15,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from harness.errors import StoreError
 from results.listing import ESTIMATES as ESTIMATES
 from results.listing import MEASURED as MEASURED
 from results.listing import RECORDS as RECORDS
-from results.listing import both, candidates, shown
+from results.listing import SWEEP, both, candidates, shown
 from results.reading import older, read_measured, read_record
 from results.record import Measured, Record
 from results.skipped import Skipped, read_skipped
@@ -52,7 +52,7 @@ class Loaded:
     """The runs of a folder in a fixed order, and a sentence for every file that could not be used, or not fully.
 
     ``skipped`` are the arms that did not run, because their criteria cannot serve the space. ``notes`` are those of the
-    warnings that take no number from the runs: records of an older schema, which are shown.
+    warnings that take no number from the runs: records of an older schema, which are shown, and those of a sweep.
     """
 
     runs: tuple[Run, ...]
@@ -243,7 +243,20 @@ def load(folder: str | Path) -> Loaded:
         warnings += [shown(warning)] if warning else []
     notes = older([(run.record.schema_version, where) for run, where in found.values()])
     runs = tuple(found[key][0] for key in sorted(found))
+    notes += _sweeps(folder, runs)
     return Loaded(runs, tuple(sorted([*warnings, *notes])), tuple(skipped), notes)
+
+
+def _sweeps(folder: Path, runs: Iterable[Run]) -> tuple[str, ...]:
+    """A sentence for each sweep whose trials are among ``runs``."""
+    places = {run.path.parent.parent for run in runs}
+    return tuple(
+        f"{shown(os.path.relpath(path, folder))}: the arms beside it are trials of a sweep, so to take the best of "
+        "this table is to choose by the test truth; what each arm chose by the validation truth is in the report that "
+        "`splitbench sweep` prints and `python -m results.publish` publishes"
+        for path in both(folder, SWEEP)
+        if path.parent in places
+    )
 
 
 @contextlib.contextmanager

@@ -90,6 +90,38 @@ def run(
 
 
 @app.command()
+def sweep(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, with a key search.")],
+    trials: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Configurations of each arm. [default: sweep.trials of the file, 30]"),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="SPLITBENCH_STORAGE",
+            help="Database of Optuna, for several machines, as postgresql://host/name. [default: DIR/sweep.journal]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder. [default: runs/<name of the study>-sweep]")
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Tune every arm of a study with the same number of trials, on validation truth.
+
+    Several processes, on one machine or on many, share a sweep by its storage: start the same command again.
+    """
+    from harness.cli import sweeping
+
+    sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json)
+
+
+@app.command()
 def rank(
     space: Annotated[
         str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
@@ -255,7 +287,7 @@ def main(arguments: list[str] | None = None) -> None:
         said = str(error).partition("\n")[0]
         _end(f"this is a bug: {type(error).__name__}: {said}; the same command with --debug shows where it is", 1)
     if status == 130:
-        again = words[:1] in (["run"], ["quickstart"], ["rank"], ["geometry"])
+        again = words[:1] in (["run"], ["quickstart"], ["sweep"], ["rank"], ["geometry"])
         _end("interrupted" + ("; the same command goes on where this one stopped" if again else ""), 130)
     if status:
         raise SystemExit(status)

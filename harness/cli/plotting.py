@@ -72,7 +72,7 @@ def _draw(
         ConfigError: if a kind was asked for, and the folder cannot give a single picture of it.
     """
     from results import style
-    from results.plots.catalogue import drawings
+    from results.plots.catalogue import drawings, unasked
     from results.plots.source import CannotDrawError
     from results.store import write_atomically
 
@@ -84,7 +84,7 @@ def _draw(
         reasons: list[str] = []
         before = len(files)
         try:
-            for drawing in drawings(source, kind, options):
+            for drawing in drawings(source if kinds else unasked(source, kind), kind, options):
                 try:
                     figure = drawing.draw()
                 except CannotDrawError as error:

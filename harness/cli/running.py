@@ -61,19 +61,22 @@ def opened(
     from harness.study import Study
 
     chosen = choose(device)
-    if workers is None:
-        workers = min(2, os.cpu_count() or 1) if chosen == "cpu" else 1
-    return Study.build(study, chosen), out or Path("runs") / study.name, workers
+    return Study.build(study, chosen), out or Path("runs") / study.name, workers or usual_workers(chosen)
+
+
+def usual_workers(device: str) -> int:
+    """As many as serve a device, unless the user says otherwise."""
+    return min(2, os.cpu_count() or 1) if device == "cpu" else 1
 
 
 @contextlib.contextmanager
-def watcher(name: str, folder: Path) -> Iterator[Any]:
+def watcher(name: str, folder: Path, what: str = "study") -> Iterator[Any]:
     """Bars on a terminal, plain lines elsewhere (on standard error, so that output can be piped)."""
     if sys.stderr.isatty():
-        with bars(name) as shown:
+        with bars(f"{what} {name}") as shown:
             yield shown
     else:
-        yield Lines(name, folder)
+        yield Lines(f"{what} {name}", folder)
 
 
 class Lines:
@@ -82,7 +85,7 @@ class Lines:
     def __init__(self, name: str, folder: Path) -> None:
         self.start = self.spoke = time.monotonic()
         self.ended = self.total = 0
-        typer.echo(f"study {name}: results go to {folder}", err=True)
+        typer.echo(f"{name}: results go to {folder}", err=True)
 
     def note(self, sentence: str) -> None:
         typer.echo(f"  {sentence}", err=True)
@@ -138,7 +141,7 @@ def bars(name: str) -> Iterator[Any]:
             progress.console.print(sentence, markup=False, highlight=False)
 
         def begin(self, runs: int) -> None:
-            self.task = progress.add_task(f"study {name}", total=runs)
+            self.task = progress.add_task(name, total=runs)
             self.tasks: dict[str, Any] = {}
 
         def stage(self, stage: Any, result: Any) -> None:

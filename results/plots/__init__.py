@@ -1,4 +1,4 @@
-"""Pictures of a results folder, a module a kind. Each draws records and nothing else: no torch, no stages.
+"""Pictures of a results folder, a module a kind. Each draws records or a sweep, and nothing else: no torch, no stages.
 
 ``results.plots.catalogue.drawings`` makes all that a folder can give; ``splitbench plot`` writes them.
 """
@@ -12,4 +12,7 @@ KINDS = {
     "tree": "which operations went where",
     "scatter": "estimate against ground truth, leaf by leaf",
     "stability": "how often seeds choose the same edge and groups",
+    "tuning": "a sweep's best after n trials, and after n runs",
+    "slices": "a sweep's trials against each parameter",
+    "importance": "how much each parameter of a sweep matters",
 }

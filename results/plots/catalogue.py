@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
@@ -13,14 +13,18 @@ from results.plots import (
     affinity,
     anytime,
     critical_difference,
+    importance,
     pareto,
     ranking,
     scatter,
+    slices,
     stability,
     tree,
+    tuning,
 )
 from results.plots.source import CannotDrawError, Options, Source, Table
 from results.store import arm_slug
+from results.sweep import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +43,13 @@ OF_AN_ARM: dict[str, Callable[[Table, Arm, Options], Figure]] = {
     "tree": tree.figure,
     "scatter": scatter.figure,
 }
+OF_A_SWEEP: dict[str, Callable[[Sweep, Options], Figure]] = {
+    "tuning": tuning.figure,
+    "slices": slices.figure,
+    "importance": importance.figure,
+}
+NOT_OF_TRIALS = ("pareto", "anytime", "critical_difference", "stability")
+"""Kinds that hold arms against one another: trials of one arm are no arms, so a sweep's are drawn only if asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +74,9 @@ def check_kinds(kinds: Sequence[str]) -> None:
 
 
 def check_metric(source: Source, options: Options) -> None:
-    """Raises ConfigError for a metric that no record has."""
+    """Raises ConfigError for a metric that no record has. Pictures of a sweep show the sweep's own."""
     known = sorted({n for t in source.tables for arm in t.arms for run in arm.runs for n in run.record.metrics})
-    if options.metric not in known:
+    if source.tables and options.metric not in known:
         from harness.registry import suggestion
 
         raise ConfigError(
@@ -74,12 +85,31 @@ def check_metric(source: Source, options: Options) -> None:
         )
 
 
+def unasked(source: Source, kind: str) -> Source:
+    """What a kind is drawn of where nobody named it.
+
+    Raises:
+        CannotDrawError: if the folder's arms are trials of a sweep, which this kind does not fit.
+    """
+    if kind not in NOT_OF_TRIALS:
+        return source
+    kept = tuple(table for table in source.tables if not table.trials)
+    if source.tables and not kept:
+        raise CannotDrawError("it holds arms against one another, and these are trials of a sweep; ask with --kind")
+    return replace(source, tables=kept)
+
+
 def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
     """The pictures of one kind, in a fixed order.
 
     Raises:
-        CannotDrawError: if there are too many arms to draw one by one unasked.
+        CannotDrawError: if there are too many arms to draw one by one unasked; or nothing that the kind is drawn of.
     """
+    if kind in OF_A_SWEEP:
+        yield from _of_sweeps(source, kind, options)
+        return
+    if not source.tables:
+        raise CannotDrawError(f"the folder holds no record{' of the arms named' if source.named else ''}")
     if kind in OF_TABLES:
         units = _units(source, kind, options)
         slugs = _slugs([unit[-1] for unit in units], kind)
@@ -95,6 +125,18 @@ def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
         for arm in table.arms:
             draw = lambda table=table, arm=arm: OF_AN_ARM[kind](table, arm, options)  # noqa: E731
             yield Drawing(kind, f"{slug}--{arm_slug(arm.name)}", draw, arm.name)
+
+
+def _of_sweeps(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
+    if not source.sweeps:
+        raise CannotDrawError(
+            f"the folder holds no sweep{' of the arms named' if source.named else ', which `splitbench sweep` makes'}"
+        )
+    studies = [sweep.study for sweep in source.sweeps]
+    for index, sweep in enumerate(source.sweeps):
+        own = sweep.study if studies.count(sweep.study) == 1 else f"{sweep.study} {index}"
+        name = kind if len(studies) == 1 else f"{kind}--{arm_slug(own)}"
+        yield Drawing(kind, name, lambda sweep=sweep: OF_A_SWEEP[kind](sweep, options))  # type: ignore[misc]
 
 
 def _units(source: Source, kind: str, options: Options) -> list[tuple[Table, ...]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, StoreError
 from results.arms import PRIMARY, Arm, metric, tables
 from results.leaderboard import Leaderboard, leaderboards_of
+from results.listing import RECORDS, SWEEP, both
 from results.record import Record
-from results.sheet import ORACLE_LABEL, marked
+from results.sheet import ORACLE_LABEL, count, marked
 from results.stats import Estimate, lower_is_better
 from results.store import Run, canonical_json, load
 from results.style import quantity, shortened
+from results.sweep import Sweep
+from results.sweep import read as read_sweep
 
 NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget")  # of a study: what tables of one family may differ in
 
@@ -51,10 +54,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Table:
-    """One leaderboard and the runs that it was made of."""
+    """One leaderboard and the runs that it was made of; ``trials`` if its arms are those of a sweep."""
 
     board: Leaderboard
     arms: tuple[Arm, ...]
+    trials: bool = False
 
     @property
     def complete(self) -> tuple[Arm, ...]:
@@ -98,12 +102,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Source:
-    """The tables of a results folder, restricted to the arms that were asked for."""
+    """The tables and the sweeps of a results folder, restricted to the arms that were asked for."""
 
     folder: Path
     tables: tuple[Table, ...]
     named: tuple[str, ...]
     warnings: tuple[str, ...]
+    sweeps: tuple[Sweep, ...] = ()
 
     @property
     def families(self) -> list[tuple[Table, ...]]:
@@ -115,34 +120,77 @@ class Source:
 
 
 def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
-    """Read a results folder, or a folder of them.
+    """Read a results folder, or a folder of them. One with a sweep need not have records.
 
     Raises:
-        StoreError: if it holds no usable record.
+        StoreError: if it holds no usable record, and no usable sweep either.
         ConfigError: if an arm is unknown.
     """
-    loaded = load(folder)
-    boards = leaderboards_of(loaded)
-    found = tables(loaded.runs)
-    everything = [Table(board, own) for board, own in zip(boards.boards, found, strict=True)]
-    known = sorted({arm.name for table in everything for arm in table.arms})
+    sweeps, everything, warnings = _read(Path(folder))
+    known = {arm.name for table in everything for arm in table.arms} | {arm.arm for s in sweeps for arm in s.arms}
     for name in arms:
         if name not in known:
             from harness.registry import suggestion
 
             raise ConfigError(
-                f"{folder}: there is no arm {name!r}{suggestion(name, known)}; the arms there are {', '.join(known)}"
+                f"{folder}: there is no arm {name!r}{suggestion(name, sorted(known))}; the arms there are "
+                f"{', '.join(sorted(known))}"
             )
-    kept = [Table(t.board, tuple(arm for arm in t.arms if not arms or arm.name in arms)) for t in everything]
-    warnings = [*boards.warnings]
+    kept = [replace(t, arms=tuple(arm for arm in t.arms if not arms or arm.name in arms)) for t in everything]
     for table in kept:
-        warnings += [
-            f"{table.title}: arm {arm.name!r} has {len(arm.runs)} of {arm.expected_runs} runs, so it is in no picture "
-            "of means"
-            for arm in table.arms
-            if not arm.complete
-        ]
-    return Source(Path(folder), tuple(t for t in kept if t.arms), tuple(arms), tuple(warnings))
+        warnings += _incomplete(table)
+    if arms:
+        sweeps = [s.model_copy(update={"arms": [arm for arm in s.arms if arm.arm in arms]}) for s in sweeps]
+    return Source(
+        Path(folder),
+        tuple(table for table in kept if table.arms),
+        tuple(arms),
+        tuple(warnings),
+        tuple(sweep for sweep in sweeps if sweep.arms),
+    )
+
+
+def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
+    """Sweeps, tables, warnings."""
+    paths = both(folder, SWEEP) if folder.is_dir() else []
+    sweeps: list[Sweep] = []
+    faults: list[StoreError] = []
+    for path in paths:
+        try:
+            sweeps.append(read_sweep(path.parent))
+        except StoreError as error:
+            faults.append(error)
+    warnings = [str(fault) for fault in faults]
+    try:
+        loaded = load(folder)
+    except StoreError as error:
+        if sweeps:
+            return sweeps, [], [*warnings, *([str(error)] if both(folder, RECORDS) else [])]
+        raise (faults or [error])[0] from None
+    boards = leaderboards_of(loaded)
+    places = {path.parent for path in paths}
+    found = [
+        Table(board, own, any(run.path.parent.parent in places for arm in own for run in arm.runs))
+        for board, own in zip(boards.boards, tables(loaded.runs), strict=True)
+    ]
+    return sweeps, found, [*boards.warnings, *warnings]
+
+
+def _incomplete(table: Table) -> list[str]:
+    """A sentence for each arm with missing runs; one for all trials of a sweep, most of which end before."""
+    found = [arm for arm in table.arms if not arm.complete]
+    if found and table.trials:
+        are = (
+            "is in no picture of means, because it ran"
+            if len(found) == 1
+            else "are in no picture of means, because they ran"
+        )
+        return [f"{table.title}: {count(len(found), 'trial')} of the sweep {are} only some of the seeds"]
+    return [
+        f"{table.title}: arm {arm.name!r} has {len(arm.runs)} of {arm.expected_runs} runs, so it is in no picture of "
+        "means"
+        for arm in found
+    ]
 
 
 def family_key(table: Table) -> str:

@@ -29,7 +29,7 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"budgt": {"steps": 3}},
         "unknown key 'budgt' (did you mean 'budget'?); allowed keys: name, space, dataset, trainer, schedule, "
-        "budget, seeds, seed, population, evaluation, selector, leaf_choice, precision, baseline, arms",
+        "budget, seeds, seed, population, evaluation, selector, leaf_choice, precision, baseline, arms, search, sweep",
     ),
     "unknown budget": (
         {"budget": {"step": 3}},

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
 import pytest
 
-from results import publish, render, store
+from results import publish, publish_sweep, render, store, sweep
 from results.leaderboard import leaderboards
 from results.page import page
 
 STUDIES = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{store.RECORDS}"))
+SWEEPS = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{sweep.SWEEP}"))
 
 
 @pytest.fixture(params=STUDIES, ids=lambda path: path.name, scope="module")
@@ -38,8 +40,23 @@ def test_pictures_are_those_of_the_records(study: Path) -> None:
     """Byte for byte under the release of matplotlib that drew them, and as many of them under any."""
     drawn = publish.pictures(study)
     assert {path.name for path in study.glob("*.svg")} - {"geometry.svg"} == drawn.keys()
+    same_pictures(study, drawn)
+
+
+@pytest.mark.parametrize("folder", SWEEPS, ids=lambda path: path.name)
+def test_a_sweep_is_that_of_its_numbers(folder: Path) -> None:
+    found = sweep.read(folder)
+    assert (folder / sweep.SWEEP).read_bytes() == store.encode(found)
+    drawn = publish_sweep.pictures(found)
+    assert {path.name for path in folder.glob("*.svg")} == drawn.keys()
+    same_pictures(folder, drawn)
+    page = folder.with_name(f"{folder.name}.md").read_text()
+    assert page == publish_sweep.report(found, folder, folder, list(drawn))
+
+
+def same_pictures(folder: Path, drawn: Mapping[str, bytes]) -> None:
     for name, content in drawn.items():
-        there = (study / name).read_bytes()
+        there = (folder / name).read_bytes()
         if _release(there) == matplotlib.__version__:
             assert there == content, name
         else:

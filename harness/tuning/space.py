@@ -1,0 +1,297 @@
+"""The parameters of arms that a sweep searches: which arm has which, over what, and the arm that given values make.
+
+A path names a part of an arm and a parameter of it: ``trainer.learning_rate``, ``schedule.levels``,
+``criterion.repetitions``; a part alone (``partitioner``) is searched as a whole, and a parameter that names a component
+goes on (``criterion.proxy.batches``). What all arms share (space, dataset, budget, population, evaluation) is what they
+are compared on, so it is not searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from harness.arm import Arm
+from harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
+from harness.errors import ConfigError
+from harness.registry import Spec, bare, get, nested, parameters, resolved, split_spec, suggestion
+from harness.search import Range
+
+Value = bool | int | float | str
+DIGITS = 4  # of what runs: enough for any hyper-parameter, and a configuration keeps one short name
+
+KINDS = {
+    "criterion": "criteria",
+    "partitioner": "partitioners",
+    "edge_rule": "edge_rules",
+    "trainer": "trainers",
+    "selector": "selectors",
+    "leaf_choice": "leaf_choices",
+}
+OF_STUDIES = ("trainer", "selector", "leaf_choice")  # what a study file may give for all arms
+OF_SPLITS = ("criterion", "partitioner", "edge_rule", "leaf_choice", "schedule")
+SHARED = ("space", "dataset", "budget", "seeds", "seed", "population", "evaluation", "precision", "baseline")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One searched parameter of one arm.
+
+    Attributes:
+        path: where it stands.
+        over: a range, or the choices by what they are called.
+        integer: whether it takes whole numbers.
+        own: the study file's own value; None if the file gives none that is searched.
+    """
+
+    path: str
+    over: Range | Mapping[Value, Any]
+    integer: bool
+    own: Value | None
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        """As Optuna has it."""
+        if not isinstance(self.over, Range):
+            return CategoricalDistribution(list(self.over))
+        if self.integer:
+            step = 1 if self.over.step is None else int(self.over.step)
+            return IntDistribution(int(self.over.low), int(self.over.high), log=self.over.log, step=step)
+        return FloatDistribution(self.over.low, self.over.high, log=self.over.log, step=self.over.step)
+
+    def shown(self, suggested: Value) -> Value:
+        """What runs, as reports name it: a float to four significant digits, inside its range."""
+        if isinstance(self.over, Range) and not self.integer:
+            return min(max(float(f"{suggested:.{DIGITS}g}"), self.over.low), self.over.high)
+        return suggested
+
+    def given(self, shown: Value) -> Any:
+        """What stands in the arm's configuration."""
+        return shown if isinstance(self.over, Range) else self.over[shown]
+
+    def samples(self) -> list[Value]:
+        """Values that tell whether the parameter takes what it is searched over: both ends, or every choice."""
+        if not isinstance(self.over, Range):
+            return list(self.over)
+        return [int(end) if self.integer else end for end in (self.over.low, self.over.high)]
+
+
+def searched(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
+    """What is searched of each arm, in the study file's order; nothing of an arm that has none of it.
+
+    Raises:
+        ConfigError: if no arm has a parameter, or it is searched over what it cannot be.
+    """
+    search = config.search or {}
+    found: list[list[Parameter]] = [[] for _ in arms]
+    for path, over in search.items():
+        takers = [index for index, (_, arm) in enumerate(arms) if takes(arm, path, search)]
+        if not takers:
+            raise unknown(path, [arm for _, arm in arms], search)
+        for index in takers:
+            found[index].append(parameter(path, over, arms[index][1]))
+    return [tuple(own) for own in found]
+
+
+def takes(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> bool:
+    """Whether an arm has the parameter. Of an arm that does not split, only trainer and selector have any effect."""
+    part, *rest = path.split(".")
+    if part in OF_SPLITS and not arm.splits:
+        return False
+    if part == "schedule":
+        return len(rest) == 1 and rest[0] in ScheduleConfig.model_fields
+    if part not in KINDS:
+        return False
+    return part != "criterion" if not rest else accepts(KINDS[part], arm.specs[KINDS[part]], part, rest, search)
+
+
+def accepts(
+    kind: str, own: Mapping[str, Any] | None, prefix: str, rest: Sequence[str], search: Mapping[str, Range | list[Any]]
+) -> bool:
+    """Whether a component, or one of those that it may be exchanged for, has the parameter ``rest``."""
+    others = search.get(prefix, [])
+    names = [str(own["name"])] if own is not None else []
+    names += [split_spec(spec, prefix)[0] for spec in (others if isinstance(others, list) else [])]
+    for name in names:
+        component = get(kind, name, f"search.{prefix}")
+        if rest[0] not in parameters(component):
+            continue
+        if len(rest) == 1:
+            return True
+        inner = nested(component.load()).get(rest[0])
+        value = own.get(rest[0]) if own is not None and own["name"] == name else None
+        spec = value if isinstance(value, Mapping) else None
+        if inner is not None and accepts(inner, spec, f"{prefix}.{rest[0]}", rest[1:], search):
+            return True
+    return False
+
+
+def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> ConfigError:
+    """What to say of a path that no arm has."""
+    part = path.partition(".")[0]
+    if part in SHARED:
+        return ConfigError(
+            f"search.{path}: {part} is what all arms are compared on, so it is not searched; parts that are: "
+            f"{', '.join([*KINDS, 'schedule'])}"
+        )
+    if path == "criterion":
+        return ConfigError("search.criterion: an arm is its criterion; list several arms, and search their parameters")
+    if part in OF_SPLITS and not any(arm.splits for arm in arms):
+        return ConfigError(f"search.{path}: no arm of the study splits the supernet, so {part} has no effect")
+    known = list(dict.fromkeys(one for arm in arms for one in known_paths(arm)))
+    beside = [one for one in known if one.startswith(f"{part}.")] or [*KINDS, "schedule"]
+    return ConfigError(
+        f"search.{path}: no arm has this parameter{suggestion(path, known)}; there are: {', '.join(beside)}"
+    )
+
+
+def known_paths(arm: Arm) -> Iterator[str]:
+    for part, kind in KINDS.items():
+        if arm.splits or part not in OF_SPLITS:
+            yield from (f"{part}.{name}" for name in parameters(get(kind, str(arm.specs[kind]["name"]))))
+    if arm.splits:
+        yield from (f"schedule.{name}" for name in ScheduleConfig.model_fields)
+
+
+def parameter(path: str, over: Range | list[Any], arm: Arm) -> Parameter:
+    """A parameter that the arm has.
+
+    Raises:
+        ConfigError: if the ends of a range of whole numbers are none.
+    """
+    own = value_at(arm, path)
+    integer = isinstance(own, int) and not isinstance(own, bool)
+    if isinstance(over, Range):
+        if isinstance(own, str | bool | Mapping):
+            raise ConfigError(f"search.{path}: it is {short(own)} and no number; list its choices instead of a range")
+        numbers = [over.low, over.high, *([] if over.step is None else [over.step])]
+        if integer and not all(number.is_integer() for number in numbers):
+            raise ConfigError(f"search.{path}: whole numbers are expected, not {', '.join(f'{n:g}' for n in numbers)}")
+        return Parameter(path, over, integer, own if isinstance(own, int | float) else None)
+    choices = {called(value, own): number_like(value, own) for value in over}
+    if len(choices) < len(over):
+        raise ConfigError(f"search.{path}: two of the choices are the same; choices: {', '.join(map(str, choices))}")
+    kind = component_kind(arm, path)
+    if kind is not None:
+        same = [name for name, spec in choices.items() if resolved(kind, spec, f"search.{path}") == own]
+        return Parameter(path, choices, False, same[0] if same else None)
+    mine = called(own, own)
+    return Parameter(path, choices, False, mine if mine in choices else None)
+
+
+def component_kind(arm: Arm, path: str) -> str | None:
+    """The registry of what a path names, if that is a component."""
+    part, *rest = path.split(".")
+    kind, spec = KINDS.get(part), arm.specs.get(KINDS.get(part, ""))
+    for key in rest:
+        if kind is None or not isinstance(spec, Mapping):
+            return None
+        kind, spec = nested(get(kind, str(spec["name"])).load()).get(key), spec.get(key)
+    return kind
+
+
+def value_at(arm: Arm, path: str) -> Any:
+    """What stands at a path in the arm as the study file has it, defaults filled in."""
+    part, *rest = path.split(".")
+    value: Any = arm.schedule.model_dump() if part == "schedule" else arm.specs[KINDS[part]]
+    for key in rest:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def called(value: Any, own: Any) -> Value:
+    """What a choice is called: itself if it is plain, else in short."""
+    value = number_like(value, own)
+    return value if isinstance(value, bool | int | float | str) else short(value)
+
+
+def number_like(value: Any, own: Any) -> Any:
+    """A choice as the number that the parameter takes, also where YAML 1.1 reads ``1e-5`` as text."""
+    if isinstance(value, bool) or isinstance(own, bool) or not isinstance(own, int | float):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    return int(number) if isinstance(own, int) and number.is_integer() else number
+
+
+def configured(
+    config: StudyConfig, base: ArmConfig, arm: Arm, parameters_: Sequence[Parameter], suggested: Mapping[str, Value]
+) -> tuple[ArmConfig, dict[str, Value]]:
+    """The arm that suggested values make, and what runs, by path. A parameter of a component that is not the chosen one
+    has no effect and is left out.
+
+    Args:
+        config: the study.
+        base, arm: the arm as the study file has it, and built.
+        parameters_: of the arm.
+        suggested: path -> value; a parameter that is not named keeps its own.
+    """
+    data = base.model_dump(exclude_defaults=True)
+    values: dict[str, Value] = {}
+    for one in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
+        if one.path not in suggested:
+            continue
+        shown = one.shown(suggested[one.path])
+        part, *rest = one.path.split(".")
+        if part == "schedule":
+            data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
+        elif part == "criterion":
+            own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
+            changed = put(own, "criteria", rest, one.given(shown), bare("criteria", arm.specs["criteria"]))
+            if changed is None:
+                continue
+            data.update({key: value for key, value in changed.items() if key != "name"})
+        else:
+            kind = KINDS[part]
+            usual = bare(kind, arm.specs[kind])
+            shared = getattr(config, part) if part in OF_STUDIES else usual
+            changed = put(data.get(part) or shared, kind, rest, one.given(shown), usual)
+            if changed is None:
+                continue
+            data[part] = changed
+        values[one.path] = shown
+    ordered = {one.path: values[one.path] for one in parameters_ if one.path in values}
+    data["name"] = label(base.label, ordered)
+    return ArmConfig.model_validate(data), ordered
+
+
+def put(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual: Mapping[str, Any]) -> Any:
+    """A component's spec with one parameter changed; None if the component has no such parameter.
+
+    Args:
+        spec: as it is so far.
+        kind: its registry.
+        rest: the parameter, and what lies in it; nothing, if the whole component is exchanged.
+        value: the new one.
+        usual: the component as the study file has it, every default filled in.
+    """
+    if not rest:
+        return value
+    name, given = split_spec(spec, kind)
+    component = get(kind, name)
+    if rest[0] not in parameters(component):
+        return None
+    if len(rest) > 1:
+        inner = nested(component.load()).get(rest[0])
+        filled = usual.get(rest[0]) if usual.get("name") == name else None
+        current = given.get(rest[0]) or filled
+        if inner is None or current is None:
+            return None
+        value = put(current, inner, rest[1:], value, filled if isinstance(filled, Mapping) else {})
+        if value is None:
+            return None
+    return {"name": name, **given, rest[0]: value}
+
+
+def label(arm: str, values: Mapping[str, Value]) -> str:
+    """What the records of a configuration are called: the arm with the values in brackets."""
+    last = [path.rpartition(".")[2] for path in values]
+    names = [name if last.count(name) == 1 else path for name, path in zip(last, values, strict=True)]
+    shown = (f"{v:.{DIGITS}g}" if isinstance(v, float) else short(v) for v in values.values())
+    words = ", ".join(f"{name}={value}" for name, value in zip(names, shown, strict=True))
+    return f"{arm} [{words}]" if words else arm

@@ -1,0 +1,188 @@
+"""Where a sweep's trials are kept: Optuna's journal file, or a database that Optuna knows; and the studies in it.
+
+What is there is checked before anything is written: a storage that is refused is as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
+from optuna.study import StudyDirection
+from sqlalchemy.exc import SQLAlchemyError
+
+from harness.errors import StoreError
+from harness.tuning.database import is_url as is_url
+from harness.tuning.database import open_database, reason, shown
+
+Identity = Mapping[str, Any]
+"""What makes a sweep what it is, as plain JSON: one that differs in any of it is another sweep."""
+
+MARK = "splitbench"
+SCHEMA = 1
+MARK_SECONDS = 5.0
+TORN_SECONDS = 2.0
+OTHER = "choose another --out or --storage"
+
+
+def open_storage(place: str | Path) -> BaseStorage:
+    """The storage at ``place``: the path of a journal file, or any URL that Optuna takes. A missing one is made.
+
+    Raises:
+        StoreError: if it cannot be reached, read or written, is no storage of Optuna's, or is of another version of it.
+            Nothing in it has changed then.
+    """
+    optuna.logging.set_verbosity(max(optuna.logging.WARNING, optuna.logging.get_verbosity()))
+    return open_database(str(place)) if is_url(str(place)) else _open_journal(Path(place))
+
+
+@contextlib.contextmanager
+def told(place: str | Path) -> Iterator[None]:
+    """Around work with an open storage: its failures become one sentence.
+
+    Raises:
+        StoreError: if the storage at ``place`` cannot be read or written any more.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError, json.JSONDecodeError, OSError) as error:
+        raise StoreError(
+            f"the storage {shown(place)} cannot be used any more ({reason(error, str(place))}); what had ended is "
+            "kept: run the same command again when it can"
+        ) from error
+
+
+def open_studies(
+    storage: BaseStorage, wanted: Mapping[str, Identity], direction: str = "maximize"
+) -> dict[str, optuna.Study]:
+    """The Optuna studies of these names, made where they are missing; all existing ones are checked before.
+
+    Each carries the user attribute ``splitbench``: its identity and the version of this scheme. What the storage
+    itself raises is not translated: see `told`.
+
+    Raises:
+        StoreError: if a study of that name is another program's, a newer version's, or another sweep's.
+    """
+    identities = {name: json.loads(json.dumps(identity)) for name, identity in wanted.items()}
+    missing = [name for name, identity in identities.items() if not _check(storage, name, identity, direction)]
+    for name in missing:
+        try:
+            study = optuna.create_study(storage=storage, study_name=name, direction=StudyDirection[direction.upper()])
+        except DuplicatedStudyError:
+            _check(storage, name, identities[name], direction)
+        else:
+            study.set_user_attr(MARK, {**identities[name], "schema": SCHEMA})
+    return {name: optuna.load_study(study_name=name, storage=storage) for name in identities}
+
+
+def _check(storage: BaseStorage, name: str, identity: Identity, direction: str) -> bool:
+    """Whether the study is there. One that is there is this sweep's."""
+    end = time.monotonic() + MARK_SECONDS
+    while True:
+        study = next((study for study in storage.get_all_studies() if study.study_name == name), None)
+        if study is None:
+            return False
+        mark = study.user_attrs.get(MARK)
+        trials = storage.get_n_trials(study._study_id) if mark is None else 0
+        # Another process that has just made it sets the mark next, before there is any trial.
+        if mark is not None or trials or time.monotonic() > end:
+            break
+        time.sleep(0.1)
+    if not isinstance(mark, dict) or not isinstance(mark.get("schema"), int):
+        remedy = OTHER if trials else f"delete it with `optuna delete-study`, for it has no trials, or {OTHER}"
+        raise StoreError(f"the storage holds a study {name!r} that another program made; {remedy}")
+    if mark["schema"] != SCHEMA:
+        raise StoreError(
+            f"the sweep of {name!r} was written by another version of splitbench (schema {mark['schema']}, and this "
+            f"one writes {SCHEMA}); upgrade splitbench, or {OTHER}"
+        )
+    was = [StudyDirection(one).name.lower() for one in study.directions]
+    differences = [] if was == [direction] else [f"to {' and '.join(was)}, and is now to {direction}"]
+    there, now = _flat({key: value for key, value in mark.items() if key != "schema"}), _flat(identity)
+    for key in sorted(there.keys() | now.keys()):
+        if (key in there, there.get(key)) != (key in now, now.get(key)):
+            differences.append(f"with {key} {_brief(there, key)}, and the study file now says {_brief(now, key)}")
+    if differences:
+        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+        raise StoreError(
+            f"the sweep of {name!r} was started {differences[0]}{more}; restore the study file as it was, or {OTHER}"
+        )
+    return True
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted paths; an empty mapping is a value."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) and inner else {f"{prefix}{key}": inner}
+    return flat
+
+
+def _brief(flat: Mapping[str, Any], key: str) -> str:
+    text = json.dumps(flat[key], ensure_ascii=False) if key in flat else "nothing"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _open_journal(path: Path) -> JournalStorage:
+    try:
+        if path.is_dir():
+            raise StoreError(f"{path}: this is a folder, and a sweep is kept in a file; name a file in it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _check_journal(path)
+        if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return JournalStorage(JournalFileBackend(str(path)))
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the sweep's journal cannot be read or written ({error.strerror or error}); choose a place with "
+            "write permission and room"
+        ) from error
+    except Exception as error:
+        # Lines of the right form that make no history fail in the replay, each in a way of its own.
+        raise StoreError(f"{path}: this is not a journal that Optuna can read; {OTHER}") from error
+
+
+def _check_journal(path: Path) -> None:
+    end = time.monotonic() + TORN_SECONDS
+    while torn := _read_journal(path):
+        # Another process may be writing it at this moment.
+        if time.monotonic() > end:
+            raise StoreError(
+                f"{path}: its last line, {torn}, is cut off, because writing it was interrupted; delete that line, "
+                f"which loses one step of one trial, or {OTHER}"
+            )
+        time.sleep(0.1)
+
+
+def _read_journal(path: Path) -> int:
+    """The number of a last line that is cut off, or 0."""
+    start, operations = b'{"op_code":', set(JournalOperation)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") and line[: len(start)] == start[: len(line)]:
+                return number
+            try:
+                code = json.loads(line)["op_code"]
+                known = code in operations
+            except (ValueError, TypeError, KeyError):
+                raise StoreError(f"{path}: line {number} is not of an Optuna journal; {OTHER}") from None
+            if not known:
+                raise StoreError(
+                    f"{path}: line {number} was written by another version of Optuna (operation {code}, unknown to "
+                    f"{optuna.__version__}); upgrade optuna, or {OTHER}"
+                )
+    return 0

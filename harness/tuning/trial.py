@@ -1,0 +1,158 @@
+"""One trial: a configuration of one arm, run seed by seed until the pruner says that it cannot win.
+
+What a trial is told of is the ranking against the ground truth's validation accuracies. Its records hold the test side
+too, for whoever reads them afterwards; nothing of it goes into the storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import optuna
+
+from harness.arm import Arm, build_arm
+from harness.config import ArmConfig
+from harness.errors import ConfigError, DataError, SplitbenchError, StoreError
+from harness.feasible import check_budget
+from harness.pipeline import Outcome, Run
+from harness.stages import Result, Stage
+from harness.study import Study
+from harness.tuning.ledger import Ledger
+from harness.tuning.space import Parameter, configured
+from results.record import Record
+
+Stages = Generator[list[Stage], list[Result], "Ended"]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One arm of the study and its share of the sweep.
+
+    Attributes:
+        config, arm: as the study file has it, one draw a seed.
+        parameters: what is searched of it.
+        ledger: its trials.
+    """
+
+    config: ArmConfig
+    arm: Arm
+    parameters: tuple[Parameter, ...]
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended: complete, pruned, infeasible (it cannot run, or ranks nothing), or lost to another process
+    that believed this one dead. ``value`` is its mean difference from the baseline, over the seeds that ran."""
+
+    word: Literal["complete", "pruned", "infeasible", "lost"]
+    value: float | None = None
+    reason: str = ""
+
+
+@dataclass
+class Trials:
+    """What all trials of a sweep share.
+
+    Attributes:
+        study: the study, its arms with one draw a seed.
+        folder: the results folder.
+        metric: what is compared, against the validation truth.
+        baseline: the arm that trials are compared with, as the study file has it.
+        shared: the baseline's Optuna study, which keeps its values for all processes.
+        notes: sentences that whoever watches should hear.
+    """
+
+    study: Study
+    folder: Path
+    metric: str
+    baseline: Arm
+    shared: optuna.Study
+    notes: list[str] = field(default_factory=list)
+    known: dict[int, float] = field(default_factory=dict)
+
+    def stages(self, swept: Swept, trial: optuna.Trial) -> Stages:
+        """Run a trial, seed by seed."""
+        seeds = self.study.config.seeds
+        validation: list[float] = []
+        differences: list[float] = []
+        spent = 0.0
+        try:
+            arm_config, values = configured(self.study.config, swept.config, swept.arm, swept.parameters, trial.params)
+            trial.set_user_attr("values", values)
+            trial.set_user_attr("record", arm_config.label)
+            for repetition in range(seeds):
+                reference = yield from self.reference(repetition)
+                begun = False
+                try:
+                    if not repetition:
+                        arm = build_arm(self.study.config, arm_config, 0, self.study.settings.space)
+                        check_budget(self.study.settings, arm, self.study.seeds(0))
+                    begun = True
+                    record = yield from self.run(arm, repetition)
+                except (StoreError, DataError):
+                    raise
+                except SplitbenchError as error:  # values that do not go together, or weights that diverge
+                    if begun:  # a run that was broken off counts as a whole one
+                        trial.set_user_attr("spent", spent + self.study.settings.budget.limit)
+                    return Ended("infeasible", reason=str(error))
+                value = record.validation_metrics.get(self.metric)
+                if value is None:
+                    reason = f"seed {repetition + 1}: {self.metric} is not defined, as when all estimates are equal"
+                    return Ended("infeasible", reason=reason)
+                validation.append(value)
+                differences.append(value - reference)
+                spent += record.budget.spent
+                for name, known in (("validation", validation), ("differences", differences), ("spent", spent)):
+                    trial.set_user_attr(name, known)
+                mean = sum(differences) / len(differences)
+                trial.report(mean, step=len(differences))
+                if len(differences) < seeds and trial.should_prune():
+                    return Ended("pruned", mean)
+            return Ended("complete", mean)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return Ended("lost")
+
+    def run(self, arm: Arm, repetition: int) -> Generator[list[Stage], list[Result], Record]:
+        """One run as of any study, with its record written."""
+        outcome: Outcome = yield from Run(self.study.settings, arm, self.study.seeds(repetition), 0).stages()
+        return self.study.write(self.folder, arm, repetition, 0, outcome)[0]
+
+    def reference(self, repetition: int) -> Generator[list[Stage], list[Result], float]:
+        """The baseline with the study file's own values: what a trial's run of the same seed is compared with.
+
+        All processes of a sweep use the value that was found first, because another machine's floating point may give
+        one that differs in the last digits.
+        """
+        if repetition in self.known:
+            return self.known[repetition]
+        try:
+            record = yield from self.run(self.baseline, repetition)
+        except (StoreError, DataError):
+            raise
+        except SplitbenchError as error:
+            raise ConfigError(f"{self._cannot} ({error}); mend the study file's own values") from error
+        value = record.validation_metrics.get(self.metric)
+        if value is None:
+            raise ConfigError(
+                f"{self._cannot}: its {self.metric} is not defined at seed {repetition + 1}, as when all estimates are "
+                "equal; mend the study file's own values, or choose another sweep.metric"
+            )
+        key = f"baseline {self.metric} {repetition}"
+        first = self.shared.user_attrs.get(key)
+        if first is None:
+            self.shared.set_user_attr(key, value)
+        elif first != value:
+            self.notes.append(
+                f"the baseline's {self.metric} at seed {repetition + 1} is {value!r} here, and {first!r} where the "
+                "sweep began: floating point differs between machines; all trials are compared with the latter"
+            )
+        self.known[repetition] = value if first is None else float(first)
+        return self.known[repetition]
+
+    @property
+    def _cannot(self) -> str:
+        return f"the sweep compares trials with {self.baseline.label} as the study file has it, and that cannot run"

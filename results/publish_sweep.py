@@ -1,0 +1,93 @@
+"""Publish a finished sweep: its numbers, its pictures, and a page beside its folder. Trials' records stay behind."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import SplitbenchError
+from results import store, style
+from results.listing import RECORDS, SWEEP
+from results.plots import KINDS
+from results.plots.catalogue import OF_A_SWEEP
+from results.plots.source import CannotDrawError, Options
+from results.sweep import Sweep, read
+from results.sweep_report import markdown
+
+KEPT = "sweep.yaml"
+"""The study file, as the sweep keeps it in its results folder."""
+FILES = {SWEEP: "all numbers as JSON", KEPT: "the study file"}
+
+
+def publish_sweep(folder: Path, target: Path) -> Path:
+    """Make ``target``, and the page of the same name beside it, of the sweep in ``folder``; gives the page's path.
+
+    The page has the leaderboard of the tuned study where one is published, in ``target``-tuned.
+
+    Raises:
+        SplitbenchError: if the sweep is not finished, something else is published under its name, or what is published
+            as its tuned study is that of another.
+    """
+    sweep = read(folder)
+    if not sweep.complete:
+        stand = ", ".join(f"{arm.arm} has {len(arm.trials)} of {sweep.trials} trials" for arm in sweep.arms)
+        raise SplitbenchError(f"{folder} is not published: its sweep is not finished ({stand}); start it again")
+    page = target.with_name(f"{target.name}.md")
+    if (target / RECORDS).exists():
+        raise SplitbenchError(f"{folder} is not published: {target} holds a study of that name; give the sweep another")
+    if page.exists() and not (target / SWEEP).exists():
+        raise SplitbenchError(
+            f"{folder} is not published: {page} is something else's page; give the sweep another name"
+        )
+    drawn = pictures(sweep)
+    text = report(sweep, folder, target, list(drawn))
+    if target.resolve() != folder.resolve():
+        _replace(folder, target)
+    for old in target.glob("*.svg"):  # pictures that this sweep does not give
+        if old.name not in drawn:
+            old.unlink()
+    for name, content in drawn.items():
+        store.write_atomically(target / name, content)
+    store.write_atomically(page, text.encode())
+    return page
+
+
+def _replace(folder: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        for name in FILES:
+            if (folder / name).exists():
+                shutil.copy(folder / name, new)
+        if target.exists():
+            target.rename(Path(scratch) / "old")
+        new.rename(target)
+
+
+def pictures(sweep: Sweep) -> dict[str, bytes]:
+    """SVG files by name. What cannot be drawn is left out."""
+    found: dict[str, bytes] = {}
+    for kind, draw in OF_A_SWEEP.items():
+        with contextlib.suppress(CannotDrawError):
+            found[f"{kind}.svg"] = style.svg(draw(sweep, Options()))
+    return found
+
+
+def report(sweep: Sweep, folder: Path, target: Path, drawn: Sequence[str]) -> str:
+    """The page of a sweep that is published from ``folder``, with its pictures and the tuned study beside it."""
+    files = [f"[{words}]({target.name}/{name})" for name, words in FILES.items() if (folder / name).exists()]
+    shown = [f"![{KINDS[name.removesuffix('.svg')].capitalize()}]({target.name}/{name})" for name in drawn]
+    tuned = tuned_of(target)
+    if tuned is not None:
+        files.append(f"[the tuned study]({tuned.name}/leaderboard.md)")
+    return markdown(sweep, tuned, files, shown)
+
+
+def tuned_of(target: Path) -> Path | None:
+    """The published study of the arms as the sweep tuned them."""
+    tuned = target.with_name(f"{target.name}-tuned")
+    return tuned if (tuned / RECORDS).exists() else None
