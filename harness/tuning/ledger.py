@@ -135,15 +135,9 @@ class Ledger:
         running = [trial for trial in trials if trial.state is TrialState.RUNNING]
         self._seen = {trial.number: self._seen[trial.number] for trial in running if trial.number in self._seen}
         for trial in trials:
-            waiting = trial.state is TrialState.WAITING
-            if waiting and self._is_surplus(trials, trial.number):
+            if not trial.state.is_finished() and self._is_surplus(trials, trial.number):
                 self._drop(trial)
-        for trial in running:
-            if not self._is_gone(trial, now):
-                continue
-            if self._is_surplus(trials, trial.number):
-                self._drop(trial)
-            else:
+            elif trial.state is TrialState.RUNNING and self._is_gone(trial, now):
                 self._fail(trial)
         return self._requeue()
 

@@ -6,9 +6,7 @@ What is there is checked before anything is written: a storage that is refused i
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,15 +14,14 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._storage import JournalOperation
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from harness.errors import StoreError
 from harness.tuning.database import is_url as is_url
 from harness.tuning.database import open_database, reason, shown
+from harness.tuning.journal import OTHER, open_journal
 
 Identity = Mapping[str, Any]
 """What makes a sweep what it is, as plain JSON: one that differs in any of it is another sweep."""
@@ -32,8 +29,6 @@ Identity = Mapping[str, Any]
 MARK = "splitbench"
 SCHEMA = 1
 MARK_SECONDS = 5.0
-TORN_SECONDS = 2.0
-OTHER = "choose another --out or --storage"
 
 
 def open_storage(place: str | Path) -> BaseStorage:
@@ -44,7 +39,7 @@ def open_storage(place: str | Path) -> BaseStorage:
             Nothing in it has changed then.
     """
     optuna.logging.set_verbosity(max(optuna.logging.WARNING, optuna.logging.get_verbosity()))
-    return open_database(str(place)) if is_url(str(place)) else _open_journal(Path(place))
+    return open_database(str(place)) if is_url(str(place)) else open_journal(Path(place))
 
 
 @contextlib.contextmanager
@@ -132,57 +127,3 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _brief(flat: Mapping[str, Any], key: str) -> str:
     text = json.dumps(flat[key], ensure_ascii=False) if key in flat else "nothing"
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _open_journal(path: Path) -> JournalStorage:
-    try:
-        if path.is_dir():
-            raise StoreError(f"{path}: this is a folder, and a sweep is kept in a file; name a file in it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _check_journal(path)
-        if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return JournalStorage(JournalFileBackend(str(path)))
-    except StoreError:
-        raise
-    except OSError as error:
-        raise StoreError(
-            f"{path}: the sweep's journal cannot be read or written ({error.strerror or error}); choose a place with "
-            "write permission and room"
-        ) from error
-    except Exception as error:
-        # Lines of the right form that make no history fail in the replay, each in a way of its own.
-        raise StoreError(f"{path}: this is not a journal that Optuna can read; {OTHER}") from error
-
-
-def _check_journal(path: Path) -> None:
-    end = time.monotonic() + TORN_SECONDS
-    while torn := _read_journal(path):
-        # Another process may be writing it at this moment.
-        if time.monotonic() > end:
-            raise StoreError(
-                f"{path}: its last line, {torn}, is cut off, because writing it was interrupted; delete that line, "
-                f"which loses one step of one trial, or {OTHER}"
-            )
-        time.sleep(0.1)
-
-
-def _read_journal(path: Path) -> int:
-    """The number of a last line that is cut off, or 0."""
-    start, operations = b'{"op_code":', set(JournalOperation)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n") and line[: len(start)] == start[: len(line)]:
-                return number
-            try:
-                code = json.loads(line)["op_code"]
-                known = code in operations
-            except (ValueError, TypeError, KeyError):
-                raise StoreError(f"{path}: line {number} is not of an Optuna journal; {OTHER}") from None
-            if not known:
-                raise StoreError(
-                    f"{path}: line {number} was written by another version of Optuna (operation {code}, unknown to "
-                    f"{optuna.__version__}); upgrade optuna, or {OTHER}"
-                )
-    return 0

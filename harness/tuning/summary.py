@@ -27,7 +27,6 @@ def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials,
     """The sweep as its storage has it now."""
     complete = all(swept.ledger.settled for swept in arms)
     budget, space = study.settings.budget, study.settings.space
-    known = [trials.known[repetition] for repetition in range(len(trials.known)) if repetition in trials.known]
     return sweep.Sweep(
         schema_version=sweep.SWEEP_SCHEMA,
         splitbench=importlib.metadata.version("splitbench"),
@@ -44,7 +43,7 @@ def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials,
         seeds=config.seeds,
         trials=wanted,
         baseline=trials.baseline.label,
-        baseline_validation=known,
+        baseline_validation=trials.references(),
         sampler=spec(config.sweep.sampler),
         pruner=spec(config.sweep.pruner),
         search=config.model_dump(mode="json")["search"],

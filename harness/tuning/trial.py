@@ -6,6 +6,7 @@ too, for whoever reads them afterwards; nothing of it goes into the storage.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.tuning.ledger import Ledger
 from harness.tuning.space import Parameter, configured
 from results.record import Record
 
+BASELINE = "baseline"  # user attributes of an Optuna study: "baseline 0", ... the untuned baseline's metric by seed
 Stages = Generator[list[Stage], list[Result], "Ended"]
 
 
@@ -99,15 +101,16 @@ class Trials:
                     if begun:  # a run that was broken off counts as a whole one
                         trial.set_user_attr("spent", spent + self.study.settings.budget.limit)
                     return Ended("infeasible", reason=str(error))
+                spent += record.budget.spent
+                trial.set_user_attr("spent", spent)
                 value = record.validation_metrics.get(self.metric)
                 if value is None:
                     reason = f"seed {repetition + 1}: {self.metric} is not defined, as when all estimates are equal"
                     return Ended("infeasible", reason=reason)
                 validation.append(value)
                 differences.append(value - reference)
-                spent += record.budget.spent
-                for name, known in (("validation", validation), ("differences", differences), ("spent", spent)):
-                    trial.set_user_attr(name, known)
+                trial.set_user_attr("validation", validation)
+                trial.set_user_attr("differences", differences)
                 mean = sum(differences) / len(differences)
                 trial.report(mean, step=len(differences))
                 if len(differences) < seeds and trial.should_prune():
@@ -141,10 +144,9 @@ class Trials:
                 f"{self._cannot}: its {self.metric} is not defined at seed {repetition + 1}, as when all estimates are "
                 "equal; mend the study file's own values, or choose another sweep.metric"
             )
-        key = f"baseline {self.metric} {repetition}"
-        first = self.shared.user_attrs.get(key)
+        first = self.shared.user_attrs.get(f"{BASELINE} {repetition}")
         if first is None:
-            self.shared.set_user_attr(key, value)
+            self.shared.set_user_attr(f"{BASELINE} {repetition}", value)
         elif first != value:
             self.notes.append(
                 f"the baseline's {self.metric} at seed {repetition + 1} is {value!r} here, and {first!r} where the "
@@ -152,6 +154,12 @@ class Trials:
             )
         self.known[repetition] = value if first is None else float(first)
         return self.known[repetition]
+
+    def references(self) -> list[float]:
+        """The baseline's values that are known to the storage, by seed."""
+        known = self.shared.user_attrs
+        names = (f"{BASELINE} {repetition}" for repetition in range(self.study.config.seeds))
+        return [float(known[name]) for name in itertools.takewhile(known.__contains__, names)]
 
     @property
     def _cannot(self) -> str:

@@ -112,7 +112,7 @@ def running() -> Iterator[Server]:
         try:
             yield Server(port)
         finally:
-            process.send_signal(signal.SIGINT)  # a fast shutdown: sessions are broken off
+            process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
@@ -183,7 +183,7 @@ def end_with_me() -> None:
     """Have Linux stop the server when the tests are killed."""
     if sys.platform == "linux":
         set_death_signal = 1
-        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGINT)
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGQUIT)
 
 
 def free_port() -> int:

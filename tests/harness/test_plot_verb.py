@@ -13,8 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
 
 from synthetic_records import ESTIMATES, arm_records, make_measured
+from synthetic_sweeps import searching
 
 from results.store import write_run
+from results.sweep import write as write_sweep
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -90,6 +92,44 @@ def test_no_folder(splitbench: Call, tmp_path: Path) -> None:
     status, _, err = splitbench("plot", tmp_path / "none")
     assert status == 2
     assert "there is no such results folder" in err
+
+
+def test_a_sweep_beside_its_trials(splitbench: Call, tmp_path: Path) -> None:
+    """Most trials are pruned, and so incomplete: that is told once."""
+    for index in range(30):
+        taus: list[float | None] = [0.4, 0.5, 0.6] if index % 5 == 0 else [0.4]
+        for record in arm_records(f"gm [x={index}]", taus, expected_runs=3):
+            write_run(tmp_path / "some", record, make_measured(), ESTIMATES)
+    write_sweep(tmp_path / "some", searching(2, 3, 9))
+    status, out, err = splitbench("plot", tmp_path / "some", "--format", "svg")
+    assert status == 0
+    names = [Path(line).name for line in out.splitlines()]
+    assert names == ["ranking.svg", "tuning.svg", "slices.svg", "importance.svg"]
+    told = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 2
+    assert "24 trials of the sweep are in no picture of means" in told[1]
+    assert "pareto is left out: it holds arms against one another" in err
+    status, out, _ = splitbench("plot", tmp_path / "some", "--kind", "pareto", "--format", "svg")
+    assert (status, Path(out.strip()).name) == (0, "pareto.svg")
+
+
+def test_a_sweep_without_records(splitbench: Call, tmp_path: Path) -> None:
+    write_sweep(tmp_path, searching(2, 2, 6))
+    status, out, err = splitbench("plot", tmp_path, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert {file["kind"] for file in found["files"]} == {"tuning", "slices", "importance"}
+    assert found["warnings"] == []
+    assert "tree is left out: the folder holds no record" in err
+    status, out, err = splitbench("plot", tmp_path, "--kind", "ranking")
+    assert (status, out) == (2, "")
+    assert "ranking cannot be drawn: the folder holds no record" in err
+
+
+def test_a_folder_without_a_sweep(splitbench: Call, folder: Path) -> None:
+    status, out, err = splitbench("plot", folder, "--kind", "tuning")
+    assert (status, out) == (2, "")
+    assert "tuning cannot be drawn: the folder holds no sweep, which `splitbench sweep` makes" in err
 
 
 def test_it_never_imports_torch(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import threading
 import time
 import traceback
@@ -16,6 +19,7 @@ import sqlalchemy
 from postgres_server import PASSWORD, Server, engine
 
 from harness.errors import StoreError
+from harness.tuning import journal
 from harness.tuning import storage as storages
 from harness.tuning.storage import is_url, open_storage, open_studies, told
 
@@ -333,7 +337,7 @@ JOURNALS = {
 
 @pytest.mark.parametrize("which", JOURNALS)
 def test_a_file_that_is_no_journal_is_refused(which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storages, "TORN_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "TORN_SECONDS", 0.0)
     data, message = JOURNALS[which]
     path = tmp_path / "sweep.journal"
     path.write_bytes(data)
@@ -369,6 +373,46 @@ def test_a_journal_where_no_file_can_be_is_refused(tmp_path: Path, monkeypatch: 
             with pytest.raises(StoreError, match="write permission"):
                 open_storage(place)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_process_that_dies_in_mid_write_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "sweep.journal"
+    open_studies(open_storage(place), {"demo/none": IDENTITY})
+    child = os.fork()
+    if child == 0:
+        journal.Lock(str(place)).acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (tmp_path / "sweep.journal.lock").symlink_to(place)  # another program of Optuna's died too
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
+    assert list(open_studies(open_storage(place), {"demo/gm": IDENTITY})) == ["demo/gm"]
+
+
+def test_writers_exclude_each_other(tmp_path: Path) -> None:
+    (tmp_path / "sweep.journal").touch()
+    first, second = (journal.Lock(str(tmp_path / "sweep.journal")) for _ in range(2))
+    order: list[str] = []
+    first.acquire()
+    thread = threading.Thread(target=lambda: (second.acquire(), order.append("second"), second.release()))
+    thread.start()
+    thread.join(0.05)
+    order.append("first")
+    first.release()
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_file_system_without_locks_has_optunas_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    (tmp_path / "sweep.journal").touch()
+    one = journal.Lock(str(tmp_path / "sweep.journal"))
+    one.acquire()
+    assert (tmp_path / "sweep.journal.lock").is_symlink()
+    one.release()
+    assert list(tmp_path.iterdir()) == [tmp_path / "sweep.journal"]
 
 
 # -- failures in the middle of a sweep -------------------------------------------------------------------------------
