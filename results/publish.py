@@ -26,7 +26,7 @@ from results.leaderboard import Leaderboards, leaderboards_of
 from results.page import page
 from results.plots.catalogue import drawings
 from results.plots.source import CannotDrawError, Options, open_folder
-from results.publish_sweep import publish_sweep
+from results.publish_sweep import PLANTED, TUNED, publish_sweep
 from results.record import fingerprint
 from results.store import Run
 from results.sweep import SWEEP
@@ -50,7 +50,10 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
             study's name is none, or another's: half a study is not published.
     """
     if (folder / SWEEP).exists():
-        return publish_sweep(folder, _target(folder, into, read_sweep(folder).study, "its sweep names"))
+        target = _target(folder, into, read_sweep(folder).study, "its sweep names")
+        page = publish_sweep(folder, target)
+        _beside(target)
+        return page
     loaded = store.load(folder)
     boards = leaderboards_of(loaded)
     faults = [warning for warning in boards.warnings if warning not in loaded.notes]
@@ -71,7 +74,7 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
             if name not in geometry:
                 (target / name).unlink(missing_ok=True)
         _render(boards, target)
-        return _tuned(target)
+        return _beside(target)
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=into) as scratch:
         new = Path(scratch) / "new"
@@ -83,14 +86,18 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
         if target.exists():
             target.rename(Path(scratch) / "old")
         new.rename(target)
-    return _tuned(target)
+    return _beside(target)
 
 
-def _tuned(target: Path) -> Path:
-    """Where a study is that of a published sweep's tuned arms, the sweep's page holds it too. Gives ``target``."""
-    sweep = target.with_name(target.name.removesuffix("-tuned"))
-    if sweep != target and (sweep / SWEEP).exists():
-        publish_sweep(sweep, sweep)
+def _beside(target: Path) -> Path:
+    """What belongs to another sweep that is published, its tuned study or its control, is in that one's page too.
+
+    Gives ``target``.
+    """
+    for suffix in (TUNED, PLANTED):
+        sweep = target.with_name(target.name.removesuffix(suffix))
+        if sweep != target and (sweep / SWEEP).exists():
+            publish_sweep(sweep, sweep)
     return target
 
 

@@ -15,10 +15,13 @@ from results.plots import KINDS
 from results.plots.catalogue import OF_A_SWEEP
 from results.plots.source import CannotDrawError, Options
 from results.sweep import Sweep, read
-from results.sweep_report import markdown
+from results.sweep_report import control_markdown, markdown
 
 KEPT = "sweep.yaml"
 """The study file, as the sweep keeps it in its results folder."""
+TUNED, PLANTED = "-tuned", "-planted"
+"""What the names of a sweep's tuned study, and of the control of a sweep, end in."""
+CONTROL_PICTURES = ("tuning", "importance")
 FILES = {SWEEP: "all numbers as JSON", KEPT: "the study file"}
 
 
@@ -84,10 +87,20 @@ def report(sweep: Sweep, folder: Path, target: Path, drawn: Sequence[str]) -> st
     tuned = tuned_of(target)
     if tuned is not None:
         files.append(f"[the tuned study]({tuned.name}/leaderboard.md)")
-    return markdown(sweep, tuned, files, shown)
+    return markdown(sweep, tuned, files, shown) + control(target)
+
+
+def control(target: Path) -> str:
+    """The section of the published sweep ``target``-planted, whose optimum is known beforehand; nothing without one."""
+    planted = target.with_name(target.name + PLANTED)
+    if not (planted / SWEEP).exists():
+        return ""
+    picture = [f"![{KINDS[kind].capitalize()}]({planted.name}/{kind}.svg)" for kind in CONTROL_PICTURES]
+    drawn = [one for one, kind in zip(picture, CONTROL_PICTURES, strict=True) if (planted / f"{kind}.svg").exists()]
+    return "\n" + control_markdown(read(planted), f"[its own page]({planted.name}.md)", drawn)
 
 
 def tuned_of(target: Path) -> Path | None:
     """The published study of the arms as the sweep tuned them."""
-    tuned = target.with_name(f"{target.name}-tuned")
+    tuned = target.with_name(target.name + TUNED)
     return tuned if (tuned / RECORDS).exists() else None

@@ -51,6 +51,23 @@ def markdown(sweep: Sweep, tuned: Path | None = None, files: Sequence[str] = (),
     return render.sheet_markdown(replace(shown, facts=(*shown.facts, *more, *pictures)))
 
 
+def control_markdown(sweep: Sweep, page: str, pictures: Sequence[str] = ()) -> str:
+    """A sweep with a planted optimum, as a section of another sweep's report.
+
+    Args:
+        page: a link, as markdown, to its own.
+        pictures: images, as markdown, that stand above the tables.
+    """
+    facts = (
+        "A control of the sweep itself, on the same space: among what is searched, one value is known to be the only "
+        f"good one. Whatever a sweep's other choices are worth, every arm has to find it. More of it: {page}.",
+        *pictures,
+    )
+    tables = (_space_table(sweep), _chosen_table(sweep), _curve_table(sweep), *_importance_table(sweep))
+    text = render.sheet_markdown(Sheet("Control: a planted optimum", facts, tables, ()))
+    return f"#{text}"
+
+
 def terminal(sweep: Sweep, tuned: Path | None = None, console: Console | None = None) -> None:
     """The same as rich tables."""
     render.terminal_sheet(sheet(sweep, tuned), console)

@@ -1,4 +1,4 @@
-"""Optuna's journal file as the storage of a sweep: read before it is opened, and locked so that no kill leaves it shut."""
+"""Optuna's journal file as the storage of a sweep: read before it is opened, and free again once its writer dies."""
 
 from __future__ import annotations
 

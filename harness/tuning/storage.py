@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from harness.tuning.journal import OTHER, open_journal
 Identity = Mapping[str, Any]
 """What makes a sweep what it is, as plain JSON: one that differs in any of it is another sweep."""
 
+STORAGES = ("optuna.storages", "harness.tuning.journal")
 MARK = "splitbench"
 SCHEMA = 1
 MARK_SECONDS = 5.0
@@ -52,10 +54,18 @@ def told(place: str | Path) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, json.JSONDecodeError, OSError) as error:
+        if isinstance(error, json.JSONDecodeError | OSError) and not _in_storage(error):
+            raise
         raise StoreError(
             f"the storage {shown(place)} cannot be used any more ({reason(error, str(place))}); what had ended is "
             "kept: run the same command again when it can"
         ) from error
+
+
+def _in_storage(error: BaseException) -> bool:
+    """Whether an error that anything may raise came out of a storage: by whose code was running."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).startswith(STORAGES) for frame in frames)
 
 
 def open_studies(

@@ -6,6 +6,7 @@ one after the other, from the arm that has begun fewest, and runs their stages a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -179,10 +180,11 @@ class Tuner:
             self.watcher.begin(max(left, 0))
             try:
                 self.study.drive(self.tasks(), folder, workers, plugins, self.watcher, parallel=workers)
-            finally:
-                for swept, trial in self.running.values():
-                    swept.ledger.release(trial, "interrupted")
-                self.write()
+            except BaseException:
+                with contextlib.suppress(Exception):  # what ended the sweep is told, and not what it led to
+                    self.let_go()
+                raise
+            self.write()
             self.write_tuned()
         return {swept.config.label: swept.ledger.study for swept in self.arms}
 
@@ -219,10 +221,15 @@ class Tuner:
             self.write()
             self.watcher.done(summary.sentence(label, trial, end, self.metric, self.config.seeds))
 
+    def let_go(self) -> None:
+        """Give the trials that are under way back, so that whoever comes next runs them."""
+        for swept, trial in self.running.values():
+            swept.ledger.release(trial, "interrupted")
+        self.write()
+
     def write(self) -> None:
         """Keep the sweep as it stands beside its records."""
-        if hasattr(self, "trials"):
-            write(self.folder, summary.of(self.config, self.study, self.arms, self.trials, self.wanted))
+        write(self.folder, summary.of(self.config, self.study, self.arms, self.trials, self.wanted))
 
     def write_tuned(self) -> None:
         """The study that compares the arms as tuned, on seeds that no trial has seen."""

@@ -451,3 +451,8 @@ def test_an_attribute_of_a_study_is_what_the_dashboard_reads(tmp_path: Path) -> 
     open_studies(open_storage(place), {"demo/gm": IDENTITY})
     lines = [json.loads(line) for line in place.read_text().splitlines()]
     assert [line.get("user_attr", {}).get("splitbench") for line in lines][-1] == {"schema": 1, **IDENTITY}
+
+
+def test_what_is_not_the_storages_is_not_told_as_its(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), told(tmp_path / "sweep.journal"):
+        (tmp_path / "images.bin").read_bytes()

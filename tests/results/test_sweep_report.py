@@ -556,6 +556,25 @@ def test_a_published_tuned_study_joins_the_page(tmp_path: Path, write: Writer) -
     assert contents(into) == before
 
 
+def test_a_published_control_is_in_the_page_of_its_sweep(tmp_path: Path) -> None:
+    """Whichever of the two is published first."""
+    folder, into = sweep_folder(tmp_path), tmp_path / "published"
+    publish(folder, into)
+    assert "## Control" not in (into / "toy-sweep.md").read_text()
+    planted = read(folder).model_copy(update={"study": "toy-sweep-planted"})
+    write(tmp_path / "planted", planted)
+    publish(tmp_path / "planted", into)
+    text = (into / "toy-sweep.md").read_text()
+    section = text[text.index("## Control: a planted optimum") :]
+    assert "[its own page](toy-sweep-planted.md)" in section
+    assert "](toy-sweep-planted/tuning.svg)" in section
+    assert section.count("**Chosen by tau[all] on validation truth**") == 1
+    before = contents(into)
+    for name in ("toy-sweep-planted", "toy-sweep"):
+        publish(into / name, into)
+    assert contents(into) == before
+
+
 def test_an_unfinished_sweep_is_not_published(tmp_path: Path) -> None:
     folder = sweep_folder(tmp_path, complete=False)
     write(folder, read(folder).model_copy(update={"trials": 30}))
