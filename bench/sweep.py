@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,12 @@ def main() -> None:
     before, seconds = list[Told](), list[float]()
     for cut, how in ((wanted / 3, signal.SIGKILL), (2 * wanted / 3, signal.SIGINT), (None, None)):
         start = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored by what a shell has put behind
+        )
         while cut is not None and how is not None and process.poll() is None:
             time.sleep(0.5)
             if len(ended(trials(journal, config.name, arms))) >= cut:

@@ -23,6 +23,7 @@ from results.stats import Estimate
 from results.store import encode, write_atomically
 
 SWEEP_SCHEMA = 1
+EDGE = 0.05  # of a range
 AGAIN = "start `splitbench sweep` again, which writes it anew from its storage"
 
 
@@ -197,6 +198,28 @@ def chosen(sweep: Sweep, arm: SweptArm) -> Estimate | None:
     """The chosen configuration's mean difference from the untuned baseline and its Student-t interval over seeds."""
     top = best(sweep, arm)
     return stats.interval(top.differences) if top else None
+
+
+def at_the_edge(sweep: Sweep, arm: SweptArm) -> dict[str, str]:
+    """By path, at which end of its range a chosen value lies: within a twentieth of the range's length, on its scale.
+
+    A better value may lie beyond. Choices and ranges of fewer than five values have no inside to be found in.
+    """
+    top, found = best(sweep, arm), dict[str, str]()
+    for path, value in top.values.items() if top else ():
+        domain = sweep.search.get(path)
+        if not isinstance(domain, dict) or isinstance(value, bool | str):
+            continue
+        (scale,) = domain.keys() & {"log", "range"}
+        low, high = domain[scale]
+        whole = isinstance(value, int)
+        if (high - low) / (domain.get("step") or (1 if whole else math.inf)) < 4 and (whole or "step" in domain):
+            continue
+        ends = [math.log(x) if scale == "log" else x for x in (low, value, high)]
+        share = (ends[1] - ends[0]) / (ends[2] - ends[0])
+        if min(share, 1 - share) <= EDGE + 1e-9:
+            found[path] = "low" if share < 0.5 else "high"
+    return found
 
 
 def spent(arm: SweptArm) -> float:

@@ -14,6 +14,7 @@ from results.sweep import (
     Point,
     Sweep,
     SweptArm,
+    at_the_edge,
     baseline_arm,
     best,
     chosen,
@@ -302,6 +303,13 @@ def _warnings(sweep: Sweep) -> Iterator[str]:
             yield f"{arm.arm}: it has {len(arm.trials)} of {sweep.trials} trials, all that its sampler had to propose"
         if arm.trials and not any(map(full, arm.trials)):
             yield f"{arm.arm}: none of its {count(len(arm.trials), 'trial')} is complete, so nothing was chosen"
+        top = best(sweep, arm)
+        for path, end in at_the_edge(sweep, arm).items():
+            value = value_words(top.values[path]) if top else NOTHING
+            yield (
+                f"{arm.arm}: the chosen {path} of {value} lies at the {end} end of what was searched, so a better one "
+                "may lie beyond"
+            )
         reasons = [trial.reason for trial in settled(arm) if trial.state == "infeasible"]
         told = list(dict.fromkeys(reason for reason in reasons if reason))
         if told:

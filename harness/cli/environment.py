@@ -13,7 +13,18 @@ def environment() -> dict[str, object]:
     """Versions, devices and folders, in words."""
     import torch
 
-    packages = ("splitbench", "torch", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "safetensors", "scikit-learn")
+    packages = (
+        "splitbench",
+        "torch",
+        "numpy",
+        "scipy",
+        "pandas",
+        "pyarrow",
+        "pydantic",
+        "safetensors",
+        "scikit-learn",
+        "optuna",
+    )
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -556,6 +556,31 @@ def test_a_published_tuned_study_joins_the_page(tmp_path: Path, write: Writer) -
     assert contents(into) == before
 
 
+EDGES: dict[str, tuple[Any, Any, str | None]] = {
+    "inside": ({"log": [0.01, 1.0]}, 0.1, None),
+    "low": ({"log": [0.01, 1.0]}, 0.0125, "low"),
+    "just inside": ({"log": [0.01, 1.0]}, 0.0127, None),  # 0.0126 is a twentieth of two decades up
+    "high": ({"range": [0.0, 1.0]}, 0.95, "high"),
+    "whole numbers": ({"range": [1, 9]}, 9, "high"),
+    "few whole numbers": ({"range": [1, 4]}, 4, None),
+    "few steps": ({"range": [0.0, 0.6], "step": 0.2}, 0.6, None),
+    "steps": ({"range": [0.0, 1.0], "step": 0.2}, 1.0, "high"),
+    "choices": ([0.1, 0.2], 0.2, None),
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_a_choice_at_the_end_of_its_range_is_told(case: str) -> None:
+    domain, value, end = EDGES[case]
+    trial = make_trial(0, [0.1, 0.2, 0.3]).model_copy(update={"values": {"a.b": value}})
+    sweep = make_sweep(make_arm("none", [trial]), search={"a.b": domain})
+    told = "lies at the" in sweep_report.markdown(sweep)
+    assert told == (end is not None)
+    if end is not None:
+        text = sweep_report.markdown(sweep)
+        assert f"none: the chosen a.b of {value:.4g} lies at the {end} end of what was searched" in text
+
+
 def test_a_published_control_is_in_the_page_of_its_sweep(tmp_path: Path) -> None:
     """Whichever of the two is published first."""
     folder, into = sweep_folder(tmp_path), tmp_path / "published"

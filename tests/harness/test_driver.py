@@ -1,0 +1,90 @@
+"""The driver: tasks are taken as there is room for them, and a stage that fails fails its own task."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import driver
+from harness.budget import Cost
+from harness.driver import Driver, Task, Watcher
+from harness.errors import SplitbenchError
+from harness.stages import Result, Stage
+
+Stages = Generator[list[Stage], list[Result], Any]
+
+
+class Fake:
+    """An engine whose stages end at once, or fail if they are told to."""
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+
+    def submit(self, stage: Stage) -> Future[Result]:
+        future: Future[Result] = Future()
+        self.ran.append(stage.inputs["n"])
+        if stage.inputs.get("fails"):
+            future.set_exception(SplitbenchError(f"stage {stage.inputs['n']} failed"))
+        else:
+            future.set_result(Result(stage.key, {"n": stage.inputs["n"]}, Cost(), 0.0, 0, "none"))
+        return future
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def asking(*stages: dict[str, Any]) -> Stages:
+    """One stage after the other; gives their outputs."""
+    found = []
+    for inputs in stages:
+        (result,) = yield [Stage("fake", inputs)]
+        found.append(result.output["n"])
+    return found
+
+
+def forgiving(*stages: dict[str, Any]) -> Stages:
+    try:
+        return (yield from asking(*stages))
+    except SplitbenchError as error:
+        (result,) = yield [Stage("fake", {"n": 99})]
+        return [str(error), result.output["n"]]
+
+
+def test_a_task_may_go_on_after_a_stage_that_failed(tmp_path: Path) -> None:
+    ended: list[Any] = []
+    tasks = [Task(forgiving({"n": 1}, {"n": 2, "fails": True}), ended.append), Task(asking({"n": 3}), ended.append)]
+    Driver(tmp_path, Fake(), Watcher()).drive(tasks, 1)
+    assert ended == [["stage 2 failed", 99], [3]]
+
+
+def test_a_failure_that_no_task_takes_ends_the_drive(tmp_path: Path) -> None:
+    ended: list[Any] = []
+    tasks = [Task(asking({"n": 1, "fails": True}), ended.append), Task(asking({"n": 2}), ended.append)]
+    with pytest.raises(SplitbenchError, match="stage 1 failed"):
+        Driver(tmp_path, Fake(), Watcher()).drive(tasks, 1)
+    assert ended == []
+
+
+def test_tasks_are_taken_when_there_is_room_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep does not know its next trial before the last has ended; None says that it is not known yet."""
+    waits: list[float] = []
+    monkeypatch.setattr(driver, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(driver.time, "sleep", waits.append)
+    ended: list[Any] = []
+    taken: list[int] = []
+
+    def tasks() -> Iterator[Task | None]:
+        for n in range(4):
+            taken.append(len(ended))
+            yield Task(asking({"n": n}), ended.append)
+            if n == 1:
+                yield None
+
+    Driver(tmp_path, Fake(), Watcher()).drive(tasks(), 1)
+    assert ended == [[0], [1], [2], [3]]
+    assert taken == [0, 1, 2, 3]
+    assert waits == [0.0]
