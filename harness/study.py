@@ -225,13 +225,13 @@ class Study:
                 raise StoreError(f"{folder} holds the study {name!r}, not {self.config.name!r}; choose another --out")
         return path
 
-    def check_workers(self, workers: int, plugins: Sequence[Path]) -> None:
-        """Components that only this process knows cannot run in worker processes."""
+    def check_workers(self, workers: int, plugins: Sequence[Path], more: Sequence[Arm] = ()) -> None:
+        """Components that only this process knows, in the study's arms or in ``more``, cannot run in workers."""
         if workers < 1:
             raise ConfigError(f"--workers {workers}: at least 1 is needed")
         if workers == 1 or plugins:
             return
-        for arm in self.arms:
+        for arm in [*self.arms, *more]:
             specs = [*arm.specs.items(), *([("criteria", arm.consulted.spec)] if arm.consulted else [])]
             for kind, spec in itertools.chain.from_iterable(all_specs(*one) for one in specs):
                 found = components(kind)[str(spec["name"])]

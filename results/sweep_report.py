@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results import render, stats
-from results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
+from results.sheet import NOTHING, Sheet, Table, count, interval_words, marked
 from results.sweep import (
     Point,
     Sweep,
     SweptArm,
-    at_the_edge,
-    baseline_arm,
     best,
     chosen,
     compare,
     curve,
-    full,
     runs,
     searched,
-    settled,
     spent,
 )
+from results.sweep_notes import legend, pairs, warnings
 from results.sweep_tuned import read_tuned, tuned_tables
 from results.sweep_words import component_words, domain_words, short_names, value_words
 from results.verdicts import digits, number
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-REASONS = 3  # of infeasible trials, by name
 
 
 def markdown(sweep: Sweep, tuned: Path | None = None, files: Sequence[str] = (), pictures: Sequence[str] = ()) -> str:
@@ -87,7 +82,7 @@ def to_json(sweep: Sweep) -> str:
         "spent": {arm.arm: spent(arm) for arm in sweep.arms},
         "comparisons": [
             {"arm": first.arm, "against": second.arm, "difference": asdict(found)}
-            for first, second in _pairs(sweep)
+            for first, second in pairs(sweep)
             if (found := compare(sweep, first, second)) is not None
         ],
     }
@@ -113,8 +108,8 @@ def sheet(sweep: Sweep, tuned: Path | None = None) -> Sheet:
         heading=f"{sweep.study}: sweep of {count(len(sweep.arms), 'arm')}, {sweep.space} on {sweep.dataset}",
         facts=(_size_words(sweep), _objective_words(sweep), _caveat(sweep, bool(beside))),
         tables=(_space_table(sweep), _chosen_table(sweep), _curve_table(sweep), *importance, *against, *beside),
-        legend=tuple(_legend(sweep, bool(beside))),
-        warnings=tuple(_warnings(sweep)),
+        legend=tuple(legend(sweep, bool(beside))),
+        warnings=tuple(warnings(sweep)),
     )
 
 
@@ -235,84 +230,16 @@ def _share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
-def _pairs(sweep: Sweep) -> list[tuple[SweptArm, SweptArm]]:
-    base = baseline_arm(sweep)
-    return [(arm, base) for arm in sweep.arms if arm is not base] if base else []
-
-
 def _comparison_table(sweep: Sweep) -> tuple[Table, ...]:
-    pairs = _pairs(sweep)
-    if not pairs:
+    found = pairs(sweep)
+    if not found:
         return ()
     rows = tuple(
         (marked(a.arm, a.reads_truth), interval_words(compare(sweep, a, b), digits(sweep.metric), sign=True))
-        for a, b in pairs
+        for a, b in found
     )
     title = "Chosen configurations, on the seeds and the validation truth that they were tuned on"
-    return (Table(title, ("arm", f"{sweep.metric} less tuned {pairs[0][1].arm}"), rows),)
+    return (Table(title, ("arm", f"{sweep.metric} less tuned {found[0][1].arm}"), rows),)
 
 
 # -- sentences below ---------------------------------------------------------------------------------------------------
-
-
-def _legend(sweep: Sweep, beside: bool) -> Iterator[str]:
-    yield (
-        f"Brackets are {stats.CONFIDENCE:.0%} Student-t intervals of the mean over seeds, of paired differences. "
-        "Complete trials ran all seeds, pruned ones were stopped by the pruner before, infeasible ones could not run; "
-        "each is one of the arm's trials all the same."
-    )
-    yield (
-        "Runs used are seeds that an arm ran for, each of the whole budget; two arms are compared at equal runs, not "
-        "only at equal trials."
-    )
-    if any(arm.importance for arm in sweep.arms):
-        yield (
-            "Importance is the share of the variance of trials' values that a parameter alone explains (fANOVA: "
-            "Hutter, Hoos and Leyton-Brown, ICML 2014), over all trials with at least one seed, relative to the other "
-            "parameters. It is of this search space: a wider range makes a parameter more important."
-        )
-    for arm in sweep.arms:
-        if not arm.importance:
-            yield f"{arm.arm} has no importance: {arm.importance_note or 'none is known'}."
-        elif len(arm.searched) == 1:
-            yield f"{arm.arm} searches one parameter, whose importance is 1 whatever it does."
-    if _pairs(sweep):
-        yield (
-            "Chosen configurations are compared as differences of differences, seed by seed. Both sides were chosen on "
-            "these seeds, so the interval is no verdict."
-        )
-    if beside:
-        yield (
-            f"In the tuned study, less tuned {sweep.baseline} tells what is left between two arms that were tuned "
-            f"alike, less untuned {sweep.baseline} what tuning and the arm bring together; left is the mean against "
-            "test truth as a share of the gain that the sweep saw."
-        )
-    if any(arm.reads_truth for arm in sweep.arms):
-        yield ORACLE
-
-
-def _warnings(sweep: Sweep) -> Iterator[str]:
-    if not sweep.complete:
-        stand = ", ".join(f"{arm.arm} {len(arm.trials)}" for arm in sweep.arms)
-        yield (
-            f"This sweep is not finished: of {count(sweep.trials, 'trial')} an arm there are {stand}; start it again "
-            "to go on"
-        )
-    for arm in sweep.arms:
-        if sweep.complete and len(arm.trials) < sweep.trials:
-            yield f"{arm.arm}: it has {len(arm.trials)} of {sweep.trials} trials, all that its sampler had to propose"
-        if arm.trials and not any(map(full, arm.trials)):
-            yield f"{arm.arm}: none of its {count(len(arm.trials), 'trial')} is complete, so nothing was chosen"
-        top = best(sweep, arm)
-        for path, end in at_the_edge(sweep, arm).items():
-            value = value_words(top.values[path]) if top else NOTHING
-            yield (
-                f"{arm.arm}: the chosen {path} of {value} lies at the {end} end of what was searched, so a better one "
-                "may lie beyond"
-            )
-        reasons = [trial.reason for trial in settled(arm) if trial.state == "infeasible"]
-        told = list(dict.fromkeys(reason for reason in reasons if reason))
-        if told:
-            more = f"; and {len(told) - REASONS} more reasons" if len(told) > REASONS else ""
-            could = f"{count(len(reasons), 'trial')} could not run"
-            yield f"{arm.arm}: {could}: {'; '.join(told[:REASONS])}{more}"

@@ -24,6 +24,7 @@ from docs_pages import COMMANDS, DATA, PAGES, TOP, Block, Command, blocks, comma
 
 from harness import config, registry
 from harness.cli.app import app, main
+from harness.tuning.tuner import Tuner
 
 NOT_RUN = {
     "make quickstart": "sets up an environment from the network, then runs `splitbench quickstart`, which is run here",
@@ -31,6 +32,7 @@ NOT_RUN = {
     "make docs": "tests/test_docs_site.py builds the site",
     "pip install -e .": "installed already, or no test would run; tests/test_packaging.py checks what gets installed",
     "splitbench data import nb201 --from PATH": "needs real data: test_real_data_commands",
+    "optuna-dashboard runs/first-sweep-sweep/sweep.journal": "serves until stopped; tests/harness/test_sweep.py asks",
 }
 """Commands that are not run as they stand -> why."""
 
@@ -58,10 +60,10 @@ PROVIDED = {
 FOLDERS = {"docs/page.md": {"DIR": "results/published/criteria-micro"}}
 """Results folders of the reader's own -> the published one that stands for them. Nothing may write into it."""
 
-SHORTENED = {"quickstart": 5, "my_criterion": 3}
-"""Studies that are run with fewer seeds and a smaller budget -> the divisor of the budget."""
+SHORTENED = {"quickstart": 5, "my_criterion": 3, "first-sweep": 2, "first-sweep-tuned": 1}
+"""Studies that are run with fewer seeds (sweeps: and trials) and a smaller budget -> the divisor of the budget."""
 
-TRAINS = ("run", "quickstart", "geometry")
+TRAINS = ("run", "sweep", "quickstart", "geometry")
 
 
 def flat(page: Path) -> list[Block]:
@@ -208,6 +210,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
             return study
         budget = {unit: amount / SHORTENED[study.name] for unit, amount in study.budget.given.items()}
         small = study.model_dump() | {"budget": budget, "seeds": 1, "population": {"sample": 20}}
+        small["sweep"]["trials"] = 3
         return config.parse(small | {"evaluation": {"images": 50}}, str(path))
 
     monkeypatch.setattr(config, "load", shorter)
@@ -335,9 +338,12 @@ def test_study_files_in_pages_parse(page: Path) -> None:
             continue
         content = yaml.safe_load(block.text)
         if isinstance(content, dict) and set(content) <= set(config.StudyConfig.model_fields):
-            whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none"]} | content
+            whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 9999}, "arms": ["none", "gm"]} | content
             mine = [a for a in whole["arms"] if known_arm(a)]
-            assert config.parse(whole | {"arms": mine}).arms, block.where
+            study = config.parse(whole | {"arms": mine})
+            assert study.arms, block.where
+            if study.search is not None:  # the arms have what is searched, and take its ends and choices
+                assert Tuner(study, "cpu").pairs, block.where
 
 
 def known_arm(arm: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.config import StudyConfig
+from harness.config import ArmConfig, StudyConfig
 from harness.record import protocol
 from harness.registry import split_spec
 from harness.study import Study
@@ -41,7 +41,7 @@ def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials,
         metric=trials.metric,
         lower_is_better=stats.lower_is_better(trials.metric),
         seeds=config.seeds,
-        trials=wanted,
+        trials=max([wanted, *(swept.ledger.claimed for swept in arms)]),  # as many were asked for once
         baseline=trials.baseline.label,
         baseline_validation=trials.references(),
         sampler=spec(config.sweep.sampler),
@@ -139,19 +139,34 @@ def sentence(label: str, trial: optuna.Trial, end: Ended, metric: str, seeds: in
 
 
 def tuned(
-    config: StudyConfig, arms: Sequence[Swept], baseline: str, chosen: Mapping[str, sweep.Trial | None]
+    config: StudyConfig,
+    arms: Sequence[Swept],
+    baseline: str,
+    chosen: Mapping[str, sweep.Trial | None],
+    draws: Mapping[str, int],
 ) -> dict[str, Any] | None:
-    """A study file with every arm as tuned and as it was, on seeds of its own; None while an arm has nothing chosen."""
+    """A study file with every arm as tuned and as it was, on seeds of its own; None while an arm has nothing chosen.
+
+    Args:
+        config: the study, its arms with one draw a seed.
+        arms, baseline, chosen: those that are swept, the arm that all are compared with, what each came to.
+        draws: by arm, as many as the study file has.
+    """
     if any(trial is None for trial in chosen.values()):
         return None
-    own = [arm.model_dump(mode="json", exclude_defaults=True) for arm in config.arms if arm.label not in chosen]
+
+    def written(made: ArmConfig, label: str, **more: Any) -> dict[str, Any]:
+        full = made.model_copy(update={"draws": draws[label]})
+        return {**full.model_dump(mode="json", exclude_defaults=True), **more}
+
+    own = [written(arm, arm.label) for arm in config.arms if arm.label not in chosen]
     found = {"untuned": list[dict[str, Any]](), "tuned": list[dict[str, Any]]()}
     for swept in arms:
         picked = chosen[swept.config.label]
         for suffix, values in (("untuned", {}), ("tuned", picked.values if picked is not None else {})):
             made, _ = configured(config, swept.config, swept.arm, swept.parameters, values)
-            data = made.model_dump(mode="json", exclude_defaults=True)
-            found[suffix].append({**data, "name": f"{swept.config.label} {suffix}"})
+            label = swept.config.label
+            found[suffix].append(written(made, label, name=f"{label} {suffix}"))
     study = config.model_dump(mode="json", exclude_none=True, exclude={"arms", "search", "sweep", "baseline"})
     return {
         **study,

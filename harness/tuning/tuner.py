@@ -59,6 +59,7 @@ class Tuner:
         if trials is not None and trials < 1:
             raise ConfigError(f"--trials {trials}: at least 1 is needed")
         # One draw a seed: an arm of many draws would be tuned with a larger budget than the others.
+        self.draws = {arm.label: arm.draws for arm in config.arms}
         self.config = config.model_copy(update={"arms": [a.model_copy(update={"draws": 1}) for a in config.arms]})
         self.metric = check_metric(config.sweep.metric)
         self.study = Study.build(self.config, device)
@@ -72,6 +73,7 @@ class Tuner:
         self.pairs = list(zip(pairs, searched(self.config, pairs), strict=True))
         labels = [arm.label for _, arm in pairs]
         self.baseline = pairs[labels.index(config.baseline) if config.baseline in labels else 0][1]
+        self.possible: list[Arm] = []  # with each choice once
         for (base, arm), parameters in self.pairs:
             self.check_values(base, arm, parameters)
             if parameters:
@@ -87,7 +89,7 @@ class Tuner:
                 if one.path not in values:  # a parameter of a component that another choice brings in
                     continue
                 try:
-                    build_arm(self.config, made, 0, self.study.settings.space)
+                    self.possible.append(build_arm(self.config, made, 0, self.study.settings.space))
                 except ConfigError as error:
                     raise ConfigError(f"search.{one.path}: {values[one.path]} is no value for it: {error}") from error
 
@@ -163,7 +165,7 @@ class Tuner:
         Raises:
             SplitbenchError: bad input; what had ended before is kept.
         """
-        self.study.check_workers(workers, plugins)
+        self.study.check_workers(workers, plugins, self.possible)
         self.watcher = watcher or Watcher()
         place = storage or str(folder / JOURNAL)
         self.running: dict[tuple[str, int], tuple[Swept, optuna.Trial]] = {}
@@ -235,7 +237,7 @@ class Tuner:
         """The study that compares the arms as tuned, on seeds that no trial has seen."""
         found = summary.of(self.config, self.study, self.arms, self.trials, self.wanted)
         chosen = {swept.arm: best(found, swept) for swept in found.arms}
-        study = summary.tuned(self.config, self.arms, self.baseline.label, chosen)
+        study = summary.tuned(self.config, self.arms, self.baseline.label, chosen, self.draws)
         if study is not None:
             store.write_atomically(self.folder / TUNED, yaml.safe_dump(study, sort_keys=False).encode())
 

@@ -13,8 +13,11 @@ import yaml
 from tiny_studies import tiny
 
 import harness
+from criteria.partition import Balanced
+from harness import registry
 from harness.config import load, parse
 from harness.driver import Watcher
+from harness.errors import ConfigError
 from harness.study import Study
 from harness.tuning.tuner import JOURNAL, TUNED, Tuner
 from results import store, sweep
@@ -243,6 +246,25 @@ def test_an_arm_without_the_parameters_stays_as_it_is(tmp_path: Path) -> None:
     tuned = yaml.safe_load((tmp_path / TUNED).read_text())
     assert [arm.get("name", arm["criterion"]) for arm in tuned["arms"]] == ["none", "gm untuned", "gm tuned"]
     assert tuned["baseline"] == "none"
+
+
+def test_trials_have_one_draw_and_the_tuned_study_all(tmp_path: Path) -> None:
+    """Or an arm of many draws would be tuned with a larger budget than the others."""
+    arms = ["none", {"criterion": "random", "name": "random", "draws": 3}]
+    harness.sweep(small(arms=arms, seeds=1), trials=1, out=tmp_path, device="cpu")
+    assert {run.record.draw for run in store.load(tmp_path).runs} == {0}
+    assert [arm.draws for arm in load(tmp_path / TUNED).arms] == [1, 3, 1, 3]
+
+
+def test_a_choice_that_only_this_process_knows_cannot_run_in_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    registry.register("partitioners", "only_here")(type("OnlyHere", (Balanced,), {}))
+    study = small(search={"partitioner": ["balanced", "only_here"]}, seeds=1)
+    with pytest.raises(ConfigError, match="partitioners component 'only_here' was registered in this process only"):
+        harness.sweep(study, trials=1, out=tmp_path / "out", device="cpu", workers=2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
