@@ -11,6 +11,7 @@ from harness.errors import StoreError
 
 RECORDS = "records"
 SWEEP = "sweep.json"
+SWEEP_STUDY = "sweep.yaml"  # the study file, as a sweep keeps it
 MEASURED = ".measured.json"
 ESTIMATES = ".parquet"
 ELSEWHERE = "left out, not a record; move it elsewhere"

@@ -10,19 +10,17 @@ from pathlib import Path
 
 from harness.errors import SplitbenchError
 from results import store, style
-from results.listing import RECORDS, SWEEP
+from results.listing import RECORDS, SWEEP, SWEEP_STUDY
 from results.plots import KINDS
 from results.plots.catalogue import OF_A_SWEEP
 from results.plots.source import CannotDrawError, Options
 from results.sweep import Sweep, read
 from results.sweep_report import control_markdown, markdown
 
-KEPT = "sweep.yaml"
-"""The study file, as the sweep keeps it in its results folder."""
 TUNED, PLANTED = "-tuned", "-planted"
 """What the names of a sweep's tuned study, and of the control of a sweep, end in."""
 CONTROL_PICTURES = ("tuning", "importance")
-FILES = {SWEEP: "all numbers as JSON", KEPT: "the study file"}
+FILES = {SWEEP: "all numbers as JSON", SWEEP_STUDY: "the study file"}
 
 
 def publish_sweep(folder: Path, target: Path) -> Path:

@@ -31,11 +31,11 @@ from harness.tuning.storage import open_storage, open_studies, told
 from harness.tuning.trial import Ended, Swept, Trials
 from harness.tuning.worker import Worker
 from results import metrics, store
+from results.listing import SWEEP_STUDY
 from results.stats import lower_is_better
 from results.sweep import best, write
 
 JOURNAL = "sweep.journal"
-KEPT = "sweep.yaml"
 TUNED = "tuned.yaml"
 
 
@@ -111,7 +111,7 @@ class Tuner:
         studies = open_studies(open_storage(place), wanted, direction)
         store.prepare(folder)
         kept = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
-        store.write_atomically(folder / KEPT, kept.encode())
+        store.write_atomically(folder / SWEEP_STUDY, kept.encode())
         self.arms = []
         for name, ((base, arm), parameters) in zip(names, tuned, strict=True):
             study, over = studies[name], distributions(parameters)
@@ -128,7 +128,7 @@ class Tuner:
         if (folder / STUDY_FILE).exists():
             raise StoreError(f"{folder} holds the results of a study, and no sweep; choose another --out")
         try:
-            name = (yaml.safe_load((folder / KEPT).read_text()) or {}).get("name")
+            name = (yaml.safe_load((folder / SWEEP_STUDY).read_text()) or {}).get("name")
         except (yaml.YAMLError, AttributeError, OSError):
             name = None
         if name not in (None, self.config.name):
