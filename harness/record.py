@@ -68,9 +68,13 @@ def protocol(study: StudyConfig, settings: Settings) -> str:
     What may change without making arms incomparable is left out: the arms themselves, the number of seeds, the name,
     which arm is the baseline, and what a sweep searches.
     """
+    return hashlib.sha256(canonical_json(protocol_parts(study, settings)).encode()).hexdigest()[:16]
+
+
+def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
+    """All that the arms of a study share, as plain JSON."""
     shared = study.model_dump(mode="json", exclude={"arms", "seeds", "name", "baseline", "search", "sweep"})
-    found = {"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth}
-    return hashlib.sha256(canonical_json(found).encode()).hexdigest()[:16]
+    return {"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth}
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +20,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.tuning.slots import HISTORY as HISTORY
+from harness.tuning.slots import ORIGINAL as ORIGINAL
+from harness.tuning.slots import REASON as REASON
+from harness.tuning.slots import SETTLED as SETTLED
+from harness.tuning.slots import SURPLUS as SURPLUS
+from harness.tuning.slots import WRITTEN, chains, deaths
+from harness.tuning.slots import slot_of as slot_of
 from harness.tuning.worker import BEAT, WORKER, Worker, fate
 
-ORIGINAL = "failed_trial"
-HISTORY = "retry_history"
-REASON = "reason"
-SURPLUS = "surplus"
-SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 GRACE_SECONDS = 60.0
 RETRIES = 3
+COST = ("values", "record", "spent", "validation", "differences")  # user attributes that outlive a slot given up
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,6 @@ class _Sighting:
     mark: tuple[Any, Any]
     still: float
     looked: float
-
-
-def slot_of(trials: Sequence[FrozenTrial], number: int) -> int:
-    """The slot of trial ``number``: the rank of its original among the originals that are not surplus, from 0 on.
-
-    Raises:
-        KeyError: if ``trials`` holds no trial of that number.
-    """
-    trial = {trial.number: trial for trial in trials}[number]
-    original = trial.system_attrs.get(ORIGINAL, number)
-    return sum(1 for other in _originals(trials) if other.number < original)
 
 
 class Ledger:
@@ -77,13 +69,20 @@ class Ledger:
         self._seen: dict[int, _Sighting] = {}
 
     def claim(self) -> optuna.Trial | None:
-        """The next trial to run, with all its parameters, or None if there is none now; a waiting retry comes first."""
+        """The next trial to run, with all its parameters, or None if there is none now.
+
+        A waiting retry comes first, but after all fresh slots if it follows the death of a process: a configuration
+        that kills whatever runs it must not keep the others from running. Of those, the one with fewest deaths is first.
+        """
         while True:
-            chains = self._chains(self._trials())
-            trial = self._take([chain[-1] for chain in chains if chain[-1].state is TrialState.WAITING])
-            if trial is None and len(chains) >= self.wanted:
+            found = self._chains(self._trials())
+            waiting = [chain for chain in found if chain[-1].state is TrialState.WAITING]
+            late = [chain for chain in waiting if deaths(chain[-2:])]
+            trial = self._take(chain for chain in waiting if chain not in late)
+            if trial is None:
+                trial = self._open() if len(found) < self.wanted else self._take(sorted(late, key=deaths))
+            if trial is None:
                 return None
-            trial = trial or self.study.ask()
             try:
                 # What another process asked for meanwhile has a number by now, so the ranks up to this trial's stand.
                 if self._is_surplus(self._trials(), trial.number):
@@ -113,10 +112,14 @@ class Ledger:
         """Settle a claimed trial as pruned; False if another process has taken it over."""
         return self._tell(trial, TrialState.PRUNED, reason=reason)
 
-    def release(self, trial: optuna.Trial, reason: str) -> None:
-        """Give a claimed trial back, to be run again by any process; this counts as no death of its process."""
+    def release(self, trial: optuna.Trial, reason: str | None) -> None:
+        """Give a claimed trial back, to be run again by any process.
+
+        With a reason this counts as no death of its process; with None it does, as if :meth:`revive` had found it.
+        """
         try:
-            trial.set_user_attr(REASON, reason)
+            if reason is not None:
+                trial.set_user_attr(REASON, reason)
             if self._fail(trial):
                 self._requeue(trial.number)
         except UpdateFinishedTrialError:
@@ -169,30 +172,26 @@ class Ledger:
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
-    def _take(self, waiting: Sequence[FrozenTrial]) -> optuna.Trial | None:
-        """The first of the trials that no other process takes. Were there none, Optuna's ask would open a slot."""
-        for trial in waiting:
+    def _take(self, waiting: Iterable[Sequence[FrozenTrial]]) -> optuna.Trial | None:
+        """The newest trial of the first of these slots that no other process takes."""
+        for chain in waiting:
             with contextlib.suppress(UpdateFinishedTrialError):
-                if self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                    return optuna.Trial(self.study, trial._trial_id)
+                if self.study._storage.set_trial_state_values(chain[-1]._trial_id, TrialState.RUNNING):
+                    return optuna.Trial(self.study, chain[-1]._trial_id)
         return None
+
+    def _open(self) -> optuna.Trial:
+        """An original, as Optuna's ask makes one; but ask itself would take any waiting trial first."""
+        return optuna.Trial(self.study, self.study._storage.create_new_trial(self.study._study_id))
 
     def _chains(self, trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
         """By slot, its trials from the original on. Whatever is in no chain is surplus."""
-        following: dict[int, FrozenTrial] = {}
-        for trial in sorted(trials, key=lambda trial: trial.number):
-            if ORIGINAL in trial.system_attrs:
-                following.setdefault(_history(trial)[-1], trial)
-        chains = []
-        for rank, trial in enumerate(_originals(trials)):
-            # Beyond the wanted slots, a worker's name tells one that was asked for from one that is a slot too many.
-            if rank >= self.wanted and WORKER not in trial.user_attrs and trial.number not in following:
-                continue
-            chain = [trial]
-            while chain[-1].number in following:
-                chain.append(following[chain[-1].number])
-            chains.append(chain)
-        return chains
+        # Beyond the wanted slots, a worker's name tells one that was asked for from one that is a slot too many.
+        return [
+            chain
+            for rank, chain in enumerate(chains(trials))
+            if rank < self.wanted or len(chain) > 1 or WORKER in chain[0].user_attrs
+        ]
 
     def _is_surplus(self, trials: Sequence[FrozenTrial], number: int) -> bool:
         return not any(trial.number == number for chain in self._chains(trials) for trial in chain)
@@ -222,17 +221,18 @@ class Ledger:
             last = chain[-1]
             if last.state is not TrialState.FAIL or number not in (None, last.number):
                 continue
-            # Whoever gives a trial back says why; a process that dies cannot.
-            deaths = sum(REASON not in trial.user_attrs for trial in chain)
-            history = [trial.number for trial in chain]
-            given_up = deaths > self._retries
+            died, history = deaths(chain), [trial.number for trial in chain]
+            given_up = died > self._retries
+            told = {**_cost(chain), REASON: f"the process that ran it died {died} times"} if given_up else {}
+            # What a pruner kept belongs to the attempt that failed, and what a sampler kept to the slot.
+            kept = {WRITTEN: last.system_attrs[WRITTEN]} if WRITTEN in last.system_attrs else {}
             self.study.add_trial(
                 optuna.create_trial(
                     state=TrialState.PRUNED if given_up else TrialState.WAITING,
                     params=last.params,
                     distributions=last.distributions,
-                    user_attrs={REASON: f"the process that ran it died {deaths} times"} if given_up else {},
-                    system_attrs={**last.system_attrs, ORIGINAL: history[0], HISTORY: history},
+                    user_attrs=told,
+                    system_attrs={**kept, ORIGINAL: history[0], HISTORY: history},
                 )
             )
             numbers.append(last.number)
@@ -265,14 +265,10 @@ class Ledger:
             self._fail(trial)
 
 
-def _originals(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    found = [t for t in trials if ORIGINAL not in t.system_attrs and t.user_attrs.get(REASON) != SURPLUS]
-    return sorted(found, key=lambda trial: trial.number)
-
-
-def _history(trial: FrozenTrial) -> list[int]:
-    history = trial.system_attrs.get(HISTORY)
-    return history or [trial.system_attrs[ORIGINAL]]
+def _cost(chain: Sequence[FrozenTrial]) -> dict[str, Any]:
+    """What the attempt that came furthest, the last of equals, told of its configuration and of what it cost."""
+    told = [{key: trial.user_attrs[key] for key in COST if key in trial.user_attrs} for trial in chain]
+    return max(reversed(told), key=len)
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:

@@ -1,10 +1,15 @@
-"""Pruners by name, and the one that stops a trial when its interval cannot win."""
+"""Pruners by name, and the one that stops a trial when its interval cannot win.
+
+What a pruner decides is a function of what the slots have shown: it sees one trial a slot, numbered by slot, so that
+neither a failed attempt nor the number of a retry changes which trials are stopped.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from optuna.pruners import (
@@ -22,6 +27,8 @@ from scipy.special import chdtri, stdtrit
 from harness.errors import ConfigError
 from harness.registry import Spec
 from harness.tuning import options
+from harness.tuning.slots import slot_of
+from harness.tuning.view import View, newest
 
 PRIOR = 4  # degrees of freedom, at most, that the scatter of other trials counts for
 
@@ -147,12 +154,44 @@ def _by_seed(trial: FrozenTrial) -> np.ndarray | None:
     return np.diff(sums, prepend=0.0) if np.all(np.isfinite(sums)) else None
 
 
+class BySlot(BasePruner):
+    """A pruner that is shown the newest trial of each slot, numbered by slot.
+
+    What ``inner`` wants kept with the trial that it is asked about is written to that trial's system attributes.
+    """
+
+    def __init__(self, inner: BasePruner) -> None:
+        self.inner = inner
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether ``inner`` stops the trial."""
+        trials = study.get_trials(deepcopy=False)
+        view = View(study, newest(trials))
+        shown = copy.copy(trial)
+        shown.number = slot_of(trials, trial.number)
+        stopped = self.inner.prune(cast(Study, view), shown)
+        for key, value in view.written.items():
+            study._storage.set_trial_system_attr(trial._trial_id, key, value)
+        return stopped
+
+
+class Hyperband(HyperbandPruner):
+    """Optuna's, for a :class:`~harness.tuning.view.View`: its own study of a bracket can be made of a whole study only.
+
+    A slot's bracket follows from the study's name and the slot.
+    """
+
+    def _create_bracket_study(self, study: Study, bracket_id: int) -> Study:
+        view = cast(View, study)
+        return cast(Study, view.only(lambda trial: self._get_bracket_id(study, trial) == bracket_id))
+
+
 PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "interval": Interval,
     "median": MedianPruner,
     "percentile": PercentilePruner,
     "successive_halving": SuccessiveHalvingPruner,
-    "hyperband": HyperbandPruner,
+    "hyperband": Hyperband,
     "none": NopPruner,
 }
 
@@ -170,7 +209,7 @@ def check_pruner(spec: Spec, where: str) -> None:
     _made(spec, None, where)
 
 
-def make_pruner(spec: Spec, seeds: int) -> BasePruner:
+def make_pruner(spec: Spec, seeds: int) -> BySlot:
     """The pruner that a spec names, for trials of at most ``seeds`` seeds, each of them a step.
 
     Optuna's pruners get the options as they are, except that the least resource of ``successive_halving`` is one seed
@@ -179,7 +218,7 @@ def make_pruner(spec: Spec, seeds: int) -> BasePruner:
     Raises:
         ConfigError: as :func:`check_pruner` does, and if hyperband's least resource is beyond its greatest.
     """
-    return _made(spec, seeds, "sweep.pruner")
+    return BySlot(_made(spec, seeds, "sweep.pruner"))
 
 
 def _made(spec: Spec, seeds: int | None, where: str) -> BasePruner:

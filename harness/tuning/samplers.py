@@ -12,19 +12,20 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.errors import ConfigError
 from harness.registry import Spec
 from harness.tuning import options
 from harness.tuning.grid import grid_size, point
-from harness.tuning.ledger import ORIGINAL, REASON, SETTLED, SURPLUS, slot_of
+from harness.tuning.slots import ORIGINAL, REASON, SETTLED, SURPLUS, WRITTEN, slot_of
+from harness.tuning.view import View
 
 SAMPLERS: dict[str, Callable[..., BaseSampler] | None] = {
     "tpe": TPESampler,
@@ -37,7 +38,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     # A pruned trial's running mean estimates the same mean as a complete trial's value: it is worth having.
     "cmaes": {"consider_pruned_trials": True},
 }
-_WRITTEN = "splitbench:sampler"  # what Optuna's sampler keeps with a trial, in one attribute: all of it or nothing
 
 
 def check(spec: Spec, distributions: Mapping[str, BaseDistribution], where: str) -> None:
@@ -146,7 +146,7 @@ class Paired(BaseSampler):
             return point(self._distributions, _seed(self._seed, "grid"), slot)
         if slot == 0 and self._first is not None:
             return self._first
-        view = _View(study.directions, _history(trials, trial.number))
+        view = View(study, _history(trials, trial.number))
         shown = copy.copy(trial)
         shown.number = slot
         settled = sum(t.state in SETTLED for t in view.trials)
@@ -157,7 +157,7 @@ class Paired(BaseSampler):
         for name in sorted(search_space.keys() - drawn.keys()):
             drawn[name] = inner.sample_independent(stand_in, shown, name, search_space[name])
         if view.written:
-            study._storage.set_trial_system_attr(trial._trial_id, _WRITTEN, view.written)
+            study._storage.set_trial_system_attr(trial._trial_id, WRITTEN, view.written)
         return {name: drawn[name] for name in search_space}
 
     def sample_independent(
@@ -202,32 +202,6 @@ class _Independent(RandomSampler):
         return _random(self._study_seed, trial.number, param_name, param_distribution)
 
 
-class _View:
-    """As much of a study as Optuna's samplers ask for, with one trial a slot; it notes what they want written."""
-
-    def __init__(self, directions: list[StudyDirection], trials: list[FrozenTrial]) -> None:
-        self.directions = directions
-        self.direction = directions[0]
-        self.trials = trials
-        self.written: dict[str, Any] = {}
-        self._study_id = 0
-        self._storage = self
-
-    def _is_multi_objective(self) -> bool:
-        return len(self.directions) > 1
-
-    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
-        return [trial for trial in self.trials if states is None or trial.state in states]
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        return self.get_trials(deepcopy, states)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self.written[key] = value
-
-
 def _history(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
     """The slots before that of trial ``number``, each as one trial: settled, or running if it is yet to be settled."""
     attempts: dict[int, list[FrozenTrial]] = {}
@@ -244,7 +218,7 @@ def _history(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
         trial = copy.copy(settled[-1] if settled else max(chain, key=lambda t: (len(t.params), t.number)))
         trial.number = slot
         trial.state = trial.state if settled else TrialState.RUNNING
-        kept = [t.system_attrs[_WRITTEN] for t in chain if _WRITTEN in t.system_attrs]
+        kept = [t.system_attrs[WRITTEN] for t in chain if WRITTEN in t.system_attrs]
         trial.system_attrs = dict(kept[-1]) if kept else {}
         trial.intermediate_values = {k: v for k, v in trial.intermediate_values.items() if math.isfinite(v)}
         shown.append(trial)

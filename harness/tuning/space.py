@@ -19,9 +19,10 @@ from harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
 from harness.errors import ConfigError
 from harness.registry import Spec, bare, get, nested, parameters, resolved, split_spec, suggestion
 from harness.search import Range
+from harness.tuning.types import Declared, Value, called, declared, number, number_like, of_schedule
 
-Value = bool | int | float | str
 DIGITS = 4  # of what runs: enough for any hyper-parameter, and a configuration keeps one short name
+SHARES = (0.5, 0.381966, 0.0123457, 0.000123457)  # of a range's length: places inside it, not all of them whole
 
 KINDS = {
     "criterion": "criteria",
@@ -73,10 +74,18 @@ class Parameter:
         return shown if isinstance(self.over, Range) else self.over[shown]
 
     def samples(self) -> list[Value]:
-        """Values that tell whether the parameter takes what it is searched over: both ends, or every choice."""
+        """Values that tell whether the parameter takes what it is searched over: every choice, or both ends of a range
+        and one inside it, which is no whole number where there is such a one."""
         if not isinstance(self.over, Range):
             return list(self.over)
-        return [int(end) if self.integer else end for end in (self.over.low, self.over.high)]
+        low, length = self.over.low, self.over.high - self.over.low
+        step = self.over.step or (1 if self.integer else None)
+        if step is not None:
+            inside = [low + step * index for index in (round(length / step) // 2, 1)]
+        else:
+            inside = [float(self.shown(low + share * length)) for share in SHARES]
+        one = next((value for value in inside if not value.is_integer()), inside[0])
+        return list(dict.fromkeys(int(x) if self.integer else x for x in (low, one, self.over.high)))
 
 
 def searched(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
@@ -92,7 +101,7 @@ def searched(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list
         if not takers:
             raise unknown(path, [arm for _, arm in arms], search)
         for index in takers:
-            found[index].append(parameter(path, over, arms[index][1]))
+            found[index].append(parameter(path, over, arms[index][1], search))
     return [tuple(own) for own in found]
 
 
@@ -101,32 +110,18 @@ def takes(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> bool:
     part, *rest = path.split(".")
     if part in OF_SPLITS and not arm.splits:
         return False
-    if part == "schedule":
-        return len(rest) == 1 and rest[0] in ScheduleConfig.model_fields
-    if part not in KINDS:
-        return False
-    return part != "criterion" if not rest else accepts(KINDS[part], arm.specs[KINDS[part]], part, rest, search)
+    if not rest:
+        return part in KINDS and part != "criterion"
+    return next(declarations(arm, path, search), None) is not None
 
 
-def accepts(
-    kind: str, own: Mapping[str, Any] | None, prefix: str, rest: Sequence[str], search: Mapping[str, Range | list[Any]]
-) -> bool:
-    """Whether a component, or one of those that it may be exchanged for, has the parameter ``rest``."""
-    others = search.get(prefix, [])
-    names = [str(own["name"])] if own is not None else []
-    names += [split_spec(spec, prefix)[0] for spec in (others if isinstance(others, list) else [])]
-    for name in names:
-        component = get(kind, name, f"search.{prefix}")
-        if rest[0] not in parameters(component):
-            continue
-        if len(rest) == 1:
-            return True
-        inner = nested(component.load()).get(rest[0])
-        value = own.get(rest[0]) if own is not None and own["name"] == name else None
-        spec = value if isinstance(value, Mapping) else None
-        if inner is not None and accepts(inner, spec, f"{prefix}.{rest[0]}", rest[1:], search):
-            return True
-    return False
+def declarations(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> Iterator[Declared]:
+    """A parameter as the arm's own component has it, and each one that it may be exchanged for."""
+    part, *rest = path.split(".")
+    if part == "schedule" and len(rest) == 1:
+        yield from of_schedule(rest[0])
+    elif part in KINDS and rest:
+        yield from declared(KINDS[part], arm.specs[KINDS[part]], part, rest, search)
 
 
 def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> ConfigError:
@@ -156,30 +151,48 @@ def known_paths(arm: Arm) -> Iterator[str]:
         yield from (f"schedule.{name}" for name in ScheduleConfig.model_fields)
 
 
-def parameter(path: str, over: Range | list[Any], arm: Arm) -> Parameter:
+def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str, Range | list[Any]]) -> Parameter:
     """A parameter that the arm has.
 
     Raises:
-        ConfigError: if the ends of a range of whole numbers are none.
+        ConfigError: if it is no number and has a range, or the ends of a range of whole numbers are none.
     """
     own = value_at(arm, path)
-    integer = isinstance(own, int) and not isinstance(own, bool)
+    takers = {one.component: number(one, own) for one in declarations(arm, path, search)}
     if isinstance(over, Range):
-        if isinstance(own, str | bool | Mapping):
-            raise ConfigError(f"search.{path}: it is {short(own)} and no number; list its choices instead of a range")
-        numbers = [over.low, over.high, *([] if over.step is None else [over.step])]
-        if integer and not all(number.is_integer() for number in numbers):
-            raise ConfigError(f"search.{path}: whole numbers are expected, not {', '.join(f'{n:g}' for n in numbers)}")
-        return Parameter(path, over, integer, own if isinstance(own, int | float) else None)
-    choices = {called(value, own): number_like(value, own) for value in over}
+        integer = whole(path, over, takers, own)
+        return Parameter(path, over, integer, own if isinstance(own, int | float) and own is not bool(own) else None)
+    type_ = next(iter(takers.values()), None)
+    choices = {called(value, type_): number_like(value, type_) for value in over}
     if len(choices) < len(over):
         raise ConfigError(f"search.{path}: two of the choices are the same; choices: {', '.join(map(str, choices))}")
     kind = component_kind(arm, path)
     if kind is not None:
         same = [name for name, spec in choices.items() if resolved(kind, spec, f"search.{path}") == own]
         return Parameter(path, choices, False, same[0] if same else None)
-    mine = called(own, own)
+    mine = called(own, type_)
     return Parameter(path, choices, False, mine if mine in choices else None)
+
+
+def whole(path: str, over: Range, takers: Mapping[str, Number | None], own: Any) -> bool:
+    """Whether a range has whole numbers only. What takes its values: component -> type of its numbers.
+
+    Raises:
+        ConfigError: if one takes none, or not the same as another, or the range is none of whole numbers.
+    """
+    remedy = "list its choices instead of a range"
+    if None in takers.values() or not takers:
+        others = [name for name, type_ in takers.items() if type_ is None]
+        is_none = own is None or (isinstance(own, int | float) and not isinstance(own, bool))
+        what = f"{others[0]} takes no number" if is_none else f"it is {short(own)} and no number"
+        raise ConfigError(f"search.{path}: {what}; {remedy}")
+    names = {type_: name for name, type_ in takers.items()}
+    if len(names) > 1:
+        raise ConfigError(f"search.{path}: {names[int]} takes whole numbers only, and {names[float]} any; {remedy}")
+    numbers = [over.low, over.high, *([] if over.step is None else [over.step])]
+    if int in names and not all(one.is_integer() for one in numbers):
+        raise ConfigError(f"search.{path}: whole numbers are expected, not {', '.join(f'{n:g}' for n in numbers)}")
+    return int in names
 
 
 def component_kind(arm: Arm, path: str) -> str | None:
@@ -200,23 +213,6 @@ def value_at(arm: Arm, path: str) -> Any:
     for key in rest:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
-
-
-def called(value: Any, own: Any) -> Value:
-    """What a choice is called: itself if it is plain, else in short."""
-    value = number_like(value, own)
-    return value if isinstance(value, bool | int | float | str) else short(value)
-
-
-def number_like(value: Any, own: Any) -> Any:
-    """A choice as the number that the parameter takes, also where YAML 1.1 reads ``1e-5`` as text."""
-    if isinstance(value, bool) or isinstance(own, bool) or not isinstance(own, int | float):
-        return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return value
-    return int(number) if isinstance(own, int) and number.is_integer() else number
 
 
 def configured(

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from harness.errors import StoreError
 from harness.tuning.database import is_url as is_url
 from harness.tuning.database import open_database, reason, shown
+from harness.tuning.identity import differences
 from harness.tuning.journal import OTHER, open_journal
 
 Identity = Mapping[str, Any]
@@ -113,27 +114,9 @@ def _check(storage: BaseStorage, name: str, identity: Identity, direction: str) 
             f"one writes {SCHEMA}); upgrade splitbench, or {OTHER}"
         )
     was = [StudyDirection(one).name.lower() for one in study.directions]
-    differences = [] if was == [direction] else [f"to {' and '.join(was)}, and is now to {direction}"]
-    there, now = _flat({key: value for key, value in mark.items() if key != "schema"}), _flat(identity)
-    for key in sorted(there.keys() | now.keys()):
-        if (key in there, there.get(key)) != (key in now, now.get(key)):
-            differences.append(f"with {key} {_brief(there, key)}, and the study file now says {_brief(now, key)}")
-    if differences:
-        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
-        raise StoreError(
-            f"the sweep of {name!r} was started {differences[0]}{more}; restore the study file as it was, or {OTHER}"
-        )
+    told = differences({key: value for key, value in mark.items() if key != "schema"}, identity)
+    if was != [direction]:
+        told = f"to {' and '.join(was)}, and is now to {direction}"
+    if told:
+        raise StoreError(f"the sweep of {name!r} was started {told}; restore it as it was, or {OTHER}")
     return True
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted paths; an empty mapping is a value."""
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) and inner else {f"{prefix}{key}": inner}
-    return flat
-
-
-def _brief(flat: Mapping[str, Any], key: str) -> str:
-    text = json.dumps(flat[key], ensure_ascii=False) if key in flat else "nothing"
-    return text if len(text) <= 60 else f"{text[:57]}..."

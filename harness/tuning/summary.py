@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from harness.config import ArmConfig, StudyConfig
 from harness.record import protocol
-from harness.registry import split_spec
 from harness.study import Study
+from harness.tuning.identity import spec
 from harness.tuning.space import configured
 from harness.tuning.trial import Ended, Swept, Trials
 from results import stats, sweep
@@ -50,11 +50,6 @@ def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials,
         arms=[swept_arm(swept, trials, complete) for swept in arms],
         complete=complete,
     )
-
-
-def spec(given: Any) -> dict[str, Any]:
-    name, options = split_spec(given, "sweep")
-    return {"name": name, **options}
 
 
 def population_words(config: StudyConfig) -> str:

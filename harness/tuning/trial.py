@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -64,7 +65,7 @@ class Trials:
         folder: the results folder.
         metric: what is compared, against the validation truth.
         baseline: the arm that trials are compared with, as the study file has it.
-        shared: the baseline's Optuna study, which keeps its values for all processes.
+        shared: the Optuna studies of all arms, of which one keeps the baseline's values for all processes.
         notes: sentences that whoever watches should hear.
     """
 
@@ -72,9 +73,9 @@ class Trials:
     folder: Path
     metric: str
     baseline: Arm
-    shared: optuna.Study
+    shared: list[optuna.Study]
     notes: list[str] = field(default_factory=list)
-    known: dict[int, float] = field(default_factory=dict)
+    ran: set[int] = field(default_factory=set)
 
     def stages(self, swept: Swept, trial: optuna.Trial) -> Stages:
         """Run a trial, seed by seed."""
@@ -95,12 +96,12 @@ class Trials:
                         check_budget(self.study.settings, arm, self.study.seeds(0))
                     begun = True
                     record = yield from self.run(arm, repetition)
-                except (StoreError, DataError):
-                    raise
-                except SplitbenchError as error:  # values that do not go together, or weights that diverge
+                except (StoreError, DataError, OSError, MemoryError, BrokenExecutor):
+                    raise  # not the trial's doing
+                except Exception as error:  # values that do not go together, weights that diverge, a plugin's bug
                     if begun:  # a run that was broken off counts as a whole one
                         trial.set_user_attr("spent", spent + self.study.settings.budget.limit)
-                    return Ended("infeasible", reason=str(error))
+                    return Ended("infeasible", reason=why(error))
                 spent += record.budget.spent
                 trial.set_user_attr("spent", spent)
                 value = record.validation_metrics.get(self.metric)
@@ -127,11 +128,12 @@ class Trials:
     def reference(self, repetition: int) -> Generator[list[Stage], list[Result], float]:
         """The baseline with the study file's own values: what a trial's run of the same seed is compared with.
 
-        All processes of a sweep use the value that was found first, because another machine's floating point may give
-        one that differs in the last digits.
+        It runs once in each results folder. All processes of a sweep use the value that the storage has, because
+        another machine's floating point may give one that differs in the last digits.
         """
-        if repetition in self.known:
-            return self.known[repetition]
+        known = self.stored(repetition)
+        if repetition in self.ran and known is not None:
+            return known
         try:
             record = yield from self.run(self.baseline, repetition)
         except (StoreError, DataError):
@@ -144,23 +146,35 @@ class Trials:
                 f"{self._cannot}: its {self.metric} is not defined at seed {repetition + 1}, as when all estimates are "
                 "equal; mend the study file's own values, or choose another sweep.metric"
             )
-        first = self.shared.user_attrs.get(f"{BASELINE} {repetition}")
+        self.ran.add(repetition)
+        first = self.stored(repetition)
         if first is None:
-            self.shared.set_user_attr(f"{BASELINE} {repetition}", value)
+            self.shared[0].set_user_attr(f"{BASELINE} {repetition}", value)
         elif first != value:
             self.notes.append(
                 f"the baseline's {self.metric} at seed {repetition + 1} is {value!r} here, and {first!r} where the "
                 "sweep began: floating point differs between machines; all trials are compared with the latter"
             )
-        self.known[repetition] = value if first is None else float(first)
-        return self.known[repetition]
+        return value if first is None else first
+
+    def stored(self, repetition: int) -> float | None:
+        """The baseline's value of a seed that the storage has. It stands at one of the studies: an arm that is added
+        later may come first."""
+        name = f"{BASELINE} {repetition}"
+        found = (study.user_attrs.get(name) for study in self.shared)
+        return next((float(value) for value in found if value is not None), None)
 
     def references(self) -> list[float]:
         """The baseline's values that are known to the storage, by seed."""
-        known = self.shared.user_attrs
-        names = (f"{BASELINE} {repetition}" for repetition in range(self.study.config.seeds))
-        return [float(known[name]) for name in itertools.takewhile(known.__contains__, names)]
+        found = (self.stored(repetition) for repetition in range(self.study.config.seeds))
+        return [value for value in itertools.takewhile(lambda value: value is not None, found) if value is not None]
 
     @property
     def _cannot(self) -> str:
         return f"the sweep compares trials with {self.baseline.label} as the study file has it, and that cannot run"
+
+
+def why(error: Exception) -> str:
+    """What kept a trial from running, in a sentence."""
+    said = str(error).partition("\n")[0]
+    return said if isinstance(error, SplitbenchError) else f"this is a bug: {type(error).__name__}: {said}"

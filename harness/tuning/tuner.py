@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import optuna
 import yaml
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from harness.arm import Arm, build_arm
 from harness.config import ArmConfig, StudyConfig
 from harness.driver import Task, Watcher
-from harness.earlier import fingerprint
-from harness.errors import ConfigError, StoreError
-from harness.record import protocol
+from harness.errors import ConfigError, SplitbenchError
 from harness.registry import suggestion
 from harness.search import EXAMPLE
-from harness.study import STUDY_FILE, Study
+from harness.study import Study
 from harness.tuning import pruners, samplers, summary
+from harness.tuning.identity import check_folder, identity
 from harness.tuning.ledger import Ledger
 from harness.tuning.space import Parameter, configured, searched
 from harness.tuning.storage import open_storage, open_studies, told
@@ -79,14 +80,18 @@ class Tuner:
             if parameters:
                 samplers.check(config.sweep.sampler, distributions(parameters), f"sweep.sampler (arm {arm.label})")
         pruners.check_pruner(config.sweep.pruner, "sweep.pruner")
+        self.pruner = pruners.make_pruner(config.sweep.pruner, config.seeds)
         self.wanted = trials or config.sweep.trials
 
     def check_values(self, base: ArmConfig, arm: Arm, parameters: Sequence[Parameter]) -> None:
         """Refuse what a parameter does not take: said now, and not in the middle of the sweep."""
         for one in parameters:
-            for sample in one.samples():
-                made, values = configured(self.config, base, arm, parameters, {one.path: sample})
-                if one.path not in values:  # a parameter of a component that another choice brings in
+            # A parameter may belong to a component that only another choice brings in.
+            around = [other for other in parameters if one.path.startswith(f"{other.path}.")]
+            variants = [{}, *({other.path: choice} for other in around for choice in other.samples())]
+            for suggested in ({**variant, one.path: sample} for variant in variants for sample in one.samples()):
+                made, values = configured(self.config, base, arm, parameters, suggested)
+                if one.path not in values:
                     continue
                 try:
                     self.possible.append(build_arm(self.config, made, 0, self.study.settings.space))
@@ -101,11 +106,12 @@ class Tuner:
         Raises:
             StoreError: if either is another sweep's, or cannot be used; neither is changed then.
         """
-        self.check_folder(folder)
+        check_folder(folder, self.config)
         tuned = [((base, arm), parameters) for (base, arm), parameters in self.pairs if parameters]
         names = [f"{self.config.name}/{arm.label}" for (_, arm), _ in tuned]
         wanted = {
-            name: self.identity(arm, parameters) for name, ((_, arm), parameters) in zip(names, tuned, strict=True)
+            name: identity(self.config, self.study.settings, arm, self.baseline, parameters)
+            for name, ((_, arm), parameters) in zip(names, tuned, strict=True)
         }
         direction = "minimize" if lower_is_better(self.metric) else "maximize"
         studies = open_studies(open_storage(place), wanted, direction)
@@ -117,38 +123,11 @@ class Tuner:
             study, over = studies[name], distributions(parameters)
             first = {one.path: one.own for one in parameters if one.own is not None}
             study.sampler = samplers.make(self.config.sweep.sampler, over, self.config.seed, first)
-            study.pruner = pruners.make_pruner(self.config.sweep.pruner, self.config.seeds)
+            study.pruner = self.pruner
             number = samplers.trials(self.config.sweep.sampler, over, self.wanted)
             self.arms.append(Swept(base, arm, parameters, Ledger(study, number, worker, over)))
-        self.trials = Trials(self.study, folder, self.metric, self.baseline, studies[names[0]])
+        self.trials = Trials(self.study, folder, self.metric, self.baseline, [studies[name] for name in names])
         self.folder = folder
-
-    def check_folder(self, folder: Path) -> None:
-        """Raises StoreError for a folder of a study that is no sweep, or of another sweep."""
-        if (folder / STUDY_FILE).exists():
-            raise StoreError(f"{folder} holds the results of a study, and no sweep; choose another --out")
-        try:
-            name = (yaml.safe_load((folder / SWEEP_STUDY).read_text()) or {}).get("name")
-        except (yaml.YAMLError, AttributeError, OSError):
-            name = None
-        if name not in (None, self.config.name):
-            raise StoreError(f"{folder} holds the sweep {name!r}, not {self.config.name!r}; choose another --out")
-
-    def identity(self, arm: Arm, parameters: Sequence[Parameter]) -> dict[str, Any]:
-        """What makes an arm's sweep what it is: trials under another one are not comparable."""
-        search = self.config.model_dump(mode="json")["search"]
-        return {
-            "study": self.config.name,
-            "arm": arm.label,
-            "configuration": fingerprint(arm.config()),
-            "baseline": {"arm": self.baseline.label, "configuration": fingerprint(self.baseline.config())},
-            "protocol": protocol(self.config, self.study.settings),
-            "seeds": self.config.seeds,
-            "metric": self.metric,
-            "search": {one.path: search[one.path] for one in parameters},
-            "sampler": self.config.sweep.sampler,
-            "pruner": self.config.sweep.pruner,
-        }
 
     # -- trials --------------------------------------------------------------------------------------------------
 
@@ -182,9 +161,9 @@ class Tuner:
             self.watcher.begin(max(left, 0))
             try:
                 self.study.drive(self.tasks(), folder, workers, plugins, self.watcher, parallel=workers)
-            except BaseException:
+            except BaseException as error:
                 with contextlib.suppress(Exception):  # what ended the sweep is told, and not what it led to
-                    self.let_go()
+                    self.let_go(error)
                 raise
             self.write()
             self.write_tuned()
@@ -223,10 +202,16 @@ class Tuner:
             self.write()
             self.watcher.done(summary.sentence(label, trial, end, self.metric, self.config.seeds))
 
-    def let_go(self) -> None:
-        """Give the trials that are under way back, so that whoever comes next runs them."""
+    def let_go(self, error: BaseException) -> None:
+        """Give the trials that are under way back, so that whoever comes next runs them.
+
+        What a user ended or can mend was not the trials' doing. Anything else, as a worker that ran out of memory, may
+        have been, and a trial that ends the sweep again and again is given up as one whose process dies is.
+        """
+        innocent = isinstance(error, KeyboardInterrupt | SplitbenchError | SQLAlchemyError | StorageInternalError)
+        innocent = innocent and not isinstance(error.__cause__, BrokenExecutor)
         for swept, trial in self.running.values():
-            swept.ledger.release(trial, "interrupted")
+            swept.ledger.release(trial, "interrupted" if innocent else None)
         self.write()
 
     def write(self) -> None:

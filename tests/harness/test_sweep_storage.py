@@ -230,7 +230,7 @@ def test_another_programs_study_is_refused(
 def test_another_direction_is_refused(place: str) -> None:
     open_studies(open_storage(place), {"demo/gm": IDENTITY}, "minimize")
     before = content(place)
-    with pytest.raises(StoreError, match="started to minimize, and is now to maximize; restore the study file"):
+    with pytest.raises(StoreError, match="started to minimize, and is now to maximize; restore it as it was"):
         open_studies(open_storage(place), {"demo/gm": IDENTITY})
     assert content(place) == before
 
