@@ -110,6 +110,14 @@ def _range(path: str, over: Mapping[Any, Any]) -> Range:
         raise ValueError(f"{path}: a logarithmic range has no step; list the choices instead")
     if step is not None and not 0 < step <= high - low:
         raise ValueError(f"{path}: a step from {low:g} to {high:g} lies between 0 and {high - low:g}, not {step:g}")
+    if step is not None:
+        count = (high - low) / step
+        if abs(count - round(count)) > 1e-9 * count:
+            below, above = (low + step * end for end in (math.floor(count), math.ceil(count)))
+            raise ValueError(
+                f"{path}: a range from {low:g} in steps of {step:g} does not end at {high:g}; end it at {below:g} or "
+                f"{above:g}"
+            )
     return Range(low=low, high=high, log=given[0] == "log", step=step)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,23 @@ _TIMEOUTS = {
 def is_url(place: str) -> bool:
     """Whether ``place`` is written as a database's URL, ``dialect[+driver]://...``, and not as a path."""
     return "://" in place
+
+
+def check_place(place: str) -> None:
+    """Refuse a mistyped URL, which would be taken for a path with the password in it.
+
+    Raises:
+        StoreError: if ``place`` begins as a URL does, is none, and no such file exists.
+    """
+    begun = re.match(r"([A-Za-z][A-Za-z0-9+_-]+):", place)  # of two letters: one is a drive
+    if begun is None or is_url(place) or os.path.exists(place):
+        return
+    scheme = begun[1]
+    example = "sqlite:///FILE" if scheme.lower().startswith("sqlite") else "postgresql://host/name"
+    raise StoreError(
+        f"{scheme}:... is neither a path nor a URL; a URL looks like {example}, and a path that begins so is written "
+        f"./{scheme}:..."
+    )
 
 
 def shown(place: str | Path) -> str:

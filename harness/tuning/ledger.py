@@ -71,13 +71,14 @@ class Ledger:
     def claim(self) -> optuna.Trial | None:
         """The next trial to run, with all its parameters, or None if there is none now.
 
-        A waiting retry comes first, but after all fresh slots if it follows the death of a process: a configuration
-        that kills whatever runs it must not keep the others from running. Of those, the one with fewest deaths is first.
+        A waiting retry comes first, so that a sweep goes on as if it had not been cut off. From the second death of a
+        process on it comes after all fresh slots: a configuration that kills whatever runs it must not keep others
+        from running. Of those, the one with fewest deaths is first.
         """
         while True:
             found = self._chains(self._trials())
             waiting = [chain for chain in found if chain[-1].state is TrialState.WAITING]
-            late = [chain for chain in waiting if deaths(chain[-2:])]
+            late = [chain for chain in waiting if deaths(chain[-2:]) and deaths(chain) > 1]
             trial = self._take(chain for chain in waiting if chain not in late)
             if trial is None:
                 trial = self._open() if len(found) < self.wanted else self._take(sorted(late, key=deaths))

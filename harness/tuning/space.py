@@ -19,7 +19,7 @@ from harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
 from harness.errors import ConfigError
 from harness.registry import Spec, bare, get, nested, parameters, resolved, split_spec, suggestion
 from harness.search import Range
-from harness.tuning.types import Declared, Value, called, declared, number, number_like, of_schedule
+from harness.tuning.types import Declared, Number, Value, called, declared, is_number, number, number_like, of_schedule
 
 DIGITS = 4  # of what runs: enough for any hyper-parameter, and a configuration keeps one short name
 SHARES = (0.5, 0.381966, 0.0123457, 0.000123457)  # of a range's length: places inside it, not all of them whole
@@ -161,7 +161,7 @@ def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str,
     takers = {one.component: number(one, own) for one in declarations(arm, path, search)}
     if isinstance(over, Range):
         integer = whole(path, over, takers, own)
-        return Parameter(path, over, integer, own if isinstance(own, int | float) and own is not bool(own) else None)
+        return Parameter(path, over, integer, own if is_number(own) else None)
     type_ = next(iter(takers.values()), None)
     choices = {called(value, type_): number_like(value, type_) for value in over}
     if len(choices) < len(over):
@@ -181,12 +181,11 @@ def whole(path: str, over: Range, takers: Mapping[str, Number | None], own: Any)
         ConfigError: if one takes none, or not the same as another, or the range is none of whole numbers.
     """
     remedy = "list its choices instead of a range"
-    if None in takers.values() or not takers:
-        others = [name for name, type_ in takers.items() if type_ is None]
-        is_none = own is None or (isinstance(own, int | float) and not isinstance(own, bool))
-        what = f"{others[0]} takes no number" if is_none else f"it is {short(own)} and no number"
-        raise ConfigError(f"search.{path}: {what}; {remedy}")
     names = {type_: name for name, type_ in takers.items()}
+    if None in names or not names:
+        plain = own is None or is_number(own)
+        what = f"{names[None]} takes no number" if plain else f"it is {short(own)} and no number"
+        raise ConfigError(f"search.{path}: {what}; {remedy}")
     if len(names) > 1:
         raise ConfigError(f"search.{path}: {names[int]} takes whole numbers only, and {names[float]} any; {remedy}")
     numbers = [over.low, over.high, *([] if over.step is None else [over.step])]

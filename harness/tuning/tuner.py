@@ -25,6 +25,7 @@ from harness.registry import suggestion
 from harness.search import EXAMPLE
 from harness.study import Study
 from harness.tuning import pruners, samplers, summary
+from harness.tuning.database import check_place
 from harness.tuning.identity import check_folder, identity
 from harness.tuning.ledger import Ledger
 from harness.tuning.space import Parameter, configured, searched
@@ -146,6 +147,8 @@ class Tuner:
         """
         self.study.check_workers(workers, plugins, self.possible)
         self.watcher = watcher or Watcher()
+        if storage is not None:
+            check_place(storage)
         place = storage or str(folder / JOURNAL)
         self.running: dict[tuple[str, int], tuple[Swept, optuna.Trial]] = {}
         with told(place), Worker() as worker:

@@ -87,9 +87,9 @@ def annotation(component: Component, parameter: inspect.Parameter) -> Any:
         return typing.get_type_hints(holder).get(parameter.name, Any)
     except (NameError, AttributeError, TypeError):  # one of them does not exist when the program runs
         pass
-    alone = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     if parameter.annotation is parameter.empty:
         return Any
+    alone = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     try:
         return typing.get_type_hints(alone, vars(sys.modules[thing.__module__]))[parameter.name]
     except (NameError, AttributeError, TypeError, KeyError):
@@ -119,20 +119,25 @@ def number(one: Declared, own: Any) -> Number | None:
         one: the parameter.
         own: the study file's value, which decides where the type does not, and the default after it.
     """
-    classes = [member for member in members(one.annotation) if isinstance(member, type) and member is not object]
-    known = len(classes) == len(list(members(one.annotation)))
-    found = [member for member in classes if issubclass(member, numbers.Real) and not issubclass(member, bool)]
-    whole = [issubclass(member, numbers.Integral) for member in found]
-    if found and (all(whole) or not any(whole)):
-        return int if all(whole) else float
+    classes = list(members(one.annotation))
+    known = all(isinstance(member, type) and member not in (Any, object) for member in classes)
+    found = [m for m in classes if isinstance(m, type) and issubclass(m, numbers.Real) and not issubclass(m, bool)]
+    whole = {issubclass(member, numbers.Integral) for member in found}
+    if len(whole) == 1:
+        return int if whole == {True} else float
     if known and not found:
         return None
     for value in (own, one.default):
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if is_number(value):
             return int if isinstance(value, int) else float
         if value is not None and not found:
             return None
     return float
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, which a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def called(value: Any, takes: Number | None) -> Value:

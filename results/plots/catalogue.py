@@ -48,8 +48,9 @@ OF_A_SWEEP: dict[str, Callable[[Sweep, Options], Figure]] = {
     "slices": slices.figure,
     "importance": importance.figure,
 }
-NOT_OF_TRIALS = ("pareto", "anytime", "critical_difference", "stability")
-"""Kinds that hold arms against one another: trials of one arm are no arms, so a sweep's are drawn only if asked for."""
+NOT_OF_TRIALS = (*OF_TABLES, *OF_AN_ARM)
+"""Kinds whose arms are trials in a sweep's folder, drawn there only if asked for: most are pruned, they are no arms to
+be held against one another, and what is shown is test truth, on which nobody should choose among them."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ def unasked(source: Source, kind: str) -> Source:
     """What a kind is drawn of where nobody named it.
 
     Raises:
-        CannotDrawError: if the folder's arms are trials of a sweep, which this kind does not fit.
+        CannotDrawError: if the folder's arms are trials of a sweep, which the kind is not drawn of.
     """
     if kind not in NOT_OF_TRIALS:
         return source
     kept = tuple(table for table in source.tables if not table.trials)
     if source.tables and not kept:
-        raise CannotDrawError("it holds arms against one another, and these are trials of a sweep; ask with --kind")
+        raise CannotDrawError("it shows arms, and these are trials of a sweep; ask with --kind")
     return replace(source, tables=kept)
 
 

@@ -104,13 +104,19 @@ def test_a_sweep_beside_its_trials(splitbench: Call, tmp_path: Path) -> None:
     status, out, err = splitbench("plot", tmp_path / "some", "--format", "svg")
     assert status == 0
     names = [Path(line).name for line in out.splitlines()]
-    assert names == ["ranking.svg", "tuning.svg", "slices.svg", "importance.svg"]
+    assert names == ["tuning.svg", "slices.svg", "importance.svg"]
     told = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert len(told) == 2
     assert "24 trials of the sweep are in no picture of means" in told[1]
-    assert "pareto is left out: it holds arms against one another" in err
-    status, out, _ = splitbench("plot", tmp_path / "some", "--kind", "pareto", "--format", "svg")
-    assert (status, Path(out.strip()).name) == (0, "pareto.svg")
+    for kind in ("ranking", "pareto", "scatter", "affinity", "tree"):
+        assert f"{kind} is left out: it shows arms, and these are trials of a sweep; ask with --kind" in err
+    for kind in ("ranking", "pareto"):
+        status, out, _ = splitbench("plot", tmp_path / "some", "--kind", kind, "--format", "svg")
+        assert (status, Path(out.strip()).name) == (0, f"{kind}.svg")
+    words = ("--kind", "scatter", "--arm", "gm [x=0]", "--format", "svg")
+    status, out, _ = splitbench("plot", tmp_path / "some", *words)
+    assert (status, len(out.splitlines())) == (0, 1)
+    assert Path(out.strip()).name.startswith("scatter--gm")
 
 
 def test_a_sweep_without_records(splitbench: Call, tmp_path: Path) -> None:

@@ -103,6 +103,14 @@ def test_the_folder_too_takes_what_is_written_otherwise(tmp_path: Path) -> None:
     assert found.arms == sweep.Sweep.model_validate_json(before).arms
 
 
+def test_a_mistyped_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="is neither a path nor a URL") as error:
+        harness.sweep(study(), trials=1, out="out", storage="postgresql:/me:secret@h/x", device="cpu")
+    assert "secret" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_differences_are_told_by_what_a_user_wrote() -> None:
     there = {"a": {"fingerprint": "x-1", "b": 1}, "c": [1, 2]}
     assert differences(there, there) == ""

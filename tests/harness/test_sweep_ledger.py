@@ -177,14 +177,14 @@ def test_a_slot_too_many_is_never_run_nor_counted(place: str) -> None:
     with process(place, 2) as one, process(place, 2) as other:
         one.finish(claimed(one), 0.1)
         theirs: list[optuna.Trial] = []
-        ask = one.study.ask
+        create = one.study._storage.create_new_trial
 
-        def later() -> optuna.Trial:
-            one.study.ask = ask  # type: ignore[method-assign]
+        def later(study_id: int) -> int:
+            one.study._storage.create_new_trial = create  # type: ignore[method-assign]
             theirs.append(claimed(other))
-            return ask()
+            return create(study_id)
 
-        one.study.ask = later  # type: ignore[method-assign,assignment]
+        one.study._storage.create_new_trial = later  # type: ignore[method-assign,assignment]
         assert one.claim() is None
         assert states(one) == [COMPLETE, RUNNING, FAIL]
         assert one.study.get_trials()[2].user_attrs == {"reason": "surplus"}
@@ -281,6 +281,81 @@ def test_a_slot_that_kills_every_process_is_given_up(journal: str) -> None:
         assert last.value is None
 
 
+def test_what_is_given_up_shows_its_configuration_and_what_it_cost(journal: str) -> None:
+    told: list[dict[str, Any]] = [
+        {"values": {"x": 1}, "record": "a"},
+        {"values": {"x": 1}, "record": "a", "spent": 2.0, "validation": [0.5], "differences": [0.1]},
+        {"values": {"x": 1}, "record": "b", "spent": 3.0, "validation": [0.5], "differences": [0.1]},
+        {"values": {"x": 1}, "record": "a", "spent": 1.0, "other": 1},
+    ]
+    with process(journal, 1) as one:
+        for attributes in told:
+            trial = claimed(one)
+            for key, value in attributes.items():
+                trial.set_user_attr(key, value)
+            trial.report(0.1, step=1)
+            one.release(trial, None)
+        assert states(one) == [FAIL] * 4 + [PRUNED]
+        assert one.slots()[0].user_attrs == {**told[2], "reason": "the process that ran it died 4 times"}
+        assert one.slots()[0].intermediate_values == {}
+        assert one.slots()[0].value is None
+
+
+def test_a_retry_after_a_second_death_waits_for_all_fresh_slots(place: str) -> None:
+    """After the first it comes at once: it may have been the machine, and a sweep is to go on as it would have."""
+    with process(place, 4) as one:
+        killer, other = claimed(one), claimed(one)
+        one.release(killer, None)
+        assert "reason" not in one.study.get_trials()[0].user_attrs
+        again = claimed(one)
+        assert (again.number, again.params) == (2, killer.params)
+        one.release(again, None)
+        one.release(other, "interrupted")
+        assert [claimed(one).number for _ in range(4)] == [4, 5, 6, 3]
+        assert one.claim() is None
+        trials = one.study.get_trials()
+        assert [slot_of(trials, trial.number) for trial in trials] == [0, 1, 0, 0, 1, 2, 3]
+        assert trials[3].params == killer.params
+        assert trials[4].params == other.params
+
+
+def test_of_retries_after_deaths_the_one_with_fewest_is_first(journal: str) -> None:
+    with process(journal, 2) as one:
+        first, second = claimed(one), claimed(one)
+        for _ in range(2):
+            one.release(first, None)
+            first = claimed(one)
+        one.release(first, None)  # its third death
+        one.release(second, None)
+        second = claimed(one)
+        one.release(second, None)  # its second
+        assert claimed(one).params == second.params
+        again = claimed(one)
+        assert again.params == first.params
+        # An interruption says that the last attempt was not the one that killed: it is taken up at once.
+        one.release(again, "interrupted")
+        more = Ledger(one.study, 3, one._worker, SPACE)
+        assert claimed(more).params == first.params
+        assert len(claimed(more).params) == len(SPACE)
+        assert more.claimed == 3
+
+
+def test_a_configuration_that_kills_every_process_keeps_no_slot_from_running(journal: str) -> None:
+    ran = []
+    with process(journal, 3) as observer:
+        for _ in range(9):
+            with process(journal, 3) as one:
+                while (trial := one.claim()) is not None:
+                    ran.append(slot_of(one.study.get_trials(), trial.number))
+                    if not ran[-1]:
+                        break
+                    one.finish(trial, 0.1)
+            observer.revive()
+        assert ran == [0, 0, 1, 2, 0, 0]
+        assert observer.settled
+        assert [trial.state for trial in observer.slots()] == [PRUNED, COMPLETE, COMPLETE]
+
+
 def test_interruptions_are_no_deaths(journal: str) -> None:
     with process(journal, 1) as one:
         params = []
@@ -344,13 +419,15 @@ def test_a_retry_that_another_process_takes_first_opens_no_slot(journal: str) ->
         assert states(one) == [FAIL, RUNNING]
 
 
-def test_a_surplus_retry_that_comes_out_of_the_queue_is_put_down(journal: str) -> None:
+def test_a_surplus_retry_is_never_taken_out_of_the_queue(journal: str) -> None:
     with process(journal, 2) as one:
         one.release(claimed(one), "interrupted")
         assert claimed(one).number == 1
         history = {"failed_trial": 0, "retry_history": [0]}
         one.study.add_trial(optuna.create_trial(state=WAITING, system_attrs=history))
         assert claimed(one).number == 3
+        assert one.claim() is None
+        assert one.revive() == []
         assert states(one) == [FAIL, RUNNING, FAIL, RUNNING]
 
 
@@ -555,14 +632,14 @@ def test_a_trial_that_another_ended_is_owned_no_longer(journal: str) -> None:
         assert not one._worker.owns(trial)
 
 
-def test_samplers_of_optuna_see_what_a_retry_brings(journal: str) -> None:
-    """A grid or a plan by trial may write system attributes: they follow the slot."""
+def test_a_retry_keeps_what_the_sampler_wrote_and_nothing_of_the_pruners(journal: str) -> None:
     with process(journal, 1) as one:
         trial = claimed(one)
-        one.study._storage.set_trial_system_attr(trial._trial_id, "grid_id", 5)
+        for key in ("splitbench:sampler", "completed_rung_0", "fixed_params"):
+            one.study._storage.set_trial_system_attr(trial._trial_id, key, {"x": 5})
         one.release(trial, "interrupted")
         retry = one.study.get_trials()[1]
-        assert retry.system_attrs == {"failed_trial": 0, "retry_history": [0], "grid_id": 5}
+        assert retry.system_attrs == {"failed_trial": 0, "retry_history": [0], "splitbench:sampler": {"x": 5}}
         assert retry.user_attrs == {}
         assert retry.state is WAITING
 

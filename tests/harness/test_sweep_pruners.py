@@ -243,10 +243,10 @@ def test_the_interval_misses_as_rarely_as_it_says_and_saves_runs(seeds: int, wil
 
 
 def test_pruners_come_by_name() -> None:
-    made = make_pruner("interval", 5)
+    made: optuna.pruners.BasePruner = make_pruner("interval", 5).inner
     assert isinstance(made, Interval)
     assert (made.seeds, made.confidence, made.min_seeds) == (5, 0.95, 1)
-    made = make_pruner({"name": "interval", "confidence": 0.9, "min_seeds": 2}, 4)
+    made = make_pruner({"name": "interval", "confidence": 0.9, "min_seeds": 2}, 4).inner
     assert isinstance(made, Interval)
     assert (made.seeds, made.confidence, made.min_seeds) == (4, 0.9, 2)
     kinds = {
@@ -257,8 +257,9 @@ def test_pruners_come_by_name() -> None:
     }
     for name, kind in kinds.items():
         check_pruner(name, "w")
-        assert type(make_pruner(name, 3)) is kind
-    assert isinstance(make_pruner({"name": "percentile", "percentile": 25}, 3), optuna.pruners.PercentilePruner)
+        assert isinstance(make_pruner(name, 3).inner, kind)
+    made = make_pruner({"name": "percentile", "percentile": 25}, 3).inner
+    assert isinstance(made, optuna.pruners.PercentilePruner)
 
 
 @pytest.mark.parametrize(
@@ -282,14 +283,26 @@ def test_hyperband_stops_trials_of_its_strict_bracket_only() -> None:
     assert runs_of({"name": "hyperband", "reduction_factor": 4}, 6) == [3, 1, 1, 1, 1, 1]  # one bracket
 
 
-def runs_of(spec: Spec, trials: int = 6) -> list[int]:
-    """How many seeds each trial runs, every one 0.1 below the one before, with a pruner that is asked between them."""
+def runs_of(spec: Spec, trials: int = 6, attempts: int = 1) -> list[int]:
+    """How many seeds each trial runs, every one 0.1 below the one before, with a pruner that is asked between them.
+
+    All attempts but the last fail after a first seed that all would envy.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         study = optuna.create_study(study_name="s", direction="maximize", pruner=make_pruner(spec, 3))
         runs = []
         for number in range(trials):
             trial = study.ask()
+            history: list[int] = []
+            for _ in range(1, attempts):
+                trial.report(9.0, 1)
+                trial.should_prune()
+                study.tell(trial, state=TrialState.FAIL)
+                history = [*history, trial.number]
+                attributes = {"failed_trial": history[0], "retry_history": history}
+                study.add_trial(optuna.create_trial(state=TrialState.WAITING, system_attrs=attributes))
+                trial = study.ask()
             differences = np.array([0.01, -0.02, 0.01] if number else [0, 0, 0]) - 0.1 * number
             for k in range(1, 4):
                 value = float(differences[:k].mean())
@@ -301,6 +314,45 @@ def runs_of(spec: Spec, trials: int = 6) -> list[int]:
                 study.tell(trial, value)
             runs.append(k)
     return runs
+
+
+def test_what_a_pruner_keeps_is_with_the_trial_and_read_again() -> None:
+    study = optuna.create_study(direction="maximize", pruner=make_pruner("successive_halving", 9))
+    trial = study.ask()
+    for step in range(1, 5):
+        trial.report(0.1 * step, step)
+        assert not trial.should_prune()
+    assert study.trials[0].system_attrs == {"completed_rung_0": 0.1, "completed_rung_1": 0.4}
+    worse = study.ask()
+    worse.report(0.05, 1)
+    assert worse.should_prune()
+    assert study.trials[1].system_attrs == {"completed_rung_0": 0.05}
+
+
+def test_failed_attempts_and_surplus_trials_are_no_competitors() -> None:
+    study = optuna.create_study(direction="maximize", pruner=make_pruner("successive_halving", 9))
+    for reason in ("", "interrupted", "surplus"):
+        trial = study.ask()
+        trial.report(9.0, 1)
+        assert not trial.should_prune()
+        trial.set_user_attr("reason", reason)
+        study.tell(trial, state=TrialState.FAIL)
+    trial = study.ask()
+    trial.report(0.1, 1)
+    assert not trial.should_prune()
+    better = study.ask()
+    better.report(0.2, 1)
+    assert not better.should_prune()  # and those that run compete
+    worse = study.ask()
+    worse.report(0.15, 1)
+    assert worse.should_prune()
+
+
+def test_hyperbands_bracket_follows_the_slot() -> None:
+    """A trial's first seed decides in the strict bracket alone: the pattern of slots is that of their brackets."""
+    plain, retried = runs_of("hyperband", 20), runs_of("hyperband", 20, attempts=3)
+    assert set(plain[1:]) == {1, 3}
+    assert plain == retried
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NewType
 
+import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from tiny_studies import tiny
 
+from criteria.partition import Balanced
+from harness import registry
 from harness.arm import Arm, build_arm
 from harness.config import ArmConfig, StudyConfig, parse
 from harness.errors import ConfigError
 from harness.search import Range
 from harness.tuning.space import Parameter, configured, label, searched
+from harness.tuning.types import Declared, annotation, number
 from spaces.micro.space import Micro
 
 GM = {"criterion": "gm", "repetitions": 1}
@@ -37,6 +43,14 @@ BAD: dict[str, tuple[Any, str]] = {
     "log of zero": ({"a": {"log": [0, 1]}}, "a: a logarithmic range begins above 0, not at 0"),
     "log in steps": ({"a": {"log": [1, 8], "step": 1}}, "a: a logarithmic range has no step; list the choices instead"),
     "large step": ({"a": {"range": [0, 1], "step": 2}}, "a: a step from 0 to 1 lies between 0 and 1, not 2"),
+    "step beyond the end": (
+        {"a": {"range": [16, 30], "step": 8}},
+        "a: a range from 16 in steps of 8 does not end at 30; end it at 24 or 32",
+    ),
+    "step beyond the end, below 1": (
+        {"a": {"range": [0.1, 0.5], "step": 0.3}},
+        "a: a range from 0.1 in steps of 0.3 does not end at 0.5; end it at 0.4 or 0.7",
+    ),
 }
 
 
@@ -68,6 +82,12 @@ def test_a_search_is_kept_as_it_was_written() -> None:
     assert study.search["a.b"] == Range(low=0.1, high=1.0, log=True)
     assert study.model_dump(mode="json")["search"] == search
     assert parse(study.model_dump(mode="json", exclude_none=True)) == study
+
+
+@pytest.mark.parametrize(("ends", "step"), [([0.5, 0.95], 0.05), ([0.1, 0.7], 0.1), ([0, 1e-3], 1e-4), ([16, 32], 8)])
+def test_a_step_divides_its_range_but_for_rounding(ends: list[float], step: float) -> None:
+    study = parse(tiny(search={"a": {"range": ends, "step": step}}))
+    assert study.search == {"a": Range(low=ends[0], high=ends[1], step=step)}
 
 
 def built(study: StudyConfig) -> list[tuple[ArmConfig, Arm]]:
@@ -121,6 +141,164 @@ def test_distributions_follow_the_parameters_types_and_scales() -> None:
         "criterion.repetitions": 1,
         "schedule.weights": "inherit",
     }
+
+
+@pytest.fixture
+def plugins() -> Iterator[None]:
+    """What a test registers goes with it."""
+    before = dict(registry._registered)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
+
+
+def test_a_parameter_without_a_value_has_the_type_of_its_annotation() -> None:
+    """``images: int | None = None``."""
+    arm = {"criterion": "perturbation"}
+    one = parameters({"criterion.images": {"range": [10, 100]}}, "none", arm)[1][0]
+    assert (one.distribution, one.own, one.samples()) == (IntDistribution(10, 100), None, [10, 55, 100])
+    listed = parameters({"criterion.images": [None, "1e2", 50.0]}, "none", arm)[1][0]
+    assert {name: (type(name), given) for name, given in listed.over.items()} == {  # type: ignore[union-attr]
+        "None": (str, None),
+        100: (int, 100),
+        50: (int, 50),
+    }
+    assert listed.own == "None"
+
+
+def test_a_parameter_of_a_component_that_another_choice_brings_in_has_its_type_there() -> None:
+    search = {"selector": ["all", "random_best"], "selector.samples": {"range": [2, 20]}}
+    for arm in parameters(search, selector="all"):
+        assert (arm[1].distribution, arm[1].own, arm[1].samples()) == (IntDistribution(2, 20), None, [2, 11, 20])
+    made, values = arm_of(search, {"selector": "random_best", "selector.samples": 7}, GM, selector="all")
+    assert made["selector"] == {"name": "random_best", "samples": 7}
+    assert values == {"selector": "random_best", "selector.samples": 7}
+    search["selector.samples"] = {"range": [2, 20.5]}
+    with pytest.raises(ConfigError) as error:
+        parameters(search, selector="all")
+    assert str(error.value) == "search.selector.samples: whole numbers are expected, not 2, 20.5"
+    listed = parameters({"selector": ["all", "random_best"], "selector.samples": ["4", 8.0]}, selector="all")[0][1]
+    assert [(type(name), name) for name in listed.samples()] == [(int, 4), (int, 8)]
+
+
+def test_a_range_of_floats_where_the_study_has_a_whole_number_or_a_list() -> None:
+    search = {"trainer.learning_rate": {"range": [0, 1]}, "schedule.warmup": {"range": [0.1, 0.4]}}
+    trainer = {"name": "rsps", "batch_size": 32, "learning_rate": 1}
+    rate, warmup = parameters(search, trainer=trainer, schedule={"warmup": [0.3]})[1]
+    assert (rate.distribution, rate.own) == (FloatDistribution(0, 1), 1.0)
+    assert (warmup.distribution, warmup.own) == (FloatDistribution(0.1, 0.4), None)
+
+
+def test_components_that_differ_in_their_numbers_have_no_common_range(plugins: None) -> None:
+    @dataclass(frozen=True)
+    class Counting(Balanced):
+        size: int = 2
+
+    @dataclass(frozen=True)
+    class Sharing(Balanced):
+        size: float = 0.5
+
+    registry.register("partitioners", "counting")(Counting)
+    registry.register("partitioners", "sharing")(Sharing)
+    search = {"partitioner": ["counting", "sharing"], "partitioner.size": {"range": [1, 2]}}
+    with pytest.raises(ConfigError) as error:
+        parameters(search)
+    assert str(error.value) == (
+        "search.partitioner.size: counting takes whole numbers only, and sharing any; list its choices instead of a "
+        "range"
+    )
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        ({"criterion.renormalise": {"range": [0, 1]}}, "it is False and no number"),
+        ({"criterion.metric": {"range": [0, 1]}}, "it is accuracy and no number"),
+        ({"partitioner": {"range": [0, 1]}}, "it is "),
+        ({"partitioner": ["balanced", "shuffled"], "partitioner.of": {"range": [0, 1]}}, "shuffled takes no number"),
+        ({"partitioner": ["balanced", "balancd"], "partitioner.of": [1]}, "unknown partitioners component 'balancd'"),
+    ],
+)
+def test_what_takes_no_number_has_no_range(search: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parameters(search, "none", {"criterion": "perturbation", "partitioner": "balanced"})
+    path, _, said = str(error.value).partition(": ")
+    assert path.removeprefix("search.") in search
+    assert said.startswith(words)
+    assert (
+        "unknown" in words
+        or said.endswith("and no number; list its choices instead of a range")
+        or (said == "shuffled takes no number; list its choices instead of a range")
+    )
+
+
+def function(*, few: int | None = None, share: Annotated[float, "below 1"] = 1, free=3, what: Any = None) -> None:  # type: ignore[no-untyped-def]
+    """A component as a function; one of its parameters has no annotation."""
+
+
+class Plain:
+    """A component as a class of its own; one annotation exists only for the type checker."""
+
+    def __init__(self, few: int | None = None, other: OnlyForTheTypeChecker = 0.5) -> None:  # type: ignore[name-defined]  # noqa: F821
+        self.few, self.other = few, other
+
+
+@pytest.mark.parametrize("thing", [function, Plain])
+def test_annotations_of_functions_and_classes_are_read(thing: Any) -> None:
+    component = registry.Component("selectors", "it", "here:it", "this process", thing)
+    found = {
+        name: number(Declared("it", annotation(component, one), one.default), None)
+        for name, one in registry.parameters(component).items()
+    }
+    expected = {"few": int, "share": float, "free": int, "what": float}
+    assert found == (expected if thing is function else {"few": int, "other": float})
+
+
+@pytest.mark.parametrize(
+    ("type_", "own", "default", "expected"),
+    [
+        (int, 0.5, None, int),
+        (float | None, 1, 1, float),
+        (Annotated[int, "few"] | None, None, None, int),
+        (Literal[1, 2], None, None, int),
+        (Literal["a", 2], None, None, int),
+        (np.int64, None, None, int),
+        (NewType("Count", int), None, None, int),
+        (bool | None, 1, 1, None),
+        (str, None, 1, None),
+        (tuple[int, ...] | None, None, None, None),
+        (Literal["a", "b"], None, None, None),
+        (int | float, None, 2, int),
+        (int | float | str, "auto", "auto", float),
+        (Any, 3, 0.5, int),
+        (Any, None, 3, int),
+        (Any, True, 3, None),
+        (object, "word", 3, None),
+        (Any, None, None, float),
+    ],
+)
+def test_which_numbers_a_type_takes(type_: Any, own: Any, default: Any, expected: Any) -> None:
+    assert number(Declared("it", type_, default), own) is expected
+
+
+@pytest.mark.parametrize(
+    ("over", "integer", "samples"),
+    [
+        (Range(low=2, high=20), False, [2, 8.875, 20]),  # 11 is whole
+        (Range(low=0, high=20_000), False, [0, 246.9, 20_000]),  # four digits of what is larger are whole
+        (Range(low=4000, high=8000), False, [4000, 6000, 8000]),  # of all of it
+        (Range(low=0.01, high=1, log=True), False, [0.01, 0.505, 1]),
+        (Range(low=1, high=9, step=2), True, [1, 5, 9]),
+        (Range(low=1, high=9, step=2), False, [1, 5, 9]),
+        (Range(low=0, high=4, step=0.5), False, [0, 0.5, 4]),
+        (Range(low=1, high=2), True, [1, 2]),
+        (Range(low=8, high=64, log=True), True, [8, 36, 64]),
+    ],
+)
+def test_a_range_is_tried_at_its_ends_and_inside(over: Range, integer: bool, samples: list[Any]) -> None:
+    found = Parameter("a.b", over, integer, None).samples()
+    assert found == samples
+    assert {type(one) for one in found} == {int if integer else float}
 
 
 UNKNOWN: dict[str, tuple[dict[str, Any], str]] = {

@@ -21,6 +21,7 @@ from postgres_server import PASSWORD, Server, engine
 from harness.errors import StoreError
 from harness.tuning import journal
 from harness.tuning import storage as storages
+from harness.tuning.database import check_place
 from harness.tuning.storage import is_url, open_storage, open_studies, told
 
 pytest_plugins = ["postgres_server"]
@@ -85,6 +86,42 @@ def refused(place: str, message: str) -> None:
 )
 def test_what_is_written_as_a_url(place: str, url: bool) -> None:
     assert is_url(place) is url
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        (
+            "postgresql:/me:s3cret@h/x",
+            "postgresql:... is neither a path nor a URL; a URL looks like postgresql://host/name, and a path that "
+            "begins so is written ./postgresql:...",
+        ),
+        (
+            "sqlite:/foo.db",
+            "sqlite:... is neither a path nor a URL; a URL looks like sqlite:///FILE, and a path that begins so is "
+            "written ./sqlite:...",
+        ),
+        (
+            "mysql+pymysql:me:s3cret@h/x",
+            "mysql+pymysql:... is neither a path nor a URL; a URL looks like postgresql://host/name, and a path that "
+            "begins so is written ./mysql+pymysql:...",
+        ),
+    ],
+)
+def test_a_mistyped_url_is_refused_without_its_password(place: str, sentence: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        check_place(place)
+    assert str(caught.value) == sentence
+
+
+def test_paths_and_urls_are_no_mistyped_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("sqlite:///a.db", "postgresql+psycopg://u:p@h/x", "C:/sweep.journal", "out/a:b", "./run:1", "sweep"):
+        check_place(place)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError):
+        check_place("run:1.journal")
+    Path("run:1.journal").touch()
+    check_place("run:1.journal")
 
 
 # -- opening ---------------------------------------------------------------------------------------------------------
