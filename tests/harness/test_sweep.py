@@ -375,6 +375,12 @@ def test_bad_input_is_a_sentence_and_leaves_nothing(case: str, tmp_path: Path, s
     assert not out.exists()
 
 
+def test_test_truth_is_no_substitute_for_validation_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Study, "has_validation", False)
+    with pytest.raises(ConfigError, match="the ground truth of micro has no validation accuracies, and a sweep never"):
+        Tuner(parse(small()), "cpu")
+
+
 def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
