@@ -323,16 +323,14 @@ def test_pruned_trials_are_told_in_one_sentence(write: Writer) -> None:
         "seeds"
     )
     found = kinds(source)
-    assert [kind for kind, names in found.items() if isinstance(names, list)] == [
-        "ranking",
-        "tuning",
-        "slices",
-        "importance",
-    ]
-    assert found["pareto"] == "it holds arms against one another, and these are trials of a sweep; ask with --kind"
+    assert [kind for kind, names in found.items() if isinstance(names, list)] == ["tuning", "slices", "importance"]
+    for kind in ("ranking", "pareto", "scatter"):
+        assert found[kind] == "it shows arms, and these are trials of a sweep; ask with --kind"
+    asked = kinds(source, asked=True)
+    assert asked["ranking"] == ["ranking"]
+    assert isinstance(asked["pareto"], list)
     for kind in ("affinity", "tree", "scatter"):
-        assert found[kind] == "it draws arm by arm, and there are 31, more than 12; name those you want with --arm"
-    assert isinstance(kinds(source, asked=True)["pareto"], list)
+        assert asked[kind] == "it draws arm by arm, and there are 31, more than 12; name those you want with --arm"
 
 
 def test_named_trials_are_drawn_one_by_one(write: Writer) -> None:
@@ -341,7 +339,7 @@ def test_named_trials_are_drawn_one_by_one(write: Writer) -> None:
     assert source.warnings[1].endswith(
         "1 trial of the sweep is in no picture of means, because it ran only some of the seeds"
     )
-    found = kinds(source)
+    found = kinds(source, asked=True)
     assert len(found["tree"]) == 2
     assert found["tuning"] == "the folder holds no sweep of the arms named"
     swept = kinds(open_folder(folder, ["criterion 1"]))
@@ -377,7 +375,8 @@ def test_a_sweep_beside_other_studies_leaves_them_their_pictures(write: Writer) 
     write_sweep(folder / "swept", searching(2, 2, 6, study="swept"))
     found = kinds(open_folder(folder))
     assert found["critical_difference"] == ["critical_difference"]  # of the one table that is no sweep's
-    assert len(found["ranking"]) == 2
+    assert found["ranking"] == ["ranking"]
+    assert len(kinds(open_folder(folder), asked=True)["ranking"]) == 2
 
 
 def test_a_damaged_sweep_is_a_warning_beside_records(write: Writer, tmp_path: Path) -> None:
