@@ -145,7 +145,7 @@ def test_study_files_in_the_docs_are_valid(page: Path) -> None:
     found = [yaml.safe_load(block) for block in blocks(page.read_text(), "yaml")]
     assert found
     for study in found:
-        whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}} | study
+        whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none", "gm"]} | study
         for index, arm in enumerate(config.parse(whole).arms):
             if arm.criterion_spec.keys() != {"name"} or arm.partitioner:
                 from harness.arm import build_arm

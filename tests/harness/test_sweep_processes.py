@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from postgres_server import Server
 from tiny_studies import tiny
@@ -102,10 +104,16 @@ def wait_for(there: Callable[[], bool], processes: list[subprocess.Popen[bytes]]
         time.sleep(0.05)
 
 
+@functools.cache
+def opened(place: str) -> BaseStorage:
+    """One storage a place: each takes connections, and a server has only so many."""
+    return open_storage(place)
+
+
 def trials_of(place: str | Path, process: subprocess.Popen[bytes]) -> list[tuple[str, FrozenTrial]]:
     """Arm and trial of all that a process has taken, none before it has made the studies."""
     with contextlib.suppress(KeyError):
-        storage = open_storage(str(place))
+        storage = opened(str(place))
         studies = {arm: optuna.load_study(study_name=f"tiny/{arm}", storage=storage) for arm in ARMS}
         found = [(arm, trial) for arm, study in studies.items() for trial in study.trials]
         return [(arm, trial) for arm, trial in found if f"-{process.pid}-" in trial.user_attrs.get("worker", "")]

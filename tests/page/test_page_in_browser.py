@@ -359,7 +359,7 @@ def test_ways_through_the_runs(opened: Any, single: Path) -> None:
     shown.go_back()
     shown.locator("#run-title", has_text="seed 0").wait_for()
     shown.get_by_role("link", name="← Leaderboard").click()
-    assert shown.locator("#board").is_visible()
+    shown.locator("#board").wait_for()
     assert not shown.locator("#run").is_visible()
     assert shown.evaluate("document.activeElement.textContent") == "seed 0"  # where the reader was
     shown.goto(single.as_uri() + "#run=0/no such arm/r0-d0")
