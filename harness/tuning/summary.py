@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -14,11 +14,11 @@ from harness.config import ArmConfig, StudyConfig
 from harness.record import protocol
 from harness.study import Study
 from harness.tuning.identity import spec
+from harness.tuning.slots import SETTLED
 from harness.tuning.space import configured
 from harness.tuning.trial import Ended, Swept, Trials
 from results import stats, sweep
 
-SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 LEAST_SEEDS = 8  # of the tuned study: as many as a verdict for a few arms needs
 NOTHING_TO_TELL = "fewer than two trials have a value, or all have the same"
 
@@ -58,15 +58,17 @@ def population_words(config: StudyConfig) -> str:
 
 
 def swept_arm(swept: Swept, trials: Trials, complete: bool) -> sweep.SweptArm:
-    settled = [trial for trial in swept.ledger.slots() if trial.state in SETTLED]
-    found, note = importance(settled, swept.ledger.study.direction) if complete else ({}, "the sweep is not over")
+    settled = {slot: trial for slot, trial in enumerate(swept.ledger.slots()) if trial.state in SETTLED}
+    found, note = (
+        importance(list(settled.values()), swept.ledger.study.direction) if complete else ({}, "the sweep is not over")
+    )
     return sweep.SweptArm(
         arm=swept.config.label,
         baseline=swept.config.label == trials.baseline.label,
         reads_truth=swept.arm.reads_truth,
         searched=[one.path for one in swept.parameters],
         own={one.path: one.own for one in swept.parameters},
-        trials=[settled_trial(slot, trial) for slot, trial in enumerate(swept.ledger.slots()) if trial in settled],
+        trials=[settled_trial(slot, trial) for slot, trial in settled.items()],
         importance=found,
         importance_note=note,
     )
@@ -74,15 +76,11 @@ def swept_arm(swept: Swept, trials: Trials, complete: bool) -> sweep.SweptArm:
 
 def settled_trial(slot: int, trial: FrozenTrial) -> sweep.Trial:
     told = trial.user_attrs
-    ran = bool(trial.intermediate_values)
+    stopped: Literal["infeasible", "pruned"] = "infeasible" if told.get("reason") else "pruned"
     return sweep.Trial(
         number=trial.number,
         slot=slot,
-        state="complete"
-        if trial.state is TrialState.COMPLETE
-        else "pruned"
-        if ran and not told.get("reason")
-        else "infeasible",
+        state="complete" if trial.state is TrialState.COMPLETE else stopped,
         values=told.get("values", {}),
         record=told.get("record", ""),
         validation=told.get("validation", []),

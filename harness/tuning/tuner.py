@@ -80,7 +80,6 @@ class Tuner:
             self.check_values(base, arm, parameters)
             if parameters:
                 samplers.check(config.sweep.sampler, distributions(parameters), f"sweep.sampler (arm {arm.label})")
-        pruners.check_pruner(config.sweep.pruner, "sweep.pruner")
         self.pruner = pruners.make_pruner(config.sweep.pruner, config.seeds)
         self.wanted = trials or config.sweep.trials
 
