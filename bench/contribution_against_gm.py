@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from criteria.base import Affinity
-from criteria.gm import GradientMatching
-from criteria.gradient_contribution import GradientContribution
-from criteria.partition import Balanced
-from harness.budget import Meter
-from harness.probe import SupernetProbe
-from harness.trainers.base import Job
-from harness.trainers.rsps import Rsps
-from results.store import write_atomically
-from spaces.cells import NONE
-from spaces.datasets.digits import Digits
-from spaces.micro.space import Micro
+from splitbench.criteria.base import Affinity
+from splitbench.criteria.gm import GradientMatching
+from splitbench.criteria.gradient_contribution import GradientContribution
+from splitbench.criteria.partition import Balanced
+from splitbench.harness.budget import Meter
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.results.store import write_atomically
+from splitbench.spaces.cells import NONE
+from splitbench.spaces.datasets.digits import Digits
+from splitbench.spaces.micro.space import Micro
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 

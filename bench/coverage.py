@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from results import bootstrap, power, stats
-from results.stats import Estimate
+from splitbench.results import bootstrap, power, stats
+from splitbench.results.stats import Estimate
 
 Rows = list[tuple[str, ...]]
 TAU, BETWEEN = 0.5, 0.06  # of the mean, and the standard deviation between seeds

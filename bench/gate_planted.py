@@ -28,15 +28,15 @@ from unittest import mock
 import numpy as np
 import torch
 
-import harness
-from harness import estimate, measure, requests, work, workbench
-from harness.budget import training_pass
-from harness.stages import load_tensors
-from harness.trainers.base import Job
-from harness.trainers.rsps import Rsps, RspsSession
-from results import gate, metrics
-from results.store import write_atomically
-from spaces.base import SearchSpace, SubSpace
+import splitbench
+from splitbench.harness import estimate, measure, requests, work, workbench
+from splitbench.harness.budget import training_pass
+from splitbench.harness.stages import load_tensors
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.rsps import Rsps, RspsSession
+from splitbench.results import gate, metrics
+from splitbench.results.store import write_atomically
+from splitbench.spaces.base import SearchSpace, SubSpace
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 ONE_EDGE = {"name": "fixed", "edges": [0]}
@@ -197,7 +197,7 @@ def run(folder: Path, wanted: Mapping[str, Any], bug: str | None = None, intact:
             if kind(json.loads(result.read_bytes())["output"]) in touched:
                 shutil.rmtree(result.parent)
     with plant():
-        harness.run(dict(wanted), folder, device="cpu", workers=1)
+        splitbench.run(dict(wanted), folder, device="cpu", workers=1)
     return time.perf_counter() - start
 
 
@@ -212,7 +212,7 @@ def kind(output: Mapping[str, Any]) -> str:
 
 def judge(folder: Path, baseline: Path) -> dict[str, Any]:
     """What the command says of a folder: its exit status and what failed."""
-    from harness.cli.app import main as command
+    from splitbench.harness.cli.app import main as command
 
     status, out = 0, io.StringIO()
     with contextlib.redirect_stdout(out):

@@ -24,7 +24,7 @@ def measure(browser: Any, arms: int, seeds: int, repeats: int) -> None:
     import pytest
     from crowded_folder import crowd, crowded
 
-    from results.page import page
+    from splitbench.results.page import page
 
     crowd(arms, seeds)
     with pytest.MonkeyPatch.context() as patch:

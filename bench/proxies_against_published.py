@@ -29,15 +29,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from harness import device as devices
-from harness.errors import SplitbenchError
-from harness.rank import DRAWS, Correlation, correlation, functions_of, measure, pool, pooled, spearman
-from harness.registry import Spec, bare
-from harness.scores import Scored, ScoreFile, open_existing
-from harness.scoring import Job, score
-from results.store import write_atomically
-from spaces.base import Architecture
-from spaces.nb201.space import NB201
+from splitbench.harness import device as devices
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.rank import DRAWS, Correlation, correlation, functions_of, measure, pool, pooled, spearman
+from splitbench.harness.registry import Spec, bare
+from splitbench.harness.scores import Scored, ScoreFile, open_existing
+from splitbench.harness.scoring import Job, score
+from splitbench.results.store import write_atomically
+from splitbench.spaces.base import Architecture
+from splitbench.spaces.nb201.space import NB201
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 SPACE = NB201()

@@ -27,7 +27,7 @@ def imported(arguments: list[str]) -> list[str]:
     """Which of the heavy packages are imported by the end of a command."""
     script = (
         "import sys, contextlib, io\n"
-        "from harness.cli.app import main\n"
+        "from splitbench.harness.cli.app import main\n"
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         f"    main({arguments!r})\n"
         f"print(*[name for name in {HEAVY!r} if name in sys.modules])\n"
@@ -42,7 +42,7 @@ def main() -> None:
         verbs[3:3] = [["leaderboard", sys.argv[1]]]
     print(f"{'command':<40}  least s  median s  imports")
     for arguments in verbs:
-        taken = seconds([sys.executable, "-m", "harness.cli.app", *arguments])
+        taken = seconds([sys.executable, "-m", "splitbench", *arguments])
         names = " ".join(imported(arguments)) or "-"
         print(f"{' '.join(arguments):<40}  {taken[0]:7.3f}  {taken[REPEATS // 2]:8.3f}  {names}")
 

@@ -22,10 +22,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.config import load
-from harness.tuning.ledger import ORIGINAL
-from harness.tuning.storage import open_storage
-from harness.tuning.tuner import JOURNAL
+from splitbench.harness.config import load
+from splitbench.harness.tuning.ledger import ORIGINAL
+from splitbench.harness.tuning.storage import open_storage
+from splitbench.harness.tuning.tuner import JOURNAL
 
 SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 Told = dict[tuple[str, int], tuple[Any, ...]]
@@ -66,7 +66,7 @@ def main() -> None:
     wanted = (given.trials or config.sweep.trials) * len(arms)
     words = ["sweep", given.study, "--out", given.out, "--workers", given.workers]
     words += ["--trials", given.trials] if given.trials else []
-    command = [sys.executable, "-m", "harness.cli.app", *map(str, words)]
+    command = [sys.executable, "-m", "splitbench", *map(str, words)]
     before, seconds = list[Told](), list[float]()
     for cut, how in ((wanted / 3, signal.SIGKILL), (2 * wanted / 3, signal.SIGINT), (None, None)):
         start = time.monotonic()

@@ -14,18 +14,18 @@ import time
 import numpy as np
 import torch
 
-from harness import device as devices
-from harness.budget import Meter
-from harness.estimate import Evaluation, estimate
-from harness.probe import SupernetProbe
-from harness.trainers.base import Job
-from harness.trainers.darts import Darts
-from harness.trainers.rsps import Rsps
-from spaces.base import SearchSpace
-from spaces.datasets.base import ImageData
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
+from splitbench.harness import device as devices
+from splitbench.harness.budget import Meter
+from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
 
 SPACES: dict[str, SearchSpace] = {
     "micro": Micro().bind((1, 8, 8), 10),

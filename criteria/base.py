@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from criteria.proxies.base import Proxy, Scores
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace
-from spaces.truth import GroundTruth
+from splitbench.criteria.proxies.base import Proxy, Scores
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from splitbench.spaces.truth import GroundTruth
 
 Matrix = npt.NDArray[np.float64]
 Groups = tuple[tuple[int, ...], ...]
@@ -194,7 +194,7 @@ class Probe(Protocol):
         """
 
     def score(self, proxy: Proxy, choice: Choice, repetition: int, initial: bool = False) -> Scores:
-        """The terms [k] of a zero-cost proxy on the batch of ``repetition``; ``criteria.proxies.base.combined`` makes
+        """The terms [k] of a zero-cost proxy on the batch of ``repetition``; ``combined`` (criteria.proxies.base) makes
         one number of them.
 
         Args:

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from criteria.base import Affinity, Parts, Probe
-from harness.errors import ConfigError
+from splitbench.criteria.base import Affinity, Parts, Probe
+from splitbench.harness.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,9 @@ class NoSplit:
     splits: ClassVar[bool] = False
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        raise TypeError("the criterion none has no affinity and is never called; ask criteria.base.splits first")
+        raise TypeError(
+            "the criterion none has no affinity and is never called; ask splitbench.criteria.base.splits first"
+        )
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from criteria.base import Affinity, Partition
-from harness.errors import ConfigError
-from harness.registry import Spec
-from spaces.base import SearchSpace
+from splitbench.criteria.base import Affinity, Partition
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
+from splitbench.spaces.base import SearchSpace
 
 Candidates = Mapping[int, tuple[Affinity, Partition]]
 

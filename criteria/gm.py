@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Matrix, Parts, Probe
-from harness.errors import ConfigError, SplitbenchError
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.harness.errors import ConfigError, SplitbenchError
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from criteria.base import Affinity, Probe
-from criteria.gm import GradientMatching, gram_matrices
-from harness.errors import ConfigError, SplitbenchError
+from splitbench.criteria.base import Affinity, Probe
+from splitbench.criteria.gm import GradientMatching, gram_matrices
+from splitbench.harness.errors import ConfigError, SplitbenchError
 
 
 @dataclass(frozen=True)

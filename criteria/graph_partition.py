@@ -19,9 +19,9 @@ from itertools import combinations, pairwise
 import networkx  # type: ignore[import-untyped]
 import numpy as np
 
-from criteria.base import Affinity, Groups, Matrix, Partition
-from criteria.partition import MOST_OPERATIONS, balanced_sizes, partitions
-from harness.errors import ConfigError
+from splitbench.criteria.base import Affinity, Groups, Matrix, Partition
+from splitbench.criteria.partition import MOST_OPERATIONS, balanced_sizes, partitions
+from splitbench.harness.errors import ConfigError
 
 _DIGITS = 9  # of eigenvalues, coordinates and objectives: what differs by less is rounding, and counts as equal
 

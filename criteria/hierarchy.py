@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from criteria.base import Affinity, Parts, Probe
-from criteria.wrappers import Wrapper
-from harness.errors import ConfigError
-from harness.registry import Spec
+from splitbench.criteria.base import Affinity, Parts, Probe
+from splitbench.criteria.wrappers import Wrapper
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
 
 
 @dataclass(frozen=True)

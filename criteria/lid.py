@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Matrix, Parts, Probe
-from criteria.gm import GradientMatching
-from harness.errors import ConfigError, SplitbenchError
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.criteria.gm import GradientMatching
+from splitbench.harness.errors import ConfigError, SplitbenchError
 
 _SHIPPED = 1e-6  # what the released code adds to its denominators
 _ROUNDING = 1e-12  # of a squared distance in float64, relative to the squared norms it is a difference of

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from criteria.base import Affinity, Groups, Parts, Probe
-from criteria.partition import MOST_OPERATIONS, partitions
-from harness.errors import ConfigError
-from spaces.base import SearchSpace
+from splitbench.criteria.base import Affinity, Groups, Parts, Probe
+from splitbench.criteria.partition import MOST_OPERATIONS, partitions
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import SearchSpace
 
 Floats = npt.NDArray[np.float64]
 Worth = Callable[[Groups], float]

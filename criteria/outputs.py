@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Matrix, Probe
-from harness.errors import ConfigError, SplitbenchError
-from spaces.base import reaches, with_operation
+from splitbench.criteria.base import Affinity, Matrix, Probe
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.base import reaches, with_operation
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from criteria.base import Affinity, Groups, Partition
-from harness.errors import ConfigError
-from harness.registry import Spec, build
+from splitbench.criteria.base import Affinity, Groups, Partition
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, build
 
 MOST_OPERATIONS = 8  # for max_cut: 4,140 partitions at most, about 0.1 s an edge
 MOST_PARTITIONS = 20_000  # for balanced: two groups of up to 16 operations, three of up to 12

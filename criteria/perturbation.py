@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from criteria.base import Affinity, Parts, Probe
-from harness.errors import ConfigError
-from spaces.base import Choice, Mixture, reaches, with_operation
+from splitbench.criteria.base import Affinity, Parts, Probe
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import Choice, Mixture, reaches, with_operation
 
 
 @dataclass(frozen=True)

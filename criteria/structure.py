@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from criteria.base import Affinity, Parts, Probe
-from harness.errors import ConfigError
-from spaces.base import SearchSpace
-from spaces.cells import CellSpace
+from splitbench.criteria.base import Affinity, Parts, Probe
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.cells import CellSpace
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from criteria.base import Affinity, Criterion, Parts, Probe, parts_of, reads_truth, splits, unfit
-from harness.errors import ConfigError
-from harness.registry import Spec, build
-from spaces.base import SearchSpace
+from splitbench.criteria.base import Affinity, Criterion, Parts, Probe, parts_of, reads_truth, splits, unfit
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, build
+from splitbench.spaces.base import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from criteria.base import Affinity, Matrix, Parts, Probe, unfit
-from criteria.proxies.base import Proxy, Scores, combined
-from harness.errors import ConfigError
-from harness.registry import Spec, build
-from spaces.base import Choice, SearchSpace, reaches, with_operation
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, unfit
+from splitbench.criteria.proxies.base import Proxy, Scores, combined
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, build
+from splitbench.spaces.base import Choice, SearchSpace, reaches, with_operation
 
 
 @dataclass(frozen=True)

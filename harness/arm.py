@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
-from harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
-from harness.errors import ConfigError
-from harness.registry import Spec, bare, build, get, parameters, resolved, suggestion
-from harness.selectors.base import LeafChoice, Selector
-from harness.trainers.base import Trainer
-from spaces.base import SearchSpace
+from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
+from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, bare, build, get, parameters, resolved, suggestion
+from splitbench.harness.selectors.base import LeafChoice, Selector
+from splitbench.harness.trainers.base import Trainer
+from splitbench.spaces.base import SearchSpace
 
 
 @dataclass(frozen=True)

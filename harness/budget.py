@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from harness.errors import ConfigError
-from spaces.base import Choice, SearchSpace
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import Choice, SearchSpace
 
 KINDS = ("flops", "steps", "examples", "seconds")
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import ConfigError
-from harness.registry import Spec, get, split_spec, suggestion
-from harness.search import Range, SweepConfig, parse_search
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, get, split_spec, suggestion
+from splitbench.harness.search import Range, SweepConfig, parse_search
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BUDGETS = ("flops", "steps", "examples", "seconds")

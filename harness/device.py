@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError
 
 
 def choose(name: str) -> str:

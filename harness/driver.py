@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.engine import Engine
-from harness.stages import Result, Stage, StageStore
-from results.record import Measured, Record
-from spaces.truth import closed
+from splitbench.harness.engine import Engine
+from splitbench.harness.stages import Result, Stage, StageStore
+from splitbench.results.record import Measured, Record
+from splitbench.spaces.truth import closed
 
 POLL_SECONDS = 1.0
 

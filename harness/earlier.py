@@ -13,10 +13,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StoreError
-from results.record import SCHEMA
-from results.record import fingerprint as fingerprint
-from results.store import ESTIMATES, MEASURED, RECORDS
+from splitbench.harness.errors import StoreError
+from splitbench.results.record import SCHEMA
+from splitbench.results.record import fingerprint as fingerprint
+from splitbench.results.store import ESTIMATES, MEASURED, RECORDS
 
 EARLIER = "earlier"
 Wanted = tuple[str, str, str, int, int]

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from harness.errors import SplitbenchError
-from harness.registry import load_plugin
-from harness.stages import Result, Stage, StageStore
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.registry import load_plugin
+from splitbench.harness.stages import Result, Stage, StageStore
 
 
 class Engine(Protocol):
@@ -46,7 +46,7 @@ class InProcess:
         self.store, self.watch = store, watch
 
     def submit(self, stage: Stage) -> Future[Result]:
-        from harness.work import run_stage
+        from splitbench.harness.work import run_stage
 
         future: Future[Result] = Future()
         ended = threading.Event()
@@ -128,7 +128,7 @@ def _follow(parent: int) -> None:
 
 
 def _work(kind: str, inputs: dict[str, object], folder: Path) -> Result:
-    from harness.work import run_stage
+    from splitbench.harness.work import run_stage
 
     try:
         return run_stage(Stage(kind, inputs), StageStore(folder))

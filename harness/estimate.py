@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from harness.budget import Cost, forward_pass
-from harness.errors import SplitbenchError
-from harness.stages import load_tensors, save_tensors
-from harness.training import checkpoint_seconds
-from harness.workbench import Workbench, population, subspace_of, write_note
-from spaces.base import Architecture, Choice, SearchSpace, Supernet
-from spaces.datasets.base import ImageData
+from splitbench.harness.budget import Cost, forward_pass
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.stages import load_tensors, save_tensors
+from splitbench.harness.training import checkpoint_seconds
+from splitbench.harness.workbench import Workbench, population, subspace_of, write_note
+from splitbench.spaces.base import Architecture, Choice, SearchSpace, Supernet
+from splitbench.spaces.datasets.base import ImageData
 
 
 @dataclass(frozen=True)

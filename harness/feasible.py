@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.arm import Arm
-from harness.errors import ConfigError
-from harness.pipeline import Run
-from harness.requests import Settings
-from harness.seeds import Seeds
+from splitbench.harness.arm import Arm
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.pipeline import Run
+from splitbench.harness.requests import Settings
+from splitbench.harness.seeds import Seeds
 
 
 def check_budget(settings: Settings, arm: Arm, seeds: Seeds) -> None:

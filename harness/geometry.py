@@ -16,24 +16,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.arm import Arm
-from harness.driver import Task, Watcher
-from harness.earlier import fingerprint
-from harness.errors import ConfigError
-from harness.pipeline import Run
-from harness.record import protocol
-from harness.requests import Settings
-from harness.seeds import Seeds
-from harness.stages import Result, Stage
-from harness.study import Study
-from harness.tree import Node
-from harness.workbench import population
-from results import store
-from results.geometry import Labels, Measured, Probing, Split
-from results.geometry_figure import geometry_svg
-from results.geometry_report import first_split, report, sheet
-from results.render import sheet_markdown
-from spaces.base import SearchSpace, SubSpace
+from splitbench.harness.arm import Arm
+from splitbench.harness.driver import Task, Watcher
+from splitbench.harness.earlier import fingerprint
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.pipeline import Run
+from splitbench.harness.record import protocol
+from splitbench.harness.requests import Settings
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.stages import Result, Stage
+from splitbench.harness.study import Study
+from splitbench.harness.tree import Node
+from splitbench.harness.workbench import population
+from splitbench.results import store
+from splitbench.results.geometry import Labels, Measured, Probing, Split
+from splitbench.results.geometry_figure import geometry_svg
+from splitbench.results.geometry_report import first_split, report, sheet
+from splitbench.results.render import sheet_markdown
+from splitbench.spaces.base import SearchSpace, SubSpace
 
 JSON, MARKDOWN, FIGURE, LABELS = "geometry.json", "geometry.md", "geometry.svg", "geometry.parquet"
 PROBES = 3
@@ -52,7 +52,7 @@ def geometry(
     Args:
         study: a checked study.
         folder: its results folder; records in it are not touched, and stages that it holds are not run again.
-        workers, plugins: as for :meth:`harness.study.Study.run`.
+        workers, plugins: as for :meth:`splitbench.harness.study.Study.run`.
         probes: scorings of the root that stability over batches and contexts is read from, the study's own included.
         watcher: told what happens.
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.budget import Cost
-from harness.selectors.base import LeafChoice, Selected
-from harness.stages import load_tensors
-from harness.workbench import Workbench, component, population, subspace_of
-from results import metrics
-from results.store import digest, encode_estimates, write_atomically
-from spaces.base import SearchSpace
-from spaces.truth import GroundTruth
+from splitbench.harness.budget import Cost
+from splitbench.harness.selectors.base import LeafChoice, Selected
+from splitbench.harness.stages import load_tensors
+from splitbench.harness.workbench import Workbench, component, population, subspace_of
+from splitbench.results import metrics
+from splitbench.results.store import digest, encode_estimates, write_atomically
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.truth import GroundTruth
 
 ESTIMATES = "estimates.parquet"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from harness.errors import ConfigError, StoreError
-from harness.registry import components, plural
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.harness.registry import components, plural
 
 TEMPLATES = Path(__file__).with_name("templates")
 SINGULAR = {"criteria": "criterion", "proxies": "proxy", "partitioners": "partitioner"}

@@ -16,17 +16,17 @@ from functools import partial
 
 import numpy as np
 
-from criteria.base import Affinity, Partition, shortlist
-from criteria.partition import MOST_OPERATIONS, partitions
-from harness.arm import Arm, Judge
-from harness.budget import Account, Cost
-from harness.errors import ConfigError
-from harness.requests import Requests, Settings
-from harness.seeds import Seeds
-from harness.stages import Result, Stage
-from harness.tree import Node, Scores
-from harness.work import affinity_of
-from harness.workbench import functions_in
+from splitbench.criteria.base import Affinity, Partition, shortlist
+from splitbench.criteria.partition import MOST_OPERATIONS, partitions
+from splitbench.harness.arm import Arm, Judge
+from splitbench.harness.budget import Account, Cost
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.requests import Requests, Settings
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.stages import Result, Stage
+from splitbench.harness.tree import Node, Scores
+from splitbench.harness.work import affinity_of
+from splitbench.harness.workbench import functions_in
 
 Stages = Generator[list[Stage], list[Result], "Outcome"]
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from criteria.proxies.base import Network, Proxy, Scores, recording, terms
-from harness.budget import Cost, Meter, forward_pass, training_pass
-from harness.errors import ConfigError, SplitbenchError
-from harness.estimate import Evaluation, estimate
-from harness.seeds import at_step
-from harness.trainers.base import Trainer
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet, reaches, with_operation
-from spaces.datasets.base import ImageData
-from spaces.truth import GroundTruth
+from splitbench.criteria.proxies.base import Network, Proxy, Scores, recording, terms
+from splitbench.harness.budget import Cost, Meter, forward_pass, training_pass
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.seeds import at_step
+from splitbench.harness.trainers.base import Trainer
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet, reaches, with_operation
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.truth import GroundTruth
 
 _TRIES = 1000
 _APART = 10_000  # the second batch of a proxy is none that another repetition sees
@@ -27,7 +27,7 @@ _BATCH = 1000  # validation images a pass: batch statistics need many
 
 
 class SupernetProbe:
-    """Implements ``criteria.base.Probe`` on a trained supernet.
+    """Implements ``splitbench.criteria.base.Probe`` on a trained supernet.
 
     Args:
         space, subspace, supernet, data: what is probed; training images only.

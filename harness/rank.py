@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from criteria.proxies.base import Proxy, combined
-from harness.errors import ConfigError, DataError
-from harness.registry import Spec, build
-from harness.scores import Scored
-from harness.scoring import Job, label
-from results import ranking
-from spaces.base import Architecture, SearchSpace
-from spaces.truth import GroundTruth, closed
+from splitbench.criteria.proxies.base import Proxy, combined
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.harness.registry import Spec, build
+from splitbench.harness.scores import Scored
+from splitbench.harness.scoring import Job, label
+from splitbench.results import ranking
+from splitbench.spaces.base import Architecture, SearchSpace
+from splitbench.spaces.truth import GroundTruth, closed
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -7,15 +7,15 @@ import importlib.metadata
 import math
 from typing import Any
 
-from harness.arm import Arm
-from harness.config import StudyConfig
-from harness.pipeline import Outcome
-from harness.requests import Settings
-from harness.stages import FORMAT, canonical_json
-from harness.tree import Node
-from results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection, Topology
-from results.record import Node as TreeNode
-from spaces.base import SearchSpace
+from splitbench.harness.arm import Arm
+from splitbench.harness.config import StudyConfig
+from splitbench.harness.pipeline import Outcome
+from splitbench.harness.requests import Settings
+from splitbench.harness.stages import FORMAT, canonical_json
+from splitbench.harness.tree import Node
+from splitbench.results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection, Topology
+from splitbench.results.record import Node as TreeNode
+from splitbench.spaces.base import SearchSpace
 
 
 def make_record(

@@ -23,7 +23,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError
 
 KINDS = (
     "criteria",
@@ -62,6 +62,14 @@ def plural(kind: str) -> str:
     raise ConfigError(f"unknown kind of component {kind!r}{suggestion(word, list(KINDS))}; kinds: {', '.join(KINDS)}")
 
 
+def renamed(error: Exception) -> str:
+    """What a plugin that was written for the package names of splitbench 0.1 has to import now; else nothing."""
+    old = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if old not in ("harness", "criteria", "spaces", "results"):
+        return ""
+    return f": import splitbench.{old} instead of {old}, as packages of splitbench are called since version 0.2"
+
+
 @dataclass(frozen=True)
 class Component:
     """A named component that may not have been imported yet.
@@ -94,7 +102,7 @@ class Component:
         except Exception as error:  # a stranger's module may raise anything
             raise ConfigError(
                 f"{self.kind} component {self.name!r} from {self.origin} cannot be loaded from {self.target}: "
-                f"{type(error).__name__}: {error}; mend or uninstall {self.origin}"
+                f"{type(error).__name__}: {error}{renamed(error)}; mend or uninstall {self.origin}"
             ) from error
 
     @property
@@ -251,9 +259,11 @@ def load_plugin(path: str | Path) -> None:
         raise
     except Exception as error:
         del sys.modules[name]
-        raise ConfigError(f"--plugin {path}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"--plugin {path}: {type(error).__name__}: {error}{renamed(error)}") from error
     if len(_registered) == before:
-        raise ConfigError(f"--plugin {path}: it registers no component; decorate one with harness.registry.register")
+        raise ConfigError(
+            f"--plugin {path}: it registers no component; decorate one with splitbench.harness.registry.register"
+        )
 
 
 def parameters(component: Component) -> dict[str, inspect.Parameter]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.arm import Arm, Judge
-from harness.budget import Budget
-from harness.estimate import Evaluation
-from harness.seeds import Seeds
-from harness.selectors.base import Leaf
-from harness.stages import Result, Stage
-from harness.tree import Node
-from harness.workbench import as_lists, population
-from spaces.base import SearchSpace
+from splitbench.harness.arm import Arm, Judge
+from splitbench.harness.budget import Budget
+from splitbench.harness.estimate import Evaluation
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.selectors.base import Leaf
+from splitbench.harness.stages import Result, Stage
+from splitbench.harness.tree import Node
+from splitbench.harness.workbench import as_lists, population
+from splitbench.spaces.base import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StoreError
-from harness.stages import canonical_json
-from results.store import write_atomically
+from splitbench.harness.errors import StoreError
+from splitbench.harness.stages import canonical_json
+from splitbench.results.store import write_atomically
 
 COLUMNS = ("architecture", "terms", "milliseconds", "forward", "backward")
 

@@ -25,18 +25,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from criteria.base import unfit
-from criteria.proxies.base import Network, Proxy, terms
-from harness.device import one_thread
-from harness.engine import _start_worker
-from harness.errors import ConfigError, DataError, SplitbenchError
-from harness.registry import Spec, build, resolved, split_spec
-from harness.scores import Scored, ScoreFile
-from harness.seeds import Seeds
-from harness.stages import canonical_json
-from spaces.base import Architecture, SearchSpace
-from spaces.datasets.base import Dataset, ImageData
-from spaces.truth import closed
+from splitbench.criteria.base import unfit
+from splitbench.criteria.proxies.base import Network, Proxy, terms
+from splitbench.harness.device import one_thread
+from splitbench.harness.engine import _start_worker
+from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
+from splitbench.harness.registry import Spec, build, resolved, split_spec
+from splitbench.harness.scores import Scored, ScoreFile
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.stages import canonical_json
+from splitbench.spaces.base import Architecture, SearchSpace
+from splitbench.spaces.datasets.base import Dataset, ImageData
+from splitbench.spaces.truth import closed
 
 Progress = Callable[[int, int], None]
 

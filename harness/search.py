@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
-from harness.registry import Spec, suggestion
+from splitbench.harness.registry import Spec, suggestion
 
 EXAMPLE = "search: {trainer.learning_rate: {log: [0.01, 0.3]}, schedule.levels: [1, 2]}"
 SCALES = ("log", "range")

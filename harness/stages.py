@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from harness.budget import Cost
-from harness.errors import StoreError
-from results.store import write_atomically
+from splitbench.harness.budget import Cost
+from splitbench.harness.errors import StoreError
+from splitbench.results.store import write_atomically
 
 FORMAT = 2
 """Raised when a stage computes something else from the same inputs."""
@@ -36,7 +36,7 @@ class Stage:
     """A unit of work, wholly described by JSON.
 
     Attributes:
-        kind: which function runs it (harness.work).
+        kind: which function runs it (splitbench.harness.work).
         inputs: everything the result depends on; parents stand as their keys.
         title: for progress lines; not part of the hash.
     """

@@ -16,30 +16,30 @@ from typing import Any
 import torch
 import yaml
 
-from harness import config as configs
-from harness.arm import Arm, build_arm
-from harness.budget import Budget
-from harness.config import StudyConfig
-from harness.device import choose, one_thread
-from harness.driver import Driver, Task, Watcher
-from harness.earlier import fingerprint, set_aside
-from harness.engine import Engine, InProcess, WorkerPool
-from harness.errors import ConfigError, SplitbenchError, StoreError
-from harness.estimate import Evaluation
-from harness.feasible import check_budget
-from harness.pipeline import Outcome, Run
-from harness.record import make_measured, make_record, protocol
-from harness.registry import build, components, get, load_plugin, nested, resolved, split_spec
-from harness.requests import Settings
-from harness.seeds import Seeds
-from harness.stages import StageStore
-from results import store
-from results.frame import Results, load
-from results.listing import SWEEP
-from results.record import Measured, Record
-from spaces.base import SearchSpace
-from spaces.datasets.base import Dataset
-from spaces.truth import closed
+from splitbench.harness import config as configs
+from splitbench.harness.arm import Arm, build_arm
+from splitbench.harness.budget import Budget
+from splitbench.harness.config import StudyConfig
+from splitbench.harness.device import choose, one_thread
+from splitbench.harness.driver import Driver, Task, Watcher
+from splitbench.harness.earlier import fingerprint, set_aside
+from splitbench.harness.engine import Engine, InProcess, WorkerPool
+from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
+from splitbench.harness.estimate import Evaluation
+from splitbench.harness.feasible import check_budget
+from splitbench.harness.pipeline import Outcome, Run
+from splitbench.harness.record import make_measured, make_record, protocol
+from splitbench.harness.registry import build, components, get, load_plugin, nested, resolved, split_spec
+from splitbench.harness.requests import Settings
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.stages import StageStore
+from splitbench.results import store
+from splitbench.results.frame import Results, load
+from splitbench.results.listing import SWEEP
+from splitbench.results.record import Measured, Record
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.datasets.base import Dataset
+from splitbench.spaces.truth import closed
 
 STUDY_FILE = "study.yaml"
 
@@ -272,7 +272,7 @@ def run(
     plugins: Sequence[str | Path] = (),
     watcher: Watcher | None = None,
 ) -> Results:
-    """Run a study from Python and give its results: ``harness.run``, where arguments and errors are described."""
+    """Run a study from Python and give its results: ``splitbench.run``, where arguments and errors are described."""
     config = opened(study, plugins)
     folder = Path("runs") / config.name if out is None else Path(out)
     Study.build(config, device).run(folder, workers, [Path(p) for p in plugins], watcher)

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.budget import Cost, Meter
-from harness.errors import SplitbenchError
-from harness.stages import load_tensors, save_tensors
-from harness.trainers.base import Job, Session, Trainer
-from harness.workbench import STATE, Workbench, component, pack, subspace_of, unpack, write_note
-from spaces.base import Supernet
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.stages import load_tensors, save_tensors
+from splitbench.harness.trainers.base import Job, Session, Trainer
+from splitbench.harness.workbench import STATE, Workbench, component, pack, subspace_of, unpack, write_note
+from splitbench.spaces.base import Supernet
 
 CURVE_POINTS = 50
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from criteria.base import Affinity, Partition
-from harness.selectors.base import Selected
-from harness.stages import Result
-from spaces.base import SubSpace
+from splitbench.criteria.base import Affinity, Partition
+from splitbench.harness.selectors.base import Selected
+from splitbench.harness.stages import Result
+from splitbench.spaces.base import SubSpace
 
 Scores = dict[int, tuple[Affinity, Partition]]
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from criteria.base import Affinity, Criterion, reads_truth
-from harness import device
-from harness.budget import Cost, Meter
-from harness.estimate import Evaluation, estimate, predict
-from harness.measure import facts, measure
-from harness.probe import SupernetProbe
-from harness.selectors.base import Leaf, Selector
-from harness.stages import Result, Stage, StageStore, load_tensors, save_tensors
-from harness.trainers.base import Job, Trainer
-from harness.training import checkpoint_seconds, train
-from harness.workbench import Workbench, component, population, subspace_of
-from spaces.base import Choice, Supernet
-from spaces.truth import GroundTruth, closed
+from splitbench.criteria.base import Affinity, Criterion, reads_truth
+from splitbench.harness import device
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.estimate import Evaluation, estimate, predict
+from splitbench.harness.measure import facts, measure
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.selectors.base import Leaf, Selector
+from splitbench.harness.stages import Result, Stage, StageStore, load_tensors, save_tensors
+from splitbench.harness.trainers.base import Job, Trainer
+from splitbench.harness.training import checkpoint_seconds, train
+from splitbench.harness.workbench import Workbench, component, population, subspace_of
+from splitbench.spaces.base import Choice, Supernet
+from splitbench.spaces.truth import GroundTruth, closed
 
 Work = Callable[[Workbench, Mapping[str, Any], Path], tuple[dict[str, Any], Cost]]
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.errors import ConfigError, DataError
-from harness.registry import bare, build
-from harness.stages import StageStore, canonical_json, load_tensors
-from spaces.base import SearchSpace, SubSpace, Supernet
-from spaces.datasets.base import Dataset, ImageData
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.harness.registry import bare, build
+from splitbench.harness.stages import StageStore, canonical_json, load_tensors
+from splitbench.spaces.base import SearchSpace, SubSpace, Supernet
+from splitbench.spaces.datasets.base import Dataset, ImageData
 
 STATE = "state.safetensors"
 

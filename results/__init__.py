@@ -1,8 +1,8 @@
 """Records, metrics, statistics and leaderboards: everything after the training, and nothing that needs torch.
 
-import results
+import splitbench
 
-found = results.load("runs/quickstart")
+found = splitbench.load("runs/quickstart")
 found.leaderboard()         # a DataFrame, one row an arm
 found.frame()               # one row a run; found.frame("long"): one row a run and metric
 found.estimates("none", 0)  # one row an architecture
@@ -13,8 +13,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if __name__ != "splitbench.results":
+    raise ImportError(
+        "import splitbench.results: under the name " + repr(__name__) + " this would be a second copy of it"
+    )
+
 if TYPE_CHECKING:
-    from results.frame import Results as Results
+    from splitbench.results.frame import Results as Results
 
 __all__ = ["Results", "load"]
 
@@ -25,9 +30,9 @@ def load(folder: str | Path) -> Results:
     A file that cannot be used is named in ``.warnings``, and the rest is there.
 
     Raises:
-        harness.errors.StoreError: if the folder is missing or holds no usable record at all.
+        splitbench.harness.errors.StoreError: if the folder is missing or holds no usable record at all.
     """
-    from results.frame import load as read
+    from splitbench.results.frame import load as read
 
     return read(folder)
 
@@ -37,7 +42,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """``Results`` is imported when it is asked for, so that importing a module of this package stays quick."""
         if name == "Results":
-            from results.frame import Results
+            from splitbench.results.frame import Results
 
             return Results
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

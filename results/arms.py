@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from results.record import Record
-from results.stats import Estimate, interval
-from results.store import Run, table_key
+from splitbench.results.record import Record
+from splitbench.results.stats import Estimate, interval
+from splitbench.results.store import Run, table_key
 
 PRIMARY = "tau[all]"
 """The metric that arms are sorted by and verdicts are on."""

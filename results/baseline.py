@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import ConfigError, StoreError
-from results.arms import SELECTED, Arm, Getter, metric, selected
-from results.record import Record
-from results.store import canonical_json, digest, encode, read_estimates, write_atomically
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results.arms import SELECTED, Arm, Getter, metric, selected
+from splitbench.results.record import Record
+from splitbench.results.store import canonical_json, digest, encode, read_estimates, write_atomically
 
 SCHEMA = 1
 MEAN_ESTIMATE = "mean estimate %"

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from results.stats import CONFIDENCE, Estimate, interval
+from splitbench.results.stats import CONFIDENCE, Estimate, interval
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from results.arms import tables
-from results.costs import MEASUREMENT
-from results.leaderboard import SELECTION
-from results.record import Measured, Record
-from results.store import Run, table_key
+from splitbench.results.arms import tables
+from splitbench.results.costs import MEASUREMENT
+from splitbench.results.leaderboard import SELECTION
+from splitbench.results.record import Measured, Record
+from splitbench.results.store import Run, table_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

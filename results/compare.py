@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError
-from results import power, stats
-from results.arms import PRIMARY, SELECTED, Arm, Getter, metric, selected, tables
-from results.populations import UnusableError, difference_over_functions
-from results.skipped import Skipped
-from results.stats import Estimate
-from results.store import load
-from results.verdicts import sentence
+from splitbench.harness.errors import ConfigError
+from splitbench.results import power, stats
+from splitbench.results.arms import PRIMARY, SELECTED, Arm, Getter, metric, selected, tables
+from splitbench.results.populations import UnusableError, difference_over_functions
+from splitbench.results.skipped import Skipped
+from splitbench.results.stats import Estimate
+from splitbench.results.store import load
+from splitbench.results.verdicts import sentence
 
 TEST, REGRET = SELECTED
 ROUNDING = 1e-9
@@ -115,7 +115,7 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
 
 
 def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], skipped: tuple[Skipped, ...]) -> None:
-    from harness.registry import suggestion
+    from splitbench.harness.registry import suggestion
 
     for arm in arms:
         if arm in known:

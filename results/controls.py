@@ -13,10 +13,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from results import stats
-from results.arms import Arm, Getter
-from results.record import Node, Record
-from results.stats import Estimate
+from splitbench.results import stats
+from splitbench.results.arms import Arm, Getter
+from splitbench.results.record import Node, Record
+from splitbench.results.stats import Estimate
 
 Pattern = tuple[Any, ...]
 NO_CONTROL = "no random control of the same sizes and schedule in every seed"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from results.store import Run
+from splitbench.results.store import Run
 
 MEASUREMENT = "measurement"  # ranking the population: timed, not charged
 

@@ -1,4 +1,4 @@
-"""Results for Python: the object that ``harness.run`` and ``results.load`` give."""
+"""Results for Python: the object that ``splitbench.run`` and ``splitbench.load`` give."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import ConfigError
-from results import store
-from results.arms import PRIMARY
-from results.skipped import Skipped
-from results.store import Loaded, Run
+from splitbench.harness.errors import ConfigError
+from splitbench.results import store
+from splitbench.results.arms import PRIMARY
+from splitbench.results.skipped import Skipped
+from splitbench.results.store import Loaded, Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from results.leaderboard import Leaderboards, Row
+    from splitbench.results.leaderboard import Leaderboards, Row
 
 VERDICTS = ("better", "can't tell", "worse")
 
@@ -81,7 +81,7 @@ class Results:
         Raises:
             ValueError: if there is no such form.
         """
-        from results import columns
+        from splitbench.results import columns
 
         forms: dict[str, Callable[[tuple[Run, ...]], pd.DataFrame]] = {"wide": columns.wide, "long": columns.long}
         if form not in forms:
@@ -105,7 +105,7 @@ class Results:
         """
         import pandas as pd
 
-        from results import columns
+        from splitbench.results import columns
 
         wanted = [
             run for run in self.runs if arm in (None, run.record.arm) and repetition in (None, run.record.repetition)
@@ -133,7 +133,7 @@ class Results:
         """
         import pandas as pd
 
-        from results.columns import categories
+        from splitbench.results.columns import categories
 
         rows = [
             {
@@ -159,7 +159,7 @@ class Results:
     @cached_property
     def leaderboards(self) -> Leaderboards:
         """Everything that ``splitbench leaderboard`` shows, as plain objects, of the runs as they were when read."""
-        from results.leaderboard import leaderboards_of
+        from splitbench.results.leaderboard import leaderboards_of
 
         return leaderboards_of(self.loaded)
 
@@ -175,12 +175,12 @@ class Results:
         return f"Results of {named}: {', '.join(counts)}\n  in {self.folder}; .leaderboard(), .frame(), .estimates()"
 
     def _repr_html_(self) -> str:
-        from results.notebook import html
+        from splitbench.results.notebook import html
 
         return html(self.leaderboards)
 
     def _no_run(self, arm: str | None, repetition: int | None) -> str:
-        from harness.registry import suggestion
+        from splitbench.harness.registry import suggestion
 
         if arm is not None and arm not in self.arms:
             hint = suggestion(arm, list(self.arms))

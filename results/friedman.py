@@ -10,8 +10,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from results.arms import Arm, metric
-from results.stats import ALPHA, lower_is_better
+from splitbench.results.arms import Arm, metric
+from splitbench.results.stats import ALPHA, lower_is_better
 
 FEWEST_ARMS = 3
 FEWEST_BLOCKS = 3
@@ -74,7 +74,7 @@ def across(tables: Sequence[Sequence[Arm]], name: str) -> RankGroups | None:
     of one another, so an arm's means over them are averaged. Oracle controls are bounds and take no rank.
 
     Args:
-        tables: of one results folder, as ``results.arms.tables`` gives them; an arm is known by its name.
+        tables: of one results folder, as ``splitbench.results.arms.tables`` gives them; an arm is known by its name.
         name: the metric.
     """
     found: dict[tuple[str, str], list[dict[str, float]]] = {}

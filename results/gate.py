@@ -1,6 +1,6 @@
 """The gate: does a results folder fall behind its baseline by more than noise, at the same protocol?
 
-Three questions, each with a family of tests of its own (results.noninferiority):
+Three questions, each with a family of tests of its own (splitbench.results.noninferiority):
 
 - metrics: has an arm's number dropped, by more than the margin and more than chance?
 - invariants: are the ceiling, the size baselines and the truth what they were? No trainer and no criterion can change
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError, StoreError
-from results import baseline as baselines
-from results import noninferiority as tests
-from results.arms import Arm, tables
-from results.baseline import Baseline, GuardedArm, Table
-from results.noninferiority import Test
-from results.recheck import recheck
-from results.stats import lower_is_better
-from results.store import Loaded, load
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results import baseline as baselines
+from splitbench.results import noninferiority as tests
+from splitbench.results.arms import Arm, tables
+from splitbench.results.baseline import Baseline, GuardedArm, Table
+from splitbench.results.noninferiority import Test
+from splitbench.results.recheck import recheck
+from splitbench.results.stats import lower_is_better
+from splitbench.results.store import Loaded, load
 
 OK, REGRESSION, NOT_MEASURED = 0, 1, 3
 ROUNDING = 1e-6

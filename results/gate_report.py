@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from results import noninferiority as tests
-from results.gate import METRIC, NOT_MEASURED, REGRESSION, Check, Report
-from results.noninferiority import Test
-from results.render import markdown_text
+from splitbench.results import noninferiority as tests
+from splitbench.results.gate import METRIC, NOT_MEASURED, REGRESSION, Check, Report
+from splitbench.results.noninferiority import Test
+from splitbench.results.render import markdown_text
 
 MARKS = {tests.REGRESSION: "**regression**", tests.CHANGED: "**changed**"}
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from results import ranking
-from results.metrics import expected_best_of, leaf_floor
+from splitbench.results import ranking
+from splitbench.results.metrics import expected_best_of, leaf_floor
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from results import style
-from results.geometry_report import number, seeds_words
-from results.sheet import marked
+from splitbench.results import style
+from splitbench.results.geometry_report import number, seeds_words
+from splitbench.results.sheet import marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ def figure(found: Mapping[str, Any]) -> Figure:
     """Left, how far the partitions of every two arms agree; right, what each tells of the ground truth, a dot a seed.
 
     Args:
-        found: as ``results.geometry_report.report`` gives it.
+        found: as ``splitbench.results.geometry_report.report`` gives it.
     """
     from matplotlib.lines import Line2D
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from results.geometry import (
+from splitbench.results.geometry import (
     Agreement,
     Averaged,
     Split,
@@ -19,7 +19,7 @@ from results.geometry import (
     separations,
     stability,
 )
-from results.sheet import NOTHING, ORACLE, Sheet, Table, marked
+from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, marked
 
 METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
 BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from results import noninferiority as tests
-from results.gate import Check, Report
-from results.gate_report import in_words
+from splitbench.results import noninferiority as tests
+from splitbench.results.gate import Check, Report
+from splitbench.results.gate_report import in_words
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not."""

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from results import stats
-from results.arms import PRIMARY, Arm, metric, selected, tables, validation_metric
-from results.controls import Chance, against_chance
-from results.costs import Cost, mean_cost
-from results.friedman import RankGroups, across
-from results.record import Record
-from results.stats import Estimate
-from results.store import Loaded, load
+from splitbench.results import stats
+from splitbench.results.arms import PRIMARY, Arm, metric, selected, tables, validation_metric
+from splitbench.results.controls import Chance, against_chance
+from splitbench.results.costs import Cost, mean_cost
+from splitbench.results.friedman import RankGroups, across
+from splitbench.results.record import Record
+from splitbench.results.stats import Estimate
+from splitbench.results.store import Loaded, load
 
 SELECTION = {
     "test": "ground-truth test accuracy % of the honest choice",

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import StoreError
+from splitbench.harness.errors import StoreError
 
 RECORDS = "records"
 SWEEP = "sweep.json"

@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from results import ranking
+from splitbench.results import ranking
 
 Floats = npt.NDArray[np.float64]
 Metrics = dict[str, float | None]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from results.stats import holm
+from splitbench.results.stats import holm
 
 ALPHA = 0.01
 """The largest chance that a family of tests (metrics, invariants, ledger) fails on unchanged code. A gate runs on every

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from results.leaderboard import Leaderboards
-from results.sheet import Sheet, Table
-from results.sheets import sheets
+from splitbench.results.leaderboard import Leaderboards
+from splitbench.results.sheet import Sheet, Table
+from splitbench.results.sheets import sheets
 
 MOST = 4
 CELL = "padding:.25em .7em;vertical-align:top;white-space:nowrap;"

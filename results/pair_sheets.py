@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from results import stats
-from results.arms import PRIMARY
-from results.compare import Pair
-from results.friedman import RankGroups
-from results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, limits_words, marked, seeds_words
-from results.verdicts import digits, p_words
+from splitbench.results import stats
+from splitbench.results.arms import PRIMARY
+from splitbench.results.compare import Pair
+from splitbench.results.friedman import RankGroups
+from splitbench.results.sheet import (
+    NOTHING,
+    ORACLE,
+    Sheet,
+    Table,
+    count,
+    interval_words,
+    limits_words,
+    marked,
+    seeds_words,
+)
+from splitbench.results.verdicts import digits, p_words
 
 
 def rank_sheet(ranks: RankGroups) -> Sheet:

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import StoreError
-from results.arms import PRIMARY, Arm
-from results.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
-from results.stats import Estimate
-from results.store import Run, read_estimates
+from splitbench.harness.errors import StoreError
+from splitbench.results.arms import PRIMARY, Arm
+from splitbench.results.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
+from splitbench.results.stats import Estimate
+from splitbench.results.store import Run, read_estimates
 
 if TYPE_CHECKING:
-    from results.bootstrap import CountStatistic, Floats
+    from splitbench.results.bootstrap import CountStatistic, Floats
 
 FEWEST, MOST = 20, 3_000
 FEWER_RESAMPLES = 999
@@ -57,7 +57,7 @@ def score_and_truth(run: Run) -> Estimated:
     """
     import numpy as np
 
-    from results import metrics, ranking
+    from splitbench.results import metrics, ranking
 
     record, frame = run.record, read_estimates(run)
     n = len(frame)

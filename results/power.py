@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from results import stats
+from splitbench.results import stats
 
 POWER = 0.8
 MOST = 100_000

@@ -1,12 +1,12 @@
 """Copy a finished study's records into results/published, with its leaderboard as a page, markdown, JSON and pictures.
 
-    python -m results.publish runs/quickstart                 # writes results/published/quickstart
-    python -m results.publish results/published/quickstart    # makes all but the records anew, from the records
-    python -m results.publish runs/micro-sweep                # of a sweep: results/published/<study>, <study>.md
-    python -m results.publish                                 # every published study anew: `make reproduce`
+    python -m splitbench.results.publish runs/quickstart               # writes results/published/quickstart
+    python -m splitbench.results.publish results/published/quickstart  # all but the records anew, from the records
+    python -m splitbench.results.publish runs/micro-sweep              # a sweep: results/published/<study>, <study>.md
+    python -m splitbench.results.publish                               # every published study anew: `make reproduce`
 
 Weights and other stages stay behind: the records hold everything that a leaderboard is a function of. Of a sweep its
-numbers are published, and no records: they are those of trials (results.publish_sweep).
+numbers are published, and no records: they are those of trials (splitbench.results.publish_sweep).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.errors import SplitbenchError
-from results import render, store, style
-from results.leaderboard import Leaderboards, leaderboards_of
-from results.page import page
-from results.plots.catalogue import drawings
-from results.plots.source import CannotDrawError, Options, open_folder
-from results.publish_sweep import PLANTED, TUNED, publish_sweep
-from results.record import fingerprint
-from results.store import Run
-from results.sweep import SWEEP
-from results.sweep import read as read_sweep
+from splitbench.harness.errors import SplitbenchError
+from splitbench.results import render, store, style
+from splitbench.results.leaderboard import Leaderboards, leaderboards_of
+from splitbench.results.page import page
+from splitbench.results.plots.catalogue import drawings
+from splitbench.results.plots.source import CannotDrawError, Options, open_folder
+from splitbench.results.publish_sweep import PLANTED, TUNED, publish_sweep
+from splitbench.results.record import fingerprint
+from splitbench.results.store import Run
+from splitbench.results.sweep import SWEEP
+from splitbench.results.sweep import read as read_sweep
 
 STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a study file may be named (harness.config). A record may say anything, and its study becomes a folder's name."""
@@ -179,7 +179,7 @@ def main() -> None:
         try:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:
-            raise SystemExit(f"results.publish: {error}") from None
+            raise SystemExit(f"splitbench.results.publish: {error}") from None
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import SplitbenchError
-from results import store, style
-from results.listing import RECORDS, SWEEP, SWEEP_STUDY
-from results.plots import KINDS
-from results.plots.catalogue import OF_A_SWEEP
-from results.plots.source import CannotDrawError, Options
-from results.sweep import Sweep, read
-from results.sweep_report import control_markdown, markdown
+from splitbench.harness.errors import SplitbenchError
+from splitbench.results import store, style
+from splitbench.results.listing import RECORDS, SWEEP, SWEEP_STUDY
+from splitbench.results.plots import KINDS
+from splitbench.results.plots.catalogue import OF_A_SWEEP
+from splitbench.results.plots.source import CannotDrawError, Options
+from splitbench.results.sweep import Sweep, read
+from splitbench.results.sweep_report import control_markdown, markdown
 
 TUNED, PLANTED = "-tuned", "-planted"
 """What the names of a sweep's tuned study, and of the control of a sweep, end in."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from results.listing import MEASURED
-from results.record import SCHEMA, Measured, Record
+from splitbench.results.listing import MEASURED
+from splitbench.results.record import SCHEMA, Measured, Record
 
 NAMED = 3
 ADDED: Mapping[int, str] = {3: "the names of edges and operations"}

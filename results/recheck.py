@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from results.arms import Arm
-from results.populations import UnusableError, score_and_truth
-from results.store import ESTIMATES, Run
+from splitbench.results.arms import Arm
+from splitbench.results.populations import UnusableError, score_and_truth
+from splitbench.results.store import ESTIMATES, Run
 
 
 def recheck(arm: Arm) -> tuple[list[str], int]:

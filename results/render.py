@@ -1,6 +1,6 @@
 """Leaderboards and comparisons as markdown, as JSON for CI jobs, and as tables on a terminal.
 
-Markdown and terminal show the same sheets (results.sheets).
+Markdown and terminal show the same sheets (splitbench.results.sheets).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from results.compare import Compared
-from results.friedman import RankGroups
-from results.leaderboard import Leaderboard, Leaderboards, Row
-from results.sheet import Sheet, Table
-from results.sheets import sheets
+from splitbench.results.compare import Compared
+from splitbench.results.friedman import RankGroups
+from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
+from splitbench.results.sheet import Sheet, Table
+from splitbench.results.sheets import sheets
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from results import stats
-from results.stats import Estimate
-from results.verdicts import number, p_words
+from splitbench.results import stats
+from splitbench.results.stats import Estimate
+from splitbench.results.verdicts import number, p_words
 
 NOTHING = "-"
 ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."

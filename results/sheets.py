@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from results import stats
-from results.arms import PRIMARY
-from results.compare import Compared
-from results.costs import MEASUREMENT, Cost
-from results.leaderboard import Leaderboard, Leaderboards, Row
-from results.pair_sheets import pair_sheet, rank_sheet
-from results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
-from results.verdicts import p_words
+from splitbench.results import stats
+from splitbench.results.arms import PRIMARY
+from splitbench.results.compare import Compared
+from splitbench.results.costs import MEASUREMENT, Cost
+from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
+from splitbench.results.pair_sheets import pair_sheet, rank_sheet
+from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
+from splitbench.results.verdicts import p_words
 
 SHOWN = ("tau[top50%]", "rho[all]")
 PHASES = ("warm_up", "scoring", "training", "selection")

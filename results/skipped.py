@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.listing import shown
+from splitbench.results.listing import shown
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from harness.errors import StoreError
-from results.listing import ESTIMATES as ESTIMATES
-from results.listing import MEASURED as MEASURED
-from results.listing import RECORDS as RECORDS
-from results.listing import SWEEP, both, candidates, shown
-from results.reading import older, read_measured, read_record
-from results.record import Measured, Record
-from results.skipped import Skipped, read_skipped
+from splitbench.harness.errors import StoreError
+from splitbench.results.listing import ESTIMATES as ESTIMATES
+from splitbench.results.listing import MEASURED as MEASURED
+from splitbench.results.listing import RECORDS as RECORDS
+from splitbench.results.listing import SWEEP, both, candidates, shown
+from splitbench.results.reading import older, read_measured, read_record
+from splitbench.results.record import Measured, Record
+from splitbench.results.skipped import Skipped, read_skipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,7 +253,7 @@ def _sweeps(folder: Path, runs: Iterable[Run]) -> tuple[str, ...]:
     return tuple(
         f"{shown(os.path.relpath(path, folder))}: the arms beside it are trials of a sweep, so to take the best of "
         "this table is to choose by the test truth; what each arm chose by the validation truth is in the report that "
-        "`splitbench sweep` prints and `python -m results.publish` publishes"
+        "`splitbench sweep` prints and `python -m splitbench.results.publish` publishes"
         for path in both(folder, SWEEP)
         if path.parent in places
     )

@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import StoreError
-from results import stats
-from results.listing import SWEEP as SWEEP
-from results.stats import Estimate
-from results.store import encode, write_atomically
+from splitbench.harness.errors import StoreError
+from splitbench.results import stats
+from splitbench.results.listing import SWEEP as SWEEP
+from splitbench.results.stats import Estimate
+from splitbench.results.store import encode, write_atomically
 
 SWEEP_SCHEMA = 1
 EDGE = 0.05  # of a range

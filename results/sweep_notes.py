@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from results import stats
-from results.sheet import NOTHING, ORACLE, count
-from results.sweep import Sweep, SweptArm, at_the_edge, baseline_arm, best, full, settled
-from results.sweep_words import value_words
+from splitbench.results import stats
+from splitbench.results.sheet import NOTHING, ORACLE, count
+from splitbench.results.sweep import Sweep, SweptArm, at_the_edge, baseline_arm, best, full, settled
+from splitbench.results.sweep_words import value_words
 
 REASONS = 3  # of infeasible trials, by name
 

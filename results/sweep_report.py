@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results import render, stats
-from results.sheet import NOTHING, Sheet, Table, count, interval_words, marked
-from results.sweep import (
+from splitbench.results import render, stats
+from splitbench.results.sheet import NOTHING, Sheet, Table, count, interval_words, marked
+from splitbench.results.sweep import (
     Point,
     Sweep,
     SweptArm,
@@ -22,10 +22,10 @@ from results.sweep import (
     searched,
     spent,
 )
-from results.sweep_notes import legend, pairs, warnings
-from results.sweep_tuned import read_tuned, tuned_tables
-from results.sweep_words import component_words, domain_words, short_names, value_words
-from results.verdicts import digits, number
+from splitbench.results.sweep_notes import legend, pairs, warnings
+from splitbench.results.sweep_tuned import read_tuned, tuned_tables
+from splitbench.results.sweep_words import component_words, domain_words, short_names, value_words
+from splitbench.results.verdicts import digits, number
 
 if TYPE_CHECKING:
     from rich.console import Console

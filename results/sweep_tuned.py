@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StoreError
-from results import stats
-from results.arms import PRIMARY, Arm, Getter, metric, tables, validation_metric
-from results.leaderboard import Leaderboard, Row, leaderboards_of
-from results.sheet import NOTHING, Table, interval_words, marked
-from results.stats import Estimate
-from results.store import load
-from results.sweep import Sweep, SweptArm, baseline_arm, best, chosen, compare
-from results.verdicts import digits, p_words
+from splitbench.harness.errors import StoreError
+from splitbench.results import stats
+from splitbench.results.arms import PRIMARY, Arm, Getter, metric, tables, validation_metric
+from splitbench.results.leaderboard import Leaderboard, Row, leaderboards_of
+from splitbench.results.sheet import NOTHING, Table, interval_words, marked
+from splitbench.results.stats import Estimate
+from splitbench.results.store import load
+from splitbench.results.sweep import Sweep, SweptArm, baseline_arm, best, chosen, compare
+from splitbench.results.verdicts import digits, p_words
 
 KINDS = {
     "trainer": "trainers",

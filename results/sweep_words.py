@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from results.sheet import NOTHING
+from splitbench.results.sheet import NOTHING
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:

@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from results.costs import Cost
-from results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
-from results.stats import Estimate
+from splitbench.results.costs import Cost
+from splitbench.results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
+from splitbench.results.stats import Estimate
 
 ENDS = ("mean", "low", "high")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula

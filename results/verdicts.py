@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from results import stats
-from results.stats import Estimate
+from splitbench.results import stats
+from splitbench.results.stats import Estimate
 
 
 def sentence(arm: str, other: str, metric: str, word: str, difference: Estimate, p: float, needed: int | None) -> str:

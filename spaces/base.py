@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from spaces.truth import GroundTruth
+    from splitbench.spaces.truth import GroundTruth
 
 Architecture = tuple[int, ...]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
+from splitbench.harness.errors import DataError
 
 MANIFEST = "source.json"
 IMPORTER = 1  # version of this layout

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import ConfigError, DataError
-from spaces import imported
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.spaces import imported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ class Images(Source):
             labels: Integers = np.load(imported.file_of(place.folder, "labels.npy")).astype(np.int64)
             self._enough(len(labels), count, place.folder)
             return np.array(pixels[:count]), labels[:count]
-        from spaces.datasets.mosaics import balanced_order, open_mosaics
+        from splitbench.spaces.datasets.mosaics import balanced_order, open_mosaics
 
         mosaics = open_mosaics(place.folder, "train")
         self._enough(len(mosaics.labels), count, place.folder)
@@ -177,8 +177,8 @@ class Images(Source):
         return f"{len(labels):,} training images, {per_class[0]:,} a class, channel statistics as published"
 
     def convert(self, path: Path, folder: Path) -> dict[str, int]:
-        from spaces.datasets.archives import ARCHIVES, read_archive
-        from spaces.datasets.mosaics import balanced_order, open_mosaics
+        from splitbench.spaces.datasets.archives import ARCHIVES, read_archive
+        from splitbench.spaces.datasets.mosaics import balanced_order, open_mosaics
 
         archive = ARCHIVES[self.name]
         for candidate in (path / archive.file, path / self.subfolder, path):
@@ -207,7 +207,7 @@ DATA: dict[str, Source] = {
             "NAS-Bench-201: 15,625 cells on CIFAR-10, CIFAR-100 and ImageNet16-120",
             "nb201",
             ("nb201.csv.gz", "nb201_seeds.npz"),
-            "spaces.nb201.table",
+            "splitbench.spaces.nb201.table",
             15_625,
             (("c10_test", 94.37), ("c100_test", 73.51), ("in16_test", 47.31)),
         ),
@@ -216,7 +216,7 @@ DATA: dict[str, Source] = {
             "NAS-Bench-Macro: 6,561 chains of MobileNetV2 blocks on CIFAR-10",
             "nb_macro",
             ("nb_macro_cifar10.csv.gz",),
-            "spaces.nb_macro.table",
+            "splitbench.spaces.nb_macro.table",
             6_561,
             (("acc", 93.13),),
         ),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import ConfigError, DataError
-from spaces.base import Architecture
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.spaces.base import Architecture
 
 Floats = npt.NDArray[np.float64]
 

@@ -22,9 +22,9 @@ import typer.main
 import yaml
 from docs_pages import COMMANDS, DATA, PAGES, TOP, Block, Command, blocks, commands
 
-from harness import config, registry
-from harness.cli.app import app, main
-from harness.tuning.tuner import Tuner
+from splitbench.harness import config, registry
+from splitbench.harness.cli.app import app, main
+from splitbench.harness.tuning.tuner import Tuner
 
 NOT_RUN = {
     "make quickstart": "sets up an environment from the network, then runs `splitbench quickstart`, which is run here",

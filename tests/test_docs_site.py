@@ -18,8 +18,8 @@ import pytest
 import yaml
 from docs_pages import PAGES, TOP
 
-from harness import config
-from harness.registry import KINDS, build, components, parameters
+from splitbench.harness import config
+from splitbench.harness.registry import KINDS, build, components, parameters
 
 SITE = TOP / "docs" / "site"
 BUILT_IN = [(kind, name) for kind in KINDS for name, c in components(kind).items() if c.origin == "splitbench"]
@@ -96,7 +96,7 @@ def test_every_component_has_its_page(site: dict[str, str]) -> None:
 
 
 def test_every_verb_is_on_the_page_about_the_command(pages: dict[str, Html]) -> None:
-    from harness.cli.app import app
+    from splitbench.harness.cli.app import app
 
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     assert {"run", "leaderboard"} <= names

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from harness import config
-from harness.cli import app
-from harness.cli.data import app as data_app
-from harness.registry import KINDS, components
+from splitbench.harness import config
+from splitbench.harness.cli import app
+from splitbench.harness.cli.data import app as data_app
+from splitbench.harness.registry import KINDS, components
 
 pytest_plugins = ["pytester"]
 
@@ -65,21 +65,55 @@ def test_data_files_are_packaged() -> None:
         path
         for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
         for pattern in patterns
-        for path in TOP.joinpath(*package.split(".")).glob(pattern)
+        for path in TOP.joinpath(*(package.split(".")[1:] or ("src", "splitbench"))).glob(pattern)
     }
-    needed = ["harness/py.typed", "harness/quickstart.yaml", "spaces/micro/table.parquet", "spaces/micro/table.json"]
+    needed = [
+        "src/splitbench/py.typed",
+        "harness/quickstart.yaml",
+        "spaces/micro/table.parquet",
+        "spaces/micro/table.json",
+    ]
     assert {TOP / path for path in needed} <= listed
     tracked = {path for package in PACKAGES for path in (TOP / package).rglob("*") if path.is_file()}
     published = TOP / "results" / "published"
     code = {path for path in tracked if path.suffix in (".py", ".pyc") or published in path.parents}
-    assert tracked - code == listed
+    assert tracked - code == listed - {TOP / "src" / "splitbench" / "py.typed"}
 
 
-def test_only_the_four_packages_are_installed() -> None:
-    patterns = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
-    assert {pattern.rstrip("*") for pattern in patterns} == PACKAGES
-    folders = [path.name for path in TOP.iterdir() if path.is_dir() and list(path.glob("*.py"))]
-    assert {name for name in folders if name.startswith(tuple(PACKAGES))} == PACKAGES
+def test_the_links_serve_the_checkout_and_the_build_names_its_packages() -> None:
+    face = TOP / "src" / "splitbench"
+    links = {path.name for path in face.iterdir() if path.is_symlink()}
+    assert links == PACKAGES
+    assert all((face / name).resolve() == TOP / name for name in links)
+    assert "find" not in PROJECT["tool"]["setuptools"].get("packages", {})
+
+
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_a_folder_is_no_package_of_its_own(name: str) -> None:
+    """Python finds it under its bare name from the project folder: a second copy, with a registry of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=TOP, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"ImportError: import splitbench.{name}: under the name '{name}' this would be a second copy" in done.stderr
+
+
+def test_nothing_of_ours_is_imported_by_a_bare_name() -> None:
+    bare = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(sorted(PACKAGES))})\b", re.MULTILINE)
+    ours = [*PACKAGES, "tests", "bench", "docs"]
+    files = [path for name in ours for kind in ("py", "tmpl", "md") for path in (TOP / name).rglob(f"*.{kind}")]
+    assert len(files) > 300
+    assert [path for path in (*files, TOP / "README.md") if bare.search(path.read_text())] == []
+
+
+def test_the_public_face_needs_no_torch() -> None:
+    code = (
+        "import sys, splitbench; from splitbench import register, run, load, sweep;"
+        "print('torch' in sys.modules);"
+        "from splitbench import Affinity; assert Affinity.__name__ == 'Affinity'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_what_is_installed_is_in_the_ranges() -> None:
@@ -148,8 +182,8 @@ def test_study_files_in_the_docs_are_valid(page: Path) -> None:
         whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none", "gm"]} | study
         for index, arm in enumerate(config.parse(whole).arms):
             if arm.criterion_spec.keys() != {"name"} or arm.partitioner:
-                from harness.arm import build_arm
-                from spaces.micro.space import Micro
+                from splitbench.harness.arm import build_arm
+                from splitbench.spaces.micro.space import Micro
 
                 assert build_arm(config.parse(whole), arm, index, Micro()).label == arm.label
 
@@ -172,7 +206,7 @@ def test_readmes_criterion_runs(tmp_path: Path) -> None:
         "arms": [arm],
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study))
-    command = [sys.executable, "-m", "harness.cli.app", "run", "mine.yaml", "--plugin", "mine.py", "--workers", "1"]
+    command = [sys.executable, "-m", "splitbench", "run", "mine.yaml", "--plugin", "mine.py", "--workers", "1"]
     environment = os.environ | {"PYTHONPATH": str(TOP), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from criteria.proxies.base import Network, Seen
-from harness.errors import ConfigError
+from splitbench.criteria.proxies.base import Network, Seen
+from splitbench.harness.errors import ConfigError
 
 UNDEFINED = -1e5
 """The score of a network that has none: not finite, or 0/0, as where the images do not reach the output."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Choice, Mixture, SearchSpace, Supernet
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, Supernet
 
 Scores = npt.NDArray[np.float64]
 Charge = Callable[[float, float], None]

@@ -13,10 +13,10 @@ from typing import cast
 
 from torch import nn
 
-from criteria.proxies.base import Network
-from spaces.base import SearchSpace
-from spaces.cells import EDGES, NODES, Cell, CellSpace
-from spaces.nb_macro.space import Subsample
+from splitbench.criteria.proxies.base import Network
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.cells import EDGES, NODES, Cell, CellSpace
+from splitbench.spaces.nb_macro.space import Subsample
 
 
 @dataclass(frozen=True)

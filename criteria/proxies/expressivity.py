@@ -12,10 +12,10 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
-from criteria.proxies.activations import UNDEFINED, hooked
-from criteria.proxies.base import Network, Scores, Seen, recording
-from criteria.proxies.jacobian import correlation
-from harness.errors import ConfigError
+from splitbench.criteria.proxies.activations import UNDEFINED, hooked
+from splitbench.criteria.proxies.base import Network, Scores, Seen, recording
+from splitbench.criteria.proxies.jacobian import correlation
+from splitbench.harness.errors import ConfigError
 
 LOWEST = -1e9
 """A term of AZ-NAS that is not finite; its trainability alone falls to about -1e6 where gradients vanish."""

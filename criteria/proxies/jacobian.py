@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from criteria.proxies.activations import UNDEFINED
-from criteria.proxies.base import Network
+from splitbench.criteria.proxies.activations import UNDEFINED
+from splitbench.criteria.proxies.base import Network
 
 _K = 1e-5
 _MANY = 100  # classes, beyond which EPE-NAS compares classes

@@ -12,9 +12,9 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
-from criteria.proxies.activations import UNDEFINED, LinearRegions
-from criteria.proxies.base import Network, Scores, Seen, recording
-from harness.errors import ConfigError
+from splitbench.criteria.proxies.activations import UNDEFINED, LinearRegions
+from splitbench.criteria.proxies.base import Network, Scores, Seen, recording
+from splitbench.harness.errors import ConfigError
 
 _BLOCK = 1 << 18  # columns that are doubled in precision at a time
 

@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from criteria.proxies.base import Network
+from splitbench.criteria.proxies.base import Network
 
 TINY = torch.finfo(torch.float64).tiny
 MOST = math.log(torch.finfo(torch.float64).max)

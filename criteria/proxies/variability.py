@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from criteria.proxies.base import Network
-from criteria.proxies.saliency import gradients
-from harness.errors import ConfigError
+from splitbench.criteria.proxies.base import Network
+from splitbench.criteria.proxies.saliency import gradients
+from splitbench.harness.errors import ConfigError
 
 
 @dataclass(frozen=True)

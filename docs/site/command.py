@@ -8,7 +8,7 @@ from typing import Any
 import docstrings
 import typer.main
 
-from harness.cli.app import app
+from splitbench.harness.cli.app import app
 
 
 def verbs(group: Any = None, before: str = "splitbench") -> Iterator[tuple[str, Any]]:

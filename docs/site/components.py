@@ -12,7 +12,7 @@ from typing import Any
 import docstrings
 import yaml
 
-from harness.registry import KINDS, Component, build, components, nested, parameters
+from splitbench.harness.registry import KINDS, Component, build, components, nested, parameters
 
 TITLES = {
     "criteria": ("Criteria", "criterion", "What decides a split: how much the operations of an edge disagree."),
@@ -215,7 +215,7 @@ def lines(head: str, value: Any) -> str:
 
 def own_parts(component: Component) -> Iterator[str]:
     """What an arm of this criterion uses where it names nothing else."""
-    from criteria.base import parts_of, splits
+    from splitbench.criteria.base import parts_of, splits
 
     criterion = build("criteria", component.name)
     if not splits(criterion):

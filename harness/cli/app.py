@@ -9,8 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from harness.cli import boards, data, gating, plotting, plugins, show
-from harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.cli import boards, data, gating, plotting, plugins, show
+from splitbench.harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
     name="splitbench",
@@ -64,7 +64,7 @@ def quickstart(
 
     About two minutes on two CPU cores. The study is quickstart.yaml of the package: a file like any other.
     """
-    from harness.cli.running import run_study
+    from splitbench.harness.cli.running import run_study
 
     run_study(Path(__file__).parents[1] / "quickstart.yaml", out, "cpu", workers, [], as_json)
 
@@ -82,7 +82,7 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a study, and show its leaderboard."""
-    from harness.cli.running import run_study
+    from splitbench.harness.cli.running import run_study
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
@@ -116,7 +116,7 @@ def sweep(
 
     Several processes, on one machine or on many, share a sweep by its storage: start the same command again.
     """
-    from harness.cli import sweeping
+    from splitbench.harness.cli import sweeping
 
     sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json)
 
@@ -146,7 +146,7 @@ def rank(
     as_json: JsonFlag = False,
 ) -> None:
     """Rank freshly initialised stand-alone networks by zero-cost proxies."""
-    from harness.cli import ranking
+    from splitbench.harness.cli import ranking
 
     ranking.run(
         space, dataset, proxy or [], sample, seed, out, population, batch_size, workers, device, plugin or [], as_json
@@ -168,7 +168,7 @@ def geometry(
     as_json: JsonFlag = False,
 ) -> None:
     """Split the arms of a study and compare the partitions, without training any leaf."""
-    from harness.cli.geometry import run
+    from splitbench.harness.cli.geometry import run
 
     run(study, out, probes, device, workers, plugin or [], as_json)
 
@@ -182,7 +182,7 @@ def list_components(
     as_json: JsonFlag = False,
 ) -> None:
     """List the components that a study file can name."""
-    from harness.registry import KINDS, components, load_plugin, plural
+    from splitbench.harness.registry import KINDS, components, load_plugin, plural
 
     for path in plugin or []:
         load_plugin(path)
@@ -208,7 +208,7 @@ def describe(
     """Show a component's documentation and parameters."""
     import inspect
 
-    from harness.registry import KINDS, components, load_plugin, parameters, plural, suggestion
+    from splitbench.harness.registry import KINDS, components, load_plugin, parameters, plural, suggestion
 
     for path in plugin or []:
         load_plugin(path)
@@ -261,7 +261,7 @@ app.command()(gating.gate)
 @app.command()
 def env(as_json: JsonFlag = False) -> None:
     """Show versions, devices and where data is looked for."""
-    from harness.cli.environment import environment
+    from splitbench.harness.cli.environment import environment
 
     found = environment()
     if as_json:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli import show
-from harness.errors import ConfigError
+from splitbench.harness.cli import show
+from splitbench.harness.errors import ConfigError
 
 if TYPE_CHECKING:
-    from results.leaderboard import Leaderboards
+    from splitbench.results.leaderboard import Leaderboards
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 FORMATS = ("text", "md", "json", "csv", "html")
@@ -51,8 +51,8 @@ def leaderboard(
     if chosen == "html" and out is None and sys.stdout.isatty():
         out = folder / PAGE
     if chosen == "text" and out is None:
-        from results import render
-        from results.leaderboard import leaderboards
+        from splitbench.results import render
+        from splitbench.results.leaderboard import leaderboards
 
         render.terminal(leaderboards(folder))
         return
@@ -61,7 +61,7 @@ def leaderboard(
         # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
         typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)
         return
-    from results.store import write_atomically
+    from splitbench.results.store import write_atomically
 
     write_atomically(out, data)
     typer.echo(f"wrote {out} ({len(data) / 1e6:.1f} MB)", err=True)
@@ -80,17 +80,17 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
 
 def _rendered(folder: Path, form: str, details: float | None, arms: list[str]) -> bytes:
     if form == "html":
-        from results.page import DETAILS_MB, page
+        from splitbench.results.page import DETAILS_MB, page
 
         return page(folder, DETAILS_MB if details is None else details, arms)
-    from results import render
-    from results.leaderboard import leaderboards
+    from splitbench.results import render
+    from splitbench.results.leaderboard import leaderboards
 
     boards = leaderboards(folder)
     if form == "json":
         return render.to_json(boards).encode()
     if form == "csv":
-        from results.table import to_csv
+        from splitbench.results.table import to_csv
 
         return to_csv(boards).encode()
     if form == "text":
@@ -104,7 +104,7 @@ def _terminal_text(boards: Leaderboards) -> str:
 
     from rich.console import Console
 
-    from results import render
+    from splitbench.results import render
 
     text = io.StringIO()
     render.terminal(boards, Console(file=text, width=200))
@@ -118,9 +118,9 @@ def compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare two arms, seed by seed, on every metric."""
-    from results import render
-    from results.compare import compare as compare_arms
-    from results.compare import to_json
+    from splitbench.results import render
+    from splitbench.results.compare import compare as compare_arms
+    from splitbench.results.compare import to_json
 
     compared = compare_arms(folder, arm_a, arm_b)
     if as_json:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import show
-from harness.errors import DataError
+from splitbench.harness.cli import show
+from splitbench.harness.errors import DataError
 
 app = typer.Typer(help="Ground-truth tables and images: list, import, verify.", no_args_is_help=True)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -17,7 +17,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of te
 @app.command("list")
 def list_data(as_json: JsonFlag = False) -> None:
     """List what is imported, found below SPLITBENCH_DATA, or missing."""
-    from spaces import sources
+    from splitbench.spaces import sources
 
     found = [(source, sources.status(name)) for name, source in sources.DATA.items()]
     if as_json:
@@ -57,7 +57,7 @@ def import_data(
     as_json: JsonFlag = False,
 ) -> None:
     """Read published files, check them, and keep a copy."""
-    from spaces import sources
+    from splitbench.spaces import sources
 
     status = sources.import_data(name, source)
     if as_json:
@@ -74,7 +74,7 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Recompute checksums and check known facts."""
-    from spaces import sources
+    from splitbench.spaces import sources
 
     names = [name] if name else [n for n in sources.DATA if sources.status(n).state != "missing"]
     results: list[tuple[str, bool, str]] = []

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 
-from spaces import sources
+from splitbench.spaces import sources
 
 
 def environment() -> dict[str, object]:

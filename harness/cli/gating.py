@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import show
-from harness.errors import ConfigError
+from splitbench.harness.cli import show
+from splitbench.harness.errors import ConfigError
 
 
 def gate(
@@ -33,10 +33,10 @@ def gate(
     Exit status 0: no regression; 1: a regression; 2: wrong usage or bad input; 3: something that the baseline guards
     was not measured comparably. docs/gate.md says what is tested, and why so.
     """
-    from results import gate as gates
-    from results import gate_report
-    from results.junit import junit as as_junit
-    from results.store import write_atomically
+    from splitbench.results import gate as gates
+    from splitbench.results import gate_report
+    from splitbench.results.junit import junit as as_junit
+    from splitbench.results.store import write_atomically
 
     metrics = list(dict.fromkeys(metric or []))
     if update:

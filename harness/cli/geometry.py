@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from harness.cli import running
+from splitbench.harness.cli import running
 
 
 def run(
@@ -23,13 +23,13 @@ def run(
     """Split the arms of a study file and print how their partitions compare."""
     study, folder, workers = running.opened(path, out, device, workers, plugins)
 
-    from harness.geometry import FIGURE, JSON, geometry
+    from splitbench.harness.geometry import FIGURE, JSON, geometry
 
     with running.watcher(study.config.name, folder) as shown:
         found = geometry(study, folder, workers, plugins, probes, shown)
 
-    from results import render
-    from results.geometry_report import sheet
+    from splitbench.results import render
+    from splitbench.results.geometry_report import sheet
 
     if as_json:
         typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)

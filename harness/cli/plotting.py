@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli import show
-from harness.errors import ConfigError
-from results.plots import KINDS
+from splitbench.harness.cli import show
+from splitbench.harness.errors import ConfigError
+from splitbench.results.plots import KINDS
 
 if TYPE_CHECKING:
-    from results.plots.source import Options, Source
+    from splitbench.results.plots.source import Options, Source
 
 FORMATS = ("svg", "png", "both")
 COSTS = ("flops", "seconds")
@@ -44,8 +44,8 @@ def plot(
     if cost not in COSTS:
         raise ConfigError(f"--cost {cost}: unknown cost; there are: {', '.join(COSTS)}")
 
-    from results.plots.catalogue import check_kinds, check_metric
-    from results.plots.source import Options, open_folder
+    from splitbench.results.plots.catalogue import check_kinds, check_metric
+    from splitbench.results.plots.source import Options, open_folder
 
     check_kinds(kind or [])
     source = open_folder(folder, arm or [])
@@ -71,10 +71,10 @@ def _draw(
     Raises:
         ConfigError: if a kind was asked for, and the folder cannot give a single picture of it.
     """
-    from results import style
-    from results.plots.catalogue import drawings, unasked
-    from results.plots.source import CannotDrawError
-    from results.store import write_atomically
+    from splitbench.results import style
+    from splitbench.results.plots.catalogue import drawings, unasked
+    from splitbench.results.plots.source import CannotDrawError
+    from splitbench.results.store import write_atomically
 
     save = {"svg": style.svg, "png": style.png}
     files: dict[Path, bytes] = {}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli import show
-from harness.cli.specs import spec_of
-from harness.errors import ConfigError
-from harness.registry import KINDS, Component, components, load_plugin, plural, split_spec, suggestion
+from splitbench.harness.cli import show
+from splitbench.harness.cli.specs import spec_of
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import KINDS, Component, components, load_plugin, plural, split_spec, suggestion
 
 if TYPE_CHECKING:
-    from harness.testing.checks import Verdict
+    from splitbench.harness.testing.checks import Verdict
 
 SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "spaces")
 """Kinds that have a conformance suite (known here, so that a wrong name is told before torch is imported)."""
@@ -38,8 +38,8 @@ def check(
     spec = spec_of(name, "NAME")
     found = checkable(split_spec(spec, "NAME")[0], kind)
 
-    from harness.device import one_thread
-    from harness.testing.suites import small
+    from splitbench.harness.device import one_thread
+    from splitbench.harness.testing.suites import small
 
     built = [(component, *small(component, spec)) for component in found]  # all of them, before the first is checked
     with one_thread():
@@ -52,7 +52,7 @@ def check(
 
 def run_suite(component: Component, thing: Any, chosen: dict[str, Any], quiet: bool) -> dict[str, Any]:
     """Run a component's checks and print each as it ends, unless ``quiet``; the outcome as JSON has it."""
-    from harness.testing.suites import suite
+    from splitbench.harness.testing.suites import suite
 
     suited = suite(component.kind, thing)
     if not quiet:
@@ -119,7 +119,7 @@ def new(
 
     It holds a small component that works, its entry point, a test and a README with the commands.
     """
-    from harness.packages import write
+    from splitbench.harness.packages import write
 
     written = write(kind, name, out)
     if as_json:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harness.cli import show
-from harness.cli.specs import spec_of
-from harness.errors import ConfigError
-from harness.registry import Spec, build, components, load_plugin
+from splitbench.harness.cli import show
+from splitbench.harness.cli.specs import spec_of
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, build, components, load_plugin
 
 if TYPE_CHECKING:
-    from harness.rank import Correlation, Ranked
-    from harness.scores import Scored
-    from harness.scoring import Job
+    from splitbench.harness.rank import Correlation, Ranked
+    from splitbench.harness.scores import Scored
+    from splitbench.harness.scoring import Job
 
 
 def run(
@@ -45,8 +45,8 @@ def run(
     specs = [spec_of(text, "--proxy", "proxies") for text in named]
     space_spec, dataset_spec = spec_of(space, "SPACE", "spaces"), spec_of(dataset, "DATASET", "datasets")
 
-    from harness import rank, scoring
-    from harness.device import choose
+    from splitbench.harness import rank, scoring
+    from splitbench.harness.device import choose
 
     job = scoring.Job(space_spec, dataset_spec, seed, batch_size, choose(device))
     specs = specs or serving(job)
@@ -100,7 +100,7 @@ def _correlation(found: Correlation | None) -> tuple[str, str]:
 
 def serving(job: Job) -> list[Spec]:
     """Every proxy that can serve the job's space; the others are told."""
-    from criteria.base import unfit
+    from splitbench.criteria.base import unfit
 
     found: list[Spec] = []
     for name in components("proxies"):
@@ -126,9 +126,9 @@ def write(
 
     import pandas as pd
 
-    from harness.rank import pooled
-    from harness.scoring import label
-    from results.store import write_atomically
+    from splitbench.harness.rank import pooled
+    from splitbench.harness.scoring import label
+    from splitbench.results.store import write_atomically
 
     names = next(iter(scores.values())).keys()
     columns = {label(spec): pooled(spec, scores[label(spec)]) for spec in specs}

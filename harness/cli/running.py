@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harness import config
-from harness.errors import ConfigError
-from harness.registry import load_plugin
-from results.record import Measured, Record
+from splitbench.harness import config
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import load_plugin
+from splitbench.results.record import Measured, Record
 
 if TYPE_CHECKING:
-    from harness.study import Study
+    from splitbench.harness.study import Study
 
 
 def run_study(
@@ -34,8 +34,8 @@ def run_study(
     with watcher(study.config.name, folder) as shown:
         study.run(folder, workers, plugins, shown)
 
-    from results import render
-    from results.leaderboard import leaderboards
+    from splitbench.results import render
+    from splitbench.results.leaderboard import leaderboards
 
     boards = leaderboards(folder)
     if as_json:
@@ -57,8 +57,8 @@ def opened(
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
 
-    from harness.device import choose
-    from harness.study import Study
+    from splitbench.harness.device import choose
+    from splitbench.harness.study import Study
 
     chosen = choose(device)
     return Study.build(study, chosen), out or Path("runs") / study.name, workers or usual_workers(chosen)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from harness.errors import ConfigError
-from harness.registry import Spec, get, split_spec
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, get, split_spec
 
 
 def spec_of(text: str, where: str, kind: str | None = None) -> Spec:

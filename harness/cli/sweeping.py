@@ -8,10 +8,10 @@ from pathlib import Path
 
 import typer
 
-from harness import config
-from harness.cli import running
-from harness.errors import ConfigError
-from harness.registry import load_plugin
+from splitbench.harness import config
+from splitbench.harness.cli import running
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import load_plugin
 
 
 def run(
@@ -32,15 +32,15 @@ def run(
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
     folder = out or Path("runs") / f"{study.name}-sweep"
 
-    from harness.device import choose
-    from harness.tuning.tuner import TUNED, Tuner
+    from splitbench.harness.device import choose
+    from splitbench.harness.tuning.tuner import TUNED, Tuner
 
     chosen = choose(device)
     tuner = Tuner(study, chosen, trials)
     with running.watcher(study.name, folder, "sweep") as shown:
         tuner.run(folder, storage, workers or running.usual_workers(chosen), plugins, shown)
 
-    from results import sweep, sweep_report
+    from splitbench.results import sweep, sweep_report
 
     found = sweep.read(folder)
     if as_json:

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from harness.errors import ConfigError
-from harness.selectors.base import Evaluate, Leaf, Selected, Selector
-from harness.trainers.darts import mixture
-from spaces.base import Choice
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.selectors.base import Evaluate, Leaf, Selected, Selector
+from splitbench.harness.trainers.darts import mixture
+from splitbench.spaces.base import Choice
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from harness.workbench import functions_in
-from spaces.base import Architecture, Choice, SearchSpace, SubSpace
+from splitbench.harness.workbench import functions_in
+from splitbench.spaces.base import Architecture, Choice, SearchSpace, SubSpace
 
 Evaluate = Callable[[Choice], tuple[float, float]]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.selectors.base import LeafChoice, Selected
+from splitbench.harness.selectors.base import LeafChoice, Selected
 
 
 @dataclass(frozen=True)

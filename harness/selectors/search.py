@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from harness.errors import ConfigError
-from harness.selectors.base import Evaluate, Leaf, Selected, Selector, best_of
-from spaces.base import Architecture
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.selectors.base import Evaluate, Leaf, Selected, Selector, best_of
+from splitbench.spaces.base import Architecture
 
 
 @dataclass(frozen=True)

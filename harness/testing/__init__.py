@@ -2,18 +2,24 @@
 
 Each check raises AssertionError with a sentence that says what is wrong. Nothing here needs pytest::
 
-    from harness.testing import check_criterion, images_of
+    from splitbench.harness.testing import check_criterion, images_of
     check_criterion(MyCriterion(), Micro(), images_of((1, 8, 8), 10))
 """
 
-from harness.testing.chain import Chain
-from harness.testing.checks import Check, Skipped, Verdict
-from harness.testing.criteria import check_criterion
-from harness.testing.material import counting_flops, images_of, random_architectures, random_mixture, subspaces
-from harness.testing.parts import check_edge_rule, check_partitioner
-from harness.testing.proxies import check_proxy
-from harness.testing.spaces import check_space
-from harness.testing.trainers import check_trainer, trained
+from splitbench.harness.testing.chain import Chain
+from splitbench.harness.testing.checks import Check, Skipped, Verdict
+from splitbench.harness.testing.criteria import check_criterion
+from splitbench.harness.testing.material import (
+    counting_flops,
+    images_of,
+    random_architectures,
+    random_mixture,
+    subspaces,
+)
+from splitbench.harness.testing.parts import check_edge_rule, check_partitioner
+from splitbench.harness.testing.proxies import check_proxy
+from splitbench.harness.testing.spaces import check_space
+from splitbench.harness.testing.trainers import check_trainer, trained
 
 __all__ = [
     "Chain",

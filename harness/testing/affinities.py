@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from criteria.base import Affinity, Partition
-from criteria.partition import partitions
-from harness.testing.material import require
+from splitbench.criteria.base import Affinity, Partition
+from splitbench.criteria.partition import partitions
+from splitbench.harness.testing.material import require
 
 
 def require_affinity(affinity: object, operations: tuple[int, ...], where: str) -> None:

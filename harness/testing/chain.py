@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from harness.errors import ConfigError
-from spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
-from spaces.operations import avg_pool_3x3, conv, norm, relu_conv_norm
-from spaces.truth import GroundTruth
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
+from splitbench.spaces.operations import avg_pool_3x3, conv, norm, relu_conv_norm
+from splitbench.spaces.truth import GroundTruth
 
 OPERATIONS = (
     "skip_connect",

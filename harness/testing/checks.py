@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.device import one_thread
+from splitbench.harness.device import one_thread
 
 
 class Skipped(Exception):  # noqa: N818 - it is no error

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from criteria.base import Affinity, Criterion, Parts, parts_of, reads_truth, splits, unfit
-from harness.budget import Cost, Meter
-from harness.config import ScheduleConfig
-from harness.errors import SplitbenchError
-from harness.registry import build
-from harness.testing.affinities import require_affinity, same
-from harness.testing.chain import NONE, OPERATIONS, Chain, made_up_truth
-from harness.testing.checks import Check, Skipped, enforce
-from harness.testing.material import images_of, require, subspaces
-from harness.testing.watching import (
+from splitbench.criteria.base import Affinity, Criterion, Parts, parts_of, reads_truth, splits, unfit
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.config import ScheduleConfig
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.registry import build
+from splitbench.harness.testing.affinities import require_affinity, same
+from splitbench.harness.testing.chain import NONE, OPERATIONS, Chain, made_up_truth
+from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.material import images_of, require, subspaces
+from splitbench.harness.testing.watching import (
     LayerFlops,
     NotingProbe,
     Snapshot,
@@ -31,12 +31,12 @@ from harness.testing.watching import (
     strange_parts,
     unpaid,
 )
-from harness.trainers.base import Job, Trainer
-from harness.trainers.darts import Darts
-from harness.trainers.rsps import Rsps
-from spaces.base import SearchSpace, SubSpace
-from spaces.datasets.base import ImageData
-from spaces.truth import closed
+from splitbench.harness.trainers.base import Job, Trainer
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.truth import closed
 
 TRAINERS: tuple[Trainer, ...] = (Rsps(batch_size=8), Darts(batch_size=8))
 """One whose contexts are paths, and one whose contexts are mixtures."""

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from spaces.base import Architecture, Choice, Mixture, SearchSpace, SubSpace, Supernet
-from spaces.datasets.base import ImageData
+from splitbench.spaces.base import Architecture, Choice, Mixture, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.datasets.base import ImageData
 
 
 def require(holds: bool, sentence: str) -> None:

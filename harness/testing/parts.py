@@ -9,18 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from criteria.base import Affinity, EdgeRule, Partition, Partitioner, shortlist
-from criteria.partition import Balanced
-from harness.errors import SplitbenchError
-from harness.registry import build
-from harness.testing.affinities import affinities, same
-from harness.testing.chain import Chain
-from harness.testing.checks import Check, Skipped, enforce
-from harness.testing.material import require
-from harness.testing.watching import random_state, scrambled
-from spaces.base import SearchSpace
-from spaces.micro.space import Micro
-from spaces.truth import closed
+from splitbench.criteria.base import Affinity, EdgeRule, Partition, Partitioner, shortlist
+from splitbench.criteria.partition import Balanced
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.registry import build
+from splitbench.harness.testing.affinities import affinities, same
+from splitbench.harness.testing.chain import Chain
+from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.material import require
+from splitbench.harness.testing.watching import random_state, scrambled
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.truth import closed
 
 MOST = 8
 BRANCHINGS = (2, 3)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from criteria.base import unfit
-from criteria.proxies.base import Network, Proxy, Scores, combined
-from harness.budget import Cost, Meter
-from harness.testing.chain import Chain
-from harness.testing.checks import Check, Skipped, enforce
-from harness.testing.criteria import check_unfit
-from harness.testing.material import images_of, random_architectures, random_mixture, require
-from harness.testing.watching import (
+from splitbench.criteria.base import unfit
+from splitbench.criteria.proxies.base import Network, Proxy, Scores, combined
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.testing.chain import Chain
+from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.criteria import check_unfit
+from splitbench.harness.testing.material import images_of, random_architectures, random_mixture, require
+from splitbench.harness.testing.watching import (
     LayerFlops,
     NotingProbe,
     Snapshot,
@@ -30,11 +30,11 @@ from harness.testing.watching import (
     strange_parts,
     unpaid,
 )
-from harness.trainers.base import Job
-from harness.trainers.rsps import Rsps
-from spaces.base import Architecture, Choice, SearchSpace
-from spaces.datasets.base import ImageData
-from spaces.truth import closed
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Architecture, Choice, SearchSpace
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.truth import closed
 
 TRAINER = Rsps(batch_size=16)
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from harness.testing.checks import Check, enforce
-from harness.testing.material import (
+from splitbench.harness.testing.checks import Check, enforce
+from splitbench.harness.testing.material import (
     counting_flops,
     images_of,
     mixture_shape,
@@ -20,8 +20,8 @@ from harness.testing.material import (
     require,
     subspaces,
 )
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace
-from spaces.datasets.base import ImageData
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from splitbench.spaces.datasets.base import ImageData
 
 ENUMERABLE = 50_000
 """Up to this many strings, a space's functions are compared with all of them."""

@@ -6,13 +6,13 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.errors import ConfigError
-from harness.registry import Component, Spec, build, get, nested, parameters, split_spec
-from harness.testing import criteria, parts, proxies, spaces, trainers
-from harness.testing.checks import Check
-from harness.testing.material import images_of
-from spaces.base import SearchSpace
-from spaces.micro.space import Micro
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Component, Spec, build, get, nested, parameters, split_spec
+from splitbench.harness.testing import criteria, parts, proxies, spaces, trainers
+from splitbench.harness.testing.checks import Check
+from splitbench.harness.testing.material import images_of
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.micro.space import Micro
 
 SHAPES = ((1, 8, 8), (3, 8, 8), (1, 16, 16), (3, 16, 16), (1, 28, 28), (3, 32, 32))
 CLASSES = 10
@@ -94,5 +94,5 @@ def shape_of(space: SearchSpace) -> tuple[int, int, int]:
     tried = ", ".join("x".join(map(str, shape)) for shape in SHAPES)
     raise ConfigError(
         f"space {space.name}: it is bound to images of none of the shapes {tried} with {CLASSES} classes; "
-        "call harness.testing.check_space with its own shape"
+        "call splitbench.harness.testing.check_space with its own shape"
     )

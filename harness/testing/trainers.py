@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.budget import Cost, Meter
-from harness.testing.checks import Check, enforce
-from harness.testing.material import mixture_shape, require, subspaces
-from harness.trainers.base import Job, Trainer
-from spaces.base import Mixture, SearchSpace, SubSpace
-from spaces.datasets.base import ImageData
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.testing.checks import Check, enforce
+from splitbench.harness.testing.material import mixture_shape, require, subspaces
+from splitbench.harness.trainers.base import Job, Trainer
+from splitbench.spaces.base import Mixture, SearchSpace, SubSpace
+from splitbench.spaces.datasets.base import ImageData
 
 State = tuple[dict[str, Tensor], dict[str, Tensor]]
 """A supernet's weights, and the tensors of its session."""

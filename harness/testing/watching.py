@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.probe import SupernetProbe
-from harness.testing.material import counting_flops
-from spaces.datasets.base import PARTS, ImageData
-from spaces.truth import GroundTruth
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.testing.material import counting_flops
+from splitbench.spaces.datasets.base import PARTS, ImageData
+from splitbench.spaces.truth import GroundTruth
 
 SHARE_PAID = 0.95
 """A charge may fall this far short of what torch counts."""

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.budget import Cost, Meter
-from spaces.base import Choice, SearchSpace, SubSpace, Supernet
-from spaces.datasets.base import ImageData
+from splitbench.harness.budget import Cost, Meter
+from splitbench.spaces.base import Choice, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.datasets.base import ImageData
 
 
 @dataclass

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.budget import Cost, training_pass
-from harness.trainers.base import Job, Session, load_optimizer, optimizer_tensors
-from harness.trainers.sgd import SgdTrainer
-from spaces.base import Mixture, SearchSpace, SubSpace
+from splitbench.harness.budget import Cost, training_pass
+from splitbench.harness.trainers.base import Job, Session, load_optimizer, optimizer_tensors
+from splitbench.harness.trainers.sgd import SgdTrainer
+from splitbench.spaces.base import Mixture, SearchSpace, SubSpace
 
 _VALIDATION = 0x5EED  # keeps the validation stream apart from the training stream of the same seed
 

@@ -13,11 +13,11 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from harness.budget import Cost, training_pass
-from harness.seeds import at_step
-from harness.trainers.base import Job, Session, load_optimizer, optimizer_tensors
-from harness.trainers.sgd import SgdTrainer
-from spaces.base import Architecture, Choice, SearchSpace, SubSpace
+from splitbench.harness.budget import Cost, training_pass
+from splitbench.harness.seeds import at_step
+from splitbench.harness.trainers.base import Job, Session, load_optimizer, optimizer_tensors
+from splitbench.harness.trainers.sgd import SgdTrainer
+from splitbench.spaces.base import Architecture, Choice, SearchSpace, SubSpace
 
 
 @dataclass(frozen=True)

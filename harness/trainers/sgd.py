@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.errors import ConfigError
-from harness.trainers.base import Trainer
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.trainers.base import Trainer
 
 
 @dataclass(frozen=True)

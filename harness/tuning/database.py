@@ -24,7 +24,7 @@ from optuna.storages._rdb import models
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from harness.errors import StoreError
+from splitbench.harness.errors import StoreError
 
 CONNECT_SECONDS = 10
 SQLITE_SECONDS = 60

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError
 
 
 def grid_size(distributions: Mapping[str, BaseDistribution], where: str = "sweep.sampler") -> int:

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.arm import Arm
-from harness.config import StudyConfig, parse
-from harness.errors import ConfigError, StoreError
-from harness.record import protocol_parts
-from harness.registry import split_spec
-from harness.requests import Settings
-from harness.search import Range
-from harness.study import STUDY_FILE
-from harness.tuning.space import Parameter
-from results.listing import SWEEP_STUDY
+from splitbench.harness.arm import Arm
+from splitbench.harness.config import StudyConfig, parse
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.harness.record import protocol_parts
+from splitbench.harness.registry import split_spec
+from splitbench.harness.requests import Settings
+from splitbench.harness.search import Range
+from splitbench.harness.study import STUDY_FILE
+from splitbench.harness.tuning.space import Parameter
+from splitbench.results.listing import SWEEP_STUDY
 
 
 def identity(

@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.storages.journal._storage import JournalOperation
 
-from harness.errors import StoreError
+from splitbench.harness.errors import StoreError
 
 OTHER = "choose another --out or --storage"
 TORN_SECONDS = 2.0

@@ -20,14 +20,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.tuning.slots import HISTORY as HISTORY
-from harness.tuning.slots import ORIGINAL as ORIGINAL
-from harness.tuning.slots import REASON as REASON
-from harness.tuning.slots import SETTLED as SETTLED
-from harness.tuning.slots import SURPLUS as SURPLUS
-from harness.tuning.slots import WRITTEN, chains, deaths
-from harness.tuning.slots import slot_of as slot_of
-from harness.tuning.worker import BEAT, WORKER, Worker, fate
+from splitbench.harness.tuning.slots import HISTORY as HISTORY
+from splitbench.harness.tuning.slots import ORIGINAL as ORIGINAL
+from splitbench.harness.tuning.slots import REASON as REASON
+from splitbench.harness.tuning.slots import SETTLED as SETTLED
+from splitbench.harness.tuning.slots import SURPLUS as SURPLUS
+from splitbench.harness.tuning.slots import WRITTEN, chains, deaths
+from splitbench.harness.tuning.slots import slot_of as slot_of
+from splitbench.harness.tuning.worker import BEAT, WORKER, Worker, fate
 
 GRACE_SECONDS = 60.0
 RETRIES = 3

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, create_model
 
-from harness.errors import ConfigError
-from harness.registry import Spec, split_spec, suggestion
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, split_spec, suggestion
 
 T = TypeVar("T")
 # The seed, the seeds and the warnings are the sweep's own affair; the rest Optuna 5 calls deprecated.

@@ -24,11 +24,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import chdtri, stdtrit
 
-from harness.errors import ConfigError
-from harness.registry import Spec
-from harness.tuning import options
-from harness.tuning.slots import slot_of
-from harness.tuning.view import View, newest
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
+from splitbench.harness.tuning import options
+from splitbench.harness.tuning.slots import slot_of
+from splitbench.harness.tuning.view import View, newest
 
 PRIOR = 4  # degrees of freedom, at most, that the scatter of other trials counts for
 

@@ -20,12 +20,12 @@ from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.errors import ConfigError
-from harness.registry import Spec
-from harness.tuning import options
-from harness.tuning.grid import grid_size, point
-from harness.tuning.slots import ORIGINAL, REASON, SETTLED, SURPLUS, WRITTEN, slot_of
-from harness.tuning.view import View
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
+from splitbench.harness.tuning import options
+from splitbench.harness.tuning.grid import grid_size, point
+from splitbench.harness.tuning.slots import ORIGINAL, REASON, SETTLED, SURPLUS, WRITTEN, slot_of
+from splitbench.harness.tuning.view import View
 
 SAMPLERS: dict[str, Callable[..., BaseSampler] | None] = {
     "tpe": TPESampler,

@@ -14,12 +14,22 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from harness.arm import Arm
-from harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
-from harness.errors import ConfigError
-from harness.registry import Spec, bare, get, nested, parameters, resolved, split_spec, suggestion
-from harness.search import Range
-from harness.tuning.types import Declared, Number, Value, called, declared, is_number, number, number_like, of_schedule
+from splitbench.harness.arm import Arm
+from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec, bare, get, nested, parameters, resolved, split_spec, suggestion
+from splitbench.harness.search import Range
+from splitbench.harness.tuning.types import (
+    Declared,
+    Number,
+    Value,
+    called,
+    declared,
+    is_number,
+    number,
+    number_like,
+    of_schedule,
+)
 
 DIGITS = 4  # of what runs: enough for any hyper-parameter, and a configuration keeps one short name
 SHARES = (0.5, 0.381966, 0.0123457, 0.000123457)  # of a range's length: places inside it, not all of them whole

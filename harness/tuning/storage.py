@@ -19,16 +19,16 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
-from harness.errors import StoreError
-from harness.tuning.database import is_url as is_url
-from harness.tuning.database import open_database, reason, shown
-from harness.tuning.identity import differences
-from harness.tuning.journal import OTHER, open_journal
+from splitbench.harness.errors import StoreError
+from splitbench.harness.tuning.database import is_url as is_url
+from splitbench.harness.tuning.database import open_database, reason, shown
+from splitbench.harness.tuning.identity import differences
+from splitbench.harness.tuning.journal import OTHER, open_journal
 
 Identity = Mapping[str, Any]
 """What makes a sweep what it is, as plain JSON: one that differs in any of it is another sweep."""
 
-STORAGES = ("optuna.storages", "harness.tuning.journal")
+STORAGES = ("optuna.storages", "splitbench.harness.tuning.journal")
 MARK = "splitbench"
 SCHEMA = 1
 MARK_SECONDS = 5.0

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.config import ArmConfig, StudyConfig
-from harness.record import protocol
-from harness.study import Study
-from harness.tuning.identity import spec
-from harness.tuning.slots import SETTLED
-from harness.tuning.space import configured
-from harness.tuning.trial import Ended, Swept, Trials
-from results import stats, sweep
+from splitbench.harness.config import ArmConfig, StudyConfig
+from splitbench.harness.record import protocol
+from splitbench.harness.study import Study
+from splitbench.harness.tuning.identity import spec
+from splitbench.harness.tuning.slots import SETTLED
+from splitbench.harness.tuning.space import configured
+from splitbench.harness.tuning.trial import Ended, Swept, Trials
+from splitbench.results import stats, sweep
 
 LEAST_SEEDS = 8  # of the tuned study: as many as a verdict for a few arms needs
 NOTHING_TO_TELL = "fewer than two trials have a value, or all have the same"

@@ -15,16 +15,16 @@ from typing import Literal
 
 import optuna
 
-from harness.arm import Arm, build_arm
-from harness.config import ArmConfig
-from harness.errors import ConfigError, DataError, SplitbenchError, StoreError
-from harness.feasible import check_budget
-from harness.pipeline import Outcome, Run
-from harness.stages import Result, Stage
-from harness.study import Study
-from harness.tuning.ledger import Ledger
-from harness.tuning.space import Parameter, configured
-from results.record import Record
+from splitbench.harness.arm import Arm, build_arm
+from splitbench.harness.config import ArmConfig
+from splitbench.harness.errors import ConfigError, DataError, SplitbenchError, StoreError
+from splitbench.harness.feasible import check_budget
+from splitbench.harness.pipeline import Outcome, Run
+from splitbench.harness.stages import Result, Stage
+from splitbench.harness.study import Study
+from splitbench.harness.tuning.ledger import Ledger
+from splitbench.harness.tuning.space import Parameter, configured
+from splitbench.results.record import Record
 
 BASELINE = "baseline"  # user attributes of an Optuna study: "baseline 0", ... the untuned baseline's metric by seed
 Stages = Generator[list[Stage], list[Result], "Ended"]

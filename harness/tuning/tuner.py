@@ -17,25 +17,25 @@ import yaml
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
-from harness.arm import Arm, build_arm
-from harness.config import ArmConfig, StudyConfig
-from harness.driver import Task, Watcher
-from harness.errors import ConfigError, SplitbenchError
-from harness.registry import suggestion
-from harness.search import EXAMPLE
-from harness.study import Study
-from harness.tuning import pruners, samplers, summary
-from harness.tuning.database import check_place
-from harness.tuning.identity import check_folder, identity
-from harness.tuning.ledger import Ledger
-from harness.tuning.space import Parameter, configured, searched
-from harness.tuning.storage import open_storage, open_studies, told
-from harness.tuning.trial import Ended, Swept, Trials
-from harness.tuning.worker import Worker
-from results import metrics, store
-from results.listing import SWEEP_STUDY
-from results.stats import lower_is_better
-from results.sweep import best, write
+from splitbench.harness.arm import Arm, build_arm
+from splitbench.harness.config import ArmConfig, StudyConfig
+from splitbench.harness.driver import Task, Watcher
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.registry import suggestion
+from splitbench.harness.search import EXAMPLE
+from splitbench.harness.study import Study
+from splitbench.harness.tuning import pruners, samplers, summary
+from splitbench.harness.tuning.database import check_place
+from splitbench.harness.tuning.identity import check_folder, identity
+from splitbench.harness.tuning.ledger import Ledger
+from splitbench.harness.tuning.space import Parameter, configured, searched
+from splitbench.harness.tuning.storage import open_storage, open_studies, told
+from splitbench.harness.tuning.trial import Ended, Swept, Trials
+from splitbench.harness.tuning.worker import Worker
+from splitbench.results import metrics, store
+from splitbench.results.listing import SWEEP_STUDY
+from splitbench.results.stats import lower_is_better
+from splitbench.results.sweep import best, write
 
 JOURNAL = "sweep.journal"
 TUNED = "tuned.yaml"

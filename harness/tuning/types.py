@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from harness.config import ScheduleConfig, short
-from harness.registry import Component, get, nested, parameters, split_spec
-from harness.search import Range
+from splitbench.harness.config import ScheduleConfig, short
+from splitbench.harness.registry import Component, get, nested, parameters, split_spec
+from splitbench.harness.search import Range
 
 Value = bool | int | float | str
 Number = type[int] | type[float]

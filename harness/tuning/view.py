@@ -9,7 +9,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.tuning.slots import SETTLED, chains
+from splitbench.harness.tuning.slots import SETTLED, chains
 
 
 class View:

@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ConfigError
-from harness.registry import suggestion
-from results.arms import tables
-from results.leaderboard import Leaderboard, Leaderboards, leaderboards_of
-from results.page.pack import embedded_json
-from results.page.rows import payload
-from results.page.run_details import details
-from results.sheet import Sheet
-from results.sheets import sheets
-from results.store import load
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import suggestion
+from splitbench.results.arms import tables
+from splitbench.results.leaderboard import Leaderboard, Leaderboards, leaderboards_of
+from splitbench.results.page.pack import embedded_json
+from splitbench.results.page.rows import payload
+from splitbench.results.page.run_details import details
+from splitbench.results.sheet import Sheet
+from splitbench.results.sheets import sheets
+from splitbench.results.store import load
 
 FOLDER = Path(__file__).parent
 STYLE = "page.css"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from results.arms import PRIMARY, Arm, metric
-from results.controls import Chance
-from results.costs import MEASUREMENT, Cost
-from results.leaderboard import SELECTION, Leaderboard, Row, Verdict
-from results.page.pack import decimal, rounded, shown
-from results.sheet import Sheet
-from results.sheets import PHASES
-from results.stats import EXACT_UP_TO, Estimate
-from results.store import Run
-from results.verdicts import p_words
+from splitbench.results.arms import PRIMARY, Arm, metric
+from splitbench.results.controls import Chance
+from splitbench.results.costs import MEASUREMENT, Cost
+from splitbench.results.leaderboard import SELECTION, Leaderboard, Row, Verdict
+from splitbench.results.page.pack import decimal, rounded, shown
+from splitbench.results.sheet import Sheet
+from splitbench.results.sheets import PHASES
+from splitbench.results.stats import EXACT_UP_TO, Estimate
+from splitbench.results.store import Run
+from splitbench.results.verdicts import p_words
 
 ARM_FIELDS = (
     "board",

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.errors import StoreError
-from results.arms import Arm
-from results.page.pack import all_rounded, decimal, embedded_json, pack, quantised, rounded, shown
-from results.page.rows import decimals
-from results.record import EdgeScore, Node, Record
-from results.store import Run, read_estimates
+from splitbench.harness.errors import StoreError
+from splitbench.results.arms import Arm
+from splitbench.results.page.pack import all_rounded, decimal, embedded_json, pack, quantised, rounded, shown
+from splitbench.results.page.rows import decimals
+from splitbench.results.record import EdgeScore, Node, Record
+from splitbench.results.store import Run, read_estimates
 
 CURVE_POINTS = 60
 SCATTER_POINTS = 2_000

@@ -1,6 +1,6 @@
 """Pictures of a results folder, a module a kind. Each draws records or a sweep, and nothing else: no torch, no stages.
 
-``results.plots.catalogue.drawings`` makes all that a folder can give; ``splitbench plot`` writes them.
+``splitbench.results.plots.catalogue.drawings`` makes all that a folder can give; ``splitbench plot`` writes them.
 """
 
 KINDS = {

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from results import style
-from results.arms import Arm
-from results.plots.source import (
+from splitbench.results import style
+from splitbench.results.arms import Arm
+from splitbench.results.plots.source import (
     CannotDrawError,
     Options,
     Table,
@@ -22,7 +22,7 @@ from results.plots.source import (
     run_of,
     run_words,
 )
-from results.record import EdgeScore, Record
+from splitbench.results.record import EdgeScore, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from results import stats, style
-from results.plots import margins
-from results.plots.ranking import reference_handles, references
-from results.plots.source import CannotDrawError, Options, Table, title
-from results.record import fingerprint
-from results.stats import Estimate
+from splitbench.results import stats, style
+from splitbench.results.plots import margins
+from splitbench.results.plots.ranking import reference_handles, references
+from splitbench.results.plots.source import CannotDrawError, Options, Table, title
+from splitbench.results.record import fingerprint
+from splitbench.results.stats import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.errors import ConfigError
-from results.arms import Arm
-from results.plots import (
+from splitbench.harness.errors import ConfigError
+from splitbench.results.arms import Arm
+from splitbench.results.plots import (
     KINDS,
     affinity,
     anytime,
@@ -22,9 +22,9 @@ from results.plots import (
     tree,
     tuning,
 )
-from results.plots.source import CannotDrawError, Options, Source, Table
-from results.store import arm_slug
-from results.sweep import Sweep
+from splitbench.results.plots.source import CannotDrawError, Options, Source, Table
+from splitbench.results.store import arm_slug
+from splitbench.results.sweep import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ class Drawing:
 
 def check_kinds(kinds: Sequence[str]) -> None:
     """Raises ConfigError for an unknown kind."""
-    from harness.registry import suggestion
+    from splitbench.harness.registry import suggestion
 
     for kind in kinds:
         if kind not in KINDS:
@@ -78,7 +78,7 @@ def check_metric(source: Source, options: Options) -> None:
     """Raises ConfigError for a metric that no record has. Pictures of a sweep show the sweep's own."""
     known = sorted({n for t in source.tables for arm in t.arms for run in arm.runs for n in run.record.metrics})
     if source.tables and options.metric not in known:
-        from harness.registry import suggestion
+        from splitbench.harness.registry import suggestion
 
         raise ConfigError(
             f"--metric {options.metric}: no record has it{suggestion(options.metric, known)}; there are "

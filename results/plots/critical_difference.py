@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from results import style
-from results.friedman import FEWEST_ARMS, FEWEST_BLOCKS, RankGroups, across, within
-from results.plots.source import CannotDrawError, Options, Table
+from splitbench.results import style
+from splitbench.results.friedman import FEWEST_ARMS, FEWEST_BLOCKS, RankGroups, across, within
+from splitbench.results.plots.source import CannotDrawError, Options, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

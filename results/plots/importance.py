@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from results import style
-from results.plots.source import CannotDrawError, Options
-from results.plots.tuning import labels, notes
-from results.sweep import Sweep, SweptArm, searched
-from results.sweep_words import short_names
+from splitbench.results import style
+from splitbench.results.plots.source import CannotDrawError, Options
+from splitbench.results.plots.tuning import labels, notes
+from splitbench.results.sweep import Sweep, SweptArm, searched
+from splitbench.results.sweep_words import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

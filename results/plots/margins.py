@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from results import style
+from splitbench.results import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results import stats, style
-from results.arms import Arm
-from results.costs import MEASUREMENT
-from results.plots import margins
-from results.plots.ranking import reference_handles, references
-from results.plots.source import CannotDrawError, Options, Table, title
-from results.stats import Estimate
+from splitbench.results import stats, style
+from splitbench.results.arms import Arm
+from splitbench.results.costs import MEASUREMENT
+from splitbench.results.plots import margins
+from splitbench.results.plots.ranking import reference_handles, references
+from splitbench.results.plots.source import CannotDrawError, Options, Table, title
+from splitbench.results.stats import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

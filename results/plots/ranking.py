@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results import stats, style
-from results.arms import PRIMARY, metric
-from results.plots.source import CannotDrawError, Options, Table, open_folder
+from splitbench.results import stats, style
+from splitbench.results.arms import PRIMARY, metric
+from splitbench.results.plots.source import CannotDrawError, Options, Table, open_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import StoreError
-from results import style
-from results.arms import Arm
-from results.metrics import lexicographic_score
-from results.plots.source import CannotDrawError, Options, Table, run_of, run_words
-from results.store import read_estimates
+from splitbench.harness.errors import StoreError
+from splitbench.results import style
+from splitbench.results.arms import Arm
+from splitbench.results.metrics import lexicographic_score
+from splitbench.results.plots.source import CannotDrawError, Options, Table, run_of, run_words
+from splitbench.results.store import read_estimates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

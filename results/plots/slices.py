@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results import style
-from results.plots.source import CannotDrawError, Options
-from results.plots.tuning import GREY, Limits, axis, edge, labels, limits, looks, notes
-from results.sweep import Sweep, SweptArm, best, full, searched, settled, value
-from results.sweep_words import short_names, value_words
+from splitbench.results import style
+from splitbench.results.plots.source import CannotDrawError, Options
+from splitbench.results.plots.tuning import GREY, Limits, axis, edge, labels, limits, looks, notes
+from splitbench.results.sweep import Sweep, SweptArm, best, full, searched, settled, value
+from splitbench.results.sweep_words import short_names, value_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import ConfigError, StoreError
-from results.arms import PRIMARY, Arm, metric, tables
-from results.leaderboard import Leaderboard, leaderboards_of
-from results.listing import RECORDS, SWEEP, both
-from results.record import Record
-from results.sheet import ORACLE_LABEL, count, marked
-from results.stats import Estimate, lower_is_better
-from results.store import Run, canonical_json, load
-from results.style import quantity, shortened
-from results.sweep import Sweep
-from results.sweep import read as read_sweep
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results.arms import PRIMARY, Arm, metric, tables
+from splitbench.results.leaderboard import Leaderboard, leaderboards_of
+from splitbench.results.listing import RECORDS, SWEEP, both
+from splitbench.results.record import Record
+from splitbench.results.sheet import ORACLE_LABEL, count, marked
+from splitbench.results.stats import Estimate, lower_is_better
+from splitbench.results.store import Run, canonical_json, load
+from splitbench.results.style import quantity, shortened
+from splitbench.results.sweep import Sweep
+from splitbench.results.sweep import read as read_sweep
 
 NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget")  # of a study: what tables of one family may differ in
 
@@ -130,7 +130,7 @@ def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
     known = {arm.name for table in everything for arm in table.arms} | {arm.arm for s in sweeps for arm in s.arms}
     for name in arms:
         if name not in known:
-            from harness.registry import suggestion
+            from splitbench.harness.registry import suggestion
 
             raise ConfigError(
                 f"{folder}: there is no arm {name!r}{suggestion(name, sorted(known))}; the arms there are "

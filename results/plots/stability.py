@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results import style
-from results.arms import Arm
-from results.plots.source import CannotDrawError, Options, Table
-from results.record import Node, fingerprint
+from splitbench.results import style
+from splitbench.results.arms import Arm
+from splitbench.results.plots.source import CannotDrawError, Options, Table
+from splitbench.results.record import Node, fingerprint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from results import style
-from results.arms import Arm
-from results.plots.source import CannotDrawError, Options, Table, edge_name, operation_name, run_of, run_words
-from results.record import Node, Record
+from splitbench.results import style
+from splitbench.results.arms import Arm
+from splitbench.results.plots.source import (
+    CannotDrawError,
+    Options,
+    Table,
+    edge_name,
+    operation_name,
+    run_of,
+    run_words,
+)
+from splitbench.results.record import Node, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

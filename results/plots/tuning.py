@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results import stats, style
-from results.plots import margins
-from results.plots.source import CannotDrawError, Options
-from results.sheet import ORACLE_LABEL, count, marked
-from results.sweep import Point, Sweep, SweptArm, baseline_arm, best, chosen, curve, full, settled, value
+from splitbench.results import stats, style
+from splitbench.results.plots import margins
+from splitbench.results.plots.source import CannotDrawError, Options
+from splitbench.results.sheet import ORACLE_LABEL, count, marked
+from splitbench.results.sweep import Point, Sweep, SweptArm, baseline_arm, best, chosen, curve, full, settled, value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

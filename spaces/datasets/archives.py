@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DataError
+from splitbench.harness.errors import DataError
 
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]

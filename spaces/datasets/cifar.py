@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.errors import ConfigError
-from spaces import sources
-from spaces.datasets.augment import CropFlip
-from spaces.datasets.base import Dataset, ImageData
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces import sources
+from splitbench.spaces.datasets.augment import CropFlip
+from splitbench.spaces.datasets.base import Dataset, ImageData
 
 SIDE = 32
 CHUNK = 4096  # images converted at once: bounds what conversion needs beside the result

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spaces.datasets.base import Dataset, ImageData
+from splitbench.spaces.datasets.base import Dataset, ImageData
 
 SIZES = {"train": 200, "validation": 597, "test": 1000}
 

@@ -1,8 +1,8 @@
 """Build micro's ground truth: every distinct function trained stand-alone, three seeds each.
 
-    python -m spaces.micro.build --part 0 --parts 2 &     # one torch thread a process
-    python -m spaces.micro.build --part 1 --parts 2 &
-    python -m spaces.micro.build --collect                # once both have ended: writes table.parquet
+    python -m splitbench.spaces.micro.build --part 0 --parts 2 &     # one torch thread a process
+    python -m splitbench.spaces.micro.build --part 1 --parts 2 &
+    python -m splitbench.spaces.micro.build --collect                # once both have ended: writes table.parquet
 
 Resumable: each chunk of functions is one file in the work folder, written atomically; a second start goes on.
 Protocol: 200 training images, 10 epochs (31 steps of 64), SGD with Nesterov momentum .9 and weight decay 5e-4,
@@ -27,11 +27,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.base import Architecture, SubSpace
-from spaces.cells import canonical
-from spaces.datasets.base import ImageData
-from spaces.datasets.digits import SIZES, digits
-from spaces.micro.space import CHANNELS, CLASSES, Micro, MicroNetwork
+from splitbench.spaces.base import Architecture, SubSpace
+from splitbench.spaces.cells import canonical
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.datasets.digits import SIZES, digits
+from splitbench.spaces.micro.space import CHANNELS, CLASSES, Micro, MicroNetwork
 
 SEEDS = 3
 EPOCHS = 10
@@ -147,7 +147,7 @@ def collect(folder: Path) -> None:
         "numpy": np.__version__,
         "machine": platform.machine(),
         "space": Micro.__module__,
-        "script": "python -m spaces.micro.build",
+        "script": "python -m splitbench.spaces.micro.build",
     }
     TABLE.with_suffix(".json").write_text(json.dumps(provenance, indent=1) + "\n")
     print(f"wrote {TABLE.name}: {len(functions)} functions, {TABLE.stat().st_size / 1e6:.2f} MB")

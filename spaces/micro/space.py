@@ -12,11 +12,11 @@ from typing import ClassVar
 
 from torch import nn
 
-from harness.errors import ConfigError
-from spaces.base import SubSpace
-from spaces.cells import Cell, CellMacs, CellSpace, CellSupernet
-from spaces.operations import conv, norm
-from spaces.truth import GroundTruth
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.cells import Cell, CellMacs, CellSpace, CellSupernet
+from splitbench.spaces.operations import conv, norm
+from splitbench.spaces.truth import GroundTruth
 
 CHANNELS = (8, 16, 32)
 IMAGE_SIZE = 8
@@ -76,6 +76,6 @@ class Micro(CellSpace):
         return MicroNetwork(subspace)
 
     def ground_truth(self, dataset: str) -> GroundTruth:
-        from spaces.micro.truth import load
+        from splitbench.spaces.micro.truth import load
 
         return load(dataset)

@@ -1,4 +1,4 @@
-"""Micro's ground truth, read from the table that ``spaces.micro.build`` wrote."""
+"""Micro's ground truth, read from the table that ``splitbench.spaces.micro.build`` wrote."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import ConfigError, DataError
-from spaces.cells import EDGES, canonical
-from spaces.truth import Floats, GroundTruth
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.spaces.cells import EDGES, canonical
+from splitbench.spaces.truth import Floats, GroundTruth
 
 TABLE = Path(__file__).with_name("table.parquet")
 DATASETS = ("digits",)
-REMEDY = "install splitbench again, or build the table with spaces.micro.build"
+REMEDY = "install splitbench again, or build the table with splitbench.spaces.micro.build"
 
 
 def read(path: Path = TABLE) -> tuple[npt.NDArray[np.int8], dict[str, Floats]]:

@@ -14,11 +14,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from harness.errors import ConfigError
-from spaces.base import Architecture, SubSpace
-from spaces.cells import EDGES, NODES, OPERATIONS, Cell, CellMacs, CellSpace, CellSupernet
-from spaces.operations import conv, norm
-from spaces.truth import GroundTruth
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import Architecture, SubSpace
+from splitbench.spaces.cells import EDGES, NODES, OPERATIONS, Cell, CellMacs, CellSpace, CellSupernet
+from splitbench.spaces.operations import conv, norm
+from splitbench.spaces.truth import GroundTruth
 
 STAGES = 3
 INPUTS = 3  # colour channels
@@ -136,7 +136,7 @@ class NB201(CellSpace):
         return NB201Network(self.channels, self.cells, self.classes, subspace)
 
     def ground_truth(self, dataset: str) -> GroundTruth:
-        from spaces.nb201.truth import load
+        from splitbench.spaces.nb201.truth import load
 
         return load(dataset)
 

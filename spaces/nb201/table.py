@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import DataError
+from splitbench.harness.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import ConfigError
-from spaces import sources
-from spaces.base import Architecture
-from spaces.nb201.table import SEED_COUNT
-from spaces.truth import Floats, GroundTruth
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces import sources
+from splitbench.spaces.base import Architecture
+from splitbench.spaces.nb201.table import SEED_COUNT
+from splitbench.spaces.truth import Floats, GroundTruth
 
 PREFIX = {"cifar10": "c10", "cifar100": "c100", "imagenet16": "in16"}
 

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from harness.errors import ConfigError
-from spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
-from spaces.operations import conv, norm
-from spaces.truth import GroundTruth
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
+from splitbench.spaces.operations import conv, norm
+from splitbench.spaces.truth import GroundTruth
 
 OPERATIONS = ("identity", "MB3_K3", "MB6_K5")
 IDENTITY = 0
@@ -274,6 +274,6 @@ class NBMacro(SearchSpace):
         return network
 
     def ground_truth(self, dataset: str) -> GroundTruth:
-        from spaces.nb_macro.truth import load
+        from splitbench.spaces.nb_macro.truth import load
 
         return load(dataset)

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DataError
+from splitbench.harness.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import ConfigError
-from spaces import sources
-from spaces.nb_macro.space import canonical
-from spaces.nb_macro.table import SEEDS, read_source
-from spaces.truth import GroundTruth
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces import sources
+from splitbench.spaces.nb_macro.space import canonical
+from splitbench.spaces.nb_macro.table import SEEDS, read_source
+from splitbench.spaces.truth import GroundTruth
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from criteria.proxies.base import Network
-from harness.testing import images_of, random_mixture, subspaces
-from spaces.base import Choice, SearchSpace, Supernet
-from spaces.datasets.base import ImageData
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria.proxies.base import Network
+from splitbench.harness.testing import images_of, random_mixture, subspaces
+from splitbench.spaces.base import Choice, SearchSpace, Supernet
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
 
 BATCH = 8
 SPACES: dict[str, tuple[SearchSpace, ImageData]] = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from criteria.base import Affinity, Partition, Parts, parts_of, splits
+from splitbench.criteria.base import Affinity, Partition, Parts, parts_of, splits
 
 
 def test_mean_and_standard_error_leave_out_what_was_not_measured() -> None:

@@ -14,23 +14,23 @@ from scipy.special import rel_entr, softmax
 from torch import Tensor
 from torch.nn import functional
 
-from criteria.base import Affinity, Criterion, Parts, Probe, parts_of
-from criteria.gradient_contribution import GradientContribution
-from criteria.outputs import OutputDistance
-from criteria.partition import MaxCut
-from criteria.perturbation import Perturbation
-from criteria.structure import ConvSize, Nonlinearity
-from harness.budget import Meter
-from harness.errors import ConfigError, SplitbenchError
-from harness.probe import SupernetProbe
-from harness.testing import check_criterion, images_of
-from harness.trainers.base import Job
-from harness.trainers.darts import Darts
-from harness.trainers.rsps import Rsps
-from spaces.base import Architecture, Choice, Mixture, SearchSpace, SubSpace, with_operation
-from spaces.cells import CONV1, CONV3, NONE, POOL, SKIP
-from spaces.micro.space import Micro
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria.base import Affinity, Criterion, Parts, Probe, parts_of
+from splitbench.criteria.gradient_contribution import GradientContribution
+from splitbench.criteria.outputs import OutputDistance
+from splitbench.criteria.partition import MaxCut
+from splitbench.criteria.perturbation import Perturbation
+from splitbench.criteria.structure import ConvSize, Nonlinearity
+from splitbench.harness.budget import Meter
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.testing import check_criterion, images_of
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Architecture, Choice, Mixture, SearchSpace, SubSpace, with_operation
+from splitbench.spaces.cells import CONV1, CONV3, NONE, POOL, SKIP
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb_macro.space import NBMacro
 
 SPACE = Micro()
 Distance = Literal["l2", "kl", "l1"]

@@ -6,10 +6,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from criteria.base import Affinity, Partition, Parts, Probe, parts_of, splits
-from criteria.controls import Exhaustive, NoSplit, Random
-from harness.errors import ConfigError
-from spaces.base import SubSpace
+from splitbench.criteria.base import Affinity, Partition, Parts, Probe, parts_of, splits
+from splitbench.criteria.controls import Exhaustive, NoSplit, Random
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import SubSpace
 
 
 class RngOnly:

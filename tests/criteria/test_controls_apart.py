@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from criteria.base import Affinity, shortlist
-from criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge
-from criteria.partition import Balanced, MaxCut, Shuffled
-from harness.errors import ConfigError
-from spaces.micro.space import Micro
+from splitbench.criteria.base import Affinity, shortlist
+from splitbench.criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge
+from splitbench.criteria.partition import Balanced, MaxCut, Shuffled
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.micro.space import Micro
 
 
 def affinity(seed: int, operations: tuple[int, ...] = (0, 1, 2, 3, 4)) -> Affinity:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from criteria.base import Affinity, Parts, parts_of
-from harness import registry
-from spaces.base import SubSpace
+from splitbench.criteria.base import Affinity, Parts, parts_of
+from splitbench.harness import registry
+from splitbench.spaces.base import SubSpace
 
 PAGE = Path(__file__).parents[2] / "docs" / "criteria.md"
 

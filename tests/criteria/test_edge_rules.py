@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from criteria.base import Affinity, EdgeRule, Partition
-from criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge, ShippedMaxCut, ShippedMinIntra
-from criteria.partition import Balanced
-from harness.errors import ConfigError
+from splitbench.criteria.base import Affinity, EdgeRule, Partition
+from splitbench.criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge, ShippedMaxCut, ShippedMinIntra
+from splitbench.criteria.partition import Balanced
+from splitbench.harness.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 

@@ -8,17 +8,17 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pytest
 
-from criteria import base
-from criteria.base import Affinity, EdgeRule, Partition, Parts, Probe, shortlist
-from criteria.controls import Random
-from criteria.edge_rules import Hierarchy, MaxIntraSimilarity, NormalisedMaxCut, OracleEdge, ShippedMinIntra
-from criteria.hierarchy import Hierarchy as HierarchyCriterion
-from criteria.partition import Balanced, Singletons
-from harness import registry
-from harness.errors import ConfigError
-from spaces.base import SubSpace
-from spaces.micro.space import Micro
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria import base
+from splitbench.criteria.base import Affinity, EdgeRule, Partition, Parts, Probe, shortlist
+from splitbench.criteria.controls import Random
+from splitbench.criteria.edge_rules import Hierarchy, MaxIntraSimilarity, NormalisedMaxCut, OracleEdge, ShippedMinIntra
+from splitbench.criteria.hierarchy import Hierarchy as HierarchyCriterion
+from splitbench.criteria.partition import Balanced, Singletons
+from splitbench.harness import registry
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb_macro.space import NBMacro
 
 RNG = np.random.default_rng(0)
 

@@ -12,13 +12,13 @@ from scipy.spatial.distance import cosine
 from torch import Tensor
 from torch.nn import functional
 
-from criteria.base import Affinity, Parts, Probe
-from criteria.gm import GradientMatching
-from harness.errors import ConfigError, SplitbenchError
-from spaces.base import Architecture, Choice, SubSpace
-from spaces.cells import NONE, SKIP
-from spaces.datasets.digits import digits
-from spaces.micro.space import Micro
+from splitbench.criteria.base import Affinity, Parts, Probe
+from splitbench.criteria.gm import GradientMatching
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.base import Architecture, Choice, SubSpace
+from splitbench.spaces.cells import NONE, SKIP
+from splitbench.spaces.datasets.digits import digits
+from splitbench.spaces.micro.space import Micro
 
 Variant = Literal["corrected", "as_shipped"]
 Distance = Literal["cosine", "per_layer_mean", "mse"]

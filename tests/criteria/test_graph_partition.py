@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh
 
-from criteria.base import Affinity, Groups, Partitioner
-from criteria.graph_partition import BestWorth, Gap, MinCut, Spectral
-from harness.errors import ConfigError
+from splitbench.criteria.base import Affinity, Groups, Partitioner
+from splitbench.criteria.graph_partition import BestWorth, Gap, MinCut, Spectral
+from splitbench.harness.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 

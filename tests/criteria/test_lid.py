@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Partition, Parts, Probe
-from criteria.edge_rules import ShippedMaxInterSimilarity, inter_similarity
-from criteria.lid import Lid, distances, mle, nearest, shipped_mle, two_nn
-from harness.budget import Meter
-from harness.errors import ConfigError, SplitbenchError
-from harness.probe import SupernetProbe
-from harness.testing import check_criterion, images_of
-from harness.trainers.rsps import Rsps
-from spaces.base import Choice, SubSpace
-from spaces.cells import NONE, SKIP
-from spaces.micro.space import Micro
+from splitbench.criteria.base import Affinity, Partition, Parts, Probe
+from splitbench.criteria.edge_rules import ShippedMaxInterSimilarity, inter_similarity
+from splitbench.criteria.lid import Lid, distances, mle, nearest, shipped_mle, two_nn
+from splitbench.harness.budget import Meter
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.testing import check_criterion, images_of
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Choice, SubSpace
+from splitbench.spaces.cells import NONE, SKIP
+from splitbench.spaces.micro.space import Micro
 
 Points = npt.NDArray[np.float64]
 Estimator = Literal["mle", "two_nn"]

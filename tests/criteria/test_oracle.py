@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from scipy.stats import kruskal, rankdata
 
-from criteria.base import Affinity, Groups, Parts, Probe, reads_truth, unfit
-from criteria.graph_partition import BestWorth
-from criteria.oracle import Oracle, rank_eta_squared
-from harness.errors import ConfigError
-from spaces.base import SubSpace
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
-from spaces.truth import GroundTruth
+from splitbench.criteria.base import Affinity, Groups, Parts, Probe, reads_truth, unfit
+from splitbench.criteria.graph_partition import BestWorth
+from splitbench.criteria.oracle import Oracle, rank_eta_squared
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
+from splitbench.spaces.truth import GroundTruth
 
 RNG = np.random.default_rng(0)
 NUMBER_OF_PARTITIONS = {1: 0, 2: 1, 3: 4, 4: 14, 5: 51, 6: 202, 7: 876, 8: 4139}  # Bell numbers less one

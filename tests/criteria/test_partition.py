@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from criteria.base import Affinity, Partitioner
-from criteria.partition import (
+from splitbench.criteria.base import Affinity, Partitioner
+from splitbench.criteria.partition import (
     Balanced,
     MaxCut,
     RandomGroups,
@@ -19,7 +19,7 @@ from criteria.partition import (
     number_of_partitions,
     partitions_of_sizes,
 )
-from harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError
 
 Groups = tuple[tuple[int, ...], ...]
 RNG = np.random.default_rng(0)

@@ -12,10 +12,10 @@ import torch
 from proxy_networks import BATCH, CUT_OFF, PATHS, SPACES, Charges, batch_of, choices, network_of, stand_alone
 from torch import Tensor, nn
 
-from criteria.proxies.activations import LinearRegions, Nwot, Swap, patches
-from criteria.proxies.base import Network
-from harness.errors import ConfigError
-from harness.testing import counting_flops
+from splitbench.criteria.proxies.activations import LinearRegions, Nwot, Swap, patches
+from splitbench.criteria.proxies.base import Network
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.testing import counting_flops
 
 PROXIES: list[Any] = [Nwot(), Swap(), LinearRegions(samples=40)]
 IDS = [type(proxy).__name__ for proxy in PROXIES]

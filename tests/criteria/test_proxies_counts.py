@@ -10,11 +10,11 @@ import torch
 from proxy_networks import CUT_OFF, PATHS, SPACES, Charges, choices, network_of, stand_alone
 from torch import nn
 
-from criteria.base import unfit
-from criteria.proxies.counts import AllFlops, Convolutions, EffectiveFlops, L2Norm, Params, Tpc
-from harness.testing import counting_flops
-from spaces.base import Mixture, SubSpace
-from spaces.micro.space import Micro
+from splitbench.criteria.base import unfit
+from splitbench.criteria.proxies.counts import AllFlops, Convolutions, EffectiveFlops, L2Norm, Params, Tpc
+from splitbench.harness.testing import counting_flops
+from splitbench.spaces.base import Mixture, SubSpace
+from splitbench.spaces.micro.space import Micro
 
 PROXIES: list[Any] = [Params(), AllFlops(), EffectiveFlops(), Convolutions(), L2Norm(), Tpc()]
 DEAD = (3, 0, 2, 3, 0, 0)  # 0-1 leads nowhere, 1-2 neither: 0-3 alone is live

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from criteria.proxies.base import Proxy
-from harness.rank import correlation, functions_of, pooled, spearman, truth_of
-from harness.registry import bare, build, resolved
-from harness.scores import Scored, ScoreFile, open_existing
-from harness.scoring import Job, Scorer
-from results import ranking
-from spaces.nb201.space import NB201
+from splitbench.criteria.proxies.base import Proxy
+from splitbench.harness.rank import correlation, functions_of, pooled, spearman, truth_of
+from splitbench.harness.registry import bare, build, resolved
+from splitbench.harness.scores import Scored, ScoreFile, open_existing
+from splitbench.harness.scoring import Job, Scorer
+from splitbench.results import ranking
+from splitbench.spaces.nb201.space import NB201
 
 pytestmark = pytest.mark.real_data
 

@@ -14,15 +14,15 @@ from proxy_networks import BATCH, CUT_OFF, PATHS, SPACES, Charges, batch_of, cho
 from torch import Tensor, nn
 from torch.nn import functional
 
-from criteria.proxies.base import Network
-from criteria.proxies.saliency import Fisher, GradNorm, Grasp, Plain, Snip, Synflow
-from criteria.proxies.variability import Zico
-from harness.budget import Cost, Meter
-from harness.errors import ConfigError
-from harness.probe import SupernetProbe
-from harness.testing import counting_flops, random_mixture
-from harness.trainers.rsps import Rsps
-from spaces.base import Choice, Supernet
+from splitbench.criteria.proxies.base import Network
+from splitbench.criteria.proxies.saliency import Fisher, GradNorm, Grasp, Plain, Snip, Synflow
+from splitbench.criteria.proxies.variability import Zico
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.testing import counting_flops, random_mixture
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Choice, Supernet
 
 PROXIES: list[Any] = [Plain(), GradNorm(), Snip(), Grasp(), Synflow(), Fisher(), Fisher("as_shipped"), Zico()]
 IDS = [str(proxy) for proxy in PROXIES]

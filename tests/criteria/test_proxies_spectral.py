@@ -13,14 +13,14 @@ from proxy_networks import BATCH, CUT_OFF, PATHS, SPACES, Charges, batch_of, cho
 from torch import Tensor, nn
 from torch.nn import functional
 
-from criteria.proxies.base import Network, combined, terms
-from criteria.proxies.expressivity import LOWEST, AzNas, Meco, Zen
-from criteria.proxies.jacobian import EpeNas, Jacov, correlation
-from criteria.proxies.kernel import Ntk, TeNas, Vkdnw
-from harness.errors import ConfigError
-from harness.testing import counting_flops
-from spaces.base import Choice, Supernet
-from spaces.cells import CellSpace
+from splitbench.criteria.proxies.base import Network, combined, terms
+from splitbench.criteria.proxies.expressivity import LOWEST, AzNas, Meco, Zen
+from splitbench.criteria.proxies.jacobian import EpeNas, Jacov, correlation
+from splitbench.criteria.proxies.kernel import Ntk, TeNas, Vkdnw
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.testing import counting_flops
+from splitbench.spaces.base import Choice, Supernet
+from splitbench.spaces.cells import CellSpace
 
 PROXIES: list[Any] = [
     Jacov(), EpeNas(), Ntk(3), TeNas(3, samples=20), Vkdnw(4), Zen(), Zen(2, True), Meco(32), AzNas(6),

@@ -6,18 +6,18 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pytest
 
-from criteria.base import Affinity, Criterion, Parts, Probe, parts_of, reads_truth, splits, unfit
-from criteria.wrappers import Inverted, MetricDriven, Wrapper
-from harness import registry
-from harness.budget import Meter
-from harness.config import ScheduleConfig
-from harness.errors import ConfigError
-from harness.probe import SupernetProbe
-from harness.testing import check_criterion, images_of
-from harness.trainers.rsps import Rsps
-from spaces.base import SearchSpace, SubSpace
-from spaces.micro.space import Micro
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria.base import Affinity, Criterion, Parts, Probe, parts_of, reads_truth, splits, unfit
+from splitbench.criteria.wrappers import Inverted, MetricDriven, Wrapper
+from splitbench.harness import registry
+from splitbench.harness.budget import Meter
+from splitbench.harness.config import ScheduleConfig
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.testing import check_criterion, images_of
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb_macro.space import NBMacro
 
 SPACE = Micro()
 TABLE = np.array([[0.0, 1.0, 4.0], [1.0, 0.0, 2.5], [4.0, 2.5, 0.0]])

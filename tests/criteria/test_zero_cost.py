@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from criteria.base import Parts, Probe, parts_of, unfit
-from criteria.proxies.base import Network, Proxy, Scores
-from criteria.zero_cost import ZeroCost, pooled
-from harness import registry
-from harness.budget import Meter
-from harness.errors import ConfigError
-from harness.probe import SupernetProbe
-from harness.testing import check_criterion, images_of
-from harness.trainers.base import Job
-from harness.trainers.darts import Darts
-from harness.trainers.rsps import Rsps
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace
-from spaces.cells import CONV3, NONE, SKIP
-from spaces.micro.space import Micro
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria.base import Parts, Probe, parts_of, unfit
+from splitbench.criteria.proxies.base import Network, Proxy, Scores
+from splitbench.criteria.zero_cost import ZeroCost, pooled
+from splitbench.harness import registry
+from splitbench.harness.budget import Meter
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.testing import check_criterion, images_of
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from splitbench.spaces.cells import CONV3, NONE, SKIP
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb_macro.space import NBMacro
 
 SPACE = Micro()
 NAN, INF = float("nan"), float("inf")

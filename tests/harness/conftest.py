@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.cli.app import main
+from splitbench.harness.cli.app import main
 
 
 @pytest.fixture

@@ -15,14 +15,20 @@ import sys
 import time
 from pathlib import Path
 
-MODULES = ("pyarrow.parquet", "harness.cli.app", "harness.cli.running", "results.leaderboard", "results.render")
+MODULES = (
+    "pyarrow.parquet",
+    "splitbench.harness.cli.app",
+    "splitbench.harness.cli.running",
+    "splitbench.results.leaderboard",
+    "splitbench.results.render",
+)
 
 
 def main() -> None:
     for module in MODULES:
         importlib.import_module(module)
-    from harness import config
-    from harness.study import Study
+    from splitbench.harness import config
+    from splitbench.harness.study import Study
 
     Study.build(config.load(sys.argv[1]), "cpu")  # images and functions are kept: children start fast
     print(json.dumps("ready"), flush=True)
@@ -78,9 +84,9 @@ def run(arguments: list, log: Path) -> None:
         os.dup2(handle, 1)
         os.dup2(handle, 2)
 
-        from harness.cli.app import main as command
-        from harness.trainers.rsps import RspsSession
-        from harness.training import Progress
+        from splitbench.harness.cli.app import main as command
+        from splitbench.harness.trainers.rsps import RspsSession
+        from splitbench.harness.training import Progress
 
         step, restore = RspsSession.step, Progress.restore
 

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from tiny_studies import Notes, run_tiny, tiny
 
-import harness
-from criteria.base import Affinity
-from harness.arm import Arm
-from harness.budget import Account, Budget, Cost, training_pass
-from harness.config import parse
-from harness.errors import ConfigError
-from harness.pipeline import Run
-from harness.registry import build
-from harness.stages import Result, Stage, StageStore
-from harness.study import Study
-from harness.trainers.darts import Darts
-from harness.work import affinity_json, leaf_of
-from harness.workbench import Workbench, subspace_of
-from spaces.base import SubSpace
-from spaces.micro.space import Micro
+import splitbench
+from splitbench.criteria.base import Affinity
+from splitbench.harness.arm import Arm
+from splitbench.harness.budget import Account, Budget, Cost, training_pass
+from splitbench.harness.config import parse
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.pipeline import Run
+from splitbench.harness.registry import build
+from splitbench.harness.stages import Result, Stage, StageStore
+from splitbench.harness.study import Study
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.work import affinity_json, leaf_of
+from splitbench.harness.workbench import Workbench, subspace_of
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
 
@@ -188,8 +188,8 @@ def test_a_study_spends_its_budget_to_within_a_step(tmp_path: Path, trainer: str
 EXTRA = '''
 from dataclasses import dataclass
 
-from criteria.controls import Exhaustive
-from harness.registry import register
+from splitbench.criteria.controls import Exhaustive
+from splitbench.harness.registry import register
 
 
 @register("criteria", "extra_{name}")
@@ -214,7 +214,7 @@ def test_a_dearer_criterion_trains_less_by_exactly_that(tmp_path: Path, kind: st
     arms = [{"criterion": f"extra_{kind}", "calls": calls, "name": f"{calls}"} for calls in (0, 10, 20)]
     notes = Notes()
     study = tiny(budget={kind: SMALL[kind]}, trainer=TRAINERS["rsps"], arms=arms, baseline="0")
-    harness.run(study, tmp_path / "out", device="cpu", plugins=[plugin], watcher=notes)
+    splitbench.run(study, tmp_path / "out", device="cpu", plugins=[plugin], watcher=notes)
     check_twice_as_dear(notes, kind)
 
 
@@ -257,7 +257,7 @@ def test_a_budget_that_scoring_eats_up_is_a_sentence_and_keeps_what_ended(tmp_pa
     notes = Notes()
     study = tiny(arms=["none", {"criterion": "gm", "repetitions": 3}])
     with pytest.raises(ConfigError, match=r"arm gm.*: the budget of 60 steps is too small .* raise budget.steps"):
-        harness.run(study, tmp_path, device="cpu", watcher=notes)
+        splitbench.run(study, tmp_path, device="cpu", watcher=notes)
     assert [record.arm for record in notes.records] == ["none"]
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cli import running
-from harness.cli.app import main
-from harness.registry import KINDS, components
+from splitbench.harness.cli import running
+from splitbench.harness.cli.app import main
+from splitbench.harness.registry import KINDS, components
 
 STUDY: dict[str, Any] = {
     "name": "tiny",
@@ -95,7 +95,7 @@ def test_reading_verbs_import_no_torch(finished: Path) -> None:
     ]
     script = f"""
 import contextlib, io, sys
-from harness.cli.app import main
+from splitbench.harness.cli.app import main
 for words in {verbs!r}:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
         main(words)
@@ -191,7 +191,7 @@ def test_a_study_without_a_name_has_its_files(
 
 def test_bars_name_each_run(capfd: pytest.CaptureFixture[str], finished: Path) -> None:
     """Bars are for terminals; what they leave behind is a line a run."""
-    from results.store import load
+    from splitbench.results.store import load
 
     (first, *_) = load(finished).runs
     assert first.measured is not None
@@ -391,7 +391,7 @@ def test_more_seeds_and_another_baseline_are_the_same_protocol(
 def test_ctrl_c_ends_with_a_sentence(study: Callable[..., Path], tmp_path: Path) -> None:
     path = study(budget={"steps": 1_000_000}, seeds=1)
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli.app", "run", str(path), "--out", str(tmp_path / "out"), "--workers", "1"],
+        [sys.executable, "-m", "splitbench", "run", str(path), "--out", str(tmp_path / "out"), "--workers", "1"],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -412,7 +412,7 @@ def test_a_bug_is_one_sentence_and_a_traceback_with_debug(
     def broken(folder: Path) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("results.leaderboard.leaderboards", broken)
+    monkeypatch.setattr("splitbench.results.leaderboard.leaderboards", broken)
     status, _, err = splitbench("leaderboard", finished)
     assert (status, err.count("\n")) == (1, 1)
     assert "this is a bug: RuntimeError: first line; " in err

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from tiny_studies import tiny
 
-from harness.config import ArmConfig, StudyConfig, load, parse
-from harness.errors import ConfigError
-from harness.study import Study
+from splitbench.harness.config import ArmConfig, StudyConfig, load, parse
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.study import Study
 
 GM = {"criterion": "gm", "repetitions": 1}
 

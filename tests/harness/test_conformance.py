@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from criteria.base import Affinity, Criterion, EdgeRule, Partition, Partitioner, Parts, Probe
-from criteria.controls import Exhaustive, NoSplit, Random
-from criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge, ShippedMaxCut, ShippedMinIntra
-from criteria.gm import GradientMatching
-from criteria.partition import Balanced, MaxCut, RandomGroups, Shuffled, Singletons
-from criteria.proxies.base import Network, Proxy
-from harness.budget import Cost
-from harness.testing import (
+from splitbench.criteria.base import Affinity, Criterion, EdgeRule, Partition, Partitioner, Parts, Probe
+from splitbench.criteria.controls import Exhaustive, NoSplit, Random
+from splitbench.criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge, ShippedMaxCut, ShippedMinIntra
+from splitbench.criteria.gm import GradientMatching
+from splitbench.criteria.partition import Balanced, MaxCut, RandomGroups, Shuffled, Singletons
+from splitbench.criteria.proxies.base import Network, Proxy
+from splitbench.harness.budget import Cost
+from splitbench.harness.testing import (
     Chain,
     Skipped,
     check_criterion,
@@ -33,17 +33,17 @@ from harness.testing import (
     check_trainer,
     images_of,
 )
-from harness.testing.chain import EDGES
-from harness.testing.checks import enforce
-from harness.testing.criteria import checks
-from harness.testing.parts import edge_rule_checks
-from harness.trainers.base import Session, Trainer
-from harness.trainers.darts import Darts
-from harness.trainers.rsps import Rsps, RspsSession
-from spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
+from splitbench.harness.testing.chain import EDGES
+from splitbench.harness.testing.checks import enforce
+from splitbench.harness.testing.criteria import checks
+from splitbench.harness.testing.parts import edge_rule_checks
+from splitbench.harness.trainers.base import Session, Trainer
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.rsps import Rsps, RspsSession
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
 
 MICRO, DIGITS = Micro(), images_of((1, 8, 8), 10)
 SPACES = {

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness import driver
-from harness.budget import Cost
-from harness.driver import Driver, Task, Watcher
-from harness.errors import SplitbenchError
-from harness.stages import Result, Stage
+from splitbench.harness import driver
+from splitbench.harness.budget import Cost
+from splitbench.harness.driver import Driver, Task, Watcher
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.stages import Result, Stage
 
 Stages = Generator[list[Stage], list[Result], Any]
 

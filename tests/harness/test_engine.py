@@ -13,14 +13,14 @@ import pytest
 import torch
 from tiny_studies import run_tiny, tiny
 
-import harness
-from harness.budget import Cost
-from harness.config import parse
-from harness.device import choose, one_thread
-from harness.engine import InProcess, WorkerPool
-from harness.errors import ConfigError, SplitbenchError, StoreError
-from harness.stages import Result, Stage, StageStore, canonical_json, load_tensors, save_tensors
-from harness.study import Study
+import splitbench
+from splitbench.harness.budget import Cost
+from splitbench.harness.config import parse
+from splitbench.harness.device import choose, one_thread
+from splitbench.harness.engine import InProcess, WorkerPool
+from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
+from splitbench.harness.stages import Result, Stage, StageStore, canonical_json, load_tensors, save_tensors
+from splitbench.harness.study import Study
 
 
 def result_of(stage: Stage, **output: Any) -> Result:
@@ -119,7 +119,7 @@ def facts() -> Stage:
 def test_in_process_runs_once_and_looks_up_then(facts: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = InProcess(StageStore(tmp_path))
     first = engine.submit(facts).result()
-    monkeypatch.setattr("harness.work.WORK", {})
+    monkeypatch.setattr("splitbench.harness.work.WORK", {})
     assert engine.submit(facts).result() == first
     assert first.output["size"] == 20
 
@@ -171,7 +171,7 @@ def test_a_worker_that_dies_is_a_sentence_and_what_ended_is_kept(
                 raise BrokenExecutor("a process ended")
             return super().submit(stage)
 
-    monkeypatch.setattr("harness.study.WorkerPool", Broken)
+    monkeypatch.setattr("splitbench.harness.study.WorkerPool", Broken)
     with pytest.raises(SplitbenchError, match="a worker process ended without a word, .* run the same command again"):
         run_tiny(tmp_path, workers=2, arms=["none", "random"])
     monkeypatch.undo()
@@ -180,7 +180,7 @@ def test_a_worker_that_dies_is_a_sentence_and_what_ended_is_kept(
 
 def test_no_workers_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--workers 0: at least 1 is needed"):
-        harness.run(tiny(), tmp_path, device="cpu", workers=0)
+        splitbench.run(tiny(), tmp_path, device="cpu", workers=0)
 
 
 def test_a_study_leaves_torch_threads_as_they_were(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_study_leaves_torch_threads_as_they_were(tmp_path: Path) -> None:
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
         with pytest.raises(ConfigError):
-            harness.run(tiny(budget={"steps": 17}, arms=["none", {"criterion": "gm"}]), tmp_path, device="cpu")
+            splitbench.run(tiny(budget={"steps": 17}, arms=["none", {"criterion": "gm"}]), tmp_path, device="cpu")
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
@@ -254,8 +254,8 @@ def test_a_stage_in_this_process_tells_how_far_it_is(tmp_path: Path, monkeypatch
         told.append((stage.title, share))
         seen.set()
 
-    monkeypatch.setattr("harness.work.run_stage", slow)
-    monkeypatch.setattr("harness.engine.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("splitbench.harness.work.run_stage", slow)
+    monkeypatch.setattr("splitbench.harness.engine.WATCH_SECONDS", 0.01)
     stage = Stage("train", {}, "a title")
     store = StageStore(tmp_path)
     (store.folder(stage.key)).mkdir(parents=True)

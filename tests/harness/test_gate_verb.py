@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from results import gate
+from splitbench.results import gate
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[..., tuple[int, str, str]]
@@ -107,7 +107,7 @@ def test_files_and_statuses(splitbench: Command, intact: Path, tmp_path: Path) -
 def test_the_verb_needs_no_torch(intact: Path) -> None:
     baseline = intact.with_name("baseline.json")
     code = (
-        "import sys; from harness.cli.app import main\n"
+        "import sys; from splitbench.harness.cli.app import main\n"
         f"main(['gate', {str(intact)!r}, '--baseline', {str(baseline)!r}])\n"
         "assert 'torch' not in sys.modules"
     )
@@ -137,7 +137,7 @@ def test_the_actions_gate_step_runs(intact: Path, tmp_path: Path, arguments: str
     (step,) = [step for step in action()["runs"]["steps"] if step.get("id") == "gate"]
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "splitbench"
-    command.write_text(f'#!/bin/bash\nexec {sys.executable} -m harness.cli.app "$@"\n')
+    command.write_text(f'#!/bin/bash\nexec {sys.executable} -m splitbench "$@"\n')
     command.chmod(0o755)
     results = tmp_path / "results"
     results.symlink_to(intact)

@@ -15,15 +15,14 @@ import yaml
 from sklearn.metrics import adjusted_rand_score
 from tiny_studies import record_bytes, tiny
 
-import harness.work
-from harness import registry
-from harness.config import parse
-from harness.study import Study
-from results.geometry import rank_eta_squared
-from results.publish import stale
-from results.record import fingerprint
-from results.store import load
-from spaces.micro.space import Micro
+from splitbench.harness import registry, work
+from splitbench.harness.config import parse
+from splitbench.harness.study import Study
+from splitbench.results.geometry import rank_eta_squared
+from splitbench.results.publish import stale
+from splitbench.results.record import fingerprint
+from splitbench.results.store import load
+from splitbench.spaces.micro.space import Micro
 
 GM = "gm(repetitions=2)"
 STUDY = tiny(
@@ -57,8 +56,8 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return run
 
-    for kind, work in harness.work.WORK.items():
-        monkeypatch.setitem(harness.work.WORK, kind, counted(kind, work))
+    for kind, inner in work.WORK.items():
+        monkeypatch.setitem(work.WORK, kind, counted(kind, inner))
     return counts
 
 
@@ -177,7 +176,7 @@ def check_belongs(found: dict[str, Any], out: Path) -> None:
 @pytest.fixture
 def peeping() -> Iterator[str]:
     """A control that orders operations by the truth, and one more that only counts how often that is looked at."""
-    from criteria.base import Affinity, Probe
+    from splitbench.criteria.base import Affinity, Probe
 
     class Peep:
         reads_truth = True
@@ -196,7 +195,7 @@ def peeping() -> Iterator[str]:
 
 def test_levels_and_oracles(peeping: str, tmp_path: Path) -> None:
     """From Python: a deeper tree has leaves in words, and what reads the truth is marked."""
-    from harness.geometry import geometry
+    from splitbench.harness.geometry import geometry
 
     arms = [
         {"criterion": "random", "schedule": {"levels": 2}},

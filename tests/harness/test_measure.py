@@ -14,14 +14,14 @@ import torch
 from scipy import stats
 from tiny_studies import Notes, run_tiny
 
-from harness.estimate import Evaluation, estimate
-from harness.stages import StageStore, load_tensors
-from harness.workbench import population
-from results.record import Record
-from results.store import digest
-from spaces.base import SubSpace
-from spaces.datasets.digits import Digits
-from spaces.micro.space import Micro
+from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.stages import StageStore, load_tensors
+from splitbench.harness.workbench import population
+from splitbench.results.record import Record
+from splitbench.results.store import digest
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.datasets.digits import Digits
+from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
 ARMS: list[dict[str, Any]] = [{"criterion": "none"}, {"criterion": "exhaustive", "edges": [0]}]
@@ -164,7 +164,7 @@ def test_the_whole_population_is_every_function(tmp_path: Path, monkeypatch: pyt
     def made_up(supernet: Any, choice: Any, data: Any, evaluation: Any) -> tuple[float, float]:
         return float(np.dot(weights, choice)), 1.0
 
-    monkeypatch.setattr("harness.estimate.estimate", made_up)
+    monkeypatch.setattr("splitbench.harness.estimate.estimate", made_up)
     (record,) = run_tiny(tmp_path, population={}, budget={"steps": 30}).records
     assert record.population_size == 9_444
     assert record.population == "all 9,444 distinct connected functions"

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from tiny_studies import Notes, run_tiny, tiny
 
-from criteria.base import Affinity, Partition
-from harness.config import parse
-from harness.errors import ConfigError
-from harness.pipeline import Run
-from harness.stages import Stage
-from harness.study import Study
-from harness.tree import Node
-from results.record import Node as TreeNode
-from results.record import Record
-from spaces.base import SubSpace
-from spaces.micro.space import Micro
+from splitbench.criteria.base import Affinity, Partition
+from splitbench.harness.config import parse
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.pipeline import Run
+from splitbench.harness.stages import Stage
+from splitbench.harness.study import Study
+from splitbench.harness.tree import Node
+from splitbench.results.record import Node as TreeNode
+from splitbench.results.record import Record
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
 

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "results"))
 from synthetic_records import ESTIMATES, arm_records, make_measured
 from synthetic_sweeps import searching
 
-from results.store import write_run
-from results.sweep import write as write_sweep
+from splitbench.results.store import write_run
+from splitbench.results.sweep import write as write_sweep
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -141,7 +141,7 @@ def test_a_folder_without_a_sweep(splitbench: Call, folder: Path) -> None:
 def test_it_never_imports_torch(folder: Path) -> None:
     program = (
         "import sys\n"
-        "from harness.cli.app import main\n"
+        "from splitbench.harness.cli.app import main\n"
         "try:\n    main(['plot', '--help'])\nexcept SystemExit:\n    pass\n"
         "assert not {'torch', 'matplotlib', 'numpy', 'pandas'} & sys.modules.keys(), 'help is slow'\n"
         f"main(['plot', {str(folder)!r}, '--format', 'svg'])\n"

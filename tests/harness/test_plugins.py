@@ -16,15 +16,15 @@ import pytest
 import yaml
 from test_cli import Command, refused
 
-from harness import registry
-from harness.cli.app import main
-from harness.cli.plugins import SUITES
-from harness.config import load
-from harness.packages import camel, template_names
-from harness.registry import components
-from harness.study import Study
-from harness.testing.checks import Check, Skipped
-from harness.testing.suites import small, suite
+from splitbench.harness import registry
+from splitbench.harness.cli.app import main
+from splitbench.harness.cli.plugins import SUITES
+from splitbench.harness.config import load
+from splitbench.harness.packages import camel, template_names
+from splitbench.harness.registry import components
+from splitbench.harness.study import Study
+from splitbench.harness.testing.checks import Check, Skipped
+from splitbench.harness.testing.suites import small, suite
 
 KINDS = {"criterion": "my_criterion", "proxy": "my_proxy", "partitioner": "my_partitioner"}
 DOCS = Path(__file__).parents[2] / "docs"
@@ -86,7 +86,7 @@ def test_new_components_are_found_and_a_study_runs(
     study |= {"selector": {"name": "random_best", "samples": 2}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     script = """
-from harness.cli.app import main
+from splitbench.harness.cli.app import main
 main(["describe", "my_criterion", "--json"])
 print("----")
 main(["check", "my_partitioner", "--json"])
@@ -189,8 +189,8 @@ def test_names_of_the_templates_are_read_from_them() -> None:
 
 PLUGIN = """
 import numpy as np
-from criteria.base import Affinity
-from harness.registry import register
+from splitbench.criteria.base import Affinity
+from splitbench.harness.registry import register
 
 
 @register("criteria", "lopsided")
@@ -203,7 +203,7 @@ def lopsided(probe, edge):
 
 @register("partitioners", "lopsided")
 def halves(affinity, branching, rng, *, first: int = 1):
-    from criteria.base import Partition
+    from splitbench.criteria.base import Partition
     operations = affinity.operations
     return Partition.of(affinity, [group for group in (operations[:first], operations[first:]) if group])
 """

@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from criteria.gm import GradientMatching
-from harness.budget import Cost, Meter, forward_pass, training_pass
-from harness.errors import SplitbenchError
-from harness.probe import SupernetProbe, with_operation
-from harness.seeds import at_step
-from harness.testing import counting_flops, images_of, subspaces
-from harness.trainers.base import Job, Trainer
-from harness.trainers.darts import Darts, mixture
-from harness.trainers.rsps import Rsps
-from spaces.base import Choice, Mixture, SearchSpace, SubSpace
-from spaces.datasets.base import ImageData
-from spaces.datasets.digits import Digits
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria.gm import GradientMatching
+from splitbench.harness.budget import Cost, Meter, forward_pass, training_pass
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.probe import SupernetProbe, with_operation
+from splitbench.harness.seeds import at_step
+from splitbench.harness.testing import counting_flops, images_of, subspaces
+from splitbench.harness.trainers.base import Job, Trainer
+from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.datasets.digits import Digits
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
 
 BATCH, SEED, WEIGHTS = 16, 11, 2
 MICRO = Micro()

@@ -8,14 +8,14 @@ from test_probe import BATCH, MICRO, SEED, SPACES, WEIGHTS, probe_of
 from torch import Tensor, nn
 from torch.nn import functional
 
-from criteria.proxies.base import Network
-from harness.budget import Cost, Meter, forward_pass, training_pass
-from harness.errors import ConfigError, SplitbenchError
-from harness.probe import SupernetProbe, all_on_edge
-from harness.testing import counting_flops
-from harness.trainers.darts import Darts, mixture
-from harness.trainers.rsps import Rsps
-from spaces.base import Mixture, with_operation
+from splitbench.criteria.proxies.base import Network
+from splitbench.harness.budget import Cost, Meter, forward_pass, training_pass
+from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.probe import SupernetProbe, all_on_edge
+from splitbench.harness.testing import counting_flops
+from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import Mixture, with_operation
 
 
 class Nudged(nn.Module):

@@ -16,18 +16,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from criteria.base import unfit
-from criteria.proxies.base import Network, Scores
-from harness import rank, registry
-from harness.errors import ConfigError, SplitbenchError, StoreError
-from harness.rank import correlation, functions_of, measure, pool, pooled, spearman, truth_of
-from harness.registry import register
-from harness.scores import COLUMNS, Scored, ScoreFile, open_existing
-from harness.scoring import Job, Scorer, label, score
-from results import ranking
-from spaces.base import Architecture, SearchSpace
-from spaces.micro.space import Micro
-from spaces.nb_macro.space import NBMacro
+from splitbench.criteria.base import unfit
+from splitbench.criteria.proxies.base import Network, Scores
+from splitbench.harness import rank, registry
+from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
+from splitbench.harness.rank import correlation, functions_of, measure, pool, pooled, spearman, truth_of
+from splitbench.harness.registry import register
+from splitbench.harness.scores import COLUMNS, Scored, ScoreFile, open_existing
+from splitbench.harness.scoring import Job, Scorer, label, score
+from splitbench.results import ranking
+from splitbench.spaces.base import Architecture, SearchSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb_macro.space import NBMacro
 
 JOB = Job("micro", "digits", seed=3, batch_size=16)
 MICRO = Micro().bind((1, 8, 8), 10)
@@ -526,7 +526,7 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(
         "import torch\n"
-        "from harness.registry import register\n\n\n"
+        "from splitbench.harness.registry import register\n\n\n"
         '@register("proxies", "filed_proxy")\n'
         "def filed(network):\n"
         '    """Logits of initial weights, and a random number."""\n'

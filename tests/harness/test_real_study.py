@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import harness
-from results import store
+import splitbench
+from splitbench.results import store
 
 pytestmark = pytest.mark.real_data
 
@@ -34,7 +34,7 @@ def study(**changes: Any) -> dict[str, Any]:
 def test_every_stage_on_real_data(
     space: dict[str, Any], ceiling: tuple[float, float], real_data: Path, tmp_path: Path
 ) -> None:
-    loaded = harness.run(study(space=space), tmp_path, device="cpu")
+    loaded = splitbench.run(study(space=space), tmp_path, device="cpu")
     assert not loaded.warnings
     records = {run.record.arm: run.record for run in loaded.runs}
     assert set(records) == {"none", "exhaustive(edges=0)", "gm(repetitions=1)"}

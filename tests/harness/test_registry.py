@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from tiny_studies import record_bytes, tiny
 
-import harness
-from harness import registry
-from harness.config import parse
-from harness.errors import ConfigError
-from harness.registry import (
+import splitbench
+from splitbench.harness import registry
+from splitbench.harness.config import parse
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import (
     KINDS,
     Component,
     build,
@@ -28,8 +28,8 @@ from harness.registry import (
     register,
     resolved,
 )
-from harness.study import Study
-from harness.trainers.rsps import Rsps
+from splitbench.harness.study import Study
+from splitbench.harness.trainers.rsps import Rsps
 
 BUILT_IN = {
     "criteria": {"none", "random", "exhaustive", "gm"},
@@ -129,7 +129,7 @@ def test_a_collision_names_both_origins() -> None:
         register("criteria", "gm")(lambda probe, edge: None)
     sentence = str(error.value)
     assert sentence.startswith(
-        "two criteria components are called 'gm': criteria.gm:GradientMatching from splitbench and "
+        "two criteria components are called 'gm': splitbench.criteria.gm:GradientMatching from splitbench and "
     )
     assert "test_registry.py" in sentence
     assert sentence.endswith("uninstall or rename one of them")
@@ -172,8 +172,8 @@ def test_a_distribution_that_fails_to_import_is_a_sentence(
 CRITERION = '''
 import numpy as np
 import torch
-from criteria.base import Affinity
-from harness.registry import register
+from splitbench.criteria.base import Affinity
+from splitbench.harness.registry import register
 
 
 @register("criteria", "{name}")
@@ -210,7 +210,7 @@ def test_a_plugin_criterion_runs_in_a_study_and_on_workers(tmp_path: Path) -> No
     found = {}
     for workers in (1, 2):
         folder = tmp_path / str(workers)
-        harness.run(study, folder, device="cpu", workers=workers, plugins=[plugin])
+        splitbench.run(study, folder, device="cpu", workers=workers, plugins=[plugin])
         found[workers] = record_bytes(folder)
     assert found[1] == found[2]
     assert len(found[1]) == 4
@@ -258,7 +258,7 @@ def test_a_changed_plugin_is_another_component(tmp_path: Path) -> None:
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def x(:", "SyntaxError: "),
-        ("x = 1", "it registers no component; decorate one with harness.registry.register"),
+        ("x = 1", "it registers no component; decorate one with splitbench.harness.registry.register"),
     ],
 )
 def test_a_plugin_that_fails_is_a_sentence(tmp_path: Path, text: str, complaint: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tiny_studies import record_bytes, tiny
 
-import harness
+import splitbench
 
 KILLS = 10
 ENVIRONMENT = {"SPLITBENCH_CHECKPOINT_SECONDS": "0.03", "OMP_NUM_THREADS": "1"}
@@ -35,18 +35,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What the study leaves behind when nothing happens to it."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    harness.run(STUDY, folder, device="cpu")
+    splitbench.run(STUDY, folder, device="cpu")
     return record_bytes(folder)
 
 
 def test_two_runs_are_equal_byte_for_byte(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    harness.run(STUDY, tmp_path, device="cpu")
+    splitbench.run(STUDY, tmp_path, device="cpu")
     assert [Path(name).suffix for name in undisturbed] == [".json", ".parquet"] * 2
     assert record_bytes(tmp_path) == undisturbed
 
 
 def test_another_seed_gives_other_records(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
-    harness.run(STUDY | {"seed": 1}, tmp_path, device="cpu")
+    splitbench.run(STUDY | {"seed": 1}, tmp_path, device="cpu")
     found = record_bytes(tmp_path)
     assert found.keys() == undisturbed.keys()
     assert all(found[name] != undisturbed[name] for name in found)
@@ -56,7 +56,7 @@ def test_the_number_of_torch_threads_changes_nothing(undisturbed: dict[str, byte
     """Sums in another order are other bits; so a study runs on one thread, whatever the machine has."""
     code = (
         "import sys, torch, yaml, harness; torch.set_num_threads(3);"
-        "harness.run(sys.argv[1], sys.argv[2], device='cpu'); assert torch.get_num_threads() == 3"
+        "splitbench.run(sys.argv[1], sys.argv[2], device='cpu'); assert torch.get_num_threads() == 3"
     )
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(STUDY))
@@ -184,7 +184,7 @@ def test_killed_on_two_workers(study: Path, undisturbed: dict[str, bytes], tmp_p
 
     Takes about half a minute: nine processes import torch.
     """
-    command = [sys.executable, "-m", "harness.cli.app", "run", str(study), "--out", str(tmp_path), "--workers", "2"]
+    command = [sys.executable, "-m", "splitbench", "run", str(study), "--out", str(tmp_path), "--workers", "2"]
 
     def start() -> subprocess.Popen[bytes]:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tiny_studies import Notes, run_tiny
 
-import harness.work
-from harness.seeds import Seeds
-from results.record import Node, Record
+from splitbench.harness import work
+from splitbench.harness.seeds import Seeds
+from splitbench.results.record import Node, Record
 
 FIXED: dict[str, Any] = {"edge_rule": {"name": "fixed", "edges": [3]}}
 
@@ -22,8 +22,8 @@ class Executed(Counter[str]):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__()
-        for kind, work in harness.work.WORK.items():
-            monkeypatch.setitem(harness.work.WORK, kind, self.counted(kind, work))
+        for kind, inner in work.WORK.items():
+            monkeypatch.setitem(work.WORK, kind, self.counted(kind, inner))
 
     def counted(self, kind: str, work: Any) -> Any:
         def run(*args: Any) -> Any:

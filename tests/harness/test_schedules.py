@@ -14,18 +14,18 @@ import pytest
 import torch
 from tiny_studies import run_tiny, tiny
 
-import harness
-from criteria.base import Affinity, Partition, Parts, Probe
-from harness import registry
-from harness.budget import Meter
-from harness.errors import ConfigError
-from harness.testing import images_of
-from harness.trainers.base import Job
-from harness.trainers.rsps import Rsps
-from results.leaderboard import leaderboards
-from results.record import Node, Record
-from spaces.base import SearchSpace
-from spaces.micro.space import Micro
+import splitbench
+from splitbench.criteria.base import Affinity, Partition, Parts, Probe
+from splitbench.harness import registry
+from splitbench.harness.budget import Meter
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.testing import images_of
+from splitbench.harness.trainers.base import Job
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.results.leaderboard import leaderboards
+from splitbench.results.record import Node, Record
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.micro.space import Micro
 
 Candidates = Mapping[int, tuple[Affinity, Partition]]
 
@@ -163,7 +163,7 @@ def test_one_child_is_kept_and_the_others_still_rank_their_architectures(tmp_pat
 )
 def test_schedules_that_contradict_themselves(schedule: dict[str, object], says: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=says):
-        harness.run(tiny(schedule=schedule, arms=["none"]), tmp_path, device="cpu")
+        splitbench.run(tiny(schedule=schedule, arms=["none"]), tmp_path, device="cpu")
 
 
 def test_momentum_is_split_and_the_weights_are_not(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_momentum_is_split_and_the_weights_are_not(tmp_path: Path) -> None:
     assert abs(split.budget.spent - none.budget.spent) <= 1
     assert split.metrics != none.metrics
     with pytest.raises(ConfigError, match="runs no single paths"):
-        harness.run(
+        splitbench.run(
             tiny(
                 trainer="darts", selector="argmax_alpha", arms=["none", {"criterion": "random", "schedule": schedule}]
             ),
@@ -241,7 +241,7 @@ def test_an_arm_that_cannot_run_on_the_space_is_skipped_with_its_reason(tmp_path
     assert json.loads((tmp_path / "skipped.json").read_text()) == {"unfit": reason}
     assert leaderboards(tmp_path).skipped == (f"unfit: {reason}",)
     with pytest.raises(ConfigError, match="arm unfit cannot run on the space micro: it needs"):
-        harness.run(tiny(arms=["unfit"], baseline="unfit"), tmp_path / "other", device="cpu")
+        splitbench.run(tiny(arms=["unfit"], baseline="unfit"), tmp_path / "other", device="cpu")
     run_tiny(tmp_path, arms=["none"])
     assert not (tmp_path / "skipped.json").exists()
 

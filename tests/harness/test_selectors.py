@@ -10,24 +10,24 @@ import pytest
 import torch
 from tiny_studies import tiny
 
-from harness.budget import Cost
-from harness.config import parse
-from harness.errors import ConfigError
-from harness.estimate import Evaluation, estimate
-from harness.registry import build
-from harness.selectors.alpha import ArgmaxAlpha
-from harness.selectors.base import Leaf, Selected
-from harness.selectors.leaf import BestEstimate, RandomLeaf
-from harness.selectors.search import All, RandomBest
-from harness.stages import Stage, StageStore
-from harness.study import Study
-from harness.testing import counting_flops, random_mixture
-from harness.trainers.darts import mixture
-from harness.work import run_stage
-from harness.workbench import functions_in, population
-from spaces.base import Architecture, Choice, Mixture, SubSpace
-from spaces.datasets.digits import Digits
-from spaces.micro.space import Micro
+from splitbench.harness.budget import Cost
+from splitbench.harness.config import parse
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.registry import build
+from splitbench.harness.selectors.alpha import ArgmaxAlpha
+from splitbench.harness.selectors.base import Leaf, Selected
+from splitbench.harness.selectors.leaf import BestEstimate, RandomLeaf
+from splitbench.harness.selectors.search import All, RandomBest
+from splitbench.harness.stages import Stage, StageStore
+from splitbench.harness.study import Study
+from splitbench.harness.testing import counting_flops, random_mixture
+from splitbench.harness.trainers.darts import mixture
+from splitbench.harness.work import run_stage
+from splitbench.harness.workbench import functions_in, population
+from splitbench.spaces.base import Architecture, Choice, Mixture, SubSpace
+from splitbench.spaces.datasets.digits import Digits
+from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
 

@@ -12,15 +12,15 @@ import pytest
 import yaml
 from tiny_studies import tiny
 
-import harness
-from criteria.partition import Balanced
-from harness import registry
-from harness.config import load, parse
-from harness.driver import Watcher
-from harness.errors import ConfigError
-from harness.study import Study
-from harness.tuning.tuner import JOURNAL, TUNED, Tuner
-from results import store, sweep
+import splitbench
+from splitbench.criteria.partition import Balanced
+from splitbench.harness import registry
+from splitbench.harness.config import load, parse
+from splitbench.harness.driver import Watcher
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.study import Study
+from splitbench.harness.tuning.tuner import JOURNAL, TUNED, Tuner
+from splitbench.results import store, sweep
 
 GM = {"criterion": "gm", "repetitions": 1, "name": "gm"}
 RANDOM = {"criterion": "random", "name": "random"}  # splits at no cost, so its budget can be small
@@ -61,7 +61,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, opt
     """A whole sweep in one process: four trials of two arms."""
     folder = tmp_path_factory.mktemp("swept")
     search = {**LEARNING_RATE, "schedule.warmup": {"range": [0.1, 0.5]}}
-    return folder, harness.sweep(small(search=search, population={"sample": 40}), trials=4, out=folder, device="cpu")
+    return folder, splitbench.sweep(small(search=search, population={"sample": 40}), trials=4, out=folder, device="cpu")
 
 
 def test_python_gives_the_optuna_study_of_each_arm(swept: tuple[Path, dict[str, optuna.Study]]) -> None:
@@ -233,7 +233,7 @@ def test_a_planted_optimum_is_found_for_every_arm_and_the_pruner_saves_runs(tmp_
         "search": {"trainer.learning_rate": [1e5, 0.1, 1e-6, 1e-5]},
         "sweep": {"sampler": "grid", "pruner": {"name": "interval", "confidence": 0.75}},
     }
-    harness.sweep(small(**changes), trials=9, out=tmp_path, device="cpu")
+    splitbench.sweep(small(**changes), trials=9, out=tmp_path, device="cpu")
     found = sweep.read(tmp_path)
     for arm in found.arms:
         top = sweep.best(found, arm)
@@ -248,7 +248,7 @@ def test_a_planted_optimum_is_found_for_every_arm_and_the_pruner_saves_runs(tmp_
 def test_an_arm_without_the_parameters_stays_as_it_is(tmp_path: Path) -> None:
     changes = {"arms": ["none", GM], "seeds": 1, "budget": {"steps": 60}, "sweep": {"sampler": "grid"}}
     study = small(search={"criterion.repetitions": [1, 2]}, **changes)
-    studies = harness.sweep(study, out=tmp_path, device="cpu")
+    studies = splitbench.sweep(study, out=tmp_path, device="cpu")
     assert list(studies) == ["gm"]
     tuned = yaml.safe_load((tmp_path / TUNED).read_text())
     assert [arm.get("name", arm["criterion"]) for arm in tuned["arms"]] == ["none", "gm untuned", "gm tuned"]
@@ -257,7 +257,7 @@ def test_an_arm_without_the_parameters_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_trials_have_one_draw_and_the_tuned_study_all(tmp_path: Path) -> None:
     """Or an arm of many draws would be tuned with a larger budget than the others."""
-    harness.sweep(small(arms=["none", RANDOM | {"draws": 3}], seeds=1), trials=1, out=tmp_path, device="cpu")
+    splitbench.sweep(small(arms=["none", RANDOM | {"draws": 3}], seeds=1), trials=1, out=tmp_path, device="cpu")
     assert {run.record.draw for run in store.load(tmp_path).runs} == {0}
     assert [arm.draws for arm in load(tmp_path / TUNED).arms] == [1, 3, 1, 3]
 
@@ -269,13 +269,13 @@ def test_a_choice_that_only_this_process_knows_cannot_run_in_workers(
     registry.register("partitioners", "only_here")(type("OnlyHere", (Balanced,), {}))
     study = small(search={"partitioner": ["balanced", "only_here"]}, seeds=1)
     with pytest.raises(ConfigError, match="partitioners component 'only_here' was registered in this process only"):
-        harness.sweep(study, trials=1, out=tmp_path / "out", device="cpu", workers=2)
+        splitbench.sweep(study, trials=1, out=tmp_path / "out", device="cpu", workers=2)
     assert not (tmp_path / "out").exists()
 
 
 def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
     study = small(arms=["none"], seeds=1, sweep={"metric": "regret[all]", "sampler": "random"})
-    (found,) = harness.sweep(study, trials=3, out=tmp_path, device="cpu").values()
+    (found,) = splitbench.sweep(study, trials=3, out=tmp_path, device="cpu").values()
     assert found.direction is optuna.study.StudyDirection.MINIMIZE
     top = sweep.best(sweep.read(tmp_path), arm_of(tmp_path, "none"))
     assert top is not None
@@ -387,7 +387,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_another_sweep_and_another_study_keep_their_folders(tmp_path: Path, splitbench: Splitbench) -> None:
     study, out = small(arms=["none"], seeds=1), tmp_path / "out"
-    harness.sweep(study, trials=1, out=out, device="cpu")
+    splitbench.sweep(study, trials=1, out=out, device="cpu")
     before = everything(out)
     path = tmp_path / "my.yaml"
 
@@ -404,7 +404,7 @@ def test_another_sweep_and_another_study_keep_their_folders(tmp_path: Path, spli
     assert "trainer.learning_rate" in refused("sweep", search={"trainer.learning_rate": {"log": [0.01, 0.4]}})
     assert "sampler" in refused("sweep", sweep={"sampler": "random"})
     ordinary = tmp_path / "ordinary"
-    harness.run(tiny(), ordinary, device="cpu")
+    splitbench.run(tiny(), ordinary, device="cpu")
     kept = everything(ordinary)
     path.write_text(yaml.safe_dump(study))
     status, _, said = splitbench("sweep", path, "--out", ordinary)

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from tiny_studies import tiny
 
-import harness
-from criteria.partition import Balanced
-from harness import registry
-from harness.driver import Watcher
-from harness.errors import ConfigError, StoreError
-from harness.tuning.identity import differences
-from harness.tuning.storage import open_storage
-from harness.tuning.tuner import JOURNAL
-from results import sweep
+import splitbench
+from splitbench.criteria.partition import Balanced
+from splitbench.harness import registry
+from splitbench.harness.driver import Watcher
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.harness.tuning.identity import differences
+from splitbench.harness.tuning.storage import open_storage
+from splitbench.harness.tuning.tuner import JOURNAL
+from splitbench.results import sweep
 
 GM = {"criterion": "gm", "repetitions": 1, "name": "gm"}
 SMALL = {"seeds": 1, "budget": {"steps": 40}, "selector": {"name": "random_best", "samples": 2}}
@@ -34,7 +34,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("identity")
-    harness.sweep(study(), trials=1, out=folder, device="cpu")
+    splitbench.sweep(study(), trials=1, out=folder, device="cpu")
     return folder
 
 
@@ -50,8 +50,8 @@ SAME: dict[str, dict[str, Any]] = {
 def test_what_is_written_otherwise_is_the_same_sweep(case: str, swept: Path, tmp_path: Path) -> None:
     """On the same storage; the new arm, if there is one, gets its own trials, and the baseline's value stays."""
     url = f"sqlite:///{tmp_path / 'sweep.db'}"
-    harness.sweep(study(), trials=1, out=tmp_path / "first", storage=url, device="cpu")
-    harness.sweep(study(**SAME[case]), trials=1, out=tmp_path / "second", storage=url, device="cpu")
+    splitbench.sweep(study(), trials=1, out=tmp_path / "first", storage=url, device="cpu")
+    splitbench.sweep(study(**SAME[case]), trials=1, out=tmp_path / "second", storage=url, device="cpu")
     first, second = sweep.read(tmp_path / "first"), sweep.read(tmp_path / "second")
     assert first.arms[0].trials == next(arm for arm in second.arms if arm.arm == "none").trials
     assert first.baseline_validation == second.baseline_validation
@@ -81,7 +81,7 @@ def test_another_sweep_is_refused_by_folder_and_by_storage(
     journal = swept / JOURNAL
     for out, storage in ((swept, f"sqlite:///{tmp_path / 'new.db'}" if elsewhere else None), (tmp_path, str(journal))):
         with pytest.raises(StoreError) as error:
-            harness.sweep(study(**changes), trials=1, out=out, storage=storage, device="cpu")
+            splitbench.sweep(study(**changes), trials=1, out=out, storage=storage, device="cpu")
         assert words in str(error.value)
         assert everything(swept) == before
     assert list(tmp_path.iterdir()) == []
@@ -90,15 +90,15 @@ def test_another_sweep_is_refused_by_folder_and_by_storage(
 def test_a_pruner_that_cannot_serve_the_seeds_is_refused_before_anything(tmp_path: Path) -> None:
     bad = study(seeds=2, sweep={"pruner": {"name": "hyperband", "min_resource": 3}})
     with pytest.raises(ConfigError, match=r"sweep\.pruner"):
-        harness.sweep(bad, trials=1, out=tmp_path / "out", device="cpu")
+        splitbench.sweep(bad, trials=1, out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_too_takes_what_is_written_otherwise(tmp_path: Path) -> None:
-    harness.sweep(study(), trials=1, out=tmp_path, device="cpu")
+    splitbench.sweep(study(), trials=1, out=tmp_path, device="cpu")
     before = (tmp_path / "sweep.json").read_bytes()
     for case in ("a mapping for a name", "numbers as numbers"):
-        harness.sweep(study(**SAME[case]), trials=1, out=tmp_path, device="cpu")
+        splitbench.sweep(study(**SAME[case]), trials=1, out=tmp_path, device="cpu")
     found = sweep.read(tmp_path)
     assert found.arms == sweep.Sweep.model_validate_json(before).arms
 
@@ -106,7 +106,7 @@ def test_the_folder_too_takes_what_is_written_otherwise(tmp_path: Path) -> None:
 def test_a_mistyped_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StoreError, match="is neither a path nor a URL") as error:
-        harness.sweep(study(), trials=1, out="out", storage="postgresql:/me:secret@h/x", device="cpu")
+        splitbench.sweep(study(), trials=1, out="out", storage="postgresql:/me:secret@h/x", device="cpu")
     assert "secret" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -141,7 +141,7 @@ def test_a_plugins_bug_is_its_trials_end_and_not_the_sweeps(tmp_path: Path, monk
     buggy = study(arms=["none", GM], search={"partitioner": ["buggy", "balanced"]}, sweep={"sampler": "grid"})
     buggy["budget"] = {"steps": 120}
     watcher = Said()
-    harness.sweep(buggy, out=tmp_path, device="cpu", watcher=watcher)
+    splitbench.sweep(buggy, out=tmp_path, device="cpu", watcher=watcher)
     (arm,) = sweep.read(tmp_path).arms
     assert {trial.values["partitioner"]: trial.state for trial in arm.trials} == {
         "buggy": "infeasible",

@@ -22,9 +22,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.tuning.ledger import Ledger, slot_of
-from harness.tuning.storage import open_storage, open_studies
-from harness.tuning.worker import BEAT_SECONDS, Worker, fate
+from splitbench.harness.tuning.ledger import Ledger, slot_of
+from splitbench.harness.tuning.storage import open_storage, open_studies
+from splitbench.harness.tuning.worker import BEAT_SECONDS, Worker, fate
 
 pytest_plugins = ["postgres_server"]
 

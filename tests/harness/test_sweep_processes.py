@@ -20,11 +20,11 @@ from optuna.trial import FrozenTrial, TrialState
 from postgres_server import Server
 from tiny_studies import tiny
 
-import harness
-from harness.tuning.ledger import HISTORY, ORIGINAL
-from harness.tuning.storage import open_storage
-from harness.tuning.tuner import JOURNAL
-from results import sweep
+import splitbench
+from splitbench.harness.tuning.ledger import HISTORY, ORIGINAL
+from splitbench.harness.tuning.storage import open_storage
+from splitbench.harness.tuning.tuner import JOURNAL
+from splitbench.results import sweep
 
 pytest_plugins = ["postgres_server"]
 ARMS = ("none", "random")
@@ -35,8 +35,8 @@ import itertools, os, time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.registry import register
-from harness.selectors.search import RandomBest
+from splitbench.harness.registry import register
+from splitbench.harness.selectors.search import RandomBest
 
 calls = itertools.count()
 
@@ -87,7 +87,7 @@ def start(study: Path, out: Path, trials: int, **environment: str) -> subprocess
     words += ["--plugin", study.parent / "stepwise.py"]
     with (study.parent / f"{out.name}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "harness.cli.app", *map(str, words)],
+            [sys.executable, "-m", "splitbench", *map(str, words)],
             stdout=log,
             stderr=log,
             cwd=Path(__file__).parents[2],
@@ -156,7 +156,7 @@ def test_two_processes_share_a_journal(tmp_path: Path, started: list[subprocess.
     studies = [optuna.load_study(study_name=f"tiny/{arm}", storage=storage) for arm in ARMS]
     check_whole(studies, 4)
     assert len({trial.user_attrs["worker"] for study in studies for trial in study.trials}) == 2
-    harness.sweep(study, trials=4, out=alone, device="cpu", plugins=[tmp_path / "stepwise.py"])
+    splitbench.sweep(study, trials=4, out=alone, device="cpu", plugins=[tmp_path / "stepwise.py"])
     both = [sweep.read(folder) for folder in (together, alone)]
     assert [found.complete for found in both] == [True, True]
     ran = [{arm.arm: [(t.slot, t.values, t.differences) for t in arm.trials] for arm in found.arms} for found in both]

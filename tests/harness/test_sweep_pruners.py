@@ -12,9 +12,9 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.errors import ConfigError
-from harness.registry import Spec
-from harness.tuning.pruners import Interval, check_pruner, make_pruner, upper_bound
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
+from splitbench.harness.tuning.pruners import Interval, check_pruner, make_pruner, upper_bound
 
 BEST = (0.10, 0.20, 0.30)
 

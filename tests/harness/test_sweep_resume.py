@@ -17,12 +17,12 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from harness.registry import Spec
-from harness.tuning import samplers
-from harness.tuning.ledger import Ledger
-from harness.tuning.pruners import PRUNERS, make_pruner
-from harness.tuning.storage import open_storage, open_studies
-from harness.tuning.worker import Worker
+from splitbench.harness.registry import Spec
+from splitbench.harness.tuning import samplers
+from splitbench.harness.tuning.ledger import Ledger
+from splitbench.harness.tuning.pruners import PRUNERS, make_pruner
+from splitbench.harness.tuning.storage import open_storage, open_studies
+from splitbench.harness.tuning.worker import Worker
 
 SEEDS = 4
 SLOTS = 14

@@ -17,9 +17,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.errors import ConfigError
-from harness.registry import Spec
-from harness.tuning import samplers
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
+from splitbench.harness.tuning import samplers
 
 Space = Mapping[str, BaseDistribution]
 RATE = FloatDistribution(1e-4, 1.0, log=True)

@@ -11,15 +11,15 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from tiny_studies import tiny
 
-from criteria.partition import Balanced
-from harness import registry
-from harness.arm import Arm, build_arm
-from harness.config import ArmConfig, StudyConfig, parse
-from harness.errors import ConfigError
-from harness.search import Range
-from harness.tuning.space import Parameter, configured, label, searched
-from harness.tuning.types import Declared, annotation, number
-from spaces.micro.space import Micro
+from splitbench.criteria.partition import Balanced
+from splitbench.harness import registry
+from splitbench.harness.arm import Arm, build_arm
+from splitbench.harness.config import ArmConfig, StudyConfig, parse
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.search import Range
+from splitbench.harness.tuning.space import Parameter, configured, label, searched
+from splitbench.harness.tuning.types import Declared, annotation, number
+from splitbench.spaces.micro.space import Micro
 
 GM = {"criterion": "gm", "repetitions": 1}
 

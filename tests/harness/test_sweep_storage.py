@@ -18,11 +18,11 @@ import pytest
 import sqlalchemy
 from postgres_server import PASSWORD, Server, engine
 
-from harness.errors import StoreError
-from harness.tuning import journal
-from harness.tuning import storage as storages
-from harness.tuning.database import check_place
-from harness.tuning.storage import is_url, open_storage, open_studies, told
+from splitbench.harness.errors import StoreError
+from splitbench.harness.tuning import journal
+from splitbench.harness.tuning import storage as storages
+from splitbench.harness.tuning.database import check_place
+from splitbench.harness.tuning.storage import is_url, open_storage, open_studies, told
 
 pytest_plugins = ["postgres_server"]
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.budget import Cost, Meter, training_pass
-from harness.errors import ConfigError
-from harness.testing import counting_flops, images_of, random_mixture, subspaces, trained
-from harness.trainers.base import Job, Session, Trainer
-from harness.trainers.darts import Darts, mixture
-from harness.trainers.rsps import Rsps
-from spaces.base import SearchSpace
-from spaces.datasets.base import ImageData
-from spaces.datasets.digits import Digits
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
+from splitbench.harness.budget import Cost, Meter, training_pass
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.testing import counting_flops, images_of, random_mixture, subspaces, trained
+from splitbench.harness.trainers.base import Job, Session, Trainer
+from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.datasets.digits import Digits
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
 
 BATCH = 4
 TRAINERS: dict[str, Trainer] = {"rsps": Rsps(batch_size=BATCH), "darts": Darts(batch_size=BATCH)}

@@ -11,15 +11,15 @@ import pytest
 import torch
 from tiny_studies import tiny
 
-from harness.config import parse
-from harness.errors import SplitbenchError, StoreError
-from harness.stages import Result, Stage, StageStore, load_tensors
-from harness.study import Study
-from harness.trainers.darts import DartsSession
-from harness.trainers.rsps import RspsSession
-from harness.training import CURVE_POINTS, Progress
-from harness.work import run_stage
-from spaces.micro.space import Micro
+from splitbench.harness.config import parse
+from splitbench.harness.errors import SplitbenchError, StoreError
+from splitbench.harness.stages import Result, Stage, StageStore, load_tensors
+from splitbench.harness.study import Study
+from splitbench.harness.trainers.darts import DartsSession
+from splitbench.harness.trainers.rsps import RspsSession
+from splitbench.harness.training import CURVE_POINTS, Progress
+from splitbench.harness.work import run_stage
+from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
 STEPS = 12
@@ -201,7 +201,7 @@ def test_no_steps_are_none() -> None:
 
 def test_seconds_end_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter_clock(0.0, 0.4)
-    monkeypatch.setattr("harness.training.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("splitbench.harness.training.time.monotonic", lambda: next(clock))
     places = [place for _, place in progress_of(None, seconds=2.0)]
     assert places == pytest.approx([0.2, 0.4, 0.6, 0.8])
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tiny_studies import tiny
 
-import harness
-from criteria.base import Affinity, Probe
-from harness import registry
-from harness.errors import SplitbenchError
-from spaces.micro.space import Micro
-from spaces.truth import closed
+import splitbench
+from splitbench.criteria.base import Affinity, Probe
+from splitbench.harness import registry
+from splitbench.harness.errors import SplitbenchError
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.truth import closed
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def peeping() -> Iterator[str]:
 
 def test_a_criterion_that_opens_the_truth_is_stopped(peeping: str, tmp_path: Path) -> None:
     with pytest.raises(SplitbenchError, match="only the measure stage may read it"):
-        harness.run(tiny(arms=["none", peeping]), tmp_path, device="cpu")
+        splitbench.run(tiny(arms=["none", peeping]), tmp_path, device="cpu")
 
 
 def test_the_door_opens_again() -> None:

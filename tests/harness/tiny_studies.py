@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import harness
-from harness.driver import Watcher
-from harness.stages import Result, Stage
-from results.record import Measured, Record
+import splitbench
+from splitbench.harness.driver import Watcher
+from splitbench.harness.stages import Result, Stage
+from splitbench.results.record import Measured, Record
 
 
 def tiny(**changes: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Notes(Watcher):
 def run_tiny(folder: Path, workers: int = 1, **changes: Any) -> Notes:
     """Run a tiny study on the CPU and give what it told."""
     notes = Notes()
-    harness.run(tiny(**changes), folder, device="cpu", workers=workers, watcher=notes)
+    splitbench.run(tiny(**changes), folder, device="cpu", workers=workers, watcher=notes)
     return notes
 
 

@@ -10,13 +10,13 @@ import pytest
 from crowded_folder import crowded_page
 from synthetic_records import ESTIMATES, arm_records, make_measured, make_record
 
-from results.leaderboard import Leaderboard, leaderboards
-from results.page import page
-from results.record import Record
-from results.render import markdown
-from results.stats import EXACT_UP_TO
-from results.store import write_run
-from results.verdicts import p_words
+from splitbench.results.leaderboard import Leaderboard, leaderboards
+from splitbench.results.page import page
+from splitbench.results.record import Record
+from splitbench.results.render import markdown
+from splitbench.results.stats import EXACT_UP_TO
+from splitbench.results.store import write_run
+from splitbench.results.verdicts import p_words
 
 NASTY = '</script><script>alert("x")</script> & "quotes"/slash'
 LONG = "a_very_long_arm_name_that_no_table_can_break_" + "x" * 60

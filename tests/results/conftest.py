@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from synthetic_records import ESTIMATES, Writer, make_measured
 
-from results.record import Record
-from results.store import write_run
+from splitbench.results.record import Record
+from splitbench.results.store import write_run
 
 
 @pytest.fixture

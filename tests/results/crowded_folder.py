@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from synthetic_records import make_record
 
-from results.record import Measured, PhaseCost, Record
-from results.store import Loaded, Run
+from splitbench.results.record import Measured, PhaseCost, Record
+from splitbench.results.store import Loaded, Run
 
 POPULATION = 400
 ARMS, SEEDS = 2_500, 4
@@ -40,7 +40,7 @@ FRAME = pd.DataFrame(
 @functools.cache
 def crowded_page() -> bytes:
     """The page of 10,000 runs, built once a session."""
-    from results.page import page
+    from splitbench.results.page import page
 
     with pytest.MonkeyPatch.context() as patch:
         crowded(patch, ARMS, SEEDS)
@@ -49,8 +49,8 @@ def crowded_page() -> bytes:
 
 def crowded(monkeypatch: pytest.MonkeyPatch, arms: int, seeds: int) -> None:
     """Let pages be made of these runs, whatever the folder: writing ten thousand files takes a minute."""
-    monkeypatch.setattr("results.page.load", lambda folder: crowd(arms, seeds))
-    monkeypatch.setattr("results.page.run_details.read_estimates", lambda run: FRAME)
+    monkeypatch.setattr("splitbench.results.page.load", lambda folder: crowd(arms, seeds))
+    monkeypatch.setattr("splitbench.results.page.run_details.read_estimates", lambda run: FRAME)
 
 
 def _tree(rng: random.Random) -> dict[str, object]:

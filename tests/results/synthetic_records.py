@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from results.record import Measured, Record
-from results.store import digest, encode_estimates
+from splitbench.results.record import Measured, Record
+from splitbench.results.store import digest, encode_estimates
 
 Writer = Callable[..., Path]
 

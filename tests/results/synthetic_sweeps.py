@@ -4,8 +4,8 @@ import math
 import random
 from typing import Any
 
-from results.stats import lower_is_better
-from results.sweep import SWEEP_SCHEMA, Sweep, SweptArm, Trial
+from splitbench.results.stats import lower_is_better
+from splitbench.results.sweep import SWEEP_SCHEMA, Sweep, SweptArm, Trial
 
 OPTIMUM = 0.05
 SEARCH: dict[str, Any] = {

@@ -11,12 +11,12 @@ import pytest
 from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records, make_measured, make_record
 
-from harness.errors import StoreError
-from results import bootstrap, populations, ranking, stats
-from results.arms import Arm, tables
-from results.compare import compare
-from results.metrics import lexicographic_score
-from results.store import digest, encode_estimates, load, read_estimates, write_run
+from splitbench.harness.errors import StoreError
+from splitbench.results import bootstrap, populations, ranking, stats
+from splitbench.results.arms import Arm, tables
+from splitbench.results.compare import compare
+from splitbench.results.metrics import lexicographic_score
+from splitbench.results.store import digest, encode_estimates, load, read_estimates, write_run
 
 
 def tied(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:

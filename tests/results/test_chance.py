@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from synthetic_records import arm_records, make_record
 
-from results import controls, render, stats
-from results.arms import metric, tables
-from results.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
-from results.leaderboard import leaderboards
-from results.record import Node, Record
-from results.store import load
+from splitbench.results import controls, render, stats
+from splitbench.results.arms import metric, tables
+from splitbench.results.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
+from splitbench.results.leaderboard import leaderboards
+from splitbench.results.record import Node, Record
+from splitbench.results.store import load
 
 Writer = Callable[..., Path]
 SCHEDULE = {"levels": 1, "splits": "weights"}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from synthetic_records import Writer, arm_records
 
-from harness.errors import ConfigError
-from results import render, stats
-from results.compare import compare, to_json
-from results.record import Record
-from results.sheet import ORACLE, interval_words, limits_words
-from results.verdicts import sentence
+from splitbench.harness.errors import ConfigError
+from splitbench.results import render, stats
+from splitbench.results.compare import compare, to_json
+from splitbench.results.record import Record
+from splitbench.results.sheet import ORACLE, interval_words, limits_words
+from splitbench.results.verdicts import sentence
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53]
 GM = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from results import bootstrap, stats
-from results.stats import Estimate
+from splitbench.results import bootstrap, stats
+from splitbench.results.stats import Estimate
 
 SIMULATIONS = 2_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results import metrics, ranking
+from splitbench.results import metrics, ranking
 
 pytestmark = pytest.mark.real_data
 

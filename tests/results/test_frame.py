@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 from synthetic_records import Writer, arm_records, make_record
 
-import harness
-import results
-from harness.errors import ConfigError, StoreError
-from results import store
-from results.frame import Results
-from results.leaderboard import leaderboards
+import splitbench
+from splitbench import results
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results import store
+from splitbench.results.frame import Results
+from splitbench.results.leaderboard import leaderboards
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
 
@@ -288,10 +288,10 @@ def test_many_tables_are_counted(write: Writer, tmp_path: Path) -> None:
 
 def test_loading_imports_neither_torch_nor_pandas(found: Results) -> None:
     program = (
-        "import sys, results; found = results.load(sys.argv[1]); repr(found); import harness; "
+        "import sys, splitbench; found = splitbench.load(sys.argv[1]); repr(found); import splitbench.harness;"
         "heavy = {'torch', 'pandas', 'numpy', 'pyarrow', 'matplotlib'}; assert not heavy & sys.modules.keys(); "
         "found.frame(); assert 'torch' not in sys.modules; "
-        "from results import Results, load; assert isinstance(load(sys.argv[1]), Results)"
+        "from splitbench.results import Results, load; assert isinstance(load(sys.argv[1]), Results)"
     )
     subprocess.run([sys.executable, "-c", program, str(found.folder)], check=True)
 
@@ -312,25 +312,25 @@ STUDY = {
 
 def test_a_study_run_from_python_gives_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a mapping, a checked study and a file; results go to runs/<name> unless a folder is named."""
-    from harness.config import parse
+    from splitbench.harness.config import parse
 
     monkeypatch.chdir(tmp_path)
-    found = harness.run(STUDY, device="cpu")
+    found = splitbench.run(STUDY, device="cpu")
     assert found.folder == Path("runs/from-python")
     assert found == results.load("runs/from-python")
     assert found.frame()[["study", "arm", "complete"]].values.tolist() == [["from-python", "none", True]]
     assert len(found.estimates("none", 0)) == 10
-    assert harness.run(parse(STUDY), "runs/from-python", device="cpu") == found
+    assert splitbench.run(parse(STUDY), "runs/from-python", device="cpu") == found
     Path("from-python.yaml").write_text(json.dumps({key: value for key, value in STUDY.items() if key != "name"}))
-    assert harness.run("from-python.yaml", device="cpu") == found
+    assert splitbench.run("from-python.yaml", device="cpu") == found
 
 
 def test_the_two_runs_take_the_same_arguments() -> None:
-    from harness.study import run
+    from splitbench.harness.study import run
 
-    mine, inner = inspect.signature(harness.run), inspect.signature(run)
+    mine, inner = inspect.signature(splitbench.run), inspect.signature(run)
     assert [(p.name, p.default) for p in mine.parameters.values()] == [
         (p.name, p.default) for p in inner.parameters.values()
     ]
     assert "Results" in str(mine.return_annotation)
-    assert all(name in (harness.run.__doc__ or "") for name in mine.parameters)
+    assert all(name in (splitbench.run.__doc__ or "") for name in mine.parameters)

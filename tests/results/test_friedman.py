@@ -9,11 +9,11 @@ import pytest
 from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records
 
-from results import friedman, render
-from results.arms import tables
-from results.friedman import critical_difference
-from results.leaderboard import leaderboards
-from results.store import load
+from splitbench.results import friedman, render
+from splitbench.results.arms import tables
+from splitbench.results.friedman import critical_difference
+from splitbench.results.leaderboard import leaderboards
+from splitbench.results.store import load
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -15,13 +15,13 @@ import pytest
 from scipy import stats as scipy_stats
 from synthetic_records import make_measured, make_record
 
-from harness.errors import ConfigError, StoreError
-from results import baseline, gate, gate_report, junit, noninferiority
-from results.metrics import ranking_metrics
-from results.noninferiority import ALPHA, INCONCLUSIVE, NON_INFERIOR, REGRESSION, UNTESTED, compare, judge
-from results.record import Record, Topology
-from results.stats import holm
-from results.store import digest, encode_estimates, write_run
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results import baseline, gate, gate_report, junit, noninferiority
+from splitbench.results.metrics import ranking_metrics
+from splitbench.results.noninferiority import ALPHA, INCONCLUSIVE, NON_INFERIOR, REGRESSION, UNTESTED, compare, judge
+from splitbench.results.record import Record, Topology
+from splitbench.results.stats import holm
+from splitbench.results.store import digest, encode_estimates, write_run
 
 ARMS = ("none", "gm")
 SIZE = 60

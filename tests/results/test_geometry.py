@@ -11,12 +11,12 @@ from inspect import signature
 import numpy as np
 import pytest
 
-from criteria.oracle import rank_eta_squared as oracle_rank_eta_squared
-from results import geometry as g
-from results.geometry_figure import geometry_svg
-from results.geometry_report import report, sheet
-from results.render import sheet_markdown
-from results.store import canonical_json
+from splitbench.criteria.oracle import rank_eta_squared as oracle_rank_eta_squared
+from splitbench.results import geometry as g
+from splitbench.results.geometry_figure import geometry_svg
+from splitbench.results.geometry_report import report, sheet
+from splitbench.results.render import sheet_markdown
+from splitbench.results.store import canonical_json
 
 RNG = np.random.default_rng(5)
 TRUTH = np.round(RNG.normal(80, 5, 250), 0)  # with ties

@@ -13,10 +13,10 @@ import pytest
 from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records, make_record
 
-from results import render
-from results.leaderboard import Leaderboard, Leaderboards, leaderboards, leaderboards_of
-from results.record import SCHEMA, Record
-from results.store import encode, load
+from splitbench.results import render
+from splitbench.results.leaderboard import Leaderboard, Leaderboards, leaderboards, leaderboards_of
+from splitbench.results.record import SCHEMA, Record
+from splitbench.results.store import encode, load
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
 BETTER = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56, 0.55]
@@ -309,7 +309,8 @@ def test_the_terminal_shows_the_same_numbers(write: Writer) -> None:
 def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
     folder = write(*study())
     code = (
-        "import sys; from results import bootstrap, compare, friedman, leaderboard, populations, power, render;"
+        "import sys; from splitbench.results import bootstrap, compare, friedman, leaderboard;"
+        "from splitbench.results import populations, power, render;"
         f"found = leaderboard.leaderboards({str(folder)!r}); render.markdown(found); render.to_json(found);"
         "print([name for name in ('torch', 'pandas', 'scipy', 'numpy', 'pyarrow') if name in sys.modules])"
     )

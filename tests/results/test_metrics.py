@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from results import metrics, ranking
+from splitbench.results import metrics, ranking
 
 
 def draw(seed: int, n: int = 60, levels: int = 12) -> tuple[np.ndarray, ...]:

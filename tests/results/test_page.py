@@ -18,19 +18,19 @@ import pytest
 from crowded_folder import ARMS, CONTROLS, SEEDS, crowded_page
 from synthetic_records import Writer, arm_records, make_measured, make_record
 
-from harness.cli.app import main
-from harness.errors import ConfigError
-from results.arms import tables
-from results.leaderboard import Leaderboards, leaderboards
-from results.page import FOLDER, SCRIPTS, SIZES, page
-from results.page.pack import ALPHABET, LEVELS, embedded_json, pack, quantised, rounded
-from results.page.run_details import SCATTER_POINTS, details
-from results.publish import publish
-from results.record import Record
-from results.sheet import Sheet
-from results.sheets import sheets
-from results.store import Loaded, digest, encode_estimates, load, record_path, write_run
-from results.table import FORMULA, to_csv
+from splitbench.harness.cli.app import main
+from splitbench.harness.errors import ConfigError
+from splitbench.results.arms import tables
+from splitbench.results.leaderboard import Leaderboards, leaderboards
+from splitbench.results.page import FOLDER, SCRIPTS, SIZES, page
+from splitbench.results.page.pack import ALPHABET, LEVELS, embedded_json, pack, quantised, rounded
+from splitbench.results.page.run_details import SCATTER_POINTS, details
+from splitbench.results.publish import publish
+from splitbench.results.record import Record
+from splitbench.results.sheet import Sheet
+from splitbench.results.sheets import sheets
+from splitbench.results.store import Loaded, digest, encode_estimates, load, record_path, write_run
+from splitbench.results.table import FORMULA, to_csv
 
 NASTY = "</script><script>alert(\"x\")</script> & 'quotes' <b>bold</b>"
 SPLIT_TREE: dict[str, Any] = {
@@ -228,7 +228,7 @@ def test_the_folder_is_read_once(write: Writer, monkeypatch: pytest.MonkeyPatch)
         write(*arm_records("late", [0.5, 0.6, 0.55]))
         return found
 
-    for place in ("results.page.load", "results.leaderboard.load"):
+    for place in ("splitbench.results.page.load", "splitbench.results.leaderboard.load"):
         monkeypatch.setattr(place, loading)
     assert {arm["name"] for arm in parsed(folder).arms() if not arm["trivial"]} == {"none", "gm"}
 
@@ -242,7 +242,7 @@ def test_sizes_are_marked_in_the_pages_own_words(write: Writer, monkeypatch: pyt
         return [replace(one, legend=(*one.legend, *(["Brackets are sizes."] * brackets))) for one in sheets(shown)]
 
     assert "Brackets are sizes." in worded(leaderboards(folder))[0].legend
-    monkeypatch.setattr("results.page.sheets", worded)
+    monkeypatch.setattr("splitbench.results.page.sheets", worded)
     words = "".join(parsed(folder).words)
     assert "Brackets are sizes." not in words
     assert words.count("rank by the size of the stand-alone network") == words.count(SIZES) == 1

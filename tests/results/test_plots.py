@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_records import Writer, arm_records, make_record
 
-from results import style
-from results.arms import tables as arms_of
-from results.friedman import critical_difference
-from results.plots import affinity, anytime, catalogue, pareto, ranking, scatter, stability, tree
-from results.plots import critical_difference as cd
-from results.plots.source import CannotDrawError, Options, Source, open_folder
-from results.record import Node, Record, fingerprint
-from results.store import Loaded, digest, encode, encode_estimates, load, record_path, write_run
+from splitbench.results import style
+from splitbench.results.arms import tables as arms_of
+from splitbench.results.friedman import critical_difference
+from splitbench.results.plots import affinity, anytime, catalogue, pareto, ranking, scatter, stability, tree
+from splitbench.results.plots import critical_difference as cd
+from splitbench.results.plots.source import CannotDrawError, Options, Source, open_folder
+from splitbench.results.record import Node, Record, fingerprint
+from splitbench.results.store import Loaded, digest, encode, encode_estimates, load, record_path, write_run
 
 OPERATIONS = [["none", "skip_connect", "nor_conv_3x3"], ["none", "skip_connect", "nor_conv_3x3"]]
 TOPOLOGY = {"edges": ["0→1", "0→2"], "operations": OPERATIONS}
@@ -558,7 +558,7 @@ def test_a_folder_is_read_once(write: Writer, monkeypatch: pytest.MonkeyPatch) -
         write(*arm_records("late", [0.5], study="late"))
         return found
 
-    for place in ("results.plots.source.load", "results.leaderboard.load"):
+    for place in ("splitbench.results.plots.source.load", "splitbench.results.leaderboard.load"):
         monkeypatch.setattr(place, loading)
     assert [table.board.study for table in open_folder(folder).tables] == ["toy"]
 

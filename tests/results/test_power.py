@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from results import power, stats
+from splitbench.results import power, stats
 
 
 @pytest.mark.parametrize("effect", [0.1, 0.5, 1.0, -1.5])

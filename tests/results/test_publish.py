@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from synthetic_records import Writer, arm_records
 
-from harness.config import StudyConfig
-from harness.errors import SplitbenchError
-from results.leaderboard import leaderboards
-from results.plots.ranking import ranking_svg
-from results.publish import STUDY, publish
-from results.record import fingerprint
-from results.render import markdown
+from splitbench.harness.config import StudyConfig
+from splitbench.harness.errors import SplitbenchError
+from splitbench.results.leaderboard import leaderboards
+from splitbench.results.plots.ranking import ranking_svg
+from splitbench.results.publish import STUDY, publish
+from splitbench.results.record import fingerprint
+from splitbench.results.render import markdown
 
 CONFIGS: dict[str, dict[str, object]] = {"none": {"draws": 1}, "gm": {"draws": 1, "criteria": {"name": "gm"}}}
 
@@ -122,7 +122,7 @@ def test_what_fails_halfway_leaves_what_was_published(
     def broken(*_: object) -> bytes:
         raise OSError("no room")
 
-    monkeypatch.setattr("results.publish.pictures", broken)
+    monkeypatch.setattr("splitbench.results.publish.pictures", broken)
     with pytest.raises(OSError, match="no room"):
         publish(newer, into)
     assert {path: path.read_bytes() for path in into.rglob("*") if path.is_file()} == before

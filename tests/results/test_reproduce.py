@@ -9,9 +9,9 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from results import publish, publish_sweep, render, store, sweep
-from results.leaderboard import leaderboards
-from results.page import page
+from splitbench.results import publish, publish_sweep, render, store, sweep
+from splitbench.results.leaderboard import leaderboards
+from splitbench.results.page import page
 
 STUDIES = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{store.RECORDS}"))
 SWEEPS = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{sweep.SWEEP}"))

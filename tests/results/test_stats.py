@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from results import stats
-from results.sheet import seeds_words
+from splitbench.results import stats
+from splitbench.results.sheet import seeds_words
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 30, 101])

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from synthetic_records import ESTIMATES, Writer, make_measured, make_record
 
-from harness.errors import StoreError
-from results import reading, store
-from results.record import SCHEMA, Record
+from splitbench.harness.errors import StoreError
+from splitbench.results import reading, store
+from splitbench.results.record import SCHEMA, Record
 
 
 def test_a_run_comes_back_as_it_was_written(write: Writer) -> None:

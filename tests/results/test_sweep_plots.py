@@ -13,11 +13,11 @@ from synthetic_records import Writer, arm_records
 from synthetic_sweeps import make_arm, make_sweep, make_trial, searching
 from test_plots import by_gid, gids, overlaps, texts
 
-from harness.errors import ConfigError, StoreError
-from results import style
-from results.plots import KINDS, catalogue, importance, slices, tuning
-from results.plots.source import CannotDrawError, Options, open_folder
-from results.sweep import SWEEP, chosen, curve, write
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results import style
+from splitbench.results.plots import KINDS, catalogue, importance, slices, tuning
+from splitbench.results.plots.source import CannotDrawError, Options, open_folder
+from splitbench.results.sweep import SWEEP, chosen, curve, write
 
 DRAWN = (tuning, slices, importance)
 LONG = [f"a criterion with quite a long name(partitioner=max_cut, repetitions={index})" for index in range(12)]
@@ -370,7 +370,7 @@ def test_a_folder_of_several_sweeps_names_its_pictures(tmp_path: Path) -> None:
 def test_a_sweep_beside_other_studies_leaves_them_their_pictures(write: Writer) -> None:
     write(*arm_records("none", [0.5, 0.6, 0.4]), *arm_records("gm", [0.4, 0.7, 0.4]), folder="all/study")
     folder = write(*arm_records("none", [0.5] * 3, study="swept"), folder="all/swept").parent
-    from results.sweep import write as write_sweep
+    from splitbench.results.sweep import write as write_sweep
 
     write_sweep(folder / "swept", searching(2, 2, 6, study="swept"))
     found = kinds(open_folder(folder))

@@ -14,12 +14,12 @@ from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records
 from synthetic_sweeps import make_arm, make_sweep, make_trial, searching
 
-from harness.errors import SplitbenchError, StoreError
-from results import publish_sweep, store, sweep_report, sweep_tuned
-from results.leaderboard import leaderboards
-from results.publish import publish
-from results.stats import interval
-from results.sweep import (
+from splitbench.harness.errors import SplitbenchError, StoreError
+from splitbench.results import publish_sweep, store, sweep_report, sweep_tuned
+from splitbench.results.leaderboard import leaderboards
+from splitbench.results.publish import publish
+from splitbench.results.stats import interval
+from splitbench.results.sweep import (
     SWEEP,
     best,
     chosen,
@@ -31,7 +31,7 @@ from results.sweep import (
     value,
     write,
 )
-from results.sweep_words import component_words, domain_words, short_names, value_words
+from splitbench.results.sweep_words import component_words, domain_words, short_names, value_words
 
 
 def published(**changes: Any) -> Any:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.errors import ConfigError
-from harness.testing import check_space, counting_flops, random_architectures
-from spaces.base import SearchSpace, SubSpace
-from spaces.micro.space import Micro
-from spaces.nb201.space import NB201
-from spaces.nb_macro.space import NBMacro
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.testing import check_space, counting_flops, random_architectures
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.nb201.space import NB201
+from splitbench.spaces.nb_macro.space import NBMacro
 
 BATCH = 3
 ROOT = SubSpace(((0, 1, 2), (0, 1), (0, 1, 2, 3)))

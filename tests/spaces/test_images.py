@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.errors import ConfigError, DataError
-from spaces import sources
-from spaces.datasets.archives import ARCHIVES, Archive, read_archive
-from spaces.datasets.augment import CropFlip
-from spaces.datasets.cifar import Cifar10, Cifar100
-from spaces.datasets.mosaics import balanced_order, open_mosaics
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.spaces import sources
+from splitbench.spaces.datasets.archives import ARCHIVES, Archive, read_archive
+from splitbench.spaces.datasets.augment import CropFlip
+from splitbench.spaces.datasets.cifar import Cifar10, Cifar100
+from splitbench.spaces.datasets.mosaics import balanced_order, open_mosaics
 
 CPU = torch.device("cpu")
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.errors import ConfigError, DataError
-from spaces.cells import canonical
-from spaces.micro.space import Micro
-from spaces.micro.truth import load, read
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.spaces.cells import canonical
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.micro.truth import load, read
 
 SEEDS = 3
 NAMES = ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")

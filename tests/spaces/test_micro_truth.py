@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from spaces.datasets.digits import SIZES, digits
-from spaces.micro import build
-from spaces.micro.space import Micro
-from spaces.micro.truth import read
+from splitbench.spaces.datasets.digits import SIZES, digits
+from splitbench.spaces.micro import build
+from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.micro.truth import read
 
 SPACE = Micro()
 BETWEEN_SEEDS = 0.7869

@@ -13,11 +13,11 @@ from scipy.stats import kendalltau, spearmanr
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.errors import ConfigError
-from spaces import sources
-from spaces.base import Architecture, Mixture, SubSpace
-from spaces.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
-from spaces.nb201.space import NB201, NB201Network
+from splitbench.harness.errors import ConfigError
+from splitbench.spaces import sources
+from splitbench.spaces.base import Architecture, Mixture, SubSpace
+from splitbench.spaces.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
+from splitbench.spaces.nb201.space import NB201, NB201Network
 
 SMALL = NB201(channels=4, cells=1, image_size=8)
 ALL = list(itertools.product(range(5), repeat=6))

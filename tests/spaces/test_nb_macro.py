@@ -12,12 +12,12 @@ import pytest
 import torch
 from scipy.stats import kendalltau, spearmanr
 
-from harness.errors import ConfigError, DataError
-from spaces import sources
-from spaces.base import Architecture
-from spaces.nb_macro.space import BLOCKS, NBMacro, canonical
-from spaces.nb_macro.table import SEEDS, read_source
-from spaces.nb_macro.truth import truth_of
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.spaces import sources
+from splitbench.spaces.base import Architecture
+from splitbench.spaces.nb_macro.space import BLOCKS, NBMacro, canonical
+from splitbench.spaces.nb_macro.table import SEEDS, read_source
+from splitbench.spaces.nb_macro.truth import truth_of
 
 FILE = "nb_macro/nb_macro_cifar10.csv.gz"
 
