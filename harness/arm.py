@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Spec, bare, build, get, parameters, resolved, suggestion
+from splitbench.harness.parts import Part
+from splitbench.harness.registry import Spec, build, get, parameters, suggestion
 from splitbench.harness.selectors.base import LeafChoice, Selector
 from splitbench.harness.trainers.base import Trainer
 from splitbench.spaces.base import SearchSpace
@@ -22,20 +23,20 @@ class Judge:
     """A criterion and the partitioner that groups what it finds.
 
     Attributes:
-        spec: of the criterion, as stages are hashed by.
+        criterion: that criterion.
         partitioner: affinity -> groups.
         draws: whether the criterion itself draws: its affinity then differs from draw to draw.
         reads_truth: whether it is an oracle control.
     """
 
-    spec: Mapping[str, Any]
+    criterion: Part
     partitioner: Partitioner
     draws: bool
     reads_truth: bool
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Why the criterion cannot serve a space."""
-        return unfit(build("criteria", bare("criteria", self.spec)), space)
+        return unfit(self.criterion.build(), space)
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Arm:
         schedule: levels, branching, warm-up shares, weights.
         draws: runs a repetition.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
-        specs: part -> its spec with all defaults and fingerprint, as stages are hashed by.
+        parts: kind -> the part that it was built of, as stages carry it.
     """
 
     label: str
@@ -67,7 +68,7 @@ class Arm:
     trainer: Trainer
     selector: Selector
     leaf_choice: LeafChoice
-    specs: Mapping[str, Mapping[str, Any]]
+    parts: Mapping[str, Part]
 
     @property
     def splits_momentum(self) -> bool:
@@ -81,7 +82,7 @@ class Arm:
 
     def config(self) -> dict[str, Any]:
         """Everything that makes this arm what it is, for its records."""
-        parts = {kind: dict(spec) for kind, spec in self.specs.items()}
+        parts = {kind: part.described() for kind, part in self.parts.items()}
         return {**parts, "schedule": self.schedule.model_dump(mode="json"), "draws": self.draws}
 
 
@@ -101,8 +102,8 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
     }
     for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
-        own = getattr(config, key)
-        chosen[kind] = (key, getattr(study, key)) if own is None else (f"{where}.{key}", own)
+        named = getattr(config, key)
+        chosen[kind] = (key, getattr(study, key)) if named is None else (f"{where}.{key}", named)
     built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
     check_selector(built["selectors"], built["trainers"], where)
     schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
@@ -112,12 +113,12 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
             "takes, or has no momentum; choose the trainer rsps with a momentum, or schedule.splits: weights"
         )
     consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
-    specs = {kind: resolved(kind, spec, place) for kind, (place, spec) in chosen.items()}
+    own = {kind: Part.of(kind, spec, place) for kind, (place, spec) in chosen.items()}
     return Arm(
         label=config.label,
         splits=splits(criterion),
         unfit=unfit(criterion, space) or (consulted.unfit(space) if consulted else None),
-        judge=_judge(criterion, specs["criteria"], built["partitioners"]),
+        judge=_judge(criterion, own["criteria"], built["partitioners"]),
         consulted=consulted,
         whole_edges=parts.only_whole_edges,
         schedule=schedule,
@@ -126,12 +127,12 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         trainer=built["trainers"],
         selector=built["selectors"],
         leaf_choice=built["leaf_choices"],
-        specs=specs,
+        parts=own,
     )
 
 
-def _judge(criterion: Criterion, spec: Mapping[str, Any], partitioner: Partitioner) -> Judge:
-    return Judge(spec, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
+def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
+    return Judge(part, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
 
 
 def _consulted(rule: EdgeRule, where: str) -> Judge | None:
@@ -141,7 +142,7 @@ def _consulted(rule: EdgeRule, where: str) -> Judge | None:
         return None
     criterion: Criterion = build("criteria", spec, where)
     partitioner: Partitioner = build("partitioners", parts_of(criterion).partitioner, where)
-    return _judge(criterion, resolved("criteria", spec, where), partitioner)
+    return _judge(criterion, Part.of("criteria", spec, where), partitioner)
 
 
 def check_keys(config: ArmConfig, where: str) -> None:

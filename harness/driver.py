@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.engine import Engine
-from splitbench.harness.stages import Result, Stage, StageStore
+from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.store import StageStore
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.truth import closed
 
@@ -29,10 +30,10 @@ class Watcher:
     def begin(self, runs: int) -> None:
         """``runs`` runs (or other tasks) are about to start."""
 
-    def stage(self, stage: Stage, result: Result) -> None:
+    def stage(self, stage: Stage[Any], result: Result[Any]) -> None:
         """A stage has ended (or was found in the store)."""
 
-    def running(self, stages: Sequence[tuple[Stage, float | None]]) -> None:
+    def running(self, stages: Sequence[tuple[Stage[Any], float | None]]) -> None:
         """Now and then: what is under way, with the finished share where it is known."""
 
     def run(self, record: Record, measured: Measured) -> None:
@@ -46,10 +47,10 @@ class Watcher:
 class Task:
     """A generator that asks for stages and is sent their results, and who is given what it returns."""
 
-    generator: Generator[list[Stage], list[Result], Any]
+    generator: Generator[list[Stage[Any]], list[Result[Any]], Any]
     finish: Callable[[Any], None]
-    stages: list[Stage] = field(default_factory=list)
-    futures: list[Future[Result]] = field(default_factory=list)
+    stages: list[Stage[Any]] = field(default_factory=list)
+    futures: list[Future[Result[Any]]] = field(default_factory=list)
 
 
 class Driver:
@@ -95,7 +96,7 @@ class Driver:
                 self.watcher.stage(stage, result)
         return self.advance(task, results)
 
-    def advance(self, task: Task, results: list[Result] | BaseException | None) -> bool:
+    def advance(self, task: Task, results: list[Result[Any]] | BaseException | None) -> bool:
         """Have a task ask for its next stages; False once it has ended. Its first step takes None."""
         try:
             with closed():  # partitioners, edge rules and selectors' plans see no ground truth
@@ -111,7 +112,7 @@ class Driver:
 
     def report(self, active: list[Task]) -> None:
         stages = StageStore(self.folder)
-        under_way: dict[str, tuple[Stage, float | None]] = {}
+        under_way: dict[str, tuple[Stage[Any], float | None]] = {}
         for task in active:
             for stage, future in zip(task.stages, task.futures, strict=True):
                 if future.running() and stage.key not in under_way:

@@ -13,24 +13,27 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.registry import load_plugin
-from splitbench.harness.stages import Result, Stage, StageStore
+from splitbench.harness.stages import base as stages
+from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.store import StageStore
 
 
 class Engine(Protocol):
     """Anything that can run stages; a cluster needs nothing more."""
 
-    def submit(self, stage: Stage) -> Future[Result]:
+    def submit(self, stage: Stage[Output]) -> Future[Result[Output]]:
         """The stage's result, now or later. Results already in the store come at once."""
 
     def close(self) -> None:
         """Stop; stages under way are abandoned (they go on from their checkpoints next time)."""
 
 
-Watch = Callable[[Stage, float | None], None]
+Output = TypeVar("Output")
+Watch = Callable[[Stage[Any], float | None], None]
 WATCH_SECONDS = 1.0
 
 
@@ -45,22 +48,20 @@ class InProcess:
     def __init__(self, store: StageStore, watch: Watch | None = None) -> None:
         self.store, self.watch = store, watch
 
-    def submit(self, stage: Stage) -> Future[Result]:
-        from splitbench.harness.work import run_stage
-
-        future: Future[Result] = Future()
+    def submit(self, stage: Stage[Output]) -> Future[Result[Output]]:
+        future: Future[Result[Output]] = Future()
         ended = threading.Event()
         if self.watch is not None:
             threading.Thread(target=self._tell, args=(self.watch, stage, ended), daemon=True).start()
         try:
-            future.set_result(run_stage(stage, self.store))
+            future.set_result(stages.run(stage, self.store))
         except Exception as error:
             future.set_exception(error)
         finally:
             ended.set()
         return future
 
-    def _tell(self, watch: Watch, stage: Stage, ended: threading.Event) -> None:
+    def _tell(self, watch: Watch, stage: Stage[Any], ended: threading.Event) -> None:
         while not ended.wait(WATCH_SECONDS):
             watch(stage, self.store.progress(stage.key))
 
@@ -80,7 +81,7 @@ class WorkerPool:
 
     def __init__(self, folder: Path, workers: int, threads: int = 1, plugins: Sequence[Path] = ()) -> None:
         self.store = StageStore(folder)
-        self._running: dict[str, Future[Result]] = {}
+        self._running: dict[str, Future[Result[Any]]] = {}
         self._pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
@@ -89,15 +90,15 @@ class WorkerPool:
         )
         self._folder = folder
 
-    def submit(self, stage: Stage) -> Future[Result]:
+    def submit(self, stage: Stage[Output]) -> Future[Result[Output]]:
         if stage.key in self._running:
             return self._running[stage.key]
-        done = self.store.get(stage.key)
+        done = stages.find(stage, self.store)
         if done is not None:
-            future: Future[Result] = Future()
+            future: Future[Result[Output]] = Future()
             future.set_result(done)
         else:
-            future = self._pool.submit(_work, stage.kind, dict(stage.inputs), self._folder)
+            future = self._pool.submit(_work, stage, self._folder)
         self._running[stage.key] = future
         return future
 
@@ -127,14 +128,12 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _work(kind: str, inputs: dict[str, object], folder: Path) -> Result:
-    from splitbench.harness.work import run_stage
-
+def _work(stage: Stage[Output], folder: Path) -> Result[Output]:
     try:
-        return run_stage(Stage(kind, inputs), StageStore(folder))
+        return stages.run(stage, StageStore(folder))
     except SplitbenchError:
         raise
     except Exception as error:  # some exceptions do not survive the way between processes
         import traceback
 
-        raise RuntimeError(f"{kind} stage failed: {error}\n{traceback.format_exc()}") from None
+        raise RuntimeError(f"{stage.kind} stage failed: {error}\n{traceback.format_exc()}") from None

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
 from splitbench.harness.budget import Cost, forward_pass
 from splitbench.harness.errors import SplitbenchError
-from splitbench.harness.stages import load_tensors, save_tensors
-from splitbench.harness.training import checkpoint_seconds
-from splitbench.harness.workbench import Workbench, population, subspace_of, write_note
-from splitbench.spaces.base import Architecture, Choice, SearchSpace, Supernet
+from splitbench.spaces.base import Choice, SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
 
 
@@ -65,40 +57,3 @@ def estimate(supernet: Supernet, choice: Choice, data: ImageData, evaluation: Ev
             "lower the trainer's learning rate"
         )
     return 100 * hits / count, loss / count
-
-
-def predict(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], Cost]:
-    """The predict stage: estimates of every architecture of the population that lies in this leaf.
-
-    Args:
-        bench: space and images.
-        inputs: ``subspace, state, population {sample, seed}, evaluation``.
-        folder: ``estimates.safetensors`` is left in it: rows [A, edges], accuracy [A], loss [A].
-    """
-    rows = leaf_population(bench.space, inputs)
-    supernet, _ = bench.supernet(0, inputs["state"])
-    evaluation = Evaluation(**inputs["evaluation"])
-    accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
-    checkpoint, start = folder / "checkpoint.safetensors", 0
-    if checkpoint.exists():
-        tensors, notes = load_tensors(checkpoint)
-        accuracy, loss, start = tensors["accuracy"], tensors["loss"], notes["done"]
-    saved = time.monotonic()
-    for index in range(start, len(rows)):
-        choice: Architecture = tuple(rows[index].tolist())
-        accuracy[index], loss[index] = estimate(supernet, choice, bench.data, evaluation)
-        if time.monotonic() - saved > checkpoint_seconds():
-            saved = time.monotonic()
-            save_tensors(checkpoint, {"accuracy": accuracy, "loss": loss}, {"done": index + 1})
-            write_note(folder / "progress.json", (index + 1) / len(rows))
-    save_tensors(
-        folder / "estimates.safetensors",
-        {"rows": torch.from_numpy(rows.copy()), "accuracy": accuracy, "loss": loss},
-        {},
-    )
-    return {"count": len(rows)}, Cost()
-
-
-def leaf_population(space: SearchSpace, inputs: Mapping[str, Any]) -> npt.NDArray[np.int8]:
-    """The population's architectures that lie in the leaf."""
-    return population(space, **inputs["population"], subspace=subspace_of(inputs["subspace"]))

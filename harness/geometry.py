@@ -7,7 +7,7 @@ to nobody. The ground truth is read when all splits are made.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitbench.criteria.base import Affinity
 from splitbench.harness.arm import Arm
 from splitbench.harness.driver import Task, Watcher
 from splitbench.harness.earlier import fingerprint
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.pipeline import Run
+from splitbench.harness.pipeline import Asks, Run
 from splitbench.harness.record import protocol
 from splitbench.harness.requests import Settings
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages import Result, Stage
 from splitbench.harness.study import Study
 from splitbench.harness.tree import Node
 from splitbench.harness.workbench import population
@@ -87,7 +87,7 @@ def geometry(
     for arm, repetition, draw in study.runs():
         if arm.splits:
             run = Run(study.settings, arm, study.seeds(repetition), draw)
-            tasks.append(Task(survey(run, probes), partial(keep, run.request.title)))
+            tasks.append(Task(survey(run, probes), partial(keep, run.request.name)))
     watcher.begin(len(tasks))
     study.drive(tasks, folder, workers, plugins, watcher)
     order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
@@ -98,7 +98,7 @@ def _turn(split: Split) -> tuple[int, int]:
     return split.repetition, split.draw
 
 
-def survey(run: Run, probes: int) -> Generator[list[Stage], list[Result], Split]:
+def survey(run: Run, probes: int) -> Asks[Split]:
     """One arm in one repetition and draw: its own splits, then more scorings of its root."""
     settings, arm, seeds, draw = run.settings, run.arm, run.seeds, run.draw
     tree, _ = yield from run.split()
@@ -124,9 +124,7 @@ def survey(run: Run, probes: int) -> Generator[list[Stage], list[Result], Split]
     )
 
 
-def probe_root(
-    settings: Settings, arm: Arm, seeds: Seeds, draw: int, warm_up: float, number: int
-) -> Generator[list[Stage], list[Result], Probing]:
+def probe_root(settings: Settings, arm: Arm, seeds: Seeds, draw: int, warm_up: float, number: int) -> Asks[Probing]:
     """The root after ``warm_up`` (a share of the budget), scored and split for itself, by the batches and contexts of
     probing ``number``; 0 is the arm's own."""
     schedule = arm.schedule.model_copy(update={"levels": 1, "warmup": [warm_up]})
@@ -151,7 +149,7 @@ def probing(space: SearchSpace, root: Node) -> Probing:
 
 def measures(run: Run) -> bool:
     """Whether any criterion that a run asked has measured something (the edge rule's own counts)."""
-    return any("dissimilarity" in result.output and result.output["repetitions"] for result in run.results)
+    return any(isinstance(result.output, Affinity) and result.output.repetitions for result in run.results)
 
 
 def leaves_of(node: Node) -> list[Node]:
@@ -200,7 +198,7 @@ def in_words(space: SearchSpace, subspace: SubSpace) -> dict[str, list[str]]:
 def write(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int) -> dict[str, Any]:
     """Read the ground truth, and write everything that the splits say."""
     settings = study.settings
-    space, dataset = settings.space, str(settings.common["dataset"]["name"])
+    space, dataset = settings.space, settings.dataset
     truth, rows = space.ground_truth(dataset), functions(space)
     test = truth.test(rows)
     about = {

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,12 +24,16 @@ from splitbench.harness.budget import Account, Cost
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.requests import Requests, Settings
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages import Result, Stage
+from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.stages.facts import Facts
+from splitbench.harness.stages.measure import Measurement
+from splitbench.harness.stages.train import Train
 from splitbench.harness.tree import Node, Scores
-from splitbench.harness.work import affinity_of
 from splitbench.harness.workbench import functions_in
 
-Stages = Generator[list[Stage], list[Result], "Outcome"]
+Given = TypeVar("Given")
+Asks = Generator[list[Stage[Any]], list[Result[Any]], Given]
+"""Asks for stages, is sent their results, and gives something at its end."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ class Outcome:
     tree: Node
     account: Account
     measuring: float
-    measured: Result
-    facts: Result
-    results: tuple[Result, ...]
+    measured: Result[Measurement]
+    facts: Result[Facts]
+    results: tuple[Result[Any], ...]
 
 
 class Run:
@@ -50,21 +55,22 @@ class Run:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.request = Requests(settings, arm, seeds, draw, probing)
         self.account = Account(settings.budget)
-        self.results: list[Result] = []
+        self.results: list[Result[Any]] = []
         self.measuring = 0.0  # seconds, not charged
         self.given_up: list[Node] = []  # leaves that are not trained to the end
 
-    def stages(self) -> Stages:
+    def stages(self) -> Asks[Outcome]:
         """The whole run."""
         tree, leaves = yield from self.split()
         leaves = yield from self.train_leaves(tree, leaves)
         yield from self.select(leaves)
         leaves = leaves + self.given_up
         predicted = yield from self.ask(None, [self.request.predict(leaf) for leaf in leaves])
-        facts, measured = yield from self.ask(None, [self.request.facts(), self.request.measure(leaves, predicted)])
+        measuring: list[Stage[Any]] = [self.request.facts(), self.request.measure(leaves, predicted)]
+        facts, measured = yield from self.ask(None, measuring)
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
 
-    def ask(self, phase: str | None, stages: Sequence[Stage]) -> Generator[list[Stage], list[Result], list[Result]]:
+    def ask(self, phase: str | None, stages: Sequence[Stage[Given]]) -> Asks[list[Result[Given]]]:
         """Have stages run, and charge them to a phase (None: measurement, which is not charged)."""
         if not stages:
             return []
@@ -79,7 +85,7 @@ class Run:
 
     # -- splitting ----------------------------------------------------------------------------------------------
 
-    def split(self) -> Generator[list[Stage], list[Result], tuple[Node, list[Node]]]:
+    def split(self) -> Asks[tuple[Node, list[Node]]]:
         """Warm up and split, level by level; gives the tree and its untrained leaves."""
         schedule, space = self.arm.schedule, self.settings.space
         root = Node(space.root(), "root")
@@ -98,16 +104,16 @@ class Run:
             frontier = yield from self.split_level(frontier, level)
         return root, frontier
 
-    def keep_best(self, frontier: list[Node]) -> Generator[list[Stage], list[Result], list[Node]]:
+    def keep_best(self, frontier: list[Node]) -> Asks[list[Node]]:
         """Of the children that have been trained so far, the one that the leaf choice takes; the others are leaves."""
         yield from self.select(frontier)
-        chosen = self.arm.leaf_choice.choose([node.chosen() for node in frontier], self.rng("keep"))
+        chosen = self.arm.leaf_choice.choose([node.answer for node in frontier], self.rng("keep"))
         for index, node in enumerate(frontier):
             node.kept = index == chosen
         self.given_up += [node for node in frontier if not node.kept]
         return [frontier[chosen]]
 
-    def split_level(self, frontier: list[Node], level: int) -> Generator[list[Stage], list[Result], list[Node]]:
+    def split_level(self, frontier: list[Node], level: int) -> Asks[list[Node]]:
         """Score every edge of every node that can be split, and split each node.
 
         Where the edge rule consults a criterion of its own, that one is asked about all edges, and the arm's about the
@@ -126,14 +132,12 @@ class Run:
                 self.choose(node, node.scores, level)
         return self.grow(frontier)
 
-    def scores(
-        self, work: Sequence[tuple[Node, int]], judge: Judge
-    ) -> Generator[list[Stage], list[Result], defaultdict[str, Scores]]:
+    def scores(self, work: Sequence[tuple[Node, int]], judge: Judge) -> Asks[defaultdict[str, Scores]]:
         """A criterion's affinities and its partitioner's groups: node path -> edge -> both."""
         results = yield from self.ask("scoring", [self.request.score(node, edge, judge) for node, edge in work])
         found: defaultdict[str, Scores] = defaultdict(dict)
         for (node, edge), result in zip(work, results, strict=True):
-            affinity = affinity_of(result.output)
+            affinity = result.output
             rng = self.rng(f"partition {node.path} {edge}")
             found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
         return found
@@ -154,7 +158,7 @@ class Run:
         found = tuple(int(edge) for edge in edges)
         if not found or len(set(found)) < len(found) or not set(found) <= set(allowed):
             raise ConfigError(
-                f"the edge rule {self.arm.specs['edge_rules']['name']} answers {list(found)}; it must name one or more "
+                f"the edge rule {self.arm.parts['edge_rules'].name} answers {list(found)}; it must name one or more "
                 f"different edges among {', '.join(map(str, sorted(allowed))) or 'none'}"
             )
         return found
@@ -227,7 +231,7 @@ class Run:
 
     # -- training -----------------------------------------------------------------------------------------------
 
-    def train_leaves(self, tree: Node, leaves: list[Node]) -> Generator[list[Stage], list[Result], list[Node]]:
+    def train_leaves(self, tree: Node, leaves: list[Node]) -> Asks[list[Node]]:
         """Spend what is left, less what selection will cost, on the leaves in equal shares; gives what was trained.
 
         Where the momentum is split instead of the weights, that is the root alone: its leaves share all weights.
@@ -244,7 +248,7 @@ class Run:
 
     def train(
         self, tree: Node, nodes: list[Node], total: float, progress: tuple[float, float], phase: str
-    ) -> Generator[list[Stage], list[Result], None]:
+    ) -> Asks[None]:
         """Train each node for an equal share of ``total`` (in the budget's unit).
 
         Where the momentum is split instead of the weights, train the root for all of it, with one momentum a node.
@@ -255,7 +259,8 @@ class Run:
         if self.arm.splits_momentum:
             groups, nodes = (nodes if nodes[0] is not tree else []), [tree]
         budget, space, trainer = self.account.budget, self.settings.space, self.arm.trainer
-        stages, spent = [], 0.0
+        stages: list[Train] = []
+        spent = 0.0
         for up_to, node in zip(self.account.shares(total, len(nodes)), nodes, strict=True):
             steps: int | None = None
             if budget.kind != "seconds":
@@ -269,9 +274,9 @@ class Run:
             stages.append(self.request.train(node, steps, total / len(nodes), progress, groups))
         results = yield from self.ask(phase, stages)
         for node, stage, result in zip(nodes, stages, results, strict=True):
-            node.stage, node.own_steps = stage.key, node.own_steps + result.output["steps"]
-            node.steps += result.output["steps"]
-            node.curve += result.output["curve"]
+            node.stage, node.own_steps = stage.key, node.own_steps + result.output.steps
+            node.steps += result.output.steps
+            node.curve += result.output.curve
         for node in groups:
             node.stage, node.steps = tree.stage, tree.steps
 
@@ -289,13 +294,13 @@ class Run:
         space, evaluation = self.settings.space, self.settings.evaluation
         total = Cost()
         for index, leaf in enumerate(leaves):
-            for choice in self.arm.selector.plan(self.request.leaf(leaf, index, leaves)):
+            for choice in self.arm.selector.plan(self.request.select(leaf, index, len(leaves)).leaf(space)):
                 total += evaluation.cost(space, choice, self.settings.images, self.arm.trainer.batch_size)
         return self.account.budget.amount(total)
 
-    def select(self, leaves: list[Node]) -> Generator[list[Stage], list[Result], None]:
+    def select(self, leaves: list[Node]) -> Asks[None]:
         """Have the selector read one architecture from each leaf."""
-        stages = [self.request.select(leaf, index, leaves) for index, leaf in enumerate(leaves)]
+        stages = [self.request.select(leaf, index, len(leaves)) for index, leaf in enumerate(leaves)]
         results = yield from self.ask("selection", stages)
         for leaf, result in zip(leaves, results, strict=True):
-            leaf.selected = result
+            leaf.selected = result.output

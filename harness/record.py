@@ -11,9 +11,11 @@ from splitbench.harness.arm import Arm
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.pipeline import Outcome
 from splitbench.harness.requests import Settings
-from splitbench.harness.stages import FORMAT, canonical_json
+from splitbench.harness.stages.base import hashed
+from splitbench.harness.stages.kinds import KINDS
+from splitbench.harness.store import canonical_json
 from splitbench.harness.tree import Node
-from splitbench.results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection, Topology
+from splitbench.results.record import Budget, EdgeScore, Measured, PhaseCost, Record, Topology
 from splitbench.results.record import Node as TreeNode
 from splitbench.spaces.base import SearchSpace
 
@@ -23,8 +25,7 @@ def make_record(
 ) -> Record:
     """The record of one run: a pure function of the study."""
     found, facts = outcome.measured.output, outcome.facts.output
-    budget = settings.budget
-    size = facts["size"]
+    budget, size = settings.budget, facts.size
     whole = settings.sample is None or size < settings.sample
     return Record(
         splitbench=importlib.metadata.version("splitbench"),
@@ -35,13 +36,13 @@ def make_record(
         baseline=arm.label == study.baseline,
         expected_runs=study.seeds * arm.draws,
         space=settings.space.name,
-        dataset=str(settings.common["dataset"]["name"]),
-        trainer=str(arm.specs["trainers"]["name"]),
+        dataset=settings.dataset,
+        trainer=arm.parts["trainers"].name,
         reads_truth=arm.reads_truth,
         config={
             "study": study.model_dump(mode="json", exclude={"arms", "search", "sweep"}),
             "arm": arm.config(),
-            "common": settings.common,
+            "common": settings.scene.described(),
         },
         protocol=protocol(study, settings),
         population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
@@ -49,16 +50,14 @@ def make_record(
         population_size=size,
         topology=_topology(settings.space),
         tree=_tree(outcome.tree),
-        metrics=found["metrics"],
-        validation_metrics=found["validation_metrics"],
-        ceiling=facts["ceiling"],
-        trivial=facts["trivial"],
-        selection=Selection(
-            **{**found["selection"], "leaves": [Leaf(**leaf) for leaf in found["selection"]["leaves"]]}
-        ),
+        metrics=found.metrics,
+        validation_metrics=found.validation_metrics,
+        ceiling=facts.ceiling,
+        trivial=facts.trivial,
+        selection=found.selection,
         cost={phase: PhaseCost(**cost.as_dict()) for phase, cost in outcome.account.phases.items()},
         budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
-        estimates_sha256=found["estimates_sha256"],
+        estimates_sha256=found.estimates_sha256,
     )
 
 
@@ -74,7 +73,8 @@ def protocol(study: StudyConfig, settings: Settings) -> str:
 def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
     """All that the arms of a study share, as plain JSON."""
     shared = study.model_dump(mode="json", exclude={"arms", "seeds", "name", "baseline", "search", "sweep"})
-    return {"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth}
+    versions = {kind.kind: kind.version for kind in KINDS}
+    return {"stages": versions, "study": shared, "common": hashed(settings.scene), "truth": settings.truth}
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:
@@ -99,7 +99,7 @@ def _tree(node: Node) -> TreeNode:
         allowed=[list(operations) for operations in node.subspace.allowed],
         stage=node.stage or "",
         steps=node.own_steps,
-        curve=[(int(step), loss) for step, loss in node.curve],
+        curve=node.curve,
         edges=list(node.edges),
         scores={str(edge): _edge_score(*score) for edge, score in node.scores.items()},
         children=[_tree(child) for child in node.children],

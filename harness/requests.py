@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from splitbench.harness.arm import Arm, Judge
 from splitbench.harness.budget import Budget
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.selectors.base import Leaf
-from splitbench.harness.stages import Result, Stage
+from splitbench.harness.stages.base import Result, Scene
+from splitbench.harness.stages.facts import FactsStage
+from splitbench.harness.stages.measure import Measure, MeasuredLeaf
+from splitbench.harness.stages.predict import Predict, Predicted
+from splitbench.harness.stages.score import Score
+from splitbench.harness.stages.select import Select
+from splitbench.harness.stages.train import Train
 from splitbench.harness.tree import Node
-from splitbench.harness.workbench import as_lists, population
+from splitbench.harness.workbench import Population
 from splitbench.spaces.base import SearchSpace
 
 
@@ -22,7 +27,8 @@ class Settings:
 
     Attributes:
         space: bound to the dataset's image shape and classes.
-        common: inputs of every stage: space, dataset, device, precision.
+        dataset: its name.
+        scene: what every stage depends on.
         budget: of each arm.
         evaluation: how estimates are measured, and on how many images.
         images: number of validation images that an estimate takes.
@@ -31,7 +37,8 @@ class Settings:
     """
 
     space: SearchSpace
-    common: dict[str, Any]
+    dataset: str
+    scene: Scene
     budget: Budget
     evaluation: Evaluation
     images: int
@@ -48,95 +55,89 @@ class Requests:
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.probing = f" probing {probing}" if probing else ""
-        self.title = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
-        self.population: dict[str, Any] = {"sample": settings.sample, "seed": seeds.of("population")}
+        self.name = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
+        self.population = Population(settings.sample, seeds.of("population"))
 
-    def stage(self, kind: str, title: str, **inputs: Any) -> Stage:
-        return Stage(kind, {**self.settings.common, **inputs}, f"{self.title}: {title}")
+    def title(self, what: str) -> str:
+        return f"{self.name}: {what}"
 
     def train(
-        self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float], groups: list[Node]
-    ) -> Stage:
-        return self.stage(
-            "train",
-            f"train {node.path}",
-            trainer=self.arm.specs["trainers"],
-            subspace=as_lists(node.subspace),
+        self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float], groups: Sequence[Node]
+    ) -> Train:
+        return Train(
+            scene=self.settings.scene,
+            title=self.title(f"train {node.path}"),
+            trainer=self.arm.parts["trainers"],
+            subspace=node.subspace,
             parent=node.stage,
             initial_seed=self.seeds.of("initial weights"),
             seed=self.seeds.of("training"),
             first=node.steps,
             steps=steps,
             seconds=seconds if steps is None else None,
-            progress=list(progress),
-            **({"momentum_groups": [as_lists(group.subspace) for group in groups]} if groups else {}),
+            progress=progress,
+            momentum_groups=tuple(group.subspace for group in groups),
         )
 
-    def score(self, node: Node, edge: int, judge: Judge) -> Stage:
-        return self.stage(
-            "score",
-            f"score edge {edge} of {node.path}{self.probing}",
-            trainer=self.arm.specs["trainers"],
-            criterion=judge.spec,
-            subspace=as_lists(node.subspace),
+    def score(self, node: Node, edge: int, judge: Judge) -> Score:
+        return Score(
+            scene=self.settings.scene,
+            title=self.title(f"score edge {edge} of {node.path}{self.probing}"),
+            trainer=self.arm.parts["trainers"],
+            criterion=judge.criterion,
+            subspace=node.subspace,
             state=node.stage,
             initial_seed=self.seeds.of("initial weights"),
             training_seed=self.seeds.of("training"),
             edge=edge,
             seed=self.seeds.of(f"scoring {node.path}{self.probing}"),
             draw=self.draw if judge.draws else 0,
-            **({"truth": self.settings.truth} if judge.reads_truth else {}),
+            truth=self.settings.truth if judge.reads_truth else None,
         )
 
-    def leaf(self, leaf: Node, index: int, leaves: list[Node]) -> Leaf:
-        """What the selector knows of a leaf before training."""
-        space = self.settings.space
-        inside = population(space, **self.population, subspace=leaf.subspace)
-        return Leaf(space, leaf.subspace, index, len(leaves), inside, self.seeds.of(f"selection {index}"))
-
-    def select(self, leaf: Node, index: int, leaves: list[Node]) -> Stage:
-        return self.stage(
-            "select",
-            f"select from leaf {index + 1} of {len(leaves)}",
-            trainer=self.arm.specs["trainers"],
-            selector=self.arm.specs["selectors"],
-            subspace=as_lists(leaf.subspace),
+    def select(self, leaf: Node, index: int, count: int) -> Select:
+        return Select(
+            scene=self.settings.scene,
+            title=self.title(f"select from leaf {index + 1} of {count}"),
+            trainer=self.arm.parts["trainers"],
+            selector=self.arm.parts["selectors"],
+            subspace=leaf.subspace,
             state=leaf.stage,
-            evaluation=vars(self.settings.evaluation),
+            evaluation=self.settings.evaluation,
             population=self.population,
             index=index,
-            count=len(leaves),
+            count=count,
             seed=self.seeds.of(f"selection {index}"),
         )
 
-    def predict(self, leaf: Node) -> Stage:
-        return self.stage(
-            "predict",
-            f"predict {leaf.path}",
-            subspace=as_lists(leaf.subspace),
+    def predict(self, leaf: Node) -> Predict:
+        return Predict(
+            scene=self.settings.scene,
+            title=self.title(f"predict {leaf.path}"),
+            subspace=leaf.subspace,
             state=leaf.stage,
-            evaluation=vars(self.settings.evaluation),
+            evaluation=self.settings.evaluation,
             population=self.population,
         )
 
-    def facts(self) -> Stage:
-        return self.stage("facts", "ceiling and size baselines", population=self.population, truth=self.settings.truth)
-
-    def measure(self, leaves: list[Node], predicted: list[Result]) -> Stage:
-        return self.stage(
-            "measure",
-            "measure",
+    def facts(self) -> FactsStage:
+        return FactsStage(
+            scene=self.settings.scene,
+            title=self.title("ceiling and size baselines"),
             population=self.population,
             truth=self.settings.truth,
-            leaf_choice=self.arm.specs["leaf_choices"],
+        )
+
+    def measure(self, leaves: Sequence[Node], predicted: Sequence[Result[Predicted]]) -> Measure:
+        return Measure(
+            scene=self.settings.scene,
+            title=self.title("measure"),
+            population=self.population,
+            truth=self.settings.truth,
+            leaf_choice=self.arm.parts["leaf_choices"],
             seed=self.seeds.of("leaf choice"),
-            leaves=[
-                {
-                    "subspace": as_lists(leaf.subspace),
-                    "predict": result.key,
-                    "selected": leaf.selected.output if leaf.selected else None,
-                    "kept": leaf.kept,
-                }
+            leaves=tuple(
+                MeasuredLeaf(leaf.subspace, result.key, leaf.answer, leaf.kept)
                 for leaf, result in zip(leaves, predicted, strict=True)
-            ],
+            ),
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import StoreError
-from splitbench.harness.stages import canonical_json
+from splitbench.harness.store import canonical_json
 from splitbench.results.store import write_atomically
 
 COLUMNS = ("architecture", "terms", "milliseconds", "forward", "backward")

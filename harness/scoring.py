@@ -30,10 +30,11 @@ from splitbench.criteria.proxies.base import Network, Proxy, terms
 from splitbench.harness.device import one_thread
 from splitbench.harness.engine import _start_worker
 from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
-from splitbench.harness.registry import Spec, build, resolved, split_spec
+from splitbench.harness.parts import Part
+from splitbench.harness.registry import Spec, build, split_spec
 from splitbench.harness.scores import Scored, ScoreFile
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages import canonical_json
+from splitbench.harness.store import canonical_json
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.datasets.base import Dataset, ImageData
 from splitbench.spaces.truth import closed
@@ -87,12 +88,11 @@ class Job:
     def protocol(self, proxy: Spec) -> dict[str, Any]:
         """Everything that a score depends on beside the architecture."""
         space, dataset = self.built
-        spec = resolved("spaces", self.space, "space")
         return {
-            "space": spec | {key: getattr(space, key) for key in spec if hasattr(space, key) and key != "name"},
-            "dataset": resolved("datasets", self.dataset, "dataset"),
+            "space": Part.of("spaces", self.space, "space", bound=space).described(),
+            "dataset": Part.of("datasets", self.dataset, "dataset").described(),
             "images": dataset.identity(),
-            "proxy": resolved("proxies", proxy, "proxy"),
+            "proxy": Part.of("proxies", proxy, "proxy").described(),
             "batch_size": self.batch_size,
             "seed": self.seed,
             "device": self.device,

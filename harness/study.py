@@ -6,7 +6,7 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,12 +27,14 @@ from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.feasible import check_budget
+from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome, Run
 from splitbench.harness.record import make_measured, make_record, protocol
-from splitbench.harness.registry import build, components, get, load_plugin, nested, resolved, split_spec
+from splitbench.harness.registry import build, components, load_plugin, split_spec
 from splitbench.harness.requests import Settings
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages import StageStore
+from splitbench.harness.stages.base import Scene
+from splitbench.harness.store import StageStore
 from splitbench.results import store
 from splitbench.results.frame import Results, load
 from splitbench.results.listing import SWEEP
@@ -70,19 +72,26 @@ class Study:
         unbound: SearchSpace = build("spaces", config.space, "space")
         space = unbound.bind(dataset.shape, dataset.classes)
         truth = space.ground_truth(dataset.name)  # fail now, not after the training
-        chosen = choose(device)
-        common: dict[str, Any] = {
-            "space": bound_spec(config, unbound, space),
-            "dataset": resolved("datasets", config.dataset, "dataset"),
-            "images": dataset.identity(),
-            "device": chosen,
-            "precision": config.precision,
-        }
+        check_bound(config, unbound, space)
+        scene = Scene(
+            space=Part.of("spaces", config.space, "space", bound=space),
+            dataset=Part.of("datasets", config.dataset, "dataset"),
+            images=dataset.identity(),
+            precision=config.precision,
+            device=choose(device),
+        )
         evaluation = Evaluation(config.evaluation.images, config.evaluation.batch_size)
         ((kind, limit),) = config.budget.given.items()
         images = evaluation.count(dataset.sizes["validation"])
         settings = Settings(
-            space, common, Budget(kind, limit), evaluation, images, config.population.sample, truth.identity
+            space,
+            dataset.name,
+            scene,
+            Budget(kind, limit),
+            evaluation,
+            images,
+            config.population.sample,
+            truth.identity,
         )
         with closed():
             arms = [build_arm(config, arm, i, space) for i, arm in enumerate(config.arms)]
@@ -99,7 +108,7 @@ class Study:
     @property
     def has_validation(self) -> bool:
         """Whether the ground truth tells validation accuracies."""
-        return self.settings.space.ground_truth(str(self.settings.common["dataset"]["name"])).has_validation
+        return self.settings.space.ground_truth(self.settings.dataset).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
         """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""
@@ -112,7 +121,7 @@ class Study:
 
     def seeds(self, repetition: int) -> Seeds:
         config = self.config
-        return Seeds(config.seed, self.settings.space.name, str(self.settings.common["dataset"]["name"]), repetition)
+        return Seeds(config.seed, self.settings.space.name, self.settings.dataset, repetition)
 
     def run(
         self,
@@ -232,36 +241,27 @@ class Study:
         if workers == 1 or plugins:
             return
         for arm in [*self.arms, *more]:
-            specs = [*arm.specs.items(), *([("criteria", arm.consulted.spec)] if arm.consulted else [])]
-            for kind, spec in itertools.chain.from_iterable(all_specs(*one) for one in specs):
-                found = components(kind)[str(spec["name"])]
+            parts = [*arm.parts.values(), *([arm.consulted.criterion] if arm.consulted else [])]
+            for part in itertools.chain.from_iterable(part.all() for part in parts):
+                found = components(part.kind)[part.name]
                 if found.loaded is not None:
                     raise ConfigError(
-                        f"{kind} component {found.name!r} was registered in this process only; run with one worker, "
-                        "or put it into a file and name that with --plugin"
+                        f"{part.kind} component {found.name!r} was registered in this process only; run with one "
+                        "worker, or put it into a file and name that with --plugin"
                     )
 
 
-def all_specs(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A resolved spec and those inside it, with their kinds."""
-    yield kind, spec
-    for key, inner in nested(get(kind, str(spec["name"])).load()).items():
-        yield from all_specs(inner, spec[key])
-
-
-def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> dict[str, Any]:
-    """The space's spec with what the dataset decides (image size, classes) put in.
+def check_bound(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> None:
+    """Refuse a study file that says otherwise than the dataset (image size, classes).
 
     Raises:
-        ConfigError: if the study file says otherwise.
+        ConfigError: naming the key.
     """
-    spec = resolved("spaces", config.space, "space")
     for key in split_spec(config.space, "space")[1]:
         if getattr(unbound, key) != getattr(space, key):
             raise ConfigError(
                 f"space.{key} is {getattr(unbound, key)}, but the dataset makes it {getattr(space, key)}: leave it out"
             )
-    return spec | {key: getattr(space, key) for key in spec if hasattr(space, key) and key != "name"}
 
 
 def run(

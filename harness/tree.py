@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from splitbench.criteria.base import Affinity, Partition
 from splitbench.harness.selectors.base import Selected
-from splitbench.harness.stages import Result
 from splitbench.spaces.base import SubSpace
 
 Scores = dict[int, tuple[Affinity, Partition]]
@@ -31,15 +30,16 @@ class Node:
     stage: str | None = None
     steps: int = 0
     own_steps: int = 0
-    curve: list[list[float]] = field(default_factory=list)
+    curve: list[tuple[int, float]] = field(default_factory=list)
     edges: tuple[int, ...] = ()
     scores: Scores = field(default_factory=dict)
     children: list[Node] = field(default_factory=list)
-    selected: Result | None = None
+    selected: Selected | None = None
     kept: bool = True
 
-    def chosen(self) -> Selected:
-        """What the selector read from this leaf."""
-        assert self.selected is not None
-        found = self.selected.output
-        return Selected(tuple(found["architecture"]), found["accuracy"], found["loss"])
+    @property
+    def answer(self) -> Selected:
+        """What the selector read from this leaf, once it has."""
+        if self.selected is None:
+            raise ValueError(f"nothing has been selected from {self.path} yet")
+        return self.selected

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,32 +14,28 @@ import torch
 from torch import Tensor
 
 from splitbench.harness.errors import ConfigError, DataError
-from splitbench.harness.registry import bare, build
-from splitbench.harness.stages import StageStore, canonical_json, load_tensors
+from splitbench.harness.registry import build
+from splitbench.harness.stages.base import Scene
+from splitbench.harness.store import StageStore, canonical_json, load_tensors
 from splitbench.spaces.base import SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
 
 STATE = "state.safetensors"
 
 
-def component(kind: str, spec: Mapping[str, Any]) -> Any:
-    """A component from the spec that a stage carries (its fingerprints are only there to be hashed)."""
-    return build(kind, bare(kind, spec))
-
-
 class Workbench:
-    """Reads what a stage's inputs name. Images and spaces are loaded once a process."""
+    """What a stage's work is done with. Images and spaces are loaded once a process."""
 
-    def __init__(self, store: StageStore, inputs: Mapping[str, Any]) -> None:
+    def __init__(self, store: StageStore, scene: Scene) -> None:
         self.store = store
-        self.device = torch.device(inputs["device"])
-        self.precision: str = inputs["precision"]
-        self.space, self.dataset = _space(canonical_json(inputs["space"]), canonical_json(inputs["dataset"]))
-        self._dataset_key = canonical_json(inputs["dataset"])
+        self.device = torch.device(scene.device)
+        self.precision = scene.precision
+        self._scene = canonical_json(scene.space.written()), canonical_json(scene.dataset.written())
+        self.space, self.dataset = _space(*self._scene)
 
     @property
     def data(self) -> ImageData:
-        return _data(self._dataset_key, self.device.type)
+        return _data(self._scene[1], self.device.type)
 
     def supernet(self, seed: int, state: str | None = None) -> tuple[Supernet, dict[str, Tensor]]:
         """A supernet on the device and its trainer's tensors: initial ones, or those of stage ``state``."""
@@ -52,14 +48,6 @@ class Workbench:
         return supernet, trainer
 
 
-def subspace_of(lists: list[list[int]]) -> SubSpace:
-    return SubSpace(tuple(tuple(operations) for operations in lists))
-
-
-def as_lists(subspace: SubSpace) -> list[list[int]]:
-    return [list(operations) for operations in subspace.allowed]
-
-
 def pack(supernet: Supernet, trainer: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights and trainer tensors under one roof; :func:`unpack` is the inverse."""
     weights = {f"weights.{name}": tensor for name, tensor in supernet.state_dict().items()}
@@ -70,6 +58,23 @@ def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
     """Put packed weights into the supernet, in its own memory format and on its device; gives the trainer's tensors."""
     supernet.load_state_dict(_part(tensors, "weights."))
     return _part(tensors, "trainer.")
+
+
+@dataclass(frozen=True)
+class Population:
+    """Which architectures the metrics are computed on: all distinct connected functions, or a uniform sample.
+
+    Attributes:
+        sample: how many; all if None.
+        seed: of the sample.
+    """
+
+    sample: int | None
+    seed: int
+
+    def rows(self, space: SearchSpace, subspace: SubSpace | None = None) -> npt.NDArray[np.int8]:
+        """Them, [A, edges]; with a ``subspace``, those that lie in it."""
+        return population(space, self.sample, self.seed, subspace)
 
 
 def population(
@@ -108,13 +113,13 @@ def _functions(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
 
 @functools.lru_cache(maxsize=8)
 def _space(space: str, dataset: str) -> tuple[SearchSpace, Dataset]:
-    images: Dataset = component("datasets", json.loads(dataset))
-    return component("spaces", json.loads(space)).bind(images.shape, images.classes), images
+    images: Dataset = build("datasets", json.loads(dataset))
+    return build("spaces", json.loads(space)).bind(images.shape, images.classes), images
 
 
 @functools.lru_cache(maxsize=2)
 def _data(dataset: str, device: str) -> ImageData:
-    images: Dataset = component("datasets", json.loads(dataset))
+    images: Dataset = build("datasets", json.loads(dataset))
     try:
         return images.load(torch.device(device))
     except (ConfigError, DataError):

@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from splitbench.harness.arm import Arm
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Spec, bare, get, nested, parameters, resolved, split_spec, suggestion
+from splitbench.harness.registry import Spec, get, nested, parameters, resolved, split_spec, suggestion
 from splitbench.harness.search import Range
 from splitbench.harness.tuning.types import (
     Declared,
@@ -131,7 +131,7 @@ def declarations(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -
     if part == "schedule" and len(rest) == 1:
         yield from of_schedule(rest[0])
     elif part in KINDS and rest:
-        yield from declared(KINDS[part], arm.specs[KINDS[part]], part, rest, search)
+        yield from declared(KINDS[part], arm.parts[KINDS[part]].described(), part, rest, search)
 
 
 def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> ConfigError:
@@ -156,7 +156,7 @@ def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> Config
 def known_paths(arm: Arm) -> Iterator[str]:
     for part, kind in KINDS.items():
         if arm.splits or part not in OF_SPLITS:
-            yield from (f"{part}.{name}" for name in parameters(get(kind, str(arm.specs[kind]["name"]))))
+            yield from (f"{part}.{name}" for name in parameters(get(kind, arm.parts[kind].name)))
     if arm.splits:
         yield from (f"schedule.{name}" for name in ScheduleConfig.model_fields)
 
@@ -207,7 +207,8 @@ def whole(path: str, over: Range, takers: Mapping[str, Number | None], own: Any)
 def component_kind(arm: Arm, path: str) -> str | None:
     """The registry of what a path names, if that is a component."""
     part, *rest = path.split(".")
-    kind, spec = KINDS.get(part), arm.specs.get(KINDS.get(part, ""))
+    kind, own = KINDS.get(part), arm.parts.get(KINDS.get(part, ""))
+    spec = None if own is None else own.described()
     for key in rest:
         if kind is None or not isinstance(spec, Mapping):
             return None
@@ -218,7 +219,7 @@ def component_kind(arm: Arm, path: str) -> str | None:
 def value_at(arm: Arm, path: str) -> Any:
     """What stands at a path in the arm as the study file has it, defaults filled in."""
     part, *rest = path.split(".")
-    value: Any = arm.schedule.model_dump() if part == "schedule" else arm.specs[KINDS[part]]
+    value: Any = arm.schedule.model_dump() if part == "schedule" else arm.parts[KINDS[part]].described()
     for key in rest:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
@@ -247,13 +248,13 @@ def configured(
             data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
         elif part == "criterion":
             own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
-            changed = put(own, "criteria", rest, one.given(shown), bare("criteria", arm.specs["criteria"]))
+            changed = put(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
             if changed is None:
                 continue
             data.update({key: value for key, value in changed.items() if key != "name"})
         else:
             kind = KINDS[part]
-            usual = bare(kind, arm.specs[kind])
+            usual = arm.parts[kind].written()
             shared = getattr(config, part) if part in OF_STUDIES else usual
             changed = put(data.get(part) or shared, kind, rest, one.given(shown), usual)
             if changed is None:

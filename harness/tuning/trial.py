@@ -7,7 +7,6 @@ too, for whoever reads them afterwards; nothing of it goes into the storage.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +18,13 @@ from splitbench.harness.arm import Arm, build_arm
 from splitbench.harness.config import ArmConfig
 from splitbench.harness.errors import ConfigError, DataError, SplitbenchError, StoreError
 from splitbench.harness.feasible import check_budget
-from splitbench.harness.pipeline import Outcome, Run
-from splitbench.harness.stages import Result, Stage
+from splitbench.harness.pipeline import Asks, Outcome, Run
 from splitbench.harness.study import Study
 from splitbench.harness.tuning.ledger import Ledger
 from splitbench.harness.tuning.space import Parameter, configured
 from splitbench.results.record import Record
 
 BASELINE = "baseline"  # user attributes of an Optuna study: "baseline 0", ... the untuned baseline's metric by seed
-Stages = Generator[list[Stage], list[Result], "Ended"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Trials:
     notes: list[str] = field(default_factory=list)
     ran: set[int] = field(default_factory=set)
 
-    def stages(self, swept: Swept, trial: optuna.Trial) -> Stages:
+    def stages(self, swept: Swept, trial: optuna.Trial) -> Asks[Ended]:
         """Run a trial, seed by seed."""
         seeds = self.study.config.seeds
         validation: list[float] = []
@@ -120,12 +117,12 @@ class Trials:
         except optuna.exceptions.UpdateFinishedTrialError:
             return Ended("lost")
 
-    def run(self, arm: Arm, repetition: int) -> Generator[list[Stage], list[Result], Record]:
+    def run(self, arm: Arm, repetition: int) -> Asks[Record]:
         """One run as of any study, with its record written."""
         outcome: Outcome = yield from Run(self.study.settings, arm, self.study.seeds(repetition), 0).stages()
         return self.study.write(self.folder, arm, repetition, 0, outcome)[0]
 
-    def reference(self, repetition: int) -> Generator[list[Stage], list[Result], float]:
+    def reference(self, repetition: int) -> Asks[float]:
         """The baseline with the study file's own values: what a trial's run of the same seed is compared with.
 
         It runs once in each results folder. All processes of a sweep use the value that the storage has, because

@@ -84,9 +84,10 @@ def run(arguments: list, log: Path) -> None:
         os.dup2(handle, 1)
         os.dup2(handle, 2)
 
+        from splitbench.harness.training import Progress
+
         from splitbench.harness.cli.app import main as command
         from splitbench.harness.trainers.rsps import RspsSession
-        from splitbench.harness.training import Progress
 
         step, restore = RspsSession.step, Progress.restore
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from splitbench.harness.work import affinity_json, leaf_of
 from tiny_studies import Notes, run_tiny, tiny
 
 import splitbench
@@ -21,7 +22,6 @@ from splitbench.harness.registry import build
 from splitbench.harness.stages import Result, Stage, StageStore
 from splitbench.harness.study import Study
 from splitbench.harness.trainers.darts import Darts
-from splitbench.harness.work import affinity_json, leaf_of
 from splitbench.harness.workbench import Workbench, subspace_of
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro

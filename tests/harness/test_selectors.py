@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from splitbench.harness.work import run_stage
 from tiny_studies import tiny
 
 from splitbench.harness.budget import Cost
@@ -23,7 +24,6 @@ from splitbench.harness.stages import Stage, StageStore
 from splitbench.harness.study import Study
 from splitbench.harness.testing import counting_flops, random_mixture
 from splitbench.harness.trainers.darts import mixture
-from splitbench.harness.work import run_stage
 from splitbench.harness.workbench import functions_in, population
 from splitbench.spaces.base import Architecture, Choice, Mixture, SubSpace
 from splitbench.spaces.datasets.digits import Digits

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from splitbench.harness.training import CURVE_POINTS, Progress
+from splitbench.harness.work import run_stage
 from tiny_studies import tiny
 
 from splitbench.harness.config import parse
@@ -17,8 +19,6 @@ from splitbench.harness.stages import Result, Stage, StageStore, load_tensors
 from splitbench.harness.study import Study
 from splitbench.harness.trainers.darts import DartsSession
 from splitbench.harness.trainers.rsps import RspsSession
-from splitbench.harness.training import CURVE_POINTS, Progress
-from splitbench.harness.work import run_stage
 from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()

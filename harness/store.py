@@ -1,16 +1,15 @@
-"""Content-addressed stages: a stage's result is stored under a hash of exactly what it is a function of.
+"""Results of stages on disk, each in a folder that is called by the stage's hash.
 
-Resume is looking results up; reuse is two arms asking for the same hash. A stage's folder holds its files and, written
-last, ``result.json``; while it runs it may also hold ``checkpoint.safetensors`` and ``progress.json``.
+A stage's folder holds its files and, written last, ``result.json``; while the stage runs it may also hold
+``checkpoint.safetensors`` and ``progress.json``.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,6 @@ from splitbench.harness.budget import Cost
 from splitbench.harness.errors import StoreError
 from splitbench.results.store import write_atomically
 
-FORMAT = 2
-"""Raised when a stage computes something else from the same inputs."""
-
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
@@ -32,38 +28,11 @@ def canonical_json(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A unit of work, wholly described by JSON.
-
-    Attributes:
-        kind: which function runs it (splitbench.harness.work).
-        inputs: everything the result depends on; parents stand as their keys.
-        title: for progress lines; not part of the hash.
-    """
-
-    kind: str
-    inputs: Mapping[str, Any]
-    title: str = ""
-
-    @cached_property
-    def key(self) -> str:
-        text = canonical_json({"format": FORMAT, "kind": self.kind, "inputs": self.inputs})
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a stage gave.
-
-    Attributes:
-        key: the stage's hash.
-        output: plain JSON, a pure function of the stage's inputs.
-        cost: what its passes cost, analytically.
-        seconds, peak_bytes, device: what they took on the machine that computed it.
-    """
+class Stored:
+    """A stage's result as its folder holds it: the output is plain JSON, which the stage's class reads."""
 
     key: str
-    output: dict[str, Any]
+    output: Any
     cost: Cost
     seconds: float
     peak_bytes: int
@@ -79,22 +48,30 @@ class StageStore:
     def folder(self, key: str) -> Path:
         return self.root / key[:2] / key
 
-    def get(self, key: str) -> Result | None:
+    def get(self, key: str) -> Stored | None:
         """The stored result, or None if the stage has not ended yet.
 
         Raises:
             StoreError: if the result is damaged.
         """
         path = self.folder(key) / "result.json"
-        try:
-            data = json.loads(path.read_text())
-            return Result(**{**data, "cost": Cost(**data["cost"])})
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{path} is damaged ({error}); delete that folder and run the study again") from error
+        with self.reading(key):
+            try:
+                data = json.loads(path.read_text())
+            except FileNotFoundError:
+                return None
+            return Stored(**{**data, "cost": Cost(**data["cost"])})
 
-    def put(self, result: Result) -> None:
+    @contextlib.contextmanager
+    def reading(self, key: str) -> Iterator[None]:
+        """Whatever goes wrong inside while a result is read is a StoreError that names it."""
+        try:
+            yield
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            path, said = self.folder(key) / "result.json", str(error).partition("\n")[0]
+            raise StoreError(f"{path} is damaged ({said}); delete that folder and run the study again") from error
+
+    def put(self, result: Stored) -> None:
         """Store a result; its files must already be in the stage's folder."""
         folder = self.folder(result.key)
         data = {**result.__dict__, "cost": result.cost.as_dict()}

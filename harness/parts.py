@@ -1,0 +1,79 @@
+"""A component with all its parameters: the one form that a study file's spec has once the file is read.
+
+Stages carry it from the planner to the worker, hashes and records are made of it, and :meth:`Part.build` gives the
+component itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from splitbench.harness import registry
+from splitbench.harness.registry import Spec
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component as a study uses it.
+
+    Attributes:
+        kind: the registry it is in, e.g. ``criteria``.
+        name: what study files call it.
+        identity: changes when what it computes may have changed.
+        parameters: every parameter, with defaults filled in; those that name other components are parts.
+    """
+
+    kind: str
+    name: str
+    identity: str
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, kind: str, spec: Spec, where: str = "", bound: Any = None) -> Part:
+        """The part that a spec describes, checked.
+
+        Args:
+            kind: the registry.
+            spec: a name, or ``{name: ..., **parameters}``.
+            where: path of the spec in the study file, for messages.
+            bound: the component itself, where something beside the spec decides about its parameters (a search space
+                that is bound to a dataset's images); its attributes are then the parameters.
+
+        Raises:
+            ConfigError: unknown component or parameter, or a value of the wrong type.
+        """
+        return _part(kind, registry.resolved(kind, spec, where), bound)
+
+    def build(self) -> Any:
+        """The component itself."""
+        return registry.build(self.kind, self.written())
+
+    def written(self) -> dict[str, Any]:
+        """As a study file could have it: name and parameters."""
+        return {"name": self.name, **{key: _each(value, Part.written) for key, value in self.parameters.items()}}
+
+    def described(self) -> dict[str, Any]:
+        """As hashes and records have it: with what identifies the component's code."""
+        values = {key: _each(value, Part.described) for key, value in self.parameters.items()}
+        return {"name": self.name, "fingerprint": self.identity, **values}
+
+    def all(self) -> list[Part]:
+        """This part and those that it is made of."""
+        inner = [value for value in self.parameters.values() if isinstance(value, Part)]
+        return [self, *(part for one in inner for part in one.all())]
+
+
+def _part(kind: str, spec: Mapping[str, Any], bound: Any = None) -> Part:
+    component = registry.get(kind, str(spec["name"]))
+    values = {key: value for key, value in spec.items() if key not in ("name", "fingerprint")}
+    if bound is not None:
+        values = {key: getattr(bound, key, value) for key, value in values.items()}
+    for key, inner in registry.nested(component.load()).items():
+        values[key] = _part(inner, values[key])
+    return Part(kind, component.name, str(spec["fingerprint"]), values)
+
+
+def _each(value: Any, form: Any) -> Any:
+    return form(value) if isinstance(value, Part) else value

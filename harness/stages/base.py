@@ -1,0 +1,190 @@
+"""What every stage is: a pure function of its fields, whose result is stored under a hash of exactly those.
+
+A stage is a frozen dataclass. Its fields are its inputs; the class has the kind, the version of what is computed, and
+the work. Resume is looking a result up; reuse is two arms asking for the same hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from splitbench.harness import device
+from splitbench.harness.budget import Cost
+from splitbench.harness.parts import Part
+from splitbench.harness.store import StageStore, Stored, canonical_json
+from splitbench.spaces.base import SubSpace
+from splitbench.spaces.truth import closed
+
+if TYPE_CHECKING:
+    from splitbench.harness.workbench import Workbench
+
+Output = TypeVar("Output")
+NOT_HASHED: Mapping[str, bool] = {"hashed": False}
+"""Metadata of a field that says nothing of the result."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all stages of a study share.
+
+    Attributes:
+        space: bound to the dataset's images.
+        dataset: the images.
+        images: checksum of the files that they are read from.
+        precision: float32, or bfloat16 for autocast of the training's forward pass.
+        device: where it is computed; a study may move between machines, so it is not hashed.
+    """
+
+    space: Part
+    dataset: Part
+    images: str
+    precision: str = "float32"
+    device: str = field(default="cpu", metadata=NOT_HASHED)
+
+    def described(self) -> dict[str, Any]:
+        """As records have it."""
+        return {**hashed(self), "device": self.device}
+
+
+@dataclass(frozen=True)
+class Result(Generic[Output]):
+    """What a stage gave.
+
+    Attributes:
+        key: the stage's hash.
+        output: a pure function of the stage's inputs.
+        cost: what its passes cost, analytically.
+        seconds, peak_bytes, device: what they took on the machine that computed it.
+    """
+
+    key: str
+    output: Output
+    cost: Cost
+    seconds: float
+    peak_bytes: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC, Generic[Output]):
+    """A unit of work.
+
+    Attributes:
+        scene: what all stages of a study share.
+        title: for progress lines.
+        kind, version: of the class: what it is called, and what is raised when it computes something else from the
+            same inputs.
+        gives: the class of its output.
+    """
+
+    scene: Scene
+    title: str = field(default="", metadata=NOT_HASHED)
+
+    kind: ClassVar[str]
+    version: ClassVar[int]
+    gives: ClassVar[type]
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The hash under which the result is stored."""
+        text = canonical_json({"kind": self.kind, "version": self.version, "inputs": hashed(self)})
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def reads_truth(self) -> bool:
+        """Whether the ground truth may be opened while it works."""
+        return False
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether it needs the dataset's images."""
+        return True
+
+    @abstractmethod
+    def work(self, bench: Workbench, folder: Path) -> tuple[Output, Cost]:
+        """Do it.
+
+        Args:
+            bench: space, images, and the results of earlier stages.
+            folder: the stage's own, for its files and checkpoints.
+        """
+
+    @classmethod
+    def encode(cls, output: Output) -> Any:
+        """The output as plain JSON."""
+        return _adapter(cls.gives).dump_python(output, mode="json")
+
+    @classmethod
+    def decode(cls, data: Any) -> Output:
+        """The inverse of :meth:`encode`.
+
+        Raises:
+            ValueError: if the data are no output of this kind.
+        """
+        output: Output = _adapter(cls.gives).validate_python(data)
+        return output
+
+
+def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
+    """Do a stage's work and store its result; a result that is already there is returned."""
+    from splitbench.harness.workbench import Workbench
+
+    if (done := find(stage, store)) is not None:
+        return done
+    bench = Workbench(store, stage.scene)
+    if stage.reads_images:
+        _ = bench.data  # loaded once a process: no stage's seconds
+    device.reset_peak(bench.device)
+    start = time.perf_counter()
+    with contextlib.nullcontext() if stage.reads_truth else closed():
+        output, cost = stage.work(bench, store.folder(stage.key))
+    seconds = time.perf_counter() - start
+    memory, machine = device.peak_bytes(bench.device), device.describe(bench.device)
+    store.put(Stored(stage.key, stage.encode(output), cost, seconds, memory, machine))
+    return Result(stage.key, output, cost, seconds, memory, machine)
+
+
+def find(stage: Stage[Output], store: StageStore) -> Result[Output] | None:
+    """A stage's stored result, or None if it has not ended yet.
+
+    Raises:
+        StoreError: if it is damaged.
+    """
+    stored = store.get(stage.key)
+    if stored is None:
+        return None
+    with store.reading(stage.key):
+        output = stage.decode(stored.output)
+    return Result(stage.key, output, stored.cost, stored.seconds, stored.peak_bytes, stored.device)
+
+
+def hashed(value: Any) -> Any:
+    """What a stage's hash is made of, as plain JSON: of dataclasses all fields but those that say nothing."""
+    if isinstance(value, Part):
+        return value.described()
+    if isinstance(value, SubSpace):
+        return [list(operations) for operations in value.allowed]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [each for each in dataclasses.fields(value) if each.metadata.get("hashed", True)]
+        return {each.name: hashed(getattr(value, each.name)) for each in fields}
+    if isinstance(value, Mapping):
+        return {str(key): hashed(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [hashed(inner) for inner in value]
+    return value
+
+
+@functools.cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -1,0 +1,82 @@
+"""The facts stage: the noise ceiling and the trivial size baselines of one population."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbench.harness.budget import Cost
+from splitbench.harness.stages.base import Stage
+from splitbench.harness.workbench import Population, Workbench
+from splitbench.results import metrics
+from splitbench.spaces.base import SearchSpace
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a population can tell, whatever ranks it.
+
+    Attributes:
+        size: how many architectures.
+        source: of the ground truth, in words.
+        ceiling: between-seed agreement of the ground truth.
+        trivial: name of a size baseline -> its metrics.
+    """
+
+    size: int
+    source: str
+    ceiling: metrics.Metrics
+    trivial: dict[str, metrics.Metrics]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactsStage(Stage[Facts]):
+    """Reads the ground truth and trains nothing.
+
+    Attributes:
+        population: which architectures.
+        truth: checksum of the ground truth.
+    """
+
+    kind: ClassVar[str] = "facts"
+    version: ClassVar[int] = 1
+    gives: ClassVar[type] = Facts
+
+    population: Population
+    truth: str
+
+    @property
+    def reads_truth(self) -> bool:
+        return True
+
+    @property
+    def reads_images(self) -> bool:
+        return False
+
+    def work(self, bench: Workbench, folder: Path) -> tuple[Facts, Cost]:
+        space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+        rows = self.population.rows(space)
+        test, sizes = truth.test(rows), sizes_of(space, rows)
+        best = float(truth.test(truth.architectures).max())
+        zeros = np.zeros(len(rows), dtype=int)
+        trivial = metrics.trivial(sizes["macs"], sizes["parameters"], sizes["convolutions"], test, zeros, best)
+        alone = {name: _without_leaves(values) for name, values in trivial.items()}
+        return Facts(len(rows), truth.source, metrics.ceiling(truth.per_seed(rows), sizes["macs"]), alone), Cost()
+
+
+def sizes_of(space: SearchSpace, rows: npt.NDArray[np.int8]) -> dict[str, list[int]]:
+    """The size baselines of architectures [A, edges]."""
+    architectures = [tuple(row) for row in rows.tolist()]
+    return {
+        "macs": [space.macs(a) for a in architectures],
+        "parameters": [space.parameters(a) for a in architectures],
+        "convolutions": [space.convolutions(a) for a in architectures],
+    }
+
+
+def _without_leaves(values: metrics.Metrics) -> metrics.Metrics:
+    return {name: value for name, value in values.items() if "_leaf[" not in name}

@@ -1,0 +1,16 @@
+"""Every kind of stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.facts import FactsStage
+from splitbench.harness.stages.measure import Measure
+from splitbench.harness.stages.predict import Predict
+from splitbench.harness.stages.score import Score
+from splitbench.harness.stages.select import Select
+from splitbench.harness.stages.train import Train
+
+KINDS: tuple[type[Stage[Any]], ...] = (Train, Score, Select, Predict, FactsStage, Measure)
+"""Every kind of stage, in the order in which a run asks for them."""

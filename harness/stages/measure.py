@@ -1,0 +1,159 @@
+"""The measure stage: how well an arm's estimates rank its population, and the truth of what its selectors chose.
+
+Nothing in the harness beside this stage and the facts stage touches the truth (an oracle control has a door of its
+own), and no later stage of training or selection takes what they give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from splitbench.harness.budget import Cost
+from splitbench.harness.parts import Part
+from splitbench.harness.selectors.base import LeafChoice, Selected
+from splitbench.harness.stages import predict
+from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.facts import sizes_of
+from splitbench.harness.store import load_tensors
+from splitbench.harness.workbench import Population, Workbench
+from splitbench.results import metrics, record
+from splitbench.results.metrics import Metrics
+from splitbench.results.store import digest, encode_estimates, write_atomically
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.truth import GroundTruth
+
+ESTIMATES = "estimates.parquet"
+
+
+@dataclass(frozen=True)
+class MeasuredLeaf:
+    """One leaf of an arm.
+
+    Attributes:
+        subspace: what it allows.
+        predict: key of its predict stage.
+        selected: what the selector read from it.
+        kept: whether it was trained to the end: only such a one can be the arm's answer.
+    """
+
+    subspace: SubSpace
+    predict: str
+    selected: Selected
+    kept: bool = True
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an arm came to.
+
+    Attributes:
+        metrics, validation_metrics: against the truth's test and validation accuracies.
+        estimates_sha256: of the table of estimates.
+        selection: the arm's answer.
+    """
+
+    metrics: Metrics
+    validation_metrics: Metrics
+    estimates_sha256: str
+    selection: record.Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Stage[Measurement]):
+    """Every metric of one arm; ``estimates.parquet`` is left in the folder.
+
+    Attributes:
+        population: which architectures.
+        truth: checksum of the ground truth.
+        leaf_choice: how the arm's answer is chosen among the leaves'.
+        seed: of that choice.
+        leaves: of the arm.
+    """
+
+    kind: ClassVar[str] = "measure"
+    version: ClassVar[int] = 1
+    gives: ClassVar[type] = Measurement
+
+    population: Population
+    truth: str
+    leaf_choice: Part
+    seed: int
+    leaves: tuple[MeasuredLeaf, ...]
+
+    @property
+    def reads_truth(self) -> bool:
+        return True
+
+    @property
+    def reads_images(self) -> bool:
+        return False
+
+    def work(self, bench: Workbench, folder: Path) -> tuple[Measurement, Cost]:
+        space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+        files = [bench.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
+        tables = [load_tensors(file)[0] for file in files]
+        rows = np.concatenate([table["rows"].numpy() for table in tables])
+        accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
+        loss = np.concatenate([table["loss"].numpy() for table in tables])
+        leaf = np.concatenate([np.full(len(table["rows"]), index) for index, table in enumerate(tables)])
+        order = np.lexsort(rows.T[::-1])  # by architecture, so that the same estimates give the same file in any tree
+        rows, accuracy, loss, leaf = rows[order], accuracy[order], loss[order], leaf[order]
+
+        macs, test, everything = sizes_of(space, rows)["macs"], truth.test(rows), truth.test(truth.architectures)
+        columns = {
+            "architecture": [space.encode(tuple(row)) for row in rows.tolist()],
+            "leaf": leaf,
+            "accuracy": accuracy,
+            "loss": loss,
+            "truth_test": test,
+        }
+        against_test = metrics.ranking_metrics(accuracy, loss, test, macs, leaf, float(everything.max()))
+        against_validation: Metrics = {}
+        if truth.has_validation:
+            validation = truth.validation(rows)
+            best = float(truth.validation(truth.architectures).max())
+            columns["truth_validation"] = validation
+            against_validation = metrics.ranking_metrics(accuracy, loss, validation, macs, leaf, best)
+        estimates = encode_estimates(columns)
+        write_atomically(folder / ESTIMATES, estimates)
+        selection = self.selection(space, truth, everything, [len(table["rows"]) for table in tables])
+        return Measurement(against_test, against_validation, digest(estimates), selection), Cost()
+
+    def selection(
+        self, space: SearchSpace, truth: GroundTruth, everything: npt.NDArray[np.float64], counts: list[int]
+    ) -> record.Selection:
+        """The arm's answer and its truth, beside what chance would find in as many leaves."""
+        selected = [leaf.selected for leaf in self.leaves]
+        leaf_choice: LeafChoice = self.leaf_choice.build()
+        kept = [index for index, leaf in enumerate(self.leaves) if leaf.kept]
+        chosen = kept[leaf_choice.choose([selected[index] for index in kept], np.random.default_rng(self.seed))]
+        test = truth.test([s.architecture for s in selected])
+        functions = Population(None, 0).rows(space)  # what a selector draws from: connected, each function once
+        values = truth.test(functions)
+        masks = [self.leaves[index].subspace.mask(functions) for index in kept]
+        return record.Selection(
+            architecture=space.encode(selected[chosen].architecture),
+            leaf=chosen,
+            test=float(test[chosen]),
+            regret=float(everything.max() - test[chosen]),
+            oracle=float(test[kept].max()),
+            leaf_floor=metrics.leaf_floor(values, masks),
+            best_of_k=metrics.expected_best_of(values, len(kept)),
+            leaves=[
+                record.Leaf(
+                    allowed=[list(operations) for operations in leaf.subspace.allowed],
+                    architecture=space.encode(leaf.selected.architecture),
+                    estimate=leaf.selected.accuracy,
+                    loss=leaf.selected.loss,
+                    population=count,
+                    test=float(value),
+                    kept=leaf.kept,
+                )
+                for leaf, count, value in zip(self.leaves, counts, test, strict=True)
+            ],
+        )

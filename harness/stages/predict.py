@@ -1,0 +1,67 @@
+"""The predict stage: every architecture of the population that lies in a leaf gets its estimate there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from splitbench.harness.budget import Cost
+from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.train import checkpoint_seconds
+from splitbench.harness.store import load_tensors, save_tensors
+from splitbench.harness.workbench import Population, Workbench, write_note
+from splitbench.spaces.base import SubSpace
+
+ESTIMATES = "estimates.safetensors"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """How many architectures have an estimate; the estimates are in the stage's file."""
+
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Stage[Predicted]):
+    """Estimates of one leaf; ``estimates.safetensors`` is left in the folder: rows [A, edges], accuracy [A], loss [A].
+
+    Attributes:
+        subspace: what the leaf allows.
+        state: key of the train stage that holds its weights; None for the initial ones.
+        evaluation: on which images.
+        population: which architectures.
+    """
+
+    kind: ClassVar[str] = "predict"
+    version: ClassVar[int] = 1
+    gives: ClassVar[type] = Predicted
+
+    subspace: SubSpace
+    state: str | None
+    evaluation: Evaluation
+    population: Population
+
+    def work(self, bench: Workbench, folder: Path) -> tuple[Predicted, Cost]:
+        rows = self.population.rows(bench.space, self.subspace)
+        supernet, _ = bench.supernet(0, self.state)
+        accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
+        checkpoint, start = folder / "checkpoint.safetensors", 0
+        if checkpoint.exists():
+            tensors, notes = load_tensors(checkpoint)
+            accuracy, loss, start = tensors["accuracy"], tensors["loss"], notes["done"]
+        saved = time.monotonic()
+        for index in range(start, len(rows)):
+            accuracy[index], loss[index] = estimate(supernet, tuple(rows[index].tolist()), bench.data, self.evaluation)
+            if time.monotonic() - saved > checkpoint_seconds():
+                saved = time.monotonic()
+                save_tensors(checkpoint, {"accuracy": accuracy, "loss": loss}, {"done": index + 1})
+                write_note(folder / "progress.json", (index + 1) / len(rows))
+        columns = {"rows": torch.from_numpy(rows.copy()), "accuracy": accuracy, "loss": loss}
+        save_tensors(folder / ESTIMATES, columns, {})
+        return Predicted(len(rows)), Cost()
