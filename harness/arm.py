@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.parts import Part
 from splitbench.harness.registry import Spec, build, get, parameters, suggestion
 from splitbench.harness.selectors.base import LeafChoice, Selector
@@ -53,7 +54,9 @@ class Arm:
         schedule: levels, branching, warm-up shares, weights.
         draws: runs a repetition.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
+        modifiers: what changes its training.
         parts: kind -> the part that it was built of, as stages carry it.
+        modifier_parts: of the modifiers.
     """
 
     label: str
@@ -69,11 +72,18 @@ class Arm:
     selector: Selector
     leaf_choice: LeafChoice
     parts: Mapping[str, Part]
+    modifiers: tuple[Modifier, ...] = ()
+    modifier_parts: tuple[Part, ...] = ()
 
     @property
-    def splits_momentum(self) -> bool:
-        """Whether the optimizer's momentum is split instead of the weights."""
-        return self.splits and self.schedule.splits == "momentum"
+    def shares_weights(self) -> bool:
+        """Whether the leaves of its split live in one supernet."""
+        return self.splits and any(modifier.shares_weights for modifier in self.modifiers)
+
+    @property
+    def joint(self) -> bool:
+        """Whether sibling supernets are trained side by side in one stage."""
+        return any(modifier.joint for modifier in self.modifiers)
 
     @property
     def reads_truth(self) -> bool:
@@ -83,7 +93,9 @@ class Arm:
     def config(self) -> dict[str, Any]:
         """Everything that makes this arm what it is, for its records."""
         parts = {kind: part.described() for kind, part in self.parts.items()}
-        return {**parts, "schedule": self.schedule.model_dump(mode="json"), "draws": self.draws}
+        modifiers = [part.described() for part in self.modifier_parts]
+        schedule = self.schedule.model_dump(mode="json")
+        return {**parts, "modifiers": modifiers, "schedule": schedule, "draws": self.draws}
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
@@ -107,11 +119,12 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
     check_selector(built["selectors"], built["trainers"], where)
     schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
-    if splits(criterion) and schedule.splits == "momentum" and not built["trainers"].momentum_groups:
+    modifiers = _modifiers(study, config, built["trainers"], space, where)
+    if any(part.build().shares_weights for part in modifiers) and schedule.keep == "best":
         raise ConfigError(
-            f"{where}: the trainer {chosen['trainers'][1]} runs no single paths, so no path says whose momentum a step "
-            "takes, or has no momentum; choose the trainer rsps with a momentum, or schedule.splits: weights"
+            f"{where}: keep: best compares supernets, and a modifier has all leaves share one; leave one out"
         )
+    check_selection(schedule, built["selectors"], where)
     consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
     own = {kind: Part.of(kind, spec, place) for kind, (place, spec) in chosen.items()}
     return Arm(
@@ -128,7 +141,32 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         selector=built["selectors"],
         leaf_choice=built["leaf_choices"],
         parts=own,
+        modifiers=tuple(part.build() for part in modifiers),
+        modifier_parts=modifiers,
     )
+
+
+def _modifiers(
+    study: StudyConfig, config: ArmConfig, trainer: Trainer, space: SearchSpace, where: str
+) -> tuple[Part, ...]:
+    """The arm's modifiers: its own, or the study's."""
+    place, specs = ("modifiers", study.modifiers)
+    if config.modifiers is not None:
+        place, specs = f"{where}.modifiers", config.modifiers
+    parts = tuple(Part.of("modifiers", spec, f"{place}[{index}]") for index, spec in enumerate(specs))
+    for part in parts:
+        if (reason := part.build().unfit(trainer, space)) is not None:
+            raise ConfigError(f"{where}: the modifier {part.name} does not serve: {reason}")
+    return parts
+
+
+def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) -> None:
+    """Refuse a selector whose price only its search tells, where nothing says what it may spend."""
+    if schedule.selection is None and type(selector).plan is Selector.plan:
+        raise ConfigError(
+            f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
+            "it a share of the budget, as with schedule.selection: 0.1"
+        )
 
 
 def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
@@ -163,8 +201,7 @@ def check_keys(config: ArmConfig, where: str) -> None:
 
 def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
     """Refuse a selector that reads what this trainer does not learn: said now, not after the training."""
-    learns = type(trainer).architecture_weights is not Trainer.architecture_weights
-    if selector.reads_architecture_weights and not learns:
+    if selector.reads_architecture_weights and not trainer.learns_architecture:
         raise ConfigError(
             f"{where}: the selector reads architecture parameters, and the trainer learns none; "
             "choose the trainer darts, or the selector random_best"
@@ -174,7 +211,7 @@ def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
 def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
     allowed = list(ScheduleConfig.model_fields)
     for key in own:
-        if key not in allowed:
+        if key not in allowed and key != "splits":  # the schedule itself says what became of that one
             raise ConfigError(
                 f"{where}.schedule: unknown key {key!r}{suggestion(key, allowed)}; allowed keys: {', '.join(allowed)}"
             )

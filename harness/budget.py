@@ -7,10 +7,9 @@ backward, or trainer-sized batches that ran forward only; ``examples`` counts th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from splitbench.harness.errors import ConfigError
+from splitbench.harness.errors import SplitbenchError
 from splitbench.spaces.base import Choice, SearchSpace
 
 KINDS = ("flops", "steps", "examples", "seconds")
@@ -68,31 +67,42 @@ class Budget:
         """What a cost is worth in this budget's unit."""
         return seconds if self.kind == "seconds" else float(getattr(cost, self.kind))
 
-    def steps_within(self, allowance: float, costs: Iterable[Cost]) -> tuple[int, float]:
-        """How many training steps an allowance pays for, and what they cost in this budget's unit.
+    def portion(self, share: float) -> float:
+        """A share of the whole; whole units, but for seconds."""
+        amount = self.limit * share
+        return amount if self.kind == "seconds" else float(math.floor(round(amount, 3)))
 
-        Args:
-            allowance: in this budget's unit.
-            costs: of each step in turn, without end.
-        """
-        steps, spent = 0, 0.0
-        for cost in costs:
-            price = self.amount(cost)
-            if price <= 0:
-                raise ConfigError("a training step costs nothing: the trainer's costs() is wrong")
-            if spent + price > allowance:
-                break
-            steps, spent = steps + 1, spent + price
-        return steps, spent
+    def parts(self, total: float, count: int) -> Allowance:
+        """One of ``count`` equal parts of ``total``. What rounding leaves over is lost, so that no leaf waits for what
+        another has left."""
+        amount = max(total, 0.0) / count
+        return Allowance(self.kind, amount if self.kind == "seconds" else float(math.floor(amount)))
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one training or selection may spend.
+
+    Attributes:
+        unit: flops, steps, examples or seconds.
+        amount: how much of it; a whole number, but for seconds.
+    """
+
+    unit: str
+    amount: float
+
+    def of(self, cost: Cost, seconds: float = 0.0) -> float:
+        """What a cost is worth in this unit."""
+        return Budget(self.unit, self.amount).amount(cost, seconds)
+
+
+class TooDearError(SplitbenchError):
+    """The first thing that an allowance should pay for costs more than there is."""
 
 
 @dataclass
 class Account:
-    """What an arm has spent so far, by phase, and what is left.
-
-    Allowances are cumulative: what rounding to whole steps leaves over in one leaf goes to the next, so an arm ends
-    within one training step of its budget however many leaves it has.
-    """
+    """What an arm has spent so far, by phase, and what is left."""
 
     budget: Budget
     phases: dict[str, Cost] = field(default_factory=dict)
@@ -110,8 +120,3 @@ class Account:
     @property
     def left(self) -> float:
         return self.budget.limit - self.spent
-
-    def shares(self, total: float, parts: int) -> Iterator[float]:
-        """For each of ``parts`` equal parts of ``total``: what may be spent up to its end."""
-        for index in range(parts):
-            yield total * (index + 1) / parts

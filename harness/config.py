@@ -61,18 +61,30 @@ class ScheduleConfig(_Model):
     keep: Literal["all", "best"] = Field(
         "all", description="which children are split further: all, or the one with the best estimate on validation data"
     )
-    splits: Literal["weights", "momentum"] = Field(
-        "weights", description="what a split gives each group of its own: all weights, or the optimizer's momentum only"
+    selection: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the budget kept back for selection; if absent, what the selector's plan costs"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "splits" in data:
+            raise ValueError(
+                "splits is no key any more: instead of splits: momentum, write modifiers: [momentum_groups] in the "
+                "study or the arm; splits: weights is what happens without it"
+            )
+        return data
 
     @model_validator(mode="after")
     def _shares(self) -> ScheduleConfig:
         if isinstance(self.warmup, list) and len(self.warmup) != self.levels:
             raise ValueError(f"warmup lists {len(self.warmup)} shares for {self.levels} levels; give one a level")
-        if sum(self.shares) >= 1:
-            raise ValueError("the warmup shares leave nothing for the leaves; their sum must be below 1")
-        if self.keep == "best" and (self.weights, self.splits) != ("inherit", "weights"):
-            raise ValueError("keep: best goes with weights: inherit and splits: weights only")
+        if sum(self.shares) + (self.selection or 0.0) >= 1:
+            raise ValueError(
+                "the shares of warmup and selection leave nothing for the leaves; their sum must be below 1"
+            )
+        if self.keep == "best" and self.weights != "inherit":
+            raise ValueError("keep: best goes with weights: inherit only")
         if self.keep == "best" and self.levels > 1 and not all(self.shares[1:]):
             raise ValueError("keep: best compares children that have been trained; give every level a share of warmup")
         return self
@@ -107,6 +119,7 @@ class ArmConfig(_Model):
     edge_rule: Spec | None = None
     schedule: dict[str, Any] = {}
     trainer: Spec | None = None
+    modifiers: list[Spec] | None = None
     selector: Spec | None = None
     leaf_choice: Spec | None = None
     draws: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -124,6 +137,8 @@ class ArmConfig(_Model):
         for key in ("partitioner", "edge_rule", "trainer", "selector", "leaf_choice"):
             if (value := getattr(self, key)) is not None:
                 shown[key] = value if isinstance(value, str) else value.get("name", "?")
+        if self.modifiers is not None:
+            shown["modifiers"] = [short(spec) for spec in self.modifiers] or "none"
         shown |= self.schedule
         words = ", ".join(f"{key}={short(value)}" for key, value in shown.items())
         return f"{self.criterion}({words})" if words else self.criterion
@@ -136,6 +151,7 @@ class StudyConfig(_Model):
     space: Spec
     dataset: Spec
     trainer: Spec = "rsps"
+    modifiers: list[Spec] = Field([], description="what changes any trainer's training; the first is innermost")
     schedule: ScheduleConfig = ScheduleConfig()
     budget: BudgetConfig
     seeds: Annotated[int, Field(ge=1, le=10_000)] = Field(3, description="repetitions, paired between arms")
@@ -169,6 +185,8 @@ class StudyConfig(_Model):
             get("criteria", arm.criterion, f"arms[{index}]")
         for key, kind in _KINDS.items():
             get(kind, split_spec(getattr(self, key), key)[0], key)
+        for index, spec in enumerate(self.modifiers):
+            get("modifiers", split_spec(spec, f"modifiers[{index}]")[0], f"modifiers[{index}]")
         return self
 
     @model_validator(mode="after")

@@ -11,25 +11,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
-from splitbench.criteria.base import Affinity, Partition, shortlist
-from splitbench.criteria.partition import MOST_OPERATIONS, partitions
+from splitbench.criteria.base import shortlist
 from splitbench.harness.arm import Arm, Judge
-from splitbench.harness.budget import Account, Cost
+from splitbench.harness.budget import Account, Allowance, Cost, TooDearError
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.requests import Requests, Settings
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
-from splitbench.harness.stages.train import Train
 from splitbench.harness.tree import Node, Scores
-from splitbench.harness.workbench import functions_in
+from splitbench.harness.workbench import State, functions_in
+from splitbench.spaces.base import SubSpace
 
 Given = TypeVar("Given")
 Asks = Generator[list[Stage[Any]], list[Result[Any]], Given]
@@ -90,15 +88,15 @@ class Run:
         schedule, space = self.arm.schedule, self.settings.space
         root = Node(space.root(), "root")
         frontier, before = [root], 0.0
-        levels = schedule.levels if self.arm.splits else 1
-        for level in range(levels):
-            share = schedule.shares[level] if level < len(schedule.shares) else 0.0
+        for level, share in enumerate(schedule.shares):
+            # An arm that does not split is cut where the others are, so that it shares their warm-up; one that would
+            # start afresh has nothing to warm up for.
             if self.arm.splits or schedule.weights == "inherit":
-                allowance = share * self.account.budget.limit
-                yield from self.train(root, frontier, allowance, (before, before + share), "warm_up")
+                total = self.account.budget.portion(share)
+                yield from self.train(root, frontier, total, (before, before + share), "warm_up")
                 before += share
             if not self.arm.splits:
-                return root, [root]
+                continue
             if level and schedule.keep == "best":
                 frontier = yield from self.keep_best(frontier)
             frontier = yield from self.split_level(frontier, level)
@@ -172,43 +170,12 @@ class Run:
                 groups = node.scores[edge][1].groups
                 subspaces = [part for subspace in subspaces for part in subspace.split(edge, groups)]
             for index, subspace in enumerate(subspaces):
-                child = Node(subspace, f"{node.path}.{index}", node.stage, node.steps)
-                # A leaf without architectures gets no budget; a momentum group costs nothing, and paths fall into it.
-                if self.arm.splits_momentum or len(functions_in(self.settings.space, subspace)):
+                child = Node(subspace, f"{node.path}.{index}", node.state)
+                # A leaf without architectures gets no budget; where leaves share weights, paths still fall into it.
+                if self.arm.shares_weights or len(functions_in(self.settings.space, subspace)):
                     node.children.append(child)
             children += node.children
         return children
-
-    def rehearse(self) -> list[list[Node]]:
-        """The frontiers that made-up affinities lead to, level by level: those trained before each split, and at last
-        what is trained to the end.
-
-        Edges that cannot be split, and budgets that cannot work, are found so before anything is trained.
-        """
-        root = [Node(self.settings.space.root(), "root")]
-        frontier, frontiers = root, []
-        for level in range(self.arm.schedule.levels if self.arm.splits else 0):
-            frontiers.append(root if self.arm.splits_momentum else frontier)
-            if level and self.arm.schedule.keep == "best":
-                frontier = frontier[:1]
-            for node in frontier:
-                edges = self.considered(node, level)
-                node.scores = {edge: self.made_up(node, edge, self.arm.judge) for edge in edges}
-                consulted = self.arm.consulted
-                advice = {edge: self.made_up(node, edge, consulted) for edge in edges} if consulted else node.scores
-                self.choose(node, advice, level)
-            frontier = self.grow(frontier)
-        return [*frontiers, root if self.arm.splits_momentum else frontier]
-
-    def made_up(self, node: Node, edge: int, judge: Judge) -> tuple[Affinity, Partition]:
-        """What a criterion might say of an edge."""
-        operations = node.subspace.allowed[edge]
-        n = len(operations)
-        affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
-        if n <= MOST_OPERATIONS:
-            every = tuple((groups, 0.0) for k in range(2, n + 1) for groups in partitions(operations, k))
-            affinity = replace(affinity, worth=every)
-        return affinity, judge.partitioner(affinity, self.arm.schedule.branching, np.random.default_rng(0))
 
     def considered(self, node: Node, level: int) -> Sequence[int]:
         """The edges whose scores the edge rule needs."""
@@ -232,75 +199,83 @@ class Run:
     # -- training -----------------------------------------------------------------------------------------------
 
     def train_leaves(self, tree: Node, leaves: list[Node]) -> Asks[list[Node]]:
-        """Spend what is left, less what selection will cost, on the leaves in equal shares; gives what was trained.
+        """Spend what is left, less what selection may spend, on the leaves in equal shares; gives what was trained.
 
-        Where the momentum is split instead of the weights, that is the root alone: its leaves share all weights.
+        Where leaves share weights, that is the root alone.
         """
-        trained = [tree] if self.arm.splits_momentum else leaves
-        total = self.account.left - self.selection_price(trained)
-        restart = self.arm.schedule.weights == "restart"
-        start = 0.0 if restart else sum(self.arm.schedule.shares[: 1 if not self.arm.splits else None])
-        if restart:
+        trained = [tree] if self.arm.shares_weights else leaves
+        schedule = self.arm.schedule
+        start = 0.0 if schedule.weights == "restart" else sum(schedule.shares)
+        if schedule.weights == "restart":
             for node in trained:
-                node.stage, node.steps = None, 0
+                node.state = None
+        total = self.account.left - self.selection_price(trained)
         yield from self.train(tree, leaves, total, (start, 1.0), "training")
         return trained
 
-    def train(
-        self, tree: Node, nodes: list[Node], total: float, progress: tuple[float, float], phase: str
-    ) -> Asks[None]:
-        """Train each node for an equal share of ``total`` (in the budget's unit).
+    def train(self, tree: Node, nodes: list[Node], total: float, window: tuple[float, float], phase: str) -> Asks[None]:
+        """Train each node for an equal share of ``total`` (in the budget's unit), which is fixed before any starts.
 
-        Where the momentum is split instead of the weights, train the root for all of it, with one momentum a node.
+        Where leaves share weights, train the root for all of it.
         """
         if total == 0 and phase == "warm_up":
             return
-        groups: list[Node] = []
-        if self.arm.splits_momentum:
-            groups, nodes = (nodes if nodes[0] is not tree else []), [tree]
-        budget, space, trainer = self.account.budget, self.settings.space, self.arm.trainer
-        stages: list[Train] = []
-        spent = 0.0
-        for up_to, node in zip(self.account.shares(total, len(nodes)), nodes, strict=True):
-            steps: int | None = None
-            if budget.kind != "seconds":
-                costs = partial(trainer.costs, space, node.subspace, self.seeds.of("training"), node.steps)
-                steps, price = budget.steps_within(up_to - spent, costs())
-                spent += price
-                if steps < 1:
-                    raise self.too_small(phase, up_to - spent, next(costs()))
-            elif up_to - spent <= 0:
-                raise self.too_small(phase, up_to - spent, Cost())
-            stages.append(self.request.train(node, steps, total / len(nodes), progress, groups))
-        results = yield from self.ask(phase, stages)
-        for node, stage, result in zip(nodes, stages, results, strict=True):
-            node.stage, node.own_steps = stage.key, node.own_steps + result.output.steps
-            node.steps += result.output.steps
-            node.curve += result.output.curve
-        for node in groups:
-            node.stage, node.steps = tree.stage, tree.steps
+        leaves, parts = nodes, tuple[SubSpace, ...]()
+        if self.arm.shares_weights:
+            parts, nodes = tuple(leaf.subspace for leaf in leaves if leaf is not tree), [tree]
+        allowance = self.account.budget.parts(total, len(nodes))
+        if allowance.amount <= 0:
+            raise self.too_small(phase, f"nothing is left for {len(nodes)} supernet(s)")
+        together = [nodes] if self.arm.joint else [[node] for node in nodes]
+        stages = [self.request.train(group, allowance, window, parts) for group in together]
+        try:
+            results = yield from self.ask(phase, stages)
+        except TooDearError as error:
+            raise self.too_small(phase, str(error)) from error
+        for group, stage, result in zip(together, stages, results, strict=True):
+            for member, (node, trained) in enumerate(zip(group, result.output, strict=True)):
+                node.state = State(stage.key, member)
+                node.own_steps += trained.steps
+                node.curve += trained.curve
+        for leaf in leaves:
+            leaf.state = tree.state if self.arm.shares_weights else leaf.state
 
-    def too_small(self, phase: str, allowance: float, step: Cost) -> ConfigError:
+    def too_small(self, phase: str, why: str) -> ConfigError:
         kind = self.account.budget.kind
         return ConfigError(
             f"arm {self.arm.label}: the budget of {self.account.budget.limit:g} {kind} is too small for its schedule: "
-            f"{self.account.spent:g} are spent, {max(allowance, 0):g} are left for a supernet in phase {phase}, and "
-            f"one step takes {self.account.budget.amount(step):g}; raise budget.{kind}, or take fewer levels, groups "
-            "or repetitions"
+            f"{self.account.spent:g} are spent, and in phase {phase} {why}; raise budget.{kind}, or take fewer levels, "
+            "groups or repetitions, or lower schedule.warmup or what the selector looks at"
         )
 
+    # -- selection ----------------------------------------------------------------------------------------------
+
+    def selection_allowance(self, leaf: Node, index: int, count: int) -> Allowance | None:
+        """What one select stage may spend: its part of ``schedule.selection``, or the price of the selector's plan."""
+        budget, share = self.account.budget, self.arm.schedule.selection
+        if share is not None:
+            rounds = self.arm.schedule.levels if self.arm.schedule.keep == "best" else 1
+            return budget.parts(budget.portion(share) / rounds, count)
+        if budget.kind == "seconds":
+            return None  # nobody knows the price of a plan: it comes on top
+        space, settings = self.settings.space, self.settings
+        plan = self.arm.selector.plan(self.request.select(leaf, index, count, None).leaf(space))
+        prices = (settings.evaluation.cost(space, c, settings.images, self.arm.trainer.batch_size) for c in plan or ())
+        return Allowance(budget.kind, budget.amount(sum(prices, Cost())))
+
     def selection_price(self, leaves: list[Node]) -> float:
-        """What the select stages will charge, in the budget's unit (seconds cannot be known: 0)."""
-        space, evaluation = self.settings.space, self.settings.evaluation
-        total = Cost()
-        for index, leaf in enumerate(leaves):
-            for choice in self.arm.selector.plan(self.request.select(leaf, index, len(leaves)).leaf(space)):
-                total += evaluation.cost(space, choice, self.settings.images, self.arm.trainer.batch_size)
-        return self.account.budget.amount(total)
+        """What the select stages of these leaves may spend, in the budget's unit."""
+        count = len(leaves)
+        found = [self.selection_allowance(leaf, index, count) for index, leaf in enumerate(leaves)]
+        return sum(allowance.amount for allowance in found if allowance is not None)
 
     def select(self, leaves: list[Node]) -> Asks[None]:
         """Have the selector read one architecture from each leaf."""
-        stages = [self.request.select(leaf, index, len(leaves)) for index, leaf in enumerate(leaves)]
+        count = len(leaves)
+        stages = [
+            self.request.select(leaf, index, count, self.selection_allowance(leaf, index, count))
+            for index, leaf in enumerate(leaves)
+        ]
         results = yield from self.ask("selection", stages)
         for leaf, result in zip(leaves, results, strict=True):
             leaf.selected = result.output

@@ -97,7 +97,7 @@ def _topology(space: SearchSpace) -> Topology:
 def _tree(node: Node) -> TreeNode:
     return TreeNode(
         allowed=[list(operations) for operations in node.subspace.allowed],
-        stage=node.stage or "",
+        stage=node.state.stage if node.state else "",
         steps=node.own_steps,
         curve=node.curve,
         edges=list(node.edges),

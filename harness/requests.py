@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splitbench.harness.arm import Arm, Judge
-from splitbench.harness.budget import Budget
+from splitbench.harness.budget import Allowance, Budget
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Scene
@@ -15,10 +15,10 @@ from splitbench.harness.stages.measure import Measure, MeasuredLeaf
 from splitbench.harness.stages.predict import Predict, Predicted
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
-from splitbench.harness.stages.train import Train
+from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.tree import Node
 from splitbench.harness.workbench import Population
-from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.base import SearchSpace, SubSpace
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,23 @@ class Requests:
         return f"{self.name}: {what}"
 
     def train(
-        self, node: Node, steps: int | None, seconds: float, progress: tuple[float, float], groups: Sequence[Node]
+        self,
+        nodes: Sequence[Node],
+        allowance: Allowance,
+        window: tuple[float, float],
+        parts: tuple[SubSpace, ...] = (),
     ) -> Train:
+        """One stage of several nodes, each with the same allowance. (A step is numbered from the root of the split
+        tree, so a leaf neither repeats its parent's batches nor its parent's architectures.)"""
         return Train(
             scene=self.settings.scene,
-            title=self.title(f"train {node.path}"),
+            title=self.title("train " + " ".join(node.path for node in nodes)),
             trainer=self.arm.parts["trainers"],
-            subspace=node.subspace,
-            parent=node.stage,
+            modifiers=self.arm.modifier_parts,
+            members=tuple(Member(node.subspace, node.state, allowance, parts) for node in nodes),
+            window=window,
             initial_seed=self.seeds.of("initial weights"),
             seed=self.seeds.of("training"),
-            first=node.steps,
-            steps=steps,
-            seconds=seconds if steps is None else None,
-            progress=progress,
-            momentum_groups=tuple(group.subspace for group in groups),
         )
 
     def score(self, node: Node, edge: int, judge: Judge) -> Score:
@@ -86,7 +88,7 @@ class Requests:
             trainer=self.arm.parts["trainers"],
             criterion=judge.criterion,
             subspace=node.subspace,
-            state=node.stage,
+            state=node.state,
             initial_seed=self.seeds.of("initial weights"),
             training_seed=self.seeds.of("training"),
             edge=edge,
@@ -95,19 +97,21 @@ class Requests:
             truth=self.settings.truth if judge.reads_truth else None,
         )
 
-    def select(self, leaf: Node, index: int, count: int) -> Select:
+    def select(self, leaf: Node, index: int, count: int, allowance: Allowance | None) -> Select:
         return Select(
             scene=self.settings.scene,
             title=self.title(f"select from leaf {index + 1} of {count}"),
             trainer=self.arm.parts["trainers"],
+            modifiers=self.arm.modifier_parts,
             selector=self.arm.parts["selectors"],
             subspace=leaf.subspace,
-            state=leaf.stage,
+            state=leaf.state,
             evaluation=self.settings.evaluation,
             population=self.population,
             index=index,
             count=count,
             seed=self.seeds.of(f"selection {index}"),
+            allowance=allowance,
         )
 
     def predict(self, leaf: Node) -> Predict:
@@ -115,7 +119,7 @@ class Requests:
             scene=self.settings.scene,
             title=self.title(f"predict {leaf.path}"),
             subspace=leaf.subspace,
-            state=leaf.stage,
+            state=leaf.state,
             evaluation=self.settings.evaluation,
             population=self.population,
         )

@@ -5,6 +5,7 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -22,11 +23,11 @@ from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
+from splitbench.harness.dry_run import Rehearser
 from splitbench.harness.earlier import fingerprint, set_aside
 from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.estimate import Evaluation
-from splitbench.harness.feasible import check_budget
 from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome, Run
 from splitbench.harness.record import make_measured, make_record, protocol
@@ -100,10 +101,14 @@ class Study:
         for label, reason in skipped.items():
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
-        with closed():
-            for arm in study.arms:
-                check_budget(settings, arm, study.seeds(0))
+        for arm in study.arms:
+            study.rehearser.rehearse(arm, study.seeds(0))
         return study
+
+    @functools.cached_property
+    def rehearser(self) -> Rehearser:
+        """Finds what cannot work, before anything is trained."""
+        return Rehearser(self.settings)
 
     @property
     def has_validation(self) -> bool:
@@ -137,6 +142,8 @@ class Study:
         """
         self.check_workers(workers, plugins)
         watcher = watcher or Watcher()
+        for arm, repetition, draw in self.runs():
+            self.rehearser.rehearse(arm, self.seeds(repetition), draw)
         store.prepare(folder)
         for sentence in self.take_folder(folder):
             watcher.note(sentence)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from splitbench.criteria.base import Affinity, Partition
 from splitbench.harness.selectors.base import Selected
+from splitbench.harness.workbench import State
 from splitbench.spaces.base import SubSpace
 
 Scores = dict[int, tuple[Affinity, Partition]]
@@ -17,8 +18,9 @@ class Node:
 
     Attributes:
         subspace: what it still allows.
-        stage: the train stage that holds its weights; None for a root that has not been trained.
-        steps: training steps from the root to the end of this node's training.
+        state: where its weights are; None for a root that has not been trained.
+        own_steps: trained since it was split off.
+        curve: (step from the root, training loss) of its own training.
         edges: where it was split: one edge, or several at once.
         scores: edge -> affinity and partition, where they were measured.
         selected: what the selector read from it, if that decided whether it is split further.
@@ -27,8 +29,7 @@ class Node:
 
     subspace: SubSpace
     path: str
-    stage: str | None = None
-    steps: int = 0
+    state: State | None = None
     own_steps: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
     edges: tuple[int, ...] = ()

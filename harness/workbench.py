@@ -20,7 +20,38 @@ from splitbench.harness.store import StageStore, canonical_json, load_tensors
 from splitbench.spaces.base import SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
 
-STATE = "state.safetensors"
+
+@dataclass(frozen=True)
+class State:
+    """Where the weights of a trained supernet are.
+
+    Attributes:
+        stage: key of the train stage.
+        member: which of the stage's supernets.
+    """
+
+    stage: str
+    member: int = 0
+
+    @staticmethod
+    def file(member: int) -> str:
+        """A member's file in its stage's folder."""
+        return f"state-{member}.safetensors"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A supernet on the device, and what else its training left.
+
+    Attributes:
+        supernet: with its weights.
+        tensors: of the trainer's session; none if nothing has been trained yet.
+        steps: trained from the root of the split tree to here.
+    """
+
+    supernet: Supernet
+    tensors: dict[str, Tensor]
+    steps: int
 
 
 class Workbench:
@@ -37,15 +68,16 @@ class Workbench:
     def data(self) -> ImageData:
         return _data(self._scene[1], self.device.type)
 
-    def supernet(self, seed: int, state: str | None = None) -> tuple[Supernet, dict[str, Tensor]]:
-        """A supernet on the device and its trainer's tensors: initial ones, or those of stage ``state``."""
+    def weights(self, seed: int, state: State | None = None) -> Weights:
+        """A supernet's weights: initial ones of a seed, or those that a training left."""
         supernet = self.space.supernet(seed)
-        trainer: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
+        steps = 0
         if state is not None:
-            tensors, _ = load_tensors(self.store.folder(state) / STATE)
-            trainer = unpack(supernet, tensors)
+            packed, notes = load_tensors(self.store.folder(state.stage) / State.file(state.member))
+            tensors, steps = unpack(supernet, packed), notes["steps"]
         supernet.to(self.device)
-        return supernet, trainer
+        return Weights(supernet, tensors, steps)
 
 
 def pack(supernet: Supernet, trainer: Mapping[str, Tensor]) -> dict[str, Tensor]:

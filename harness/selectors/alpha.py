@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.selectors.base import Evaluate, Leaf, Selected, Selector
+from splitbench.harness.selectors.base import Leaf, Search, Selected, Selector
 from splitbench.harness.trainers.darts import mixture
 from splitbench.spaces.base import Choice
 
@@ -27,14 +26,14 @@ class ArgmaxAlpha(Selector):
     def plan(self, leaf: Leaf) -> list[Choice]:
         return [mixture(leaf.subspace, torch.zeros(shape(leaf)))]
 
-    def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
-        if architecture_weights is None:
+    def select(self, search: Search) -> Selected:
+        weights, subspace = search.architecture_weights, search.leaf.subspace
+        if weights is None:
             raise ConfigError("selector argmax_alpha: this trainer learns no architecture parameters; use random_best")
         answer = tuple(
-            max(operations, key=lambda op: float(architecture_weights[edge, op]))
-            for edge, operations in enumerate(leaf.subspace.allowed)
+            max(operations, key=lambda op: float(weights[edge, op])) for edge, operations in enumerate(subspace.allowed)
         )
-        return Selected(answer, *evaluate(mixture(leaf.subspace, architecture_weights)))
+        return Selected(answer, *search.evaluate(mixture(subspace, weights)))
 
 
 def shape(leaf: Leaf) -> tuple[int, int]:

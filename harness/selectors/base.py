@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,6 @@ from torch import Tensor
 
 from splitbench.harness.workbench import functions_in
 from splitbench.spaces.base import Architecture, Choice, SearchSpace, SubSpace
-
-Evaluate = Callable[[Choice], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,37 @@ class Selected:
         return self.accuracy, -self.loss
 
 
+class Search(Protocol):
+    """What a selector can do with a leaf: everything is charged, and nothing can be had beyond the allowance."""
+
+    @property
+    def leaf(self) -> Leaf:
+        """What is known of it."""
+
+    @property
+    def architecture_weights(self) -> Tensor | None:
+        """What the trainer learnt, [edges, operations], if it learns any."""
+
+    @property
+    def left(self) -> float:
+        """What may still be spent, in the budget's unit."""
+
+    def price(self, choice: Choice) -> float:
+        """What :meth:`evaluate` would charge for it, in the budget's unit."""
+
+    def evaluate(self, choice: Choice) -> tuple[float, float]:
+        """Top-1 accuracy in percent and cross-entropy of a path or mixture on validation images.
+
+        Raises:
+            TooDearError: if its price is not left.
+        """
+
+    def train(self, steps: int, position: float) -> int:
+        """Train the leaf's supernet on, at one position of the learning-rate schedule, for as many of ``steps`` as the
+        allowance pays for; gives how many those were. The leaf's estimates for the leaderboard are made with the
+        weights that its training left, not with these."""
+
+
 class Selector(ABC):
     """A selector component.
 
@@ -64,18 +93,17 @@ class Selector(ABC):
 
     reads_architecture_weights: ClassVar[bool] = False
 
-    @abstractmethod
-    def plan(self, leaf: Leaf) -> Sequence[Choice]:
-        """What will be evaluated, known before training, so that its price can be kept back from the budget."""
+    def plan(self, leaf: Leaf) -> Sequence[Choice] | None:
+        """What will be evaluated, known before training, so that its price can be kept back from the budget. None if
+        only the search tells: a study then has to say what it may spend, by ``schedule.selection``."""
+        return None
 
     @abstractmethod
-    def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
+    def select(self, search: Search) -> Selected:
         """The leaf's architecture.
 
         Args:
-            leaf: what is known of it.
-            evaluate: a path or a mixture -> (top-1 %, cross-entropy); each call is charged.
-            architecture_weights: what the trainer learnt, [edges, operations], if it learns any.
+            search: the leaf, and what can be done with its supernet within the allowance.
         """
 
 
@@ -87,6 +115,6 @@ class LeafChoice(ABC):
         """The index of the leaf whose architecture is the arm's answer."""
 
 
-def best_of(candidates: Sequence[Architecture], evaluate: Evaluate) -> Selected:
+def best_of(candidates: Sequence[Architecture], search: Search) -> Selected:
     """The candidate with the best estimate; the first among equals."""
-    return max((Selected(a, *evaluate(a)) for a in candidates), key=lambda s: s.rank_key)
+    return max((Selected(a, *search.evaluate(a)) for a in candidates), key=lambda s: s.rank_key)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.selectors.base import Evaluate, Leaf, Selected, Selector, best_of
+from splitbench.harness.selectors.base import Leaf, Search, Selected, Selector, best_of
 from splitbench.spaces.base import Architecture
 
 
@@ -34,8 +33,8 @@ class RandomBest(Selector):
         rows = np.random.default_rng(leaf.seed).choice(len(functions), count, replace=False)
         return [tuple(row) for row in functions[np.sort(rows)].tolist()]
 
-    def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
-        return best_of(self.plan(leaf), evaluate)
+    def select(self, search: Search) -> Selected:
+        return best_of(self.plan(search.leaf), search)
 
 
 @dataclass(frozen=True)
@@ -46,5 +45,5 @@ class All(Selector):
         rows = leaf.population if len(leaf.population) else leaf.functions[:1]
         return [tuple(row) for row in rows.tolist()]
 
-    def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
-        return best_of(self.plan(leaf), evaluate)
+    def select(self, search: Search) -> Selected:
+        return best_of(self.plan(search.leaf), search)

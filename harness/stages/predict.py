@@ -14,7 +14,7 @@ from splitbench.harness.estimate import Evaluation, estimate
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.store import load_tensors, save_tensors
-from splitbench.harness.workbench import Population, Workbench, write_note
+from splitbench.harness.workbench import Population, State, Workbench, write_note
 from splitbench.spaces.base import SubSpace
 
 ESTIMATES = "estimates.safetensors"
@@ -33,7 +33,7 @@ class Predict(Stage[Predicted]):
 
     Attributes:
         subspace: what the leaf allows.
-        state: key of the train stage that holds its weights; None for the initial ones.
+        state: its weights; None for the initial ones.
         evaluation: on which images.
         population: which architectures.
     """
@@ -43,13 +43,13 @@ class Predict(Stage[Predicted]):
     gives: ClassVar[type] = Predicted
 
     subspace: SubSpace
-    state: str | None
+    state: State | None
     evaluation: Evaluation
     population: Population
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Predicted, Cost]:
         rows = self.population.rows(bench.space, self.subspace)
-        supernet, _ = bench.supernet(0, self.state)
+        supernet = bench.weights(0, self.state).supernet
         accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
         checkpoint, start = folder / "checkpoint.safetensors", 0
         if checkpoint.exists():

@@ -15,7 +15,7 @@ from splitbench.harness.parts import Part
 from splitbench.harness.probe import SupernetProbe
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.trainers.base import Job, Trainer
-from splitbench.harness.workbench import Workbench
+from splitbench.harness.workbench import State, Workbench
 from splitbench.spaces.base import SubSpace, Supernet
 from splitbench.spaces.truth import GroundTruth
 
@@ -28,7 +28,7 @@ class Score(Stage[Affinity]):
         trainer: whose kind of context the probe draws.
         criterion: what scores.
         subspace: what the node allows.
-        state: key of the train stage that holds its weights; None for the initial ones.
+        state: its weights; None for the initial ones.
         initial_seed, training_seed: of the initial weights, and of the trainer's own beginning where nothing has been
             trained yet.
         edge: which.
@@ -44,7 +44,7 @@ class Score(Stage[Affinity]):
     trainer: Part
     criterion: Part
     subspace: SubSpace
-    state: str | None
+    state: State | None
     initial_seed: int
     training_seed: int
     edge: int
@@ -58,15 +58,15 @@ class Score(Stage[Affinity]):
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Affinity, Cost]:
         trainer: Trainer = self.trainer.build()
-        supernet, state = bench.supernet(self.initial_seed, self.state)
-        meter = Meter()
+        weights, meter = bench.weights(self.initial_seed, self.state), Meter()
+        supernet, state = weights.supernet, weights.tensors
         if not state:  # no training before the split: the trainer's own beginning
             job = Job(bench.space, self.subspace, supernet, bench.data, self.training_seed, Meter())
             state = trainer.open(job).tensors()
         criterion: Criterion = self.criterion.build()
 
         def initial() -> Supernet:
-            return bench.supernet(self.initial_seed)[0]
+            return bench.weights(self.initial_seed).supernet
 
         def truth() -> GroundTruth:
             return bench.space.ground_truth(bench.dataset.name)

@@ -1,22 +1,25 @@
-"""The select stage: one architecture from one leaf, by validation images; every evaluation is charged."""
+"""The select stage: one architecture from one leaf, by validation images, within an allowance."""
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from splitbench.harness.budget import Cost, Meter
+from torch import Tensor
+
+from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.parts import Part
 from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.store import load_tensors, save_tensors
-from splitbench.harness.trainers.base import Trainer
-from splitbench.harness.workbench import Population, Workbench
+from splitbench.harness.trainers.base import Job, Session, Trainer, opened
+from splitbench.harness.workbench import Population, State, Weights, Workbench, pack, unpack
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 
 
@@ -25,29 +28,32 @@ class Select(Stage[Selected]):
     """What a selector reads from a leaf.
 
     Attributes:
-        trainer: whose architecture parameters it may read, and whose batch size is a step.
+        trainer, modifiers: whose architecture parameters it may read, and that train on if it asks for it.
         selector: how.
         subspace: what the leaf allows.
-        state: key of the train stage that holds its weights; None for the initial ones.
+        state: its weights; None for the initial ones.
         evaluation: on which images.
         population: which architectures the selector ``all`` looks at.
         index, count: which leaf of how many.
         seed: of the selector's random numbers.
+        allowance: what it may spend; None for a plan whose price is not known (in seconds).
     """
 
     kind: ClassVar[str] = "select"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     gives: ClassVar[type] = Selected
 
     trainer: Part
+    modifiers: tuple[Part, ...] = ()
     selector: Part
     subspace: SubSpace
-    state: str | None
+    state: State | None
     evaluation: Evaluation
     population: Population
     index: int
     count: int
     seed: int
+    allowance: Allowance | None
 
     def leaf(self, space: SearchSpace) -> Leaf:
         """What the selector knows before it looks at weights."""
@@ -55,34 +61,138 @@ class Select(Stage[Selected]):
         return Leaf(space, self.subspace, self.index, self.count, inside, self.seed)
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Selected, Cost]:
-        trainer: Trainer = self.trainer.build()
         selector: Selector = self.selector.build()
-        supernet, state = bench.supernet(0, self.state)
-        meter, count = Meter(), self.evaluation.count(len(bench.data.labels["validation"]))
-        memory = Memory(folder)
-
-        def evaluate(choice: Choice) -> tuple[float, float]:
-            meter.charge(self.evaluation.cost(bench.space, choice, count, trainer.batch_size))
-            return memory.recall(lambda: estimate(supernet, choice, bench.data, self.evaluation))
-
-        return selector.select(self.leaf(bench.space), evaluate, trainer.architecture_weights(state)), meter.cost
+        search = LeafSearch(self, bench, folder)
+        return selector.select(search), search.meter.cost
 
 
-class Memory:
-    """The estimates of a select stage in the order they were asked for, so that a killed one goes on where it was."""
+class LeafSearch:
+    """Implements ``harness.selectors.base.Search``; what it is asked for is noted, so that a search that was stopped
+    goes on where its last checkpoint was."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "checkpoint.safetensors"
-        self.known: list[list[float]] = load_tensors(self.path)[1]["known"] if self.path.exists() else []
-        self.asked, self.saved = 0, time.monotonic()
+    def __init__(self, stage: Select, bench: Workbench, folder: Path) -> None:
+        self.stage, self.bench = stage, bench
+        self.leaf = stage.leaf(bench.space)
+        self.meter = Meter()
+        self.trainer: Trainer = stage.trainer.build()
+        self.images = stage.evaluation.count(len(bench.data.labels["validation"]))
+        self.notes = Notes(folder / "checkpoint.safetensors")
+        self.began = time.monotonic()
 
-    def recall(self, compute: Callable[[], tuple[float, float]]) -> tuple[float, float]:
-        """The next estimate: remembered, or computed now."""
+    @functools.cached_property
+    def weights(self) -> Weights:
+        return self.bench.weights(0, self.stage.state)
+
+    @functools.cached_property
+    def session(self) -> Session:
+        """The trainer's, where its training of the leaf has ended."""
+        weights, modifiers = self.weights, [part.build() for part in self.stage.modifiers]
+        job = Job(
+            self.bench.space,
+            self.stage.subspace,
+            weights.supernet,
+            self.bench.data,
+            self.stage.seed,
+            self.meter,
+            self.bench.precision,
+        )
+        session = opened(self.trainer, [m for m in modifiers if not _of_siblings(m)], job)
+        session.restore(weights.tensors)
+        return session
+
+    @property
+    def architecture_weights(self) -> Tensor | None:
+        return self.trainer.architecture_weights(self.weights.tensors)
+
+    @property
+    def left(self) -> float:
+        if self.stage.allowance is None:
+            return float("inf")
+        spent = self.stage.allowance.of(self.meter.cost, time.monotonic() - self.began)
+        return self.stage.allowance.amount - spent
+
+    def cost(self, choice: Choice) -> Cost:
+        return self.stage.evaluation.cost(self.bench.space, choice, self.images, self.trainer.batch_size)
+
+    def price(self, choice: Choice) -> float:
+        return 0.0 if self.stage.allowance is None else self.stage.allowance.of(self.cost(choice))
+
+    def evaluate(self, choice: Choice) -> tuple[float, float]:
+        if (price := self.price(choice)) > self.left:
+            raise TooDearError(
+                f"the selector {self.stage.selector.name} asks for an estimate at {price:g}, and {self.left:g} are "
+                "left of what it may spend"
+            )
+        self.meter.charge(self.cost(choice))
+        if (known := self.notes.next()) is not None:
+            return known[0], known[1]
+        self.notes.catch_up(self)
+        found = estimate(self.weights.supernet, choice, self.bench.data, self.stage.evaluation)
+        self.notes.add(list(found), self)
+        return found
+
+    def train(self, steps: int, position: float) -> int:
+        if (known := self.notes.next()) is not None:
+            self.meter.charge(Cost(int(known[1]), int(known[2]), int(known[3])))
+            return int(known[0])
+        self.notes.catch_up(self)
+        before, done = self.meter.cost, 0
+        first = self.weights.steps + self.notes.trained
+        while done < steps and self._fits(self.session.seam.next_cost(first + done)):
+            self.session.step(first + done, position)
+            done += 1
+        spent = [after - earlier for after, earlier in zip(_counts(self.meter.cost), _counts(before), strict=True)]
+        self.notes.trained += done
+        self.notes.add([done, *spent], self)
+        return done
+
+    def _fits(self, cost: Cost) -> bool:
+        return self.stage.allowance is None or self.stage.allowance.of(cost) <= self.left
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and session, if the search has trained."""
+        return pack(self.weights.supernet, self.session.state()) if self.notes.trained else {}
+
+
+class Notes:
+    """What a search was given so far, in the order in which it asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.known: list[list[float]] = []
+        self.trained = self.asked = 0
+        self.saved = time.monotonic()
+        self._tensors: dict[str, Tensor] = {}
+        if path.exists():
+            self._tensors, notes = load_tensors(path)
+            self.known, self.trained = notes["known"], notes["trained"]
+
+    def next(self) -> list[float] | None:
+        """The answer to the question that is asked now, if it is known from before."""
         if self.asked == len(self.known):
-            self.known.append(list(compute()))
-            if time.monotonic() - self.saved > checkpoint_seconds():
-                self.saved = time.monotonic()
-                save_tensors(self.path, {}, {"known": self.known})
+            return None
         self.asked += 1
-        accuracy, loss = self.known[self.asked - 1]
-        return accuracy, loss
+        return self.known[self.asked - 1]
+
+    def catch_up(self, search: LeafSearch) -> None:
+        """Put the supernet to where the checkpoint was taken, once all that was known has been asked again."""
+        if self._tensors:
+            search.session.restore(unpack(search.weights.supernet, self._tensors))
+            self._tensors = {}
+
+    def add(self, answer: list[float], search: LeafSearch) -> None:
+        """Note an answer; now and then all is saved."""
+        self.known.append(answer)
+        self.asked += 1
+        if time.monotonic() - self.saved > checkpoint_seconds():
+            self.saved = time.monotonic()
+            save_tensors(self.path, search.tensors(), {"known": self.known, "trained": self.trained})
+
+
+def _counts(cost: Cost) -> tuple[int, int, int]:
+    return cost.flops, cost.steps, cost.examples
+
+
+def _of_siblings(modifier: Any) -> bool:
+    """Whether a modifier needs other leaves, which a search does not have."""
+    return isinstance(modifier, Modifier) and (modifier.joint or modifier.shares_weights)

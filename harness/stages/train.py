@@ -1,23 +1,24 @@
-"""The train stage: one supernet on one subspace, for a number of steps that the budget has paid for."""
+"""The train stage: one supernet, or several side by side, each as long as its allowance pays for the next step."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.parts import Part
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.store import load_tensors, save_tensors
-from splitbench.harness.trainers.base import Job, Session, Trainer
-from splitbench.harness.workbench import STATE, Workbench, pack, unpack, write_note
-from splitbench.spaces.base import SubSpace, Supernet
+from splitbench.harness.trainers.base import Job, Session, Trainer, opened
+from splitbench.harness.workbench import State, Workbench, pack, unpack, write_note
+from splitbench.spaces.base import SubSpace
 
 CURVE_POINTS = 50
 
@@ -28,12 +29,29 @@ def checkpoint_seconds() -> float:
 
 
 @dataclass(frozen=True)
+class Member:
+    """One supernet of a training.
+
+    Attributes:
+        subspace: what is trained.
+        parent: the training whose weights it goes on from; None for initial ones.
+        allowance: what it may spend.
+        parts: subspaces of the leaves that share it, where a modifier has leaves share weights.
+    """
+
+    subspace: SubSpace
+    parent: State | None
+    allowance: Allowance
+    parts: tuple[SubSpace, ...] = ()
+
+
+@dataclass(frozen=True)
 class Trained:
-    """What a training came to; weights and tensors are in the stage's file.
+    """What the training of one supernet came to; weights and tensors are in the stage's files.
 
     Attributes:
         steps: that were trained.
-        curve: (last step, mean loss) of up to 50 equal stretches.
+        curve: (last step from the root, mean loss) of up to 50 equal stretches.
     """
 
     steps: int
@@ -41,121 +59,186 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Stage[Trained]):
-    """A training, resumed from the stage's own checkpoint if there is one; ``state.safetensors`` is left in the folder.
+class Train(Stage[tuple[Trained, ...]]):
+    """A training, resumed from the stage's own checkpoint if there is one; a state file a member is left in the folder.
+
+    Several members take their steps in turn. Position on the learning-rate schedule is where the window begins, plus
+    its length times the share of the allowance that is spent; so no length in steps is needed beforehand, and none is
+    hashed.
 
     Attributes:
-        trainer: how.
-        subspace: what is trained.
-        parent: key of the train stage whose weights it goes on from; None for initial ones.
+        trainer, modifiers: how.
+        members: what is trained.
+        window: where on the learning-rate schedule it begins and ends.
         initial_seed, seed: of the initial weights, and of everything random in the steps.
-        first: steps from the root of the split tree to this training.
-        steps, seconds: how long; one of them.
-        progress: where on the learning-rate schedule it begins and ends.
-        momentum_groups: parts of the subspace, each with a momentum of its own.
     """
 
     kind: ClassVar[str] = "train"
-    version: ClassVar[int] = 1
-    gives: ClassVar[type] = Trained
+    version: ClassVar[int] = 2
+    gives: ClassVar[Any] = tuple[Trained, ...]
 
     trainer: Part
-    subspace: SubSpace
-    parent: str | None
+    modifiers: tuple[Part, ...] = ()
+    members: tuple[Member, ...]
+    window: tuple[float, float]
     initial_seed: int
     seed: int
-    first: int
-    steps: int | None
-    seconds: float | None
-    progress: tuple[float, float]
-    momentum_groups: tuple[SubSpace, ...] = ()
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Trained, Cost]:
+    def work(self, bench: Workbench, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
+        trainings = self.opened(bench)
+        checkpoint = Checkpoint(folder, trainings)
+        while going := [training for training in trainings if training.goes_on()]:
+            for training in going:
+                training.step(*self.window)
+            checkpoint.save_if_due()
+        for index, training in enumerate(trainings):
+            save_tensors(folder / State.file(index), training.tensors(), {"steps": training.first + training.done})
+        return tuple(training.result() for training in trainings), sum((t.meter.cost for t in trainings), Cost())
+
+    def opened(self, bench: Workbench) -> list[Training]:
+        """A session of the trainer for each member, at the member's beginning."""
         trainer: Trainer = self.trainer.build()
-        supernet, inherited = bench.supernet(self.initial_seed, self.parent)
-        meter = Meter()
-        job = Job(
-            bench.space, self.subspace, supernet, bench.data, self.seed, meter, bench.precision, self.momentum_groups
-        )
-        session = trainer.open(job)
-        if inherited:
-            session.load(inherited)
-        progress = Progress(self, folder / "progress.json")
-        checkpoint = folder / "checkpoint.safetensors"
-        if checkpoint.exists():
-            progress.restore(checkpoint, supernet, session, meter)
-
-        for step, position in progress:
-            loss = session.step(self.first + step, position)
-            if not math.isfinite(loss):
-                raise SplitbenchError(
-                    f"the training loss is {loss} at step {self.first + step + 1}: the supernet has diverged; "
-                    f"lower the learning rate of the trainer {self.trainer.name}"
+        modifiers: list[Modifier] = [part.build() for part in self.modifiers]
+        jobs: list[Job] = []
+        inherited = []
+        for member in self.members:
+            weights = bench.weights(self.initial_seed, member.parent)
+            inherited.append(weights)
+            jobs.append(
+                Job(
+                    bench.space,
+                    member.subspace,
+                    weights.supernet,
+                    bench.data,
+                    self.seed,
+                    Meter(),
+                    bench.precision,
+                    member.parts,
+                    jobs,
                 )
-            progress.log(loss)
-            if progress.due():
-                save_tensors(checkpoint, pack(supernet, session.tensors()), progress.notes(meter))
+            )
+        trainings = []
+        for member, job, weights in zip(self.members, jobs, inherited, strict=True):
+            session = opened(trainer, modifiers, job)
+            if member.parent is not None:
+                session.restore(weights.tensors)
+            trainings.append(Training(session, member.allowance, weights.steps, self.trainer.name))
+        return trainings
 
-        save_tensors(folder / STATE, pack(supernet, session.tensors()), {})
-        return Trained(progress.done, progress.curve()), meter.cost
 
+class Training:
+    """One supernet at work: it spends its allowance step by step, and keeps the loss curve.
 
-class Progress:
-    """Counts steps (or seconds), places each on the learning-rate schedule, and keeps the loss curve."""
+    Attributes:
+        session: the trainer's, with its modifiers.
+        allowance: what it may spend.
+        first: steps from the root of the split tree to its beginning.
+        done: steps since.
+    """
 
-    def __init__(self, stage: Train, note: Path) -> None:
-        self.steps, self.seconds = stage.steps, stage.seconds
-        self.start, self.stop = stage.progress
-        self.first = stage.first
-        self.note = note
+    def __init__(self, session: Session, allowance: Allowance, first: int, trainer: str) -> None:
+        self.session, self.allowance, self.first, self.trainer = session, allowance, first, trainer
+        self.meter = session.job.meter
         self.done = 0
-        self.used = 0.0  # seconds of earlier, interrupted attempts
         self.losses: list[float] = []
-        self.began = self.saved = time.monotonic()
+        self.used = 0.0  # seconds of earlier, interrupted attempts
+        self.began = time.monotonic()
 
-    def __iter__(self) -> Iterator[tuple[int, float]]:
-        while (share := self.share()) < 1:
-            yield self.done, self.start + (self.stop - self.start) * share
-            self.done += 1
+    @property
+    def seconds(self) -> float:
+        return self.used + time.monotonic() - self.began
 
+    @property
     def share(self) -> float:
-        """How much of this stage is done, in [0, 1]."""
-        if self.steps is not None:
-            return self.done / self.steps if self.steps else 1.0
-        assert self.seconds is not None
-        return min((self.used + time.monotonic() - self.began) / self.seconds, 1.0)
+        """How much of the allowance is spent, in [0, 1]."""
+        if self.allowance.amount == 0:
+            return 1.0
+        return min(self.allowance.of(self.meter.cost, self.seconds) / self.allowance.amount, 1.0)
 
-    def log(self, loss: float) -> None:
+    def goes_on(self) -> bool:
+        """Whether the next step fits.
+
+        Raises:
+            TooDearError: if not even the first one does.
+            SplitbenchError: if a step costs nothing, as it would then never end.
+        """
+        if self.allowance.unit == "seconds":
+            return self.share < 1
+        cost = self.session.seam.next_cost(self.first + self.done)
+        price = self.allowance.of(cost)
+        if price <= 0:
+            raise SplitbenchError(f"a step of the trainer {self.trainer} costs nothing: its next_cost() is wrong")
+        fits = self.allowance.of(self.meter.cost + cost) <= self.allowance.amount
+        if not fits and self.done == 0:
+            unit = self.allowance.unit
+            raise TooDearError(
+                f"{self.allowance.amount:g} {unit} are left for a supernet, and one step takes {price:g}"
+            )
+        return fits
+
+    def step(self, start: float, stop: float) -> None:
+        """One step, placed on the learning-rate schedule.
+
+        Raises:
+            SplitbenchError: if the loss is not finite.
+        """
+        number = self.first + self.done
+        loss = self.session.step(number, start + (stop - start) * self.share)
+        if not math.isfinite(loss):
+            raise SplitbenchError(
+                f"the training loss is {loss} at step {number + 1}: the supernet has diverged; lower the learning rate "
+                f"of the trainer {self.trainer}"
+            )
+        self.done += 1
         self.losses.append(loss)
 
-    def due(self) -> bool:
-        """Whether it is time for a checkpoint; also tells watchers how far the stage is."""
-        if time.monotonic() - self.saved < checkpoint_seconds():
-            return False
-        self.saved = time.monotonic()
-        write_note(self.note, self.share())
-        return True
+    def tensors(self) -> dict[str, Any]:
+        return pack(self.session.job.supernet, self.session.state())
 
-    def notes(self, meter: Meter) -> dict[str, Any]:
-        return {
-            "done": self.done + 1,
-            "used": self.used + time.monotonic() - self.began,
-            "cost": meter.cost.as_dict(),
-            "losses": self.losses,
-        }
+    def notes(self) -> dict[str, Any]:
+        """What a checkpoint has to know beside the tensors."""
+        cost = self.meter.cost.as_dict()
+        return {"done": self.done, "used": self.seconds, "cost": cost, "losses": self.losses}
 
-    def restore(self, checkpoint: Path, supernet: Supernet, session: Session, meter: Meter) -> None:
-        """Put everything back to where the checkpoint was taken."""
-        tensors, notes = load_tensors(checkpoint)
-        session.load(unpack(supernet, tensors))
-        meter.cost = Cost(**notes["cost"])
+    def restore(self, tensors: dict[str, Any], notes: dict[str, Any]) -> None:
+        """Put everything back to where a checkpoint was taken."""
+        self.session.restore(unpack(self.session.job.supernet, tensors))
+        self.meter.cost = Cost(**notes["cost"])
         self.done, self.used, self.losses = notes["done"], notes["used"], notes["losses"]
 
-    def curve(self) -> tuple[tuple[int, float], ...]:
-        """(last step, mean loss) of up to ``CURVE_POINTS`` equal stretches."""
+    def result(self) -> Trained:
+        """What it came to."""
         size = max(1, -(-len(self.losses) // CURVE_POINTS))
         chunks = [self.losses[i : i + size] for i in range(0, len(self.losses), size)]
-        return tuple(
-            (self.first + min((i + 1) * size, len(self.losses)), sum(chunk) / len(chunk))
-            for i, chunk in enumerate(chunks)
-        )
+        ends = [self.first + min((i + 1) * size, len(self.losses)) for i in range(len(chunks))]
+        curve = tuple((end, sum(chunk) / len(chunk)) for end, chunk in zip(ends, chunks, strict=True))
+        return Trained(self.done, curve)
+
+
+class Checkpoint:
+    """Saves all trainings of a stage now and then, and puts them back to where the last one was taken."""
+
+    def __init__(self, folder: Path, trainings: Sequence[Training]) -> None:
+        self.path, self.note = folder / "checkpoint.safetensors", folder / "progress.json"
+        self.trainings = trainings
+        self.saved = time.monotonic()
+        if self.path.exists():
+            tensors, notes = load_tensors(self.path)
+            for index, (training, note) in enumerate(zip(trainings, notes["members"], strict=True)):
+                prefix = f"{index}."
+                training.restore(
+                    {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, note
+                )
+
+    def save_if_due(self) -> None:
+        """Save, and tell watchers how far the stage is, if the last time was long enough ago."""
+        if time.monotonic() - self.saved < checkpoint_seconds():
+            return
+        self.saved = time.monotonic()
+        write_note(self.note, min(training.share for training in self.trainings))
+        tensors = {
+            f"{index}.{name}": tensor
+            for index, training in enumerate(self.trainings)
+            for name, tensor in training.tensors().items()
+        }
+        save_tensors(self.path, tensors, {"members": [training.notes() for training in self.trainings]})

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.testing.checks import Check, enforce
 from splitbench.harness.testing.material import mixture_shape, require, subspaces
-from splitbench.harness.trainers.base import Job, Trainer
+from splitbench.harness.trainers.base import Job, Trainer, opened
 from splitbench.spaces.base import Mixture, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -35,14 +35,9 @@ def checks(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 2
 
 
 def check_steps(trainer: Trainer, space: SearchSpace, subspace: SubSpace, data: ImageData, steps: int) -> None:
-    """Costs are as foretold, and a session that is stopped goes on bit for bit."""
+    """Each step costs what ``next_cost`` says before it, and a session that is stopped goes on bit for bit."""
     name, middle = type(trainer).__name__, steps // 2
-    whole, costs, losses = trained(trainer, space, subspace, data, 0, steps)
-    foretold = list(itertools.islice(trainer.costs(space, subspace, 7, 0), steps))
-    for step, (said, charged) in enumerate(zip(foretold, costs, strict=True)):
-        require(said == charged, f"{name}: costs() says {said} for step {step}, and the session is charged {charged}")
-    late = list(itertools.islice(trainer.costs(space, subspace, 7, middle), steps - middle))
-    require(late == foretold[middle:], f"{name}: costs() from step {middle} on differ from those it gave from 0 on")
+    whole, _, losses = trained(trainer, space, subspace, data, 0, steps)
     require(bool(np.isfinite(losses).all()), f"{name}: a training loss is not finite")
 
     half, _, first = trained(trainer, space, subspace, data, 0, middle)
@@ -82,20 +77,27 @@ def trained(
     first: int,
     last: int,
     start: State | None = None,
+    modifiers: Sequence[Modifier] = (),
 ) -> tuple[State, list[Cost], list[float]]:
     """Steps ``first`` to ``last``: weights and the session's tensors, and the cost and loss of each step."""
     supernet, meter = space.supernet(0), Meter()
-    session = trainer.open(Job(space, subspace, supernet, data, 7, meter))
+    session = opened(trainer, modifiers, Job(space, subspace, supernet, data, 7, meter))
     if start is not None:
         supernet.load_state_dict(start[0])
-        session.load(start[1])
+        session.restore(start[1])
     costs, losses = [], []
     for step in range(first, last):
         meter.cost = Cost()
+        said = session.seam.next_cost(step)
+        require(said == session.seam.next_cost(step), f"{type(trainer).__name__}: next_cost({step}) changes when asked")
         losses.append(session.step(step, step / 100))
         costs.append(meter.cost)
+        require(
+            said == meter.cost,
+            f"{type(trainer).__name__}: next_cost({step}) says {said}, and the session is charged {meter.cost}",
+        )
     weights = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
-    return (weights, {name: tensor.clone() for name, tensor in session.tensors().items()}), costs, losses
+    return (weights, {name: tensor.clone() for name, tensor in session.state().items()}), costs, losses
 
 
 def equal(first: State, second: State) -> bool:

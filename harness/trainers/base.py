@@ -1,23 +1,35 @@
 """The trainer interface: how one supernet's weights (and architecture parameters) are trained.
 
-A trainer says beforehand what each step will cost, so that a budget is cut into whole steps without training anything,
-and opens a session that does the steps. Everything random in a step is a function of (seed, step).
+A trainer opens a session, and the session does one step after the other while the next one fits into the allowance of
+its training. Everything random in a step is a function of (seed, step), so a training that was stopped goes on as if it
+had not been.
+
+A session has a seam: what runs (``choices``), what it descends on (``loss``) and what becomes of the gradients
+(``update``). Modifiers (harness/modifiers) wrap it, whatever the trainer.
 """
 
 from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from splitbench.harness.budget import Cost, Meter
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
+
+if TYPE_CHECKING:
+    from splitbench.harness.modifiers.base import Modification, Modifier
+
+Batch = tuple[Tensor, Tensor]
+"""Images [N, C, H, W] and labels [N]."""
 
 
 @dataclass
@@ -29,7 +41,8 @@ class Job:
         seed: of everything random in the steps, paired between arms.
         meter: to be charged for every pass.
         precision: float32, or bfloat16 for autocast of the forward pass.
-        momentum_groups: parts of the subspace, each with a momentum of its own; none: one momentum for all.
+        parts: subspaces of the leaves that live in this one supernet, where a modifier has leaves share weights.
+        siblings: the jobs that are trained side by side in one stage, this one included, where a modifier asks for it.
     """
 
     space: SearchSpace
@@ -39,27 +52,76 @@ class Job:
     seed: int
     meter: Meter
     precision: str = "float32"
-    momentum_groups: tuple[SubSpace, ...] = ()
+    parts: tuple[SubSpace, ...] = ()
+    siblings: Sequence[Job] = field(default=(), repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.supernet.parameters()).device
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.precision == "float32":
             return contextlib.nullcontext()
-        return torch.autocast(self.data.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+class Seam(Protocol):
+    """What a session does between its batches, and what a modifier may do otherwise."""
+
+    def next_cost(self, step: int) -> Cost:
+        """What ``step`` will cost if it is the next one. Asked before each step; nothing may change by it."""
+
+    def choices(self, step: int) -> Sequence[Choice]:
+        """What ``step`` runs, one pass each: paths or mixtures. Asked twice a step, by ``next_cost`` and by the step,
+        so it gives the same both times."""
+
+    def loss(self, batch: Batch, choice: Choice, logits: Tensor) -> Tensor:
+        """What a pass descends on, a scalar."""
+
+    def update(self, step: int, choices: Sequence[Choice]) -> None:
+        """Change the weights by the gradients of the step's passes."""
 
 
 class Session(ABC):
-    """A training in progress."""
+    """A training in progress.
+
+    Attributes:
+        job: what is trained.
+        seam: the session itself, or the outermost modifier's wrapping of it: a step asks this one.
+        modifications: the modifiers at work, innermost first.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.seam: Seam = self
+        self.modifications: list[Modification] = []
 
     @abstractmethod
-    def step(self, step: int, progress: float) -> float:
+    def next_cost(self, step: int) -> Cost:
+        """See :class:`Seam`."""
+
+    @abstractmethod
+    def choices(self, step: int) -> Sequence[Choice]:
+        """See :class:`Seam`."""
+
+    def loss(self, batch: Batch, choice: Choice, logits: Tensor) -> Tensor:
+        """Cross-entropy."""
+        return functional.cross_entropy(logits, batch[1])
+
+    @abstractmethod
+    def update(self, step: int, choices: Sequence[Choice]) -> None:
+        """See :class:`Seam`."""
+
+    @abstractmethod
+    def step(self, step: int, position: float) -> float:
         """One step.
 
         Args:
             step: counts from the root of the split tree, so data and samples go on where the parent stopped.
-            progress: position in [0, 1) on the learning-rate schedule.
+            position: in [0, 1) on the learning-rate schedule.
 
         Returns:
-            The training loss.
+            The training loss, a mean over the step's passes.
         """
 
     @abstractmethod
@@ -70,23 +132,31 @@ class Session(ABC):
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`tensors`; entries of operations that are no longer allowed are ignored."""
 
+    def state(self) -> dict[str, Tensor]:
+        """The session's tensors and those of its modifiers."""
+        found = self.tensors()
+        for index, modification in enumerate(self.modifications):
+            found |= {f"modifier{index}.{name}": tensor for name, tensor in modification.tensors().items()}
+        return found
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of :meth:`state`."""
+        self.load({name: tensor for name, tensor in state.items() if not name.startswith("modifier")})
+        for index, modification in enumerate(self.modifications):
+            prefix = f"modifier{index}."
+            modification.load({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
+
 
 class Trainer(ABC):
     """A trainer component: a frozen dataclass of hyper-parameters.
 
     Attributes:
-        momentum_groups: whether its sessions keep a momentum for each of the job's ``momentum_groups``.
+        single_path: whether each of its steps trains one path.
+        batch_size: images a pass.
     """
 
-    @property
-    def momentum_groups(self) -> bool:
-        return False
-
+    single_path: ClassVar[bool] = False
     batch_size: int
-
-    @abstractmethod
-    def costs(self, space: SearchSpace, subspace: SubSpace, seed: int, first: int) -> Iterator[Cost]:
-        """What step ``first`` and each later one will cost, without end."""
 
     @abstractmethod
     def open(self, job: Job) -> Session:
@@ -103,9 +173,24 @@ class Trainer(ABC):
             rng: the context's random numbers.
         """
 
+    @property
+    def learns_architecture(self) -> bool:
+        """Whether it learns architecture parameters."""
+        return False
+
     def architecture_weights(self, state: Mapping[str, Tensor]) -> Tensor | None:
         """Learnt preference for each operation, [edges, operations], or None if this trainer learns none."""
         return None
+
+
+def opened(trainer: Trainer, modifiers: Sequence[Modifier], job: Job) -> Session:
+    """A session of a trainer with modifiers around it, the first one innermost."""
+    session = trainer.open(job)
+    for modifier in modifiers:
+        modification = modifier.open(session)
+        session.modifications.append(modification)
+        session.seam = modification
+    return session
 
 
 def optimizer_tensors(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from splitbench.harness.budget import Cost, training_pass
-from splitbench.harness.trainers.base import Job, Session, load_optimizer, optimizer_tensors
-from splitbench.harness.trainers.sgd import SgdTrainer
-from splitbench.spaces.base import Mixture, SearchSpace, SubSpace
+from splitbench.harness.budget import Cost
+from splitbench.harness.trainers.base import Job, load_optimizer, optimizer_tensors
+from splitbench.harness.trainers.sgd import SgdSession, SgdTrainer
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
 
 _VALIDATION = 0x5EED  # keeps the validation stream apart from the training stream of the same seed
 
@@ -41,16 +40,7 @@ class Darts(SgdTrainer):
     architecture_learning_rate: float = 3e-4
     architecture_weight_decay: float = 1e-3
 
-    version: ClassVar[int] = 1
-
-    def costs(self, space: SearchSpace, subspace: SubSpace, seed: int, first: int) -> Iterator[Cost]:
-        cost = self.pass_cost(space, subspace)
-        while True:
-            yield cost + cost
-
-    def pass_cost(self, space: SearchSpace, subspace: SubSpace) -> Cost:
-        """One pass of the whole mixture, forward and backward."""
-        return training_pass(space, mixture(subspace, torch.zeros(_shape(space))), self.batch_size)
+    version: ClassVar[int] = 2
 
     def open(self, job: Job) -> DartsSession:
         return DartsSession(self, job)
@@ -60,20 +50,22 @@ class Darts(SgdTrainer):
     ) -> Mixture:
         return mixture(subspace, state["alpha"])
 
+    @property
+    def learns_architecture(self) -> bool:
+        return True
+
     def architecture_weights(self, state: Mapping[str, Tensor]) -> Tensor | None:
         return state["alpha"]
 
 
-class DartsSession(Session):
+class DartsSession(SgdSession):
     """Darts at work."""
 
     def __init__(self, trainer: Darts, job: Job) -> None:
-        self.trainer, self.job = trainer, job
-        self.weights = dict(job.supernet.named_parameters())
-        self.optimizer = trainer.optimizer(self.weights.values())
+        super().__init__(trainer, job)
         generator = torch.Generator().manual_seed(job.seed)
         alpha = 1e-3 * torch.randn(_shape(job.space), generator=generator)
-        self.alpha = nn.Parameter(alpha.to(job.data.device))
+        self.alpha = nn.Parameter(alpha.to(job.device))
         self.architecture_optimizer = torch.optim.Adam(
             [self.alpha],
             trainer.architecture_learning_rate,
@@ -81,40 +73,31 @@ class DartsSession(Session):
             weight_decay=trainer.architecture_weight_decay,
         )
 
-    def step(self, step: int, progress: float) -> float:
-        trainer, job = self.trainer, self.job
-        trainer.anneal(self.optimizer, progress)
-        price = trainer.pass_cost(job.space, job.subspace)
+    def choices(self, step: int) -> Sequence[Choice]:
+        return [mixture(self.job.subspace, self.alpha)]
 
-        held_out = self.loss("validation", job.seed ^ _VALIDATION, step)
+    def next_cost(self, step: int) -> Cost:
+        """Of the weights' passes, and as much again for those of the architecture parameters."""
+        cost = super().next_cost(step)
+        return cost + cost
+
+    def step(self, step: int, position: float) -> float:
+        job = self.job
+        held_out = job.data.batch("validation", job.seed ^ _VALIDATION, step, self.trainer.batch_size)
         self.architecture_optimizer.zero_grad(set_to_none=True)
-        held_out.backward()  # type: ignore[no-untyped-call]
+        for choice in self.seam.choices(step):
+            self.backward(held_out, choice)
         self.architecture_optimizer.step()
-        job.meter.charge(price)
-
-        loss = self.loss("train", job.seed, step)
-        trainer.descend(self.optimizer, loss)
-        job.meter.charge(price)
-        return loss.item()
-
-    def loss(self, part: str, seed: int, step: int) -> Tensor:
-        """Cross-entropy of the mixture on one batch."""
-        images, labels = self.job.data.batch(part, seed, step, self.trainer.batch_size)
-        with self.job.autocast():
-            logits = self.job.supernet(images, mixture(self.job.subspace, self.alpha))
-            return functional.cross_entropy(logits, labels)
+        return super().step(step, position)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {
-            "alpha": self.alpha.detach(),
-            **optimizer_tensors(self.optimizer, self.weights, "optimizer"),
-            **optimizer_tensors(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer"),
-        }
+        moments = optimizer_tensors(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer")
+        return {"alpha": self.alpha.detach(), **super().tensors(), **moments}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             self.alpha.copy_(tensors["alpha"])
-        load_optimizer(self.optimizer, self.weights, "optimizer", tensors)
+        super().load(tensors)
         load_optimizer(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer", tensors)
 
 

@@ -17,7 +17,6 @@ import optuna
 from splitbench.harness.arm import Arm, build_arm
 from splitbench.harness.config import ArmConfig
 from splitbench.harness.errors import ConfigError, DataError, SplitbenchError, StoreError
-from splitbench.harness.feasible import check_budget
 from splitbench.harness.pipeline import Asks, Outcome, Run
 from splitbench.harness.study import Study
 from splitbench.harness.tuning.ledger import Ledger
@@ -90,7 +89,7 @@ class Trials:
                 try:
                     if not repetition:
                         arm = build_arm(self.study.config, arm_config, 0, self.study.settings.space)
-                        check_budget(self.study.settings, arm, self.study.seeds(0))
+                        self.study.rehearser.rehearse(arm, self.study.seeds(0))
                     begun = True
                     record = yield from self.run(arm, repetition)
                 except (StoreError, DataError, OSError, MemoryError, BrokenExecutor):

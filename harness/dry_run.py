@@ -1,0 +1,198 @@
+"""A run without its work: the same generator, answered with what its stages would cost.
+
+It finds before anything is trained what cannot work (edges that cannot be split, a budget that does not give each leaf
+a step), and it is what ``splitbench run --dry-run`` shows. Affinities are made up; so groups, and with them what leaves
+cost, are only likely ones.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from splitbench.criteria.base import Affinity
+from splitbench.criteria.partition import MOST_OPERATIONS, partitions
+from splitbench.harness.arm import Arm
+from splitbench.harness.budget import Account, Allowance, Cost, Meter, TooDearError, forward_pass
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.pipeline import Run
+from splitbench.harness.requests import Settings
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.selectors.base import Selected
+from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.stages.predict import Predict, Predicted
+from splitbench.harness.stages.score import Score
+from splitbench.harness.stages.select import Select
+from splitbench.harness.stages.train import Member, Train, Trained
+from splitbench.harness.trainers.base import Job, opened
+from splitbench.spaces.base import SearchSpace, Supernet
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.truth import closed
+
+PRICED_STEPS = 16
+"""How many steps are priced: paths differ."""
+
+ScoreCost = Callable[[Score], Cost]
+
+
+@dataclass
+class Rehearsal:
+    """What a run would do.
+
+    Attributes:
+        account: what it would spend, by phase.
+        steps: training steps.
+        stages: of each kind, by title; a stage that another run has too is counted once by its key.
+        measurement: what ranking the population would cost, which is not charged.
+        leaves: how many.
+    """
+
+    account: Account
+    steps: int = 0
+    stages: list[Stage[Any]] = field(default_factory=list)
+    measurement: Cost = field(default_factory=Cost)
+    leaves: int = 0
+
+    @property
+    def trained(self) -> int:
+        """How many states of supernets it would leave."""
+        return sum(len(stage.members) for stage in self.stages if isinstance(stage, Train))
+
+
+class Rehearser:
+    """Rehearses runs of a study's arms. What a step costs is asked once for each trainer and subspace.
+
+    Args:
+        settings: of the study.
+        score_cost: what a scoring costs; free if None.
+    """
+
+    def __init__(self, settings: Settings, score_cost: ScoreCost | None = None) -> None:
+        self.settings, self.score_cost = settings, score_cost
+        self._prices: dict[Any, list[Cost]] = {}
+
+    def rehearse(self, arm: Arm, seeds: Seeds, draw: int = 0) -> Rehearsal:
+        """One run.
+
+        Raises:
+            ConfigError: naming the arm, if its schedule or budget cannot work.
+        """
+        run = Run(self.settings, arm, seeds, draw)
+        found = Rehearsal(run.account)
+        generator, results = run.stages(), None
+        with closed():
+            try:
+                asked = next(generator)
+                while True:
+                    found.stages += asked
+                    try:
+                        results = [self.answer(stage, arm, found) for stage in asked]
+                    except TooDearError as error:
+                        asked = generator.throw(error)
+                        continue
+                    asked = generator.send(results)
+            except StopIteration:
+                return found
+            except ConfigError as error:
+                named = str(error) if str(error).startswith("arm ") else f"arm {arm.label}: {error}"
+                raise ConfigError(named) from error
+
+    def answer(self, stage: Stage[Any], arm: Arm, found: Rehearsal) -> Result[Any]:
+        """What a stage would give, as far as that is known."""
+        output: Any = None
+        cost = Cost()
+        if isinstance(stage, Train):
+            output, cost = self.training(stage, arm, found)
+        elif isinstance(stage, Score):
+            output = self.affinity(stage)
+            cost = self.score_cost(stage) if self.score_cost is not None else Cost()
+        elif isinstance(stage, Select):
+            output, cost = self.selection(stage, arm)
+            found.leaves += 1
+        elif isinstance(stage, Predict):
+            output = self.prediction(stage, arm, found)
+        return Result(stage.key, output, cost, 0.0, 0, "")
+
+    def training(self, stage: Train, arm: Arm, found: Rehearsal) -> tuple[tuple[Trained, ...], Cost]:
+        trained, total = [], Cost()
+        for member in stage.members:
+            allowance, costs = member.allowance, self.step_costs(arm, stage, member)
+            if allowance.unit == "seconds":
+                trained.append(Trained(0, ()))
+                continue
+            dearest = max(map(allowance.of, costs))
+            if dearest > allowance.amount:
+                left = f"{allowance.amount:g} {allowance.unit}"
+                raise TooDearError(f"{left} are left for a supernet, and one step takes up to {dearest:g}")
+            cost = Cost(*(math.ceil(sum(each) / len(costs)) for each in zip(*map(_counts, costs), strict=True)))
+            steps = int(allowance.amount // allowance.of(cost))
+            trained.append(Trained(steps, ()))
+            found.steps += steps
+            total += Cost(cost.flops * steps, cost.steps * steps, cost.examples * steps)
+        return tuple(trained), total
+
+    def step_costs(self, arm: Arm, stage: Train, member: Member) -> list[Cost]:
+        """What some training steps cost, told by a session that has not trained."""
+        key = (repr(arm.parts["trainers"]), repr(stage.modifiers), member.subspace, member.parts)
+        if key not in self._prices:
+            space, no_images = self.settings.space, ImageData({}, {}, 0)
+            job = Job(space, member.subspace, supernet_of(space), no_images, stage.seed, Meter(), parts=member.parts)
+            job.siblings = [job] * len(stage.members)
+            seam = opened(arm.trainer, arm.modifiers, job).seam
+            self._prices[key] = [seam.next_cost(step) for step in range(PRICED_STEPS)]
+        return self._prices[key]
+
+    def affinity(self, stage: Score) -> Affinity:
+        """Something that a criterion might find."""
+        operations = stage.subspace.allowed[stage.edge]
+        n = len(operations)
+        affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
+        if n <= MOST_OPERATIONS:
+            every = tuple((groups, 0.0) for k in range(2, n + 1) for groups in partitions(operations, k))
+            affinity = replace(affinity, worth=every)
+        return affinity
+
+    def selection(self, stage: Select, arm: Arm) -> tuple[Selected, Cost]:
+        """The allowance is spent: all of a plan's, at most all of a share."""
+        space, settings = self.settings.space, self.settings
+        plan = arm.selector.plan(stage.leaf(space))
+        prices = (settings.evaluation.cost(space, c, settings.images, arm.trainer.batch_size) for c in plan or ())
+        cost = sum(prices, Cost())
+        if plan is None and stage.allowance is not None:
+            cost = _worth(stage.allowance)
+        architecture = space.sample(np.random.default_rng(0), stage.subspace)
+        return Selected(architecture, 0.0, 0.0), cost
+
+    def prediction(self, stage: Predict, arm: Arm, found: Rehearsal) -> Predicted:
+        """How many architectures the leaf would rank, and what that costs: by a few of them."""
+        space, settings = self.settings.space, self.settings
+        rows = stage.population.rows(space, stage.subspace)
+        some = [tuple(row) for row in rows[:: max(1, len(rows) // 20)].tolist()]
+        if some:
+            costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]
+            mean = sum(cost.flops for cost in costs) / len(costs)
+            each = costs[0]
+            found.measurement += Cost(round(mean * len(rows)), each.steps * len(rows), each.examples * len(rows))
+        return Predicted(len(rows))
+
+
+@functools.lru_cache(maxsize=2)
+def supernet_of(space: SearchSpace) -> Supernet:
+    """A supernet that sessions can be opened on to ask what a step costs; it is never trained."""
+    return space.supernet(0)
+
+
+def _counts(cost: Cost) -> tuple[int, int, int]:
+    return cost.flops, cost.steps, cost.examples
+
+
+def _worth(allowance: Allowance) -> Cost:
+    amount = int(allowance.amount)
+    return {"flops": Cost(flops=amount), "steps": Cost(steps=amount), "examples": Cost(examples=amount)}.get(
+        allowance.unit, Cost()
+    )
