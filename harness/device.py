@@ -62,6 +62,12 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def wait(device: torch.device) -> None:
+    """Until everything that was asked of a device is done, so that a clock tells what it took."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def describe(device: torch.device) -> str:
     """The device in words, for the record of what was measured."""
     if device.type == "cuda":

@@ -47,7 +47,8 @@ class Rehearsal:
     Attributes:
         account: what it would spend, by phase.
         steps: training steps.
-        stages: of each kind, by title; a stage that another run has too is counted once by its key.
+        stages: all of them.
+        before_split: FLOPs of the trainings of the unsplit supernet, by stage: what arms share whatever they find.
         measurement: what ranking the population would cost, which is not charged.
         leaves: how many.
     """
@@ -55,6 +56,7 @@ class Rehearsal:
     account: Account
     steps: int = 0
     stages: list[Stage[Any]] = field(default_factory=list)
+    before_split: dict[str, int] = field(default_factory=dict)
     measurement: Cost = field(default_factory=Cost)
     leaves: int = 0
 
@@ -134,6 +136,8 @@ class Rehearser:
             trained.append(Trained(steps, ()))
             found.steps += steps
             total += Cost(cost.flops * steps, cost.steps * steps, cost.examples * steps)
+        if all(member.parent is None for member in stage.members):
+            found.before_split[stage.key] = total.flops
         return tuple(trained), total
 
     def step_costs(self, arm: Arm, stage: Train, member: Member) -> list[Cost]:
@@ -176,8 +180,8 @@ class Rehearser:
         if some:
             costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]
             mean = sum(cost.flops for cost in costs) / len(costs)
-            each = costs[0]
-            found.measurement += Cost(round(mean * len(rows)), each.steps * len(rows), each.examples * len(rows))
+            each, many = costs[0], len(rows)
+            found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
         return Predicted(len(rows))
 
 

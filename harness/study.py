@@ -105,6 +105,27 @@ class Study:
             study.rehearser.rehearse(arm, study.seeds(0))
         return study
 
+    def notes(self) -> list[str]:
+        """What whoever starts the study should know of its budget."""
+        budget, found = self.settings.budget, []
+        if budget.kind == "seconds":
+            found.append(
+                "a budget in seconds is neither shared nor equal: how far a training comes depends on what else the "
+                "machine does, and selection comes on top; prefer flops"
+            )
+            return found
+        for arm in self.arms:
+            rehearsal = self.rehearser.rehearse(arm, self.seeds(0))
+            measurement = budget.amount(rehearsal.measurement)
+            if measurement > budget.limit:
+                found.append(
+                    f"ranking the population takes {measurement / budget.limit:.1f} times as much as an arm's whole "
+                    f"budget ({measurement:.2g} {budget.kind} of forward passes a run, charged to no arm); a smaller "
+                    "population.sample or evaluation.images would end the study sooner"
+                )
+                break
+        return found
+
     @functools.cached_property
     def rehearser(self) -> Rehearser:
         """Finds what cannot work, before anything is trained."""
@@ -145,6 +166,8 @@ class Study:
         for arm, repetition, draw in self.runs():
             self.rehearser.rehearse(arm, self.seeds(repetition), draw)
         store.prepare(folder)
+        for sentence in self.notes():
+            watcher.note(sentence)
         for sentence in self.take_folder(folder):
             watcher.note(sentence)
         store.write_skipped(folder, self.skipped)

@@ -79,14 +79,20 @@ def run(
     workers: Workers = None,
     engine: Annotated[str, typer.Option(metavar="NAME", help="local: this machine.")] = "local",
     plugin: Plugin = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run nothing: show stages, steps, FLOPs by phase, expected time, disk.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a study, and show its leaderboard."""
-    from splitbench.harness.cli.running import run_study
+    from splitbench.harness.cli.running import run_study, show_forecast
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
-    run_study(study, out, device, workers, plugin or [], as_json)
+    if dry_run:
+        show_forecast(study, out, device, workers, plugin or [], as_json)
+    else:
+        run_study(study, out, device, workers, plugin or [], as_json)
 
 
 @app.command()

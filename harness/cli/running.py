@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from splitbench.harness import config
+from splitbench.harness.cli.show import json_out
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import load_plugin
 from splitbench.results.record import Measured, Record
@@ -45,6 +46,24 @@ def run_study(
     else:
         typer.echo(render.markdown(boards), nl=False)
     typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
+
+
+def show_forecast(
+    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path], as_json: bool
+) -> None:
+    """Print what a study file would run, and what that would take; nothing is written."""
+    study, _, workers = opened(path, out, device, workers, plugins)
+
+    from splitbench.harness import forecast
+    from splitbench.results import render
+
+    found = forecast.forecast(study, workers)
+    if as_json:
+        json_out(found.as_json())
+    elif sys.stdout.isatty():
+        render.terminal_sheet(forecast.sheet(study, found))
+    else:
+        typer.echo(render.sheet_markdown(forecast.sheet(study, found)), nl=False)
 
 
 def opened(
