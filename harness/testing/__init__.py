@@ -16,6 +16,7 @@ from splitbench.harness.testing.material import (
     random_mixture,
     subspaces,
 )
+from splitbench.harness.testing.modifiers import check_modifier
 from splitbench.harness.testing.parts import check_edge_rule, check_partitioner
 from splitbench.harness.testing.proxies import check_proxy
 from splitbench.harness.testing.spaces import check_space
@@ -28,6 +29,7 @@ __all__ = [
     "Verdict",
     "check_criterion",
     "check_edge_rule",
+    "check_modifier",
     "check_partitioner",
     "check_proxy",
     "check_space",

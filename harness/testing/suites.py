@@ -8,7 +8,7 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Component, Spec, build, get, nested, parameters, split_spec
-from splitbench.harness.testing import criteria, parts, proxies, spaces, trainers
+from splitbench.harness.testing import criteria, modifiers, parts, proxies, spaces, trainers
 from splitbench.harness.testing.checks import Check
 from splitbench.harness.testing.material import images_of
 from splitbench.spaces.base import SearchSpace
@@ -74,6 +74,8 @@ def suite(kind: str, thing: Any) -> Iterator[Check]:
         return parts.edge_rule_checks(thing)
     if kind == "trainers":
         return trainers.checks(thing, Micro(), images())
+    if kind == "modifiers":
+        return modifiers.checks(thing, Micro(), images())
     if kind == "spaces":
         return spaces.checks(thing, shape_of(thing), CLASSES)
     raise ConfigError(f"there is no conformance suite for {kind}")

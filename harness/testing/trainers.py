@@ -34,15 +34,22 @@ def checks(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 2
     yield Check(f"{space.name}: a part goes on from the whole", lambda: check_leaf(trainer, space, data, steps))
 
 
-def check_steps(trainer: Trainer, space: SearchSpace, subspace: SubSpace, data: ImageData, steps: int) -> None:
+def check_steps(
+    trainer: Trainer,
+    space: SearchSpace,
+    subspace: SubSpace,
+    data: ImageData,
+    steps: int,
+    modifiers: Sequence[Modifier] = (),
+) -> None:
     """Each step costs what ``next_cost`` says before it, and a session that is stopped goes on bit for bit."""
     name, middle = type(trainer).__name__, steps // 2
-    whole, _, losses = trained(trainer, space, subspace, data, 0, steps)
+    whole, _, losses = trained(trainer, space, subspace, data, 0, steps, modifiers=modifiers)
     require(bool(np.isfinite(losses).all()), f"{name}: a training loss is not finite")
 
-    half, _, first = trained(trainer, space, subspace, data, 0, middle)
+    half, _, first = trained(trainer, space, subspace, data, 0, middle, modifiers=modifiers)
     require(first == losses[:middle], f"{name}: the same steps twice give different losses")
-    rest, _, second = trained(trainer, space, subspace, data, middle, steps, half)
+    rest, _, second = trained(trainer, space, subspace, data, middle, steps, half, modifiers)
     require(second == losses[middle:], f"{name}: after load(tensors()) the losses differ")
     require(equal(rest, whole), f"{name}: after load(tensors()) the weights or tensors differ")
     check_contexts(trainer, space, subspace, whole[1])
