@@ -39,7 +39,7 @@ class GradientMatching:
         return Parts()
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations, corrected = probe.subspace.allowed[edge], self.variant == "corrected"
+        operations, corrected = probe.operations(edge), self.variant == "corrected"
         lengths = probe.lengths(edge, outer=corrected) if self.distance == "per_layer_mean" else None
         samples = np.empty((self.repetitions, len(operations), len(operations)))
         for r in range(self.repetitions):

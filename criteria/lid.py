@@ -71,7 +71,7 @@ class Lid:
         return Parts(edge_rule=rule, only_whole_edges=True)
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations, paper = probe.subspace.allowed[edge], self.variant == "paper"
+        operations, paper = probe.operations(edge), self.variant == "paper"
         cosine = GradientMatching("corrected" if paper else "as_shipped")
         samples = np.empty((self.repetitions, len(operations), len(operations)))
         for r in range(self.repetitions):

@@ -153,7 +153,7 @@ class Rehearser:
 
     def affinity(self, stage: Score) -> Affinity:
         """Something that a criterion might find."""
-        operations = stage.subspace.allowed[stage.edge]
+        operations = self.settings.space.comparable(stage.subspace, stage.edge)
         n = len(operations)
         affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
         if n <= MOST_OPERATIONS:
@@ -175,7 +175,7 @@ class Rehearser:
     def prediction(self, stage: Predict, arm: Arm, found: Rehearsal) -> Predicted:
         """How many architectures the leaf would rank, and what that costs: by a few of them."""
         space, settings = self.settings.space, self.settings
-        rows = stage.population.rows(space, stage.subspace)
+        rows = stage.population.rows(space, stage.subspace, stage.earlier)
         some = [tuple(row) for row in rows[:: max(1, len(rows) // 20)].tolist()]
         if some:
             costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]

@@ -26,8 +26,9 @@ from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
 from splitbench.harness.tree import Node, Scores
-from splitbench.harness.workbench import State, functions_in
-from splitbench.spaces.base import SubSpace
+from splitbench.harness.workbench import State
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.subspaces import overlapping
 
 Given = TypeVar("Given")
 Asks = Generator[list[Stage[Any]], list[Result[Any]], Given]
@@ -63,7 +64,7 @@ class Run:
         leaves = yield from self.train_leaves(tree, leaves)
         yield from self.select(leaves)
         leaves = leaves + self.given_up
-        predicted = yield from self.ask(None, [self.request.predict(leaf) for leaf in leaves])
+        predicted = yield from self.ask(None, [self.request.predict(leaves, index) for index in range(len(leaves))])
         measuring: list[Stage[Any]] = [self.request.facts(), self.request.measure(leaves, predicted)]
         facts, measured = yield from self.ask(None, measuring)
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
@@ -136,6 +137,11 @@ class Run:
         found: defaultdict[str, Scores] = defaultdict(dict)
         for (node, edge), result in zip(work, results, strict=True):
             affinity = result.output
+            if affinity.operations != (compared := self.settings.space.comparable(node.subspace, edge)):
+                raise ConfigError(
+                    f"the criterion {judge.criterion.name} compares the operations {list(affinity.operations)} of edge "
+                    f"{edge}, and a split separates {list(compared)}; it must compare those of probe.operations(edge)"
+                )
             rng = self.rng(f"partition {node.path} {edge}")
             found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
         return found
@@ -163,18 +169,18 @@ class Run:
 
     def grow(self, frontier: list[Node]) -> list[Node]:
         """The children: one for each combination of groups on the edges at which a node is split."""
-        children = []
+        space, children = self.settings.space, list[Node]()
         for node in frontier:
             subspaces = [node.subspace]
             for edge in node.edges:
                 groups = node.scores[edge][1].groups
-                subspaces = [part for subspace in subspaces for part in subspace.split(edge, groups)]
+                subspaces = [part for subspace in subspaces for part in space.divide(subspace, edge, groups)]
             for index, subspace in enumerate(subspaces):
                 child = Node(subspace, f"{node.path}.{index}", node.state)
                 # A leaf without architectures gets no budget; where leaves share weights, paths still fall into it.
-                if self.arm.shares_weights or len(functions_in(self.settings.space, subspace)):
+                if self.arm.shares_weights or owns_any(space, child, children):
                     node.children.append(child)
-            children += node.children
+                    children.append(child)
         return children
 
     def considered(self, node: Node, level: int) -> Sequence[int]:
@@ -184,12 +190,11 @@ class Run:
         return self.checked(found, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
-        root = self.settings.space.root()
-        whole = self.arm.whole_edges
+        space, whole = self.settings.space, self.arm.whole_edges
         return [
             edge
-            for edge, operations in enumerate(node.subspace.allowed)
-            if len(operations) > 1 and (not whole or operations == root.allowed[edge])
+            for edge, allowed in enumerate(node.subspace.allowed)
+            if len(space.comparable(node.subspace, edge)) > 1 and (not whole or allowed == space.root().allowed[edge])
         ]
 
     def rng(self, purpose: str) -> np.random.Generator:
@@ -250,32 +255,37 @@ class Run:
 
     # -- selection ----------------------------------------------------------------------------------------------
 
-    def selection_allowance(self, leaf: Node, index: int, count: int) -> Allowance | None:
+    def selection_allowance(self, leaves: Sequence[Node], index: int) -> Allowance | None:
         """What one select stage may spend: its part of ``schedule.selection``, or the price of the selector's plan."""
         budget, share = self.account.budget, self.arm.schedule.selection
         if share is not None:
             rounds = self.arm.schedule.levels if self.arm.schedule.keep == "best" else 1
-            return budget.parts(budget.portion(share) / rounds, count)
+            return budget.parts(budget.portion(share) / rounds, len(leaves))
         if budget.kind == "seconds":
             return None  # nobody knows the price of a plan: it comes on top
         space, settings = self.settings.space, self.settings
-        plan = self.arm.selector.plan(self.request.select(leaf, index, count, None).leaf(space))
+        plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(space))
         prices = (settings.evaluation.cost(space, c, settings.images, self.arm.trainer.batch_size) for c in plan or ())
         return Allowance(budget.kind, budget.amount(sum(prices, Cost())))
 
     def selection_price(self, leaves: list[Node]) -> float:
         """What the select stages of these leaves may spend, in the budget's unit."""
-        count = len(leaves)
-        found = [self.selection_allowance(leaf, index, count) for index, leaf in enumerate(leaves)]
+        found = [self.selection_allowance(leaves, index) for index in range(len(leaves))]
         return sum(allowance.amount for allowance in found if allowance is not None)
 
     def select(self, leaves: list[Node]) -> Asks[None]:
         """Have the selector read one architecture from each leaf."""
-        count = len(leaves)
         stages = [
-            self.request.select(leaf, index, count, self.selection_allowance(leaf, index, count))
-            for index, leaf in enumerate(leaves)
+            self.request.select(leaves, index, self.selection_allowance(leaves, index)) for index in range(len(leaves))
         ]
         results = yield from self.ask("selection", stages)
         for leaf, result in zip(leaves, results, strict=True):
             leaf.selected = result.output
+
+
+def owns_any(space: SearchSpace, child: Node, before: Sequence[Node]) -> bool:
+    """Whether some function is in this leaf, and in none of the leaves before it."""
+    shared = overlapping(child.subspace, [node.subspace for node in before])
+    if not shared:
+        return not space.is_empty(child.subspace)
+    return len(space.sample_functions(1, np.random.default_rng(0), child.subspace, shared)) > 0

@@ -49,7 +49,7 @@ class PriceProbe(SupernetProbe):
         return [torch.randn(self._trainer.batch_size, 4, 2, 2) for _ in range(count)]
 
     def pullbacks(self, edge: int, repetition: int, context: Choice) -> list[Tensor | None]:
-        operations = self.subspace.allowed[edge]
+        operations = self.operations(edge)
         mixed = all_on_edge(context, self.space, edge, operations)
         self._meter.charge(training_pass(self.space, mixed, self._trainer.batch_size))
         return [torch.randn(64) for _ in operations]

@@ -19,6 +19,7 @@ from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.tree import Node
 from splitbench.harness.workbench import Population
 from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.subspaces import overlapping
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class Requests:
             truth=self.settings.truth if judge.reads_truth else None,
         )
 
-    def select(self, leaf: Node, index: int, count: int, allowance: Allowance | None) -> Select:
+    def select(self, leaves: Sequence[Node], index: int, allowance: Allowance | None) -> Select:
+        leaf, count = leaves[index], len(leaves)
         return Select(
             scene=self.settings.scene,
             title=self.title(f"select from leaf {index + 1} of {count}"),
@@ -112,9 +114,11 @@ class Requests:
             count=count,
             seed=self.seeds.of(f"selection {index}"),
             allowance=allowance,
+            earlier=earlier(leaves, index),
         )
 
-    def predict(self, leaf: Node) -> Predict:
+    def predict(self, leaves: Sequence[Node], index: int) -> Predict:
+        leaf = leaves[index]
         return Predict(
             scene=self.settings.scene,
             title=self.title(f"predict {leaf.path}"),
@@ -122,6 +126,7 @@ class Requests:
             state=leaf.state,
             evaluation=self.settings.evaluation,
             population=self.population,
+            earlier=earlier(leaves, index),
         )
 
     def facts(self) -> FactsStage:
@@ -145,3 +150,8 @@ class Requests:
                 for leaf, result in zip(leaves, predicted, strict=True)
             ),
         )
+
+
+def earlier(leaves: Sequence[Node], index: int) -> tuple[SubSpace, ...]:
+    """The leaves before one that share architectures with it: these are theirs. None where splits are partitions."""
+    return overlapping(leaves[index].subspace, [leaf.subspace for leaf in leaves[:index]])

@@ -42,7 +42,7 @@ from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.base import SearchSpace
 from splitbench.spaces.datasets.base import Dataset
-from splitbench.spaces.truth import closed
+from splitbench.spaces.truth import closed, open_truth
 
 STUDY_FILE = "study.yaml"
 
@@ -72,7 +72,7 @@ class Study:
         dataset: Dataset = build("datasets", config.dataset, "dataset")
         unbound: SearchSpace = build("spaces", config.space, "space")
         space = unbound.bind(dataset.shape, dataset.classes)
-        truth = space.ground_truth(dataset.name)  # fail now, not after the training
+        truth = open_truth(space, dataset.name)  # fail now, not after the training
         check_bound(config, unbound, space)
         scene = Scene(
             space=Part.of("spaces", config.space, "space", bound=space),
@@ -134,7 +134,7 @@ class Study:
     @property
     def has_validation(self) -> bool:
         """Whether the ground truth tells validation accuracies."""
-        return self.settings.space.ground_truth(self.settings.dataset).has_validation
+        return open_truth(self.settings.space, self.settings.dataset).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
         """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""

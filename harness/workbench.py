@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,8 +15,9 @@ from splitbench.harness.errors import ConfigError, DataError
 from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
 from splitbench.harness.store import StageStore, canonical_json, load_tensors
-from splitbench.spaces.base import SearchSpace, SubSpace, Supernet
+from splitbench.spaces.base import Rows, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
+from splitbench.spaces.populations import population
 
 
 @dataclass(frozen=True)
@@ -104,28 +103,9 @@ class Population:
     sample: int | None
     seed: int
 
-    def rows(self, space: SearchSpace, subspace: SubSpace | None = None) -> npt.NDArray[np.int8]:
-        """Them, [A, edges]; with a ``subspace``, those that lie in it."""
-        return population(space, self.sample, self.seed, subspace)
-
-
-def population(
-    space: SearchSpace, sample: int | None, seed: int, subspace: SubSpace | None = None
-) -> npt.NDArray[np.int8]:
-    """Distinct connected functions [A, edges] that the metrics are computed on: all, or a uniform sample.
-
-    With a ``subspace``, those of them that lie in it.
-    """
-    rows = _functions(space, space.root())
-    if sample is not None and sample < len(rows):
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]
-    return rows if subspace is None else rows[subspace.mask(rows)]
-
-
-def functions_in(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
-    """The distinct connected functions of a subspace."""
-    everything = _functions(space, space.root())
-    return everything[subspace.mask(everything)]
+    def rows(self, space: SearchSpace, subspace: SubSpace | None = None, earlier: Sequence[SubSpace] = ()) -> Rows:
+        """Them, [A, edges]; with a ``subspace``, those that this leaf owns: no leaf ``earlier`` contains them."""
+        return population(space, self.sample, self.seed, subspace, earlier)
 
 
 def write_note(path: Path, share: float) -> None:
@@ -136,11 +116,6 @@ def write_note(path: Path, share: float) -> None:
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-@functools.lru_cache(maxsize=8)
-def _functions(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
-    return space.functions(subspace)
 
 
 @functools.lru_cache(maxsize=8)

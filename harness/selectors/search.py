@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.selectors.base import Leaf, Search, Selected, Selector, best_of
 from splitbench.spaces.base import Architecture
@@ -27,11 +25,8 @@ class RandomBest(Selector):
             raise ConfigError(f"selector.samples: at least 1 architecture is needed, not {self.samples}")
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
-        functions = leaf.functions
         share = self.samples // leaf.count + (leaf.index < self.samples % leaf.count)
-        count = min(max(share, 1), len(functions))
-        rows = np.random.default_rng(leaf.seed).choice(len(functions), count, replace=False)
-        return [tuple(row) for row in functions[np.sort(rows)].tolist()]
+        return leaf.sample(max(share, 1))
 
     def select(self, search: Search) -> Selected:
         return best_of(self.plan(search.leaf), search)
@@ -42,8 +37,11 @@ class All(Selector):
     """The best of every architecture of the population: exact argmax, no search noise, and the dearest."""
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
-        rows = leaf.population if len(leaf.population) else leaf.functions[:1]
-        return [tuple(row) for row in rows.tolist()]
+        if len(leaf.population):
+            return [tuple(row) for row in leaf.population.tolist()]
+        if leaf.space.can_list:
+            return [tuple(row) for row in leaf.functions[:1].tolist()]
+        return leaf.sample(1)
 
     def select(self, search: Search) -> Selected:
         return best_of(self.plan(search.leaf), search)

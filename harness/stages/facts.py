@@ -13,7 +13,8 @@ from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.workbench import Population, Workbench
 from splitbench.results import metrics
-from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.base import Rows, SearchSpace
+from splitbench.spaces.truth import open_truth
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,25 @@ class FactsStage(Stage[Facts]):
         return False
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Facts, Cost]:
-        space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+        space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
         rows = self.population.rows(space)
         test, sizes = truth.test(rows), sizes_of(space, rows)
-        best = float(truth.test(truth.architectures).max())
         zeros = np.zeros(len(rows), dtype=int)
-        trivial = metrics.trivial(sizes["macs"], sizes["parameters"], sizes["convolutions"], test, zeros, best)
+        trivial = metrics.trivial(sizes, test, zeros, best_of(truth.best(), test))
         alone = {name: _without_leaves(values) for name, values in trivial.items()}
-        return Facts(len(rows), truth.source, metrics.ceiling(truth.per_seed(rows), sizes["macs"]), alone), Cost()
+        return Facts(len(rows), truth.source, metrics.ceiling(truth.per_seed(rows), sizes["flops"]), alone), Cost()
 
 
-def sizes_of(space: SearchSpace, rows: npt.NDArray[np.int8]) -> dict[str, list[int]]:
-    """The size baselines of architectures [A, edges]."""
-    architectures = [tuple(row) for row in rows.tolist()]
-    return {
-        "macs": [space.macs(a) for a in architectures],
-        "parameters": [space.parameters(a) for a in architectures],
-        "convolutions": [space.convolutions(a) for a in architectures],
-    }
+def best_of(known: float | None, population: npt.NDArray[np.float64]) -> float:
+    """What regret is measured from: the best of the whole truth, or of the population where that is not known."""
+    return float(population.max()) if known is None else known
+
+
+def sizes_of(space: SearchSpace, rows: Rows) -> dict[str, list[float]]:
+    """Size baseline -> its value of each architecture [A, edges], for the baselines that the space offers."""
+    sizes = [space.sizes(tuple(row)) for row in rows.tolist()]
+    offered = [name for name in metrics.TRIVIAL if name in space.size_names]
+    return {name: [each[name] for each in sizes] for name in offered}
 
 
 def _without_leaves(values: metrics.Metrics) -> metrics.Metrics:

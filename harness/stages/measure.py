@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.parts import Part
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.facts import sizes_of
+from splitbench.harness.stages.facts import best_of, sizes_of
 from splitbench.harness.store import load_tensors
 from splitbench.harness.workbench import Population, Workbench
 from splitbench.results import metrics, record
 from splitbench.results.metrics import Metrics
 from splitbench.results.store import digest, encode_estimates, write_atomically
 from splitbench.spaces.base import SearchSpace, SubSpace
-from splitbench.spaces.truth import GroundTruth
+from splitbench.spaces.populations import by_leaf, reference
+from splitbench.spaces.truth import GroundTruth, open_truth
 
 ESTIMATES = "estimates.parquet"
 
@@ -94,7 +94,7 @@ class Measure(Stage[Measurement]):
         return False
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Measurement, Cost]:
-        space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+        space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
         files = [bench.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
         tables = [load_tensors(file)[0] for file in files]
         rows = np.concatenate([table["rows"].numpy() for table in tables])
@@ -104,7 +104,8 @@ class Measure(Stage[Measurement]):
         order = np.lexsort(rows.T[::-1])  # by architecture, so that the same estimates give the same file in any tree
         rows, accuracy, loss, leaf = rows[order], accuracy[order], loss[order], leaf[order]
 
-        macs, test, everything = sizes_of(space, rows)["macs"], truth.test(rows), truth.test(truth.architectures)
+        flops, test = sizes_of(space, rows)["flops"], truth.test(rows)
+        best = best_of(truth.best(), test)
         columns = {
             "architecture": [space.encode(tuple(row)) for row in rows.tolist()],
             "leaf": leaf,
@@ -112,38 +113,36 @@ class Measure(Stage[Measurement]):
             "loss": loss,
             "truth_test": test,
         }
-        against_test = metrics.ranking_metrics(accuracy, loss, test, macs, leaf, float(everything.max()))
+        against_test = metrics.ranking_metrics(accuracy, loss, test, flops, leaf, best)
         against_validation: Metrics = {}
         if truth.has_validation:
             validation = truth.validation(rows)
-            best = float(truth.validation(truth.architectures).max())
             columns["truth_validation"] = validation
-            against_validation = metrics.ranking_metrics(accuracy, loss, validation, macs, leaf, best)
+            best_validation = best_of(truth.best(validation=True), validation)
+            against_validation = metrics.ranking_metrics(accuracy, loss, validation, flops, leaf, best_validation)
         estimates = encode_estimates(columns)
         write_atomically(folder / ESTIMATES, estimates)
-        selection = self.selection(space, truth, everything, [len(table["rows"]) for table in tables])
+        selection = self.selection(space, truth, best, [len(table["rows"]) for table in tables])
         return Measurement(against_test, against_validation, digest(estimates), selection), Cost()
 
-    def selection(
-        self, space: SearchSpace, truth: GroundTruth, everything: npt.NDArray[np.float64], counts: list[int]
-    ) -> record.Selection:
+    def selection(self, space: SearchSpace, truth: GroundTruth, best: float, counts: list[int]) -> record.Selection:
         """The arm's answer and its truth, beside what chance would find in as many leaves."""
         selected = [leaf.selected for leaf in self.leaves]
         leaf_choice: LeafChoice = self.leaf_choice.build()
         kept = [index for index, leaf in enumerate(self.leaves) if leaf.kept]
         chosen = kept[leaf_choice.choose([selected[index] for index in kept], np.random.default_rng(self.seed))]
         test = truth.test([s.architecture for s in selected])
-        functions = Population(None, 0).rows(space)  # what a selector draws from: connected, each function once
-        values = truth.test(functions)
-        masks = [self.leaves[index].subspace.mask(functions) for index in kept]
+        # What selectors draw from: connected functions, each once, in the leaf that owns it.
+        rows, owners = by_leaf(space, [self.leaves[index].subspace for index in kept])
+        masks = [owners == number for number in range(len(kept))]
         return record.Selection(
             architecture=space.encode(selected[chosen].architecture),
             leaf=chosen,
             test=float(test[chosen]),
-            regret=float(everything.max() - test[chosen]),
+            regret=float(best - test[chosen]),
             oracle=float(test[kept].max()),
-            leaf_floor=metrics.leaf_floor(values, masks),
-            best_of_k=metrics.expected_best_of(values, len(kept)),
+            leaf_floor=metrics.leaf_floor(truth.test(rows), masks),
+            best_of_k=metrics.expected_best_of(truth.test(reference(space)), len(kept)),
             leaves=[
                 record.Leaf(
                     allowed=[list(operations) for operations in leaf.subspace.allowed],

@@ -36,6 +36,7 @@ class Predict(Stage[Predicted]):
         state: its weights; None for the initial ones.
         evaluation: on which images.
         population: which architectures.
+        earlier: leaves before it that share architectures with it: these are theirs.
     """
 
     kind: ClassVar[str] = "predict"
@@ -46,9 +47,10 @@ class Predict(Stage[Predicted]):
     state: State | None
     evaluation: Evaluation
     population: Population
+    earlier: tuple[SubSpace, ...] = ()
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Predicted, Cost]:
-        rows = self.population.rows(bench.space, self.subspace)
+        rows = self.population.rows(bench.space, self.subspace, self.earlier)
         supernet = bench.weights(0, self.state).supernet
         accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
         checkpoint, start = folder / "checkpoint.safetensors", 0

@@ -17,7 +17,7 @@ from splitbench.harness.stages.base import Stage
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.harness.workbench import State, Workbench
 from splitbench.spaces.base import SubSpace, Supernet
-from splitbench.spaces.truth import GroundTruth
+from splitbench.spaces.truth import GroundTruth, open_truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Score(Stage[Affinity]):
             return bench.weights(self.initial_seed).supernet
 
         def truth() -> GroundTruth:
-            return bench.space.ground_truth(bench.dataset.name)
+            return open_truth(bench.space, bench.dataset.name)
 
         probe = SupernetProbe(
             bench.space,

@@ -36,6 +36,7 @@ class Select(Stage[Selected]):
         population: which architectures the selector ``all`` looks at.
         index, count: which leaf of how many.
         seed: of the selector's random numbers.
+        earlier: leaves before it that share architectures with it: these are theirs.
         allowance: what it may spend; None for a plan whose price is not known (in seconds).
     """
 
@@ -54,11 +55,12 @@ class Select(Stage[Selected]):
     count: int
     seed: int
     allowance: Allowance | None
+    earlier: tuple[SubSpace, ...] = ()
 
     def leaf(self, space: SearchSpace) -> Leaf:
         """What the selector knows before it looks at weights."""
-        inside = self.population.rows(space, self.subspace)
-        return Leaf(space, self.subspace, self.index, self.count, inside, self.seed)
+        inside = self.population.rows(space, self.subspace, self.earlier)
+        return Leaf(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Selected, Cost]:
         selector: Selector = self.selector.build()

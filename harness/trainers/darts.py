@@ -48,7 +48,7 @@ class Darts(SgdTrainer):
     def context(
         self, space: SearchSpace, subspace: SubSpace, state: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Mixture:
-        return mixture(subspace, state["alpha"])
+        return space.mixture(state["alpha"], subspace)
 
     @property
     def learns_architecture(self) -> bool:
@@ -64,7 +64,7 @@ class DartsSession(SgdSession):
     def __init__(self, trainer: Darts, job: Job) -> None:
         super().__init__(trainer, job)
         generator = torch.Generator().manual_seed(job.seed)
-        alpha = 1e-3 * torch.randn(_shape(job.space), generator=generator)
+        alpha = 1e-3 * torch.randn(job.space.weights_shape, generator=generator)
         self.alpha = nn.Parameter(alpha.to(job.device))
         self.architecture_optimizer = torch.optim.Adam(
             [self.alpha],
@@ -74,7 +74,7 @@ class DartsSession(SgdSession):
         )
 
     def choices(self, step: int) -> Sequence[Choice]:
-        return [mixture(self.job.subspace, self.alpha)]
+        return [self.job.space.mixture(self.alpha, self.job.subspace)]
 
     def next_cost(self, step: int) -> Cost:
         """Of the weights' passes, and as much again for those of the architecture parameters."""
@@ -99,16 +99,3 @@ class DartsSession(SgdSession):
             self.alpha.copy_(tensors["alpha"])
         super().load(tensors)
         load_optimizer(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer", tensors)
-
-
-def mixture(subspace: SubSpace, alpha: Tensor) -> Mixture:
-    """The softmax of ``alpha`` [edges, operations] over the allowed operations of each edge."""
-    allowed = torch.zeros(alpha.shape, dtype=torch.bool)
-    for edge, operations in enumerate(subspace.allowed):
-        allowed[edge, list(operations)] = True
-    masked = alpha.masked_fill(~allowed.to(alpha.device), float("-inf"))
-    return Mixture(subspace, masked.softmax(dim=1))
-
-
-def _shape(space: SearchSpace) -> tuple[int, int]:
-    return len(space.edges), max(len(space.operations(edge)) for edge in range(len(space.edges)))
