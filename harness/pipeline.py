@@ -256,17 +256,27 @@ class Run:
     # -- selection ----------------------------------------------------------------------------------------------
 
     def selection_allowance(self, leaves: Sequence[Node], index: int) -> Allowance | None:
-        """What one select stage may spend: its part of ``schedule.selection``, or the price of the selector's plan."""
-        budget, share = self.account.budget, self.arm.schedule.selection
+        """What one select stage may spend: the price of the selector's plan, or its part of ``schedule.selection``."""
+        budget, share, settings = self.account.budget, self.arm.schedule.selection, self.settings
+        most: Allowance | None = None
         if share is not None:
             rounds = self.arm.schedule.levels if self.arm.schedule.keep == "best" else 1
-            return budget.parts(budget.portion(share) / rounds, len(leaves))
+            most = budget.parts(budget.portion(share) / rounds, len(leaves))
         if budget.kind == "seconds":
-            return None  # nobody knows the price of a plan: it comes on top
-        space, settings = self.settings.space, self.settings
-        plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(space))
-        prices = (settings.evaluation.cost(space, c, settings.images, self.arm.trainer.batch_size) for c in plan or ())
-        return Allowance(budget.kind, budget.amount(sum(prices, Cost())))
+            return most  # nobody knows the price of a plan: without a share it comes on top
+        plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(settings.space))
+        if plan is None:
+            return most
+        size = self.arm.trainer.batch_size
+        prices = (settings.evaluation.cost(settings.space, choice, settings.images, size) for choice in plan)
+        price = budget.amount(sum(prices, Cost()))
+        if most is not None and price > most.amount:
+            raise ConfigError(
+                f"arm {self.arm.label}: the selector {self.arm.parts['selectors'].name} plans to spend {price:g} "
+                f"{budget.kind} on a leaf, and schedule.selection gives it {most.amount:g}; raise that, or lower the "
+                "selector's samples"
+            )
+        return Allowance(budget.kind, price)
 
     def selection_price(self, leaves: list[Node]) -> float:
         """What the select stages of these leaves may spend, in the budget's unit."""
