@@ -36,6 +36,7 @@ from splitbench.spaces.truth import TableTruth
 
 Run = Callable[[int, Tensor], Tensor]
 MOST_LISTED = 100_000
+ELSEWHERE = (-1, -1)
 
 
 class Searchable(Protocol):
@@ -144,8 +145,9 @@ class ModuleSpace(SearchSpace):
 
     def flops(self, choice: Choice) -> Flops:
         active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
-        parts = [_costs(self)[edge, op] for edge, operations in enumerate(active) for op in operations]
-        parts.append(_costs(self)[-1, -1])
+        costs = _costs(self, _learning(self, active))
+        parts = [costs[edge, op] for edge, operations in enumerate(active) for op in operations]
+        parts.append(costs[ELSEWHERE])
         return Flops(sum(part.forward for part in parts), sum(part.backward for part in parts))
 
     def macs(self, architecture: Architecture) -> int:
@@ -163,10 +165,25 @@ def _supernet(space: ModuleSpace) -> ModuleSupernet:
     return space.supernet(0)
 
 
+def _learning(space: ModuleSpace, active: Sequence[Sequence[int]]) -> tuple[bool, ...]:
+    """Edge by edge, whether what runs there has weights: where nothing before a layer has any, autograd takes no
+    gradient of that layer's input, and its backward pass is cheaper."""
+    weighted = _weighted(space)
+    return tuple(any(weighted[edge][op] for op in operations) for edge, operations in enumerate(active))
+
+
 @functools.lru_cache(maxsize=8)
-def _costs(space: ModuleSpace) -> dict[tuple[int, int], Flops]:
-    """FLOPs an image of each (edge, operation), and of everything else by (-1, -1), counted by torch while they run."""
-    supernet, first = _supernet(space), tuple(0 for _ in space.edges)
+def _weighted(space: ModuleSpace) -> list[list[bool]]:
+    """Edge by edge and operation by operation, whether it has weights."""
+    return [[any(True for _ in module.parameters()) for module in slot] for slot in _supernet(space).slots]
+
+
+@functools.lru_cache(maxsize=1024)
+def _costs(space: ModuleSpace, learning: tuple[bool, ...]) -> dict[tuple[int, int], Flops]:
+    """FLOPs an image of each (edge, operation), and of everything else by ``ELSEWHERE``, counted by torch while they
+    run in a path whose edges have weights or none as ``learning`` says."""
+    supernet, weighted = _supernet(space), _weighted(space)
+    path = tuple(weighted[edge].index(wanted) for edge, wanted in enumerate(learning))
     images = torch.zeros(2, *space.image_shape)  # batch statistics need two
     found: dict[tuple[int, int], Flops] = {}
     inputs: dict[int, Tensor] = {}
@@ -174,15 +191,15 @@ def _costs(space: ModuleSpace) -> dict[tuple[int, int], Flops]:
         slot.register_forward_pre_hook(lambda _, given, edge=edge: inputs.update({edge: given[0]}))
         for edge, slot in enumerate(supernet.slots)
     ]
-    whole = _counted(lambda: supernet(images, first))
+    whole = _counted(lambda: supernet(images, path))
     for handle in handles:
         handle.remove()
     for edge, slot in enumerate(supernet.slots):
         for op, module in enumerate(slot):
             x = inputs[edge].detach().requires_grad_(inputs[edge].requires_grad)
             found[edge, op] = _counted(functools.partial(module, x))
-    inside = [found[edge, 0] for edge in range(len(space.edges))]
-    found[-1, -1] = Flops(
+    inside = [found[edge, op] for edge, op in enumerate(path)]
+    found[ELSEWHERE] = Flops(
         whole.forward - sum(part.forward for part in inside), whole.backward - sum(part.backward for part in inside)
     )
     return found

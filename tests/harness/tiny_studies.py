@@ -7,7 +7,7 @@ from typing import Any
 
 import splitbench
 from splitbench.harness.driver import Watcher
-from splitbench.harness.stages import Result, Stage
+from splitbench.harness.stages.base import Result, Stage
 from splitbench.results.record import Measured, Record
 
 
@@ -33,16 +33,20 @@ class Notes(Watcher):
     """Keeps what a study tells its watcher."""
 
     def __init__(self) -> None:
-        self.stages: list[tuple[Stage, Result]] = []
+        self.stages: list[tuple[Stage[Any], Result[Any]]] = []
         self.records: list[Record] = []
+        self.sentences: list[str] = []
 
-    def stage(self, stage: Stage, result: Result) -> None:
+    def note(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+    def stage(self, stage: Stage[Any], result: Result[Any]) -> None:
         self.stages.append((stage, result))
 
     def run(self, record: Record, measured: Measured) -> None:
         self.records.append(record)
 
-    def of(self, kind: str) -> list[tuple[Stage, Result]]:
+    def of(self, kind: str) -> list[tuple[Stage[Any], Result[Any]]]:
         """Distinct stages of one kind with their results."""
         return [(stage, result) for stage, result in self.stages if stage.kind == kind]
 
