@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,9 @@ class Forecast:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON."""
+        arms = [{**vars(arm), "stages": dict(arm.stages), "flops": dict(arm.flops)} for arm in self.arms]
+        return {**vars(self), "arms": arms, "rates": {name: vars(rates) for name, rates in self.rates.items()}}
 
 
 def forecast(study: Study, workers: int = 1) -> Forecast:

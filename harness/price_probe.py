@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -61,21 +59,21 @@ class PriceProbe(SupernetProbe):
         return 100 * float(torch.rand(())), float(torch.rand(()))
 
     def score(self, proxy: Proxy, choice: Choice, repetition: int, initial: bool = False) -> Scores:
-        key = repr(proxy)
-        if key not in self._proxies:
-            before, size = self._meter.cost, self.space.flops(choice)
+        if repr(proxy) not in self._proxies:
             terms = super().score(proxy, choice, repetition, initial)
-            spent = self._meter.cost
-            images = (spent.flops - before.flops) / max(size.forward + size.backward, 1)
-            self._proxies[key] = terms, images, spent.steps - before.steps, spent.examples - before.examples
+            self._proxies[repr(proxy)] = terms, *self._taken
             return terms
-        terms, images, steps, examples = self._proxies[key]
-        size = self.space.flops(choice)
-        self._meter.charge(Cost(math.ceil(images * (size.forward + size.backward)), steps, examples))
+        terms, forward, backward = self._proxies[repr(proxy)]
+        self._meter.charge(self._passes(choice, forward, backward))
         found: Scores = terms + torch.rand(len(terms)).double().numpy()
         return found
 
-    _proxies: dict[str, tuple[Scores, float, int, int]]
+    def _passes(self, choice: Choice, forward: float, backward: float) -> Cost:
+        self._taken = forward, backward
+        return super()._passes(choice, forward, backward)
+
+    _proxies: dict[str, tuple[Scores, float, float]]
+    _taken: tuple[float, float]
 
 
 class ScorePrices:
@@ -92,7 +90,7 @@ class ScorePrices:
         self.data = random_images(shape, classes, images)
         self.unknown: dict[str, str] = {}
         self._known: dict[str, Cost] = {}
-        self._proxies: dict[str, tuple[Scores, float, int, int]] = {}
+        self._proxies: dict[str, tuple[Scores, float, float]] = {}
 
     def __call__(self, stage: Score) -> Cost:
         """The price of one stage; nothing, and a note in ``unknown``, where the criterion fails on random numbers."""
