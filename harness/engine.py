@@ -15,7 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.errors import ComponentError, SplitbenchError
 from splitbench.harness.registry import load_plugin
 from splitbench.harness.stages import Result, Stage, StageStore
 
@@ -54,7 +54,7 @@ class InProcess:
             threading.Thread(target=self._tell, args=(self.watch, stage, ended), daemon=True).start()
         try:
             future.set_result(run_stage(stage, self.store))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin that ends the program ends its own run
             future.set_exception(error)
         finally:
             ended.set()
@@ -134,7 +134,7 @@ def _work(kind: str, inputs: dict[str, object], folder: Path) -> Result:
         return run_stage(Stage(kind, inputs), StageStore(folder))
     except SplitbenchError:
         raise
-    except Exception as error:  # some exceptions do not survive the way between processes
+    except (Exception, SystemExit) as error:  # some exceptions do not survive the way between processes
         import traceback
 
-        raise RuntimeError(f"{kind} stage failed: {error}\n{traceback.format_exc()}") from None
+        raise ComponentError(kind, type(error).__name__, str(error), traceback.format_exc()) from None

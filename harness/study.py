@@ -6,7 +6,7 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,22 +18,25 @@ import yaml
 
 from splitbench.harness import config as configs
 from splitbench.harness.arm import Arm, build_arm
+from splitbench.harness.blame import all_specs, failure_of, is_the_runs
 from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
-from splitbench.harness.earlier import fingerprint, set_aside
+from splitbench.harness.earlier import set_aside
 from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.feasible import check_budget
+from splitbench.harness.lock import Lock
 from splitbench.harness.pipeline import Outcome, Run
-from splitbench.harness.record import make_measured, make_record, protocol
-from splitbench.harness.registry import build, components, get, load_plugin, nested, resolved, split_spec
+from splitbench.harness.record import arm_mark, make_measured, make_record, protocol
+from splitbench.harness.registry import build, components, load_plugin, resolved, split_spec
 from splitbench.harness.requests import Settings
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages import StageStore
+from splitbench.harness.stages import Stage, StageStore
 from splitbench.results import store
+from splitbench.results.failures import Failure
 from splitbench.results.frame import Results, load
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
@@ -120,29 +123,50 @@ class Study:
         workers: int = 1,
         plugins: Sequence[Path] = (),
         watcher: Watcher | None = None,
-    ) -> None:
-        """Run what is missing and write the records into ``folder``.
+    ) -> tuple[Failure, ...]:
+        """Run what is missing and write the records into ``folder``; gives the runs that failed.
+
+        A run that fails costs itself alone: why is written in the place of its record, and the others go on. Runs that
+        had failed before are tried again.
 
         Raises:
-            SplitbenchError: bad input; what had ended before is kept.
+            SplitbenchError: bad input, a folder that another process works in, and what no run is to blame for (a full
+                disk, missing data, workers that die); what had ended before is kept.
         """
         self.check_workers(workers, plugins)
         watcher = watcher or Watcher()
         store.prepare(folder)
-        for sentence in self.take_folder(folder):
-            watcher.note(sentence)
-        store.write_skipped(folder, self.skipped)
-        for label, reason in self.skipped.items():
-            watcher.note(f"arm {label} is skipped: {reason}")
-        tasks = [
-            Task(
-                Run(self.settings, arm, self.seeds(repetition), draw).stages(),
-                partial(self.finish, folder, watcher, arm, repetition, draw),
-            )
-            for arm, repetition, draw in self.runs()
-        ]
-        watcher.begin(len(tasks))
-        self.drive(tasks, folder, workers, plugins, watcher)
+        with Lock(folder).held(watcher.note) as lock:
+            for sentence in self.take_folder(folder):
+                watcher.note(sentence)
+            store.write_skipped(folder, self.skipped)
+            for label, reason in self.skipped.items():
+                watcher.note(f"arm {label} is skipped: {reason}")
+            failures: list[Failure] = []
+            tasks = [self.task(folder, watcher, failures, *run) for run in self.runs()]
+            watcher.begin(len(tasks))
+            self.drive(tasks, folder, workers, plugins, watcher, check=lock.check)
+        return tuple(failures)
+
+    def task(
+        self, folder: Path, watcher: Watcher, failures: list[Failure], arm: Arm, repetition: int, draw: int
+    ) -> Task:
+        """One run for the driver; if it fails, why is written, and added to ``failures``."""
+
+        def fail(error: BaseException, stage: Stage | None) -> bool:
+            if not is_the_runs(error):
+                return False
+            about = (stage.kind, stage.title) if stage else None
+            failures.append(failure_of(self.config, self.settings, arm, repetition, draw, error, about))
+            store.write_failure(folder, failures[-1])
+            watcher.fail(failures[-1])
+            return True
+
+        return Task(
+            Run(self.settings, arm, self.seeds(repetition), draw).stages(),
+            partial(self.finish, folder, watcher, arm, repetition, draw),
+            fail,
+        )
 
     def drive(
         self,
@@ -152,9 +176,10 @@ class Study:
         plugins: Sequence[Path],
         watcher: Watcher,
         parallel: int | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Have an engine run the stages that tasks ask for, in this process or in several; ``parallel`` tasks at a
-        time, or as many as suit a study."""
+        time, or as many as suit a study. ``check`` is called before anything is begun or written."""
         alone = workers == 1
         with one_thread():
             engine: Engine
@@ -164,7 +189,7 @@ class Study:
                 engine = WorkerPool(folder, workers, plugins=plugins)
             try:
                 parallel = 1 if alone else parallel or self.parallel(workers)
-                Driver(folder, engine, watcher).drive(tasks, parallel)
+                Driver(folder, engine, watcher, check).drive(tasks, parallel)
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
@@ -201,7 +226,7 @@ class Study:
         text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
         shared = protocol(self.config, self.settings)
         wanted = {
-            (shared, arm.label, fingerprint(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
+            (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
         }
         sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())
@@ -240,13 +265,6 @@ class Study:
                         f"{kind} component {found.name!r} was registered in this process only; run with one worker, "
                         "or put it into a file and name that with --plugin"
                     )
-
-
-def all_specs(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A resolved spec and those inside it, with their kinds."""
-    yield kind, spec
-    for key, inner in nested(get(kind, str(spec["name"])).load()).items():
-        yield from all_specs(inner, spec[key])
 
 
 def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> dict[str, Any]:
