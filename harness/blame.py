@@ -69,7 +69,7 @@ def failure_of(
         budget_limit=settings.budget.limit,
         stage=stage[1].partition(": ")[2] or stage[1] if stage else "",
         component=named,
-        reason=reason(error, component),
+        reason=reason(error, component).removeprefix(f"arm {arm.label}: "),
         traceback=text,
     )
 
@@ -80,7 +80,7 @@ def reason(error: BaseException, component: Component | None) -> str:
         kind, said = error.kind, error.said
     else:
         kind, said = type(error).__name__, str(error)
-    said = _one_line(said)
+    said = one_line(said)
     who = f"the {singular(component.kind)} {component.name} ({component.origin})" if component else ""
     if kind == "SystemExit":
         return f"{who or 'a component'} ended the program, as by sys.exit({said}); a component raises an error instead"
@@ -130,7 +130,7 @@ def singular(kind: str) -> str:
     return {"criteria": "criterion", "proxies": "proxy"}.get(kind, kind.removesuffix("s")).replace("_", " ")
 
 
-def _one_line(said: str) -> str:
+def one_line(said: str) -> str:
     """The first line of a message that says anything, of a length that a table can show."""
     line = next((one for one in said.splitlines() if one.strip()), "")
     line = re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", " ".join(line.split())).encode(errors="replace").decode()

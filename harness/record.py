@@ -97,7 +97,8 @@ def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
     shared["schedule"] = schedule_parts(shared["schedule"])
     for key, kind in SHARED_PARTS.items():
         shared[key] = bare(kind, resolved(kind, getattr(study, key), key))
-    return one_spelling({"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth})
+    parts = {"format": FORMAT, "study": shared, "common": settings.common, "truth": settings.truth}
+    return {key: one_spelling(value) for key, value in parts.items()}
 
 
 def arm_mark(config: Any) -> str:

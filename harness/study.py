@@ -5,8 +5,10 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +20,7 @@ import yaml
 
 from splitbench.harness import config as configs
 from splitbench.harness.arm import Arm, build_arm
-from splitbench.harness.blame import all_specs, failure_of, is_the_runs
+from splitbench.harness.blame import all_specs, failure_of, is_the_runs, one_line
 from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
@@ -87,15 +89,17 @@ class Study:
         settings = Settings(
             space, common, Budget(kind, limit), evaluation, images, config.population.sample, truth.identity
         )
-        with closed():
-            arms = [build_arm(config, arm, i, space) for i, arm in enumerate(config.arms)]
+        arms = []
+        for index, arm_config in enumerate(config.arms):
+            with closed(), naming(arm_config.label):
+                arms.append(build_arm(config, arm_config, index, space))
         skipped = {arm.label: arm.unfit for arm in arms if arm.unfit is not None}
         study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped)
         for label, reason in skipped.items():
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
-        with closed():
-            for arm in study.arms:
+        for arm in study.arms:
+            with closed(), naming(arm.label):
                 check_budget(settings, arm, study.seeds(0))
         return study
 
@@ -265,6 +269,25 @@ class Study:
                         f"{kind} component {found.name!r} was registered in this process only; run with one worker, "
                         "or put it into a file and name that with --plugin"
                     )
+
+
+@contextlib.contextmanager
+def naming(arm: str) -> Iterator[None]:
+    """What a component raises before anything runs (it may be anything) becomes a sentence with its arm and place.
+
+    Raises:
+        ConfigError: in the place of any error that is not one of splitbench's own.
+    """
+    try:
+        yield
+    except SplitbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"arm {arm}: {one_line(f'{type(error).__name__}: {error}')} ({where.filename}, line {where.lineno}); mend "
+            "that component, or take the arm out"
+        ) from error
 
 
 def bound_spec(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> dict[str, Any]:

@@ -292,8 +292,8 @@ def load(folder: str | Path) -> Loaded:
         raise StoreError(f"{folder}: the results folder holds no usable record{reason}")
     skipped: list[Skipped] = []
     for path in both(folder, SKIPPED):
-        arms, warning = read_skipped(path, folder)
-        skipped += arms
+        found_there, warning = read_skipped(path, folder)
+        skipped += found_there
         warnings += [shown(warning)] if warning else []
     notes = older([(run.record.schema_version, where) for run, where in found.values()])
     runs = tuple(found[key][0] for key in sorted(found))
