@@ -229,7 +229,7 @@ def load(path: str | Path) -> StudyConfig:
 def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
     """Check a study given as a mapping; numbers like ``2e14`` may be strings, as YAML 1.1 reads them."""
     try:
-        _check_text(data, source, "")
+        _check_text(data, "")
         return StudyConfig.model_validate(data)
     except ValidationError as error:
         raise ConfigError(sentence(error, source)) from error
@@ -237,20 +237,20 @@ def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def _check_text(value: Any, source: str, place: str) -> None:
+def _check_text(value: Any, place: str) -> None:
     """Refuse half characters (surrogates), which no file of results could hold: said now, not after the training."""
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ConfigError(f"{source}: {place}: {value!r} holds half a character; write it in full") from None
+            raise ConfigError(f"{place}: {value!r} holds half a character; write it in full") from None
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            _check_text(key, source, f"a key of {place or 'the study'}")
-            _check_text(inner, source, f"{place}.{key}" if place else str(key))
+            _check_text(key, f"a key of {place or 'the study'}")
+            _check_text(inner, f"{place}.{key}" if place else str(key))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            _check_text(inner, source, f"{place}.{index}")
+            _check_text(inner, f"{place}.{index}")
 
 
 _FIELDS: dict[str, type[BaseModel]] = {
