@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, unfit
 from splitbench.criteria.proxies.base import Proxy, Scores, combined
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Spec, build
+from splitbench.harness.registry import Spec, build, split_spec
 from splitbench.spaces.base import Choice, SearchSpace, reaches, with_operation
 
 
@@ -28,7 +28,8 @@ class ZeroCost:
 
     All scores of an edge are one pool for a proxy whose score depends on the set that is compared. A network that is
     cut off (``none`` may cut a path) is not scored, as nothing is compared there by the other criteria either, and a
-    score that is not finite is left out: their pairs are not measured in that repetition. A mean of absolute
+    score that is not finite is left out: their pairs are not measured in that repetition. Where none is finite, the run
+    fails. A mean of absolute
     differences counts noise as difference: proxies whose score depends on the batch have a floor that does not fall
     with repetitions. Where contexts are a mixture that never changes, repetitions of a proxy without data are all the
     same: take one.
@@ -94,6 +95,13 @@ class ZeroCost:
                 choices.append(probe.whole())
             terms.append([self.score(probe, choice, r) for choice in choices])
         scores = pooled(self.scorer, terms)
+        scored = sum(one is not None for row in terms for one in row)
+        if scored and np.isnan(scores).all():
+            name = split_spec(self.proxy, "proxy")[0]
+            raise ConfigError(
+                f"criterion zero_cost: the proxy {name} gives no finite score for any of the {scored} networks of edge "
+                f"{edge}, so there is nothing to split by; take another proxy, or mend this one"
+            )
         if self.relative:
             reference = np.abs(scores[:, -1:])
             scores = scores[:, :-1] / np.where(reference > 0, reference, np.nan)

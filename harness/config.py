@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, get, split_spec, suggestion
 from splitbench.harness.search import Range, SweepConfig, parse_search
+from splitbench.harness.yaml_text import EXPONENT, read_yaml
+
+
+def _whole(value: Any) -> Any:
+    """A whole number that is written as text with an exponent, as ``4e1``; anything else is left to be checked."""
+    if isinstance(value, str) and EXPONENT.fullmatch(value.strip()):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    return value
+
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_whole)]
 BUDGETS = ("flops", "steps", "examples", "seconds")
 _KINDS = {
     "space": "spaces",
@@ -50,8 +61,8 @@ class BudgetConfig(_Model):
 class ScheduleConfig(_Model):
     """When and how the supernet is split."""
 
-    levels: Annotated[int, Field(ge=1, le=8)] = Field(1, description="splits from the root to a leaf")
-    branching: Annotated[int, Field(ge=2, le=8)] = Field(2, description="groups a split")
+    levels: Annotated[Whole, Field(ge=1, le=8)] = Field(1, description="splits from the root to a leaf")
+    branching: Annotated[Whole, Field(ge=2, le=8)] = Field(2, description="groups a split")
     warmup: Annotated[float, Field(ge=0, lt=1)] | list[Annotated[float, Field(ge=0, lt=1)]] = Field(
         0.2, description="share of the budget trained before the splits: in all (equal parts a level), or one a level"
     )
@@ -98,14 +109,14 @@ class ScheduleConfig(_Model):
 class PopulationConfig(_Model):
     """Which architectures the metrics are computed on: distinct connected functions."""
 
-    sample: Annotated[int, Field(ge=10)] | None = Field(None, description="how many, drawn uniformly; all if absent")
+    sample: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many, drawn uniformly; all if absent")
 
 
 class EvaluationConfig(_Model):
     """How an architecture's estimate is measured: fixed, unaugmented validation images, batch statistics."""
 
-    images: Annotated[int, Field(ge=10)] | None = Field(None, description="how many validation images; all if absent")
-    batch_size: Annotated[int, Field(ge=10)] = 1000
+    images: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many validation images; all if absent")
+    batch_size: Annotated[Whole, Field(ge=10)] = 1000
 
 
 class ArmConfig(_Model):
@@ -122,7 +133,7 @@ class ArmConfig(_Model):
     modifiers: list[Spec] | None = None
     selector: Spec | None = None
     leaf_choice: Spec | None = None
-    draws: Annotated[int, Field(ge=1, le=1000)] = 1
+    draws: Annotated[Whole, Field(ge=1, le=1000)] = 1
 
     @property
     def criterion_spec(self) -> dict[str, Any]:
@@ -154,8 +165,8 @@ class StudyConfig(_Model):
     modifiers: list[Spec] = Field([], description="what changes any trainer's training; the first is innermost")
     schedule: ScheduleConfig = ScheduleConfig()
     budget: BudgetConfig
-    seeds: Annotated[int, Field(ge=1, le=10_000)] = Field(3, description="repetitions, paired between arms")
-    seed: int = Field(0, description="the study's own seed")
+    seeds: Annotated[Whole, Field(ge=1, le=10_000)] = Field(3, description="repetitions, paired between arms")
+    seed: Whole = Field(0, description="the study's own seed")
     population: PopulationConfig = PopulationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     selector: Spec = "random_best"
@@ -217,7 +228,7 @@ def load(path: str | Path) -> StudyConfig:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such study file") from error
     except IsADirectoryError as error:
@@ -226,11 +237,7 @@ def load(path: str | Path) -> StudyConfig:
         raise ConfigError(f"{path}: this is not a study file: it is not text in UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path}: the study file cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f" in line {place.line + 1}" if place else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise ConfigError(f"{path}: this is not YAML{line}: {problem}") from error
+    data = read_yaml(text, str(path))
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a study file is a mapping with the keys space, dataset, budget and arms")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")
@@ -240,11 +247,28 @@ def load(path: str | Path) -> StudyConfig:
 def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
     """Check a study given as a mapping; numbers like ``2e14`` may be strings, as YAML 1.1 reads them."""
     try:
+        _check_text(data, "")
         return StudyConfig.model_validate(data)
     except ValidationError as error:
         raise ConfigError(sentence(error, source)) from error
     except ConfigError as error:  # of the registry, which does not know the file
         raise ConfigError(f"{source}: {error}") from error
+
+
+def _check_text(value: Any, place: str) -> None:
+    """Refuse half characters (surrogates), which no file of results could hold: said now, not after the training."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{place}: {value!r} holds half a character; write it in full") from None
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_text(key, f"a key of {place or 'the study'}")
+            _check_text(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _check_text(inner, f"{place}.{index}")
 
 
 _FIELDS: dict[str, type[BaseModel]] = {
@@ -278,8 +302,17 @@ def sentence(error: ValidationError, source: str) -> str:
         needs = "an arm needs criterion" if len(place) > 1 else "a study needs space, dataset, budget and arms"
         return f"{source}: the key {where!r} is missing; {needs}"
     message = _REMEDIES.get(first["type"], first["msg"].removeprefix("Value error, "))
-    given = "" if first["type"] in ("value_error", "too_short") else f", not {first['input']!r}"
+    given = "" if first["type"] in ("value_error", "too_short") else f", not {_brief(first['input'])}"
     return f"{source}: {where}{': ' if where else ''}{message[:1].lower()}{message[1:]}{given}"
+
+
+def _brief(value: Any) -> str:
+    """A value in a sentence: thousands of digits say no more than the first few."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes out no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:60]}... ({len(text):,} characters)"
 
 
 def _model_at(place: list[str]) -> type[BaseModel]:

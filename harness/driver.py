@@ -15,6 +15,7 @@ from typing import Any
 from splitbench.harness.engine import Engine
 from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.store import StageStore
+from splitbench.results.failures import Failure
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.truth import closed
 
@@ -39,25 +40,42 @@ class Watcher:
     def run(self, record: Record, measured: Measured) -> None:
         """A run has ended and its record is written."""
 
+    def fail(self, failure: Failure) -> None:
+        """A run has failed, and why is written in the place of its record."""
+
     def done(self, sentence: str) -> None:
         """A task that leaves no record has ended, in words."""
 
 
 @dataclass
 class Task:
-    """A generator that asks for stages and is sent their results, and who is given what it returns."""
+    """A generator that asks for stages and is sent their results, and who is given what it returns.
+
+    ``fail`` is given what ends the task before its time, and the stage that raised it (None: the generator itself, or
+    ``finish``); the other tasks go on. Without it, or where it gives False, the error ends all tasks.
+    """
 
     generator: Generator[list[Stage[Any]], list[Result[Any]], Any]
     finish: Callable[[Any], None]
+    fail: Callable[[BaseException, Stage[Any] | None], bool] | None = None
     stages: list[Stage[Any]] = field(default_factory=list)
     futures: list[Future[Result[Any]]] = field(default_factory=list)
 
 
 class Driver:
-    """Keeps an engine busy with the stages that tasks ask for."""
+    """Keeps an engine busy with the stages that tasks ask for.
 
-    def __init__(self, folder: Path, engine: Engine, watcher: Watcher) -> None:
-        self.folder, self.engine, self.watcher = folder, engine, watcher
+    Args:
+        folder: the results folder.
+        engine: runs the stages.
+        watcher: told what happens.
+        check: called before anything is begun or written: raises if the folder is no longer this process's.
+    """
+
+    def __init__(
+        self, folder: Path, engine: Engine, watcher: Watcher, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self.folder, self.engine, self.watcher, self.check = folder, engine, watcher, check
         self.told: set[str] = set()
 
     def drive(self, tasks: Iterable[Task | None], parallel: int) -> None:
@@ -86,9 +104,9 @@ class Driver:
 
     def resume(self, task: Task) -> bool:
         """Send a task its results, or what kept a stage from giving one; False once it has ended."""
-        error = next((e for e in (future.exception() for future in task.futures) if e is not None), None)
-        if error is not None:
-            return self.advance(task, error)
+        for stage, future in zip(task.stages, task.futures, strict=True):
+            if (error := future.exception()) is not None:
+                return self.advance(task, error, stage)
         results = [future.result() for future in task.futures]
         for stage, result in zip(task.stages, results, strict=True):
             if stage.key not in self.told:
@@ -96,19 +114,36 @@ class Driver:
                 self.watcher.stage(stage, result)
         return self.advance(task, results)
 
-    def advance(self, task: Task, results: list[Result[Any]] | BaseException | None) -> bool:
-        """Have a task ask for its next stages; False once it has ended. Its first step takes None."""
+    def advance(
+        self, task: Task, results: list[Result[Any]] | BaseException | None, failed: Stage[Any] | None = None
+    ) -> bool:
+        """Have a task ask for its next stages; False once it has ended. Its first step takes None, one after a stage
+        that failed its error."""
+        try:
+            stages = self.step(task, results)
+        except (Exception, SystemExit) as error:  # a plugin may raise anything, and may try to end the program
+            self.check()
+            if task.fail is None or not task.fail(error, failed if error is results else None):
+                raise
+            return False
+        if stages is None:
+            return False
+        self.check()
+        task.stages = stages
+        task.futures = [self.engine.submit(stage) for stage in stages]
+        return True
+
+    def step(self, task: Task, results: list[Result[Any]] | BaseException | None) -> list[Stage[Any]] | None:
+        """What a task asks for next; None once it has ended."""
         try:
             with closed():  # partitioners, edge rules and selectors' plans see no ground truth
                 if isinstance(results, BaseException):
-                    task.stages = task.generator.throw(results)
-                else:
-                    task.stages = next(task.generator) if results is None else task.generator.send(results)
-            task.futures = [self.engine.submit(stage) for stage in task.stages]
-            return True
+                    return task.generator.throw(results)
+                return next(task.generator) if results is None else task.generator.send(results)
         except StopIteration as end:
+            self.check()
             task.finish(end.value)
-            return False
+            return None
 
     def report(self, active: list[Task]) -> None:
         stages = StageStore(self.folder)

@@ -1,7 +1,8 @@
 """A results folder follows its study file: records that the file no longer asks for are set aside, never mixed.
 
 They move to ``earlier/<protocol>/records`` in the same folder, where ``splitbench leaderboard`` reads them like any
-results folder. Stages stay where they are, so going back to the earlier file costs no training.
+results folder. Stages stay where they are, so going back to the earlier file costs no training. A failed run that is no
+longer asked for is forgotten: it holds no numbers.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import StoreError
-from splitbench.results.record import SCHEMA
-from splitbench.results.record import fingerprint as fingerprint
+from splitbench.harness.record import arm_mark
+from splitbench.results.listing import FAILED
+from splitbench.results.record import PROTOCOL, SCHEMA
 from splitbench.results.store import ESTIMATES, MEASURED, RECORDS
 
 EARLIER = "earlier"
 Wanted = tuple[str, str, str, int, int]
-"""Protocol, arm, fingerprint of the arm's configuration, repetition, draw."""
+"""Protocol, arm, mark of the arm's configuration, repetition, draw."""
 
 
 def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
@@ -40,8 +43,12 @@ def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
             )
     leaving: dict[str, list[Path]] = {}
     for path, content in found.items():
-        if _run_of(content) not in wanted:
-            leaving.setdefault(str(content.get("protocol") or "unknown"), []).append(path)
+        if _run_of(content) in wanted:
+            continue
+        if path.name.endswith(FAILED):
+            _forget(path)
+        else:
+            leaving.setdefault(content.get("protocol") or "unknown", []).append(path)
     sentences = []
     for protocol, paths in leaving.items():
         target = _room_for(paths, folder / EARLIER / protocol)
@@ -57,28 +64,31 @@ def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
 
 def _candidates(folder: Path) -> list[Path]:
     paths = sorted((folder / RECORDS).glob("*.json"))
-    return [path for path in paths if not path.name.startswith(".") and not path.name.endswith(MEASURED)]
+    return [p for p in paths if not p.name.startswith(".") and not p.name.endswith(MEASURED) and p.is_file()]
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    """A record's fields, whatever its version; None for a file that is none."""
+    """A record's (or failed run's) fields, whatever its version; None for a file that is none, or is damaged."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
         return None
+    protocol = content.get("protocol", "")
+    if not isinstance(protocol, str) or not re.fullmatch(PROTOCOL, protocol):
+        return None  # it becomes a folder's name
     return content if isinstance(content.get("config", {}), dict) else None
 
 
 def _run_of(content: dict[str, Any]) -> tuple[Any, ...]:
     config = content.get("config", {}).get("arm")
+    run = (content.get(key) for key in ("repetition", "draw"))
     return (
         content.get("protocol"),
-        content.get("arm"),
-        fingerprint(config),
-        content.get("repetition"),
-        content.get("draw"),
+        str(content.get("arm")),
+        arm_mark(config),
+        *(x if isinstance(x, int) else None for x in run),
     )
 
 
@@ -101,3 +111,10 @@ def _move(record: Path, target: Path) -> None:
                 os.replace(path, target / path.name)
     except OSError as error:
         raise StoreError(f"{record} cannot be moved to {target} ({error.strerror}); choose another --out") from error
+
+
+def _forget(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be removed ({error.strerror}); choose another --out") from error

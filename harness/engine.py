@@ -15,7 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.errors import ComponentError, SplitbenchError
 from splitbench.harness.registry import load_plugin
 from splitbench.harness.stages import base as stages
 from splitbench.harness.stages.base import Result, Stage
@@ -55,7 +55,7 @@ class InProcess:
             threading.Thread(target=self._tell, args=(self.watch, stage, ended), daemon=True).start()
         try:
             future.set_result(stages.run(stage, self.store))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin that ends the program ends its own run
             future.set_exception(error)
         finally:
             ended.set()
@@ -133,7 +133,7 @@ def _work(stage: Stage[Output], folder: Path) -> Result[Output]:
         return stages.run(stage, StageStore(folder))
     except SplitbenchError:
         raise
-    except Exception as error:  # some exceptions do not survive the way between processes
+    except (Exception, SystemExit) as error:  # some exceptions do not survive the way between processes
         import traceback
 
-        raise RuntimeError(f"{stage.kind} stage failed: {error}\n{traceback.format_exc()}") from None
+        raise ComponentError(stage.kind, type(error).__name__, str(error), traceback.format_exc()) from None

@@ -15,3 +15,21 @@ class DataError(SplitbenchError):
 
 class StoreError(SplitbenchError):
     """A results folder cannot be read or written, or holds a newer version's records."""
+
+
+class ComponentError(RuntimeError):
+    """What a component raised in another process, in a form that survives the way between processes.
+
+    Args:
+        stage: the kind of stage.
+        kind: the name of the exception's class.
+        said: its message.
+        traceback: where it was raised.
+    """
+
+    def __init__(self, stage: str, kind: str, said: str, traceback: str) -> None:
+        super().__init__(stage, kind, said, traceback)
+        self.stage, self.kind, self.said, self.traceback = stage, kind, said, traceback
+
+    def __str__(self) -> str:
+        return f"{self.stage} stage failed: {self.said}\n{self.traceback}"

@@ -18,8 +18,8 @@ import numpy as np
 from splitbench.criteria.base import Affinity
 from splitbench.harness.arm import Arm
 from splitbench.harness.driver import Task, Watcher
-from splitbench.harness.earlier import fingerprint
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.lock import Lock
 from splitbench.harness.pipeline import Asks, Run
 from splitbench.harness.record import protocol
 from splitbench.harness.requests import Settings
@@ -30,6 +30,7 @@ from splitbench.results import store
 from splitbench.results.geometry import Labels, Measured, Probing, Split
 from splitbench.results.geometry_figure import geometry_svg
 from splitbench.results.geometry_report import first_split, report, sheet
+from splitbench.results.record import fingerprint
 from splitbench.results.render import sheet_markdown
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.populations import reference
@@ -89,10 +90,12 @@ def geometry(
         if arm.splits:
             run = Run(study.settings, arm, study.seeds(repetition), draw)
             tasks.append(Task(survey(run, probes), partial(keep, run.request.name)))
-    watcher.begin(len(tasks))
-    study.drive(tasks, folder, workers, plugins, watcher)
-    order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
-    return write(study, folder, order, probes)
+    with Lock(folder).held(watcher.note) as lock:
+        watcher.begin(len(tasks))
+        study.drive(tasks, folder, workers, plugins, watcher, check=lock.check)
+        order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
+        lock.check()
+        return write(study, folder, order, probes)
 
 
 def _turn(split: Split) -> tuple[int, int]:

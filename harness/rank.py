@@ -110,7 +110,7 @@ class Ranked:
         tau, rho: Kendall's tau-b and Spearman's correlation with stand-alone test accuracy; None where the scores
             are constant.
         architectures: how many were compared.
-        unanswered: how many of them have no score (NaN): they count as the worst.
+        unanswered: how many of them have no score, or none that is finite: they count as the worst.
         forward, backward: mean passes, in batches of the job's size.
         flops: mean FLOPs charged.
         milliseconds: mean time of one network.
@@ -130,7 +130,7 @@ class Ranked:
 def pooled(spec: Spec, scores: Mapping[str, Scored]) -> Floats:
     """One score a network [A], higher is better: terms of set-dependent proxies are combined over all that are given.
 
-    NaN, where a proxy has no answer, becomes minus infinity.
+    Where a proxy has no answer, or an infinite one, the score becomes minus infinity: nobody is the best for that.
     """
     together = np.array([scored.terms for scored in scores.values()], dtype=np.float64)
     proxy: Proxy = build("proxies", spec, "proxy")
@@ -183,7 +183,7 @@ def measure(
                 correlation(ranking.tau_b, values, truth, same, draws),
                 correlation(spearman, values, truth, same, draws),
                 len(found),
-                int(sum(any(np.isnan(s.terms)) for s in found.values())),
+                int(sum(not np.isfinite(s.terms).all() for s in found.values())),
                 forward / job.batch_size,
                 backward / job.batch_size,
                 float(np.mean(flops)),

@@ -5,19 +5,32 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from splitbench.harness.arm import Arm
 from splitbench.harness.config import StudyConfig
+from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome
 from splitbench.harness.requests import Settings
 from splitbench.harness.stages.base import hashed
 from splitbench.harness.stages.kinds import KINDS
 from splitbench.harness.store import canonical_json
 from splitbench.harness.tree import Node
-from splitbench.results.record import Budget, EdgeScore, Measured, PhaseCost, Record, Topology
+from splitbench.results.record import (
+    Budget,
+    EdgeScore,
+    Measured,
+    PhaseCost,
+    Record,
+    Topology,
+    fingerprint,
+)
 from splitbench.results.record import Node as TreeNode
 from splitbench.spaces.base import SearchSpace
+
+SHARED_PARTS = {"trainer": "trainers", "selector": "selectors", "leaf_choice": "leaf_choices"}
+"""Keys of a study file that arms may replace, and the kinds of what they name."""
 
 
 def make_record(
@@ -71,10 +84,44 @@ def protocol(study: StudyConfig, settings: Settings) -> str:
 
 
 def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
-    """All that the arms of a study share, as plain JSON."""
-    shared = study.model_dump(mode="json", exclude={"arms", "seeds", "name", "baseline", "search", "sweep"})
+    """All that the arms of a study share, as plain JSON: what the study file means, however it is spelled.
+
+    Components stand with their defaults filled in and their values as they were checked, so that ``0.1`` and ``1e-1``,
+    ``digits`` and ``{name: digits}``, a default and nothing are one protocol. Space and dataset stand in ``common``.
+    """
+    apart = {"arms", "seeds", "name", "baseline", "search", "sweep", "space", "dataset", *SHARED_PARTS}
+    shared = study.model_dump(mode="json", exclude=apart)
+    shared["schedule"] = schedule_parts(shared["schedule"])
+    for key, kind in SHARED_PARTS.items():
+        shared[key] = Part.of(kind, getattr(study, key), key).written()
+    shared["modifiers"] = [Part.of("modifiers", spec, "modifiers").written() for spec in study.modifiers]
     versions = {kind.kind: kind.version for kind in KINDS}
-    return {"stages": versions, "study": shared, "common": hashed(settings.scene), "truth": settings.truth}
+    parts = {"stages": versions, "study": shared, "common": hashed(settings.scene), "truth": settings.truth}
+    return {key: one_spelling(value) for key, value in parts.items()}
+
+
+def arm_mark(config: Any) -> str:
+    """A hash of an arm's configuration, as its record or :meth:`Arm.config` has it, however it is spelled."""
+    if isinstance(config, dict) and isinstance(config.get("schedule"), dict):
+        config = {**config, "schedule": schedule_parts(config["schedule"])}
+    return fingerprint(one_spelling(config))
+
+
+def schedule_parts(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule whose warm-up is one share a level, as it is used; it may be written as their sum."""
+    warmup, levels = schedule.get("warmup"), schedule.get("levels")
+    if isinstance(warmup, int | float) and isinstance(levels, int) and levels > 0:
+        warmup = [warmup / levels] * levels
+    return {**schedule, "warmup": warmup}
+
+
+def one_spelling(value: Any) -> Any:
+    """Plain JSON in which equal numbers are written alike: ``1.0`` as ``1``."""
+    if isinstance(value, Mapping):
+        return {str(key): one_spelling(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [one_spelling(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:

@@ -23,7 +23,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from splitbench.harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError, SplitbenchError
 
 KINDS = (
     "criteria",
@@ -62,7 +62,7 @@ def plural(kind: str) -> str:
     raise ConfigError(f"unknown kind of component {kind!r}{suggestion(word, list(KINDS))}; kinds: {', '.join(KINDS)}")
 
 
-def renamed(error: Exception) -> str:
+def renamed(error: BaseException) -> str:
     """What a plugin that was written for the package names of splitbench 0.1 has to import now; else nothing."""
     old = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if old not in ("harness", "criteria", "spaces", "results"):
@@ -99,7 +99,7 @@ class Component:
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # a stranger's module may raise anything
+        except (Exception, SystemExit) as error:  # a stranger's module may raise anything
             raise ConfigError(
                 f"{self.kind} component {self.name!r} from {self.origin} cannot be loaded from {self.target}: "
                 f"{type(error).__name__}: {error}{renamed(error)}; mend or uninstall {self.origin}"
@@ -257,7 +257,7 @@ def load_plugin(path: str | Path) -> None:
     except ConfigError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(f"--plugin {path}: {type(error).__name__}: {error}{renamed(error)}") from error
     if len(_registered) == before:
@@ -326,6 +326,11 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
         raise ConfigError(f"{where}: {error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+    except SplitbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: {name} from {component.origin} cannot be made: {said}") from error
 
 
 def _checked(thing: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,11 @@ The runs are generators that ask for stages; the driver keeps the engine busy wi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,24 +21,28 @@ import yaml
 
 from splitbench.harness import config as configs
 from splitbench.harness.arm import Arm, build_arm
+from splitbench.harness.blame import failure_of, is_the_runs, one_line
 from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
 from splitbench.harness.dry_run import Rehearser
-from splitbench.harness.earlier import fingerprint, set_aside
+from splitbench.harness.earlier import set_aside
 from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.estimate import Evaluation
+from splitbench.harness.finished import Finished
+from splitbench.harness.lock import Lock
 from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome, Run
-from splitbench.harness.record import make_measured, make_record, protocol
+from splitbench.harness.record import arm_mark, make_measured, make_record, protocol
 from splitbench.harness.registry import build, components, load_plugin, split_spec
 from splitbench.harness.requests import Settings
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages.base import Scene
+from splitbench.harness.stages.base import Scene, Stage
 from splitbench.harness.store import StageStore
 from splitbench.results import store
+from splitbench.results.failures import Failure
 from splitbench.results.frame import Results, load
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
@@ -94,15 +100,18 @@ class Study:
             config.population.sample,
             truth.identity,
         )
-        with closed():
-            arms = [build_arm(config, arm, i, space) for i, arm in enumerate(config.arms)]
+        arms = []
+        for index, arm_config in enumerate(config.arms):
+            with closed(), naming(arm_config.label):
+                arms.append(build_arm(config, arm_config, index, space))
         skipped = {arm.label: arm.unfit for arm in arms if arm.unfit is not None}
         study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped)
         for label, reason in skipped.items():
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
         for arm in study.arms:
-            study.rehearser.rehearse(arm, study.seeds(0))
+            with closed(), naming(arm.label):
+                study.rehearser.rehearse(arm, study.seeds(0))
         return study
 
     def notes(self) -> list[str]:
@@ -155,33 +164,59 @@ class Study:
         workers: int = 1,
         plugins: Sequence[Path] = (),
         watcher: Watcher | None = None,
-    ) -> None:
-        """Run what is missing and write the records into ``folder``.
+    ) -> tuple[Failure, ...]:
+        """Run what is missing and write the records into ``folder``; gives the runs that failed.
+
+        A run that fails costs itself alone: why is written in the place of its record, and the others go on. Runs that
+        had failed before are tried again.
 
         Raises:
-            SplitbenchError: bad input; what had ended before is kept.
+            SplitbenchError: bad input, a folder that another process works in, and what no run is to blame for (a full
+                disk, missing data, workers that die); what had ended before is kept.
         """
         self.check_workers(workers, plugins)
         watcher = watcher or Watcher()
         for arm, repetition, draw in self.runs():
-            self.rehearser.rehearse(arm, self.seeds(repetition), draw)
+            with naming(arm.label):
+                self.rehearser.rehearse(arm, self.seeds(repetition), draw)
         store.prepare(folder)
-        for sentence in self.notes():
-            watcher.note(sentence)
-        for sentence in self.take_folder(folder):
-            watcher.note(sentence)
-        store.write_skipped(folder, self.skipped)
-        for label, reason in self.skipped.items():
-            watcher.note(f"arm {label} is skipped: {reason}")
-        tasks = [
-            Task(
-                Run(self.settings, arm, self.seeds(repetition), draw).stages(),
-                partial(self.finish, folder, watcher, arm, repetition, draw),
-            )
-            for arm, repetition, draw in self.runs()
-        ]
-        watcher.begin(len(tasks))
-        self.drive(tasks, folder, workers, plugins, watcher)
+        with Lock(folder).held(watcher.note) as lock:
+            for sentence in [*self.notes(), *self.take_folder(folder)]:
+                watcher.note(sentence)
+            store.write_skipped(folder, self.skipped)
+            for label, reason in self.skipped.items():
+                watcher.note(f"arm {label} is skipped: {reason}")
+            failures: list[Failure] = []
+            runs, finished = self.runs(), Finished(self.config, self.settings, folder)
+            watcher.begin(len(runs))
+            tasks = []
+            for run in runs:
+                if (done := finished.of(*run)) is not None:
+                    watcher.run(*done)
+                else:
+                    tasks.append(self.task(folder, watcher, failures, *run))
+            self.drive(tasks, folder, workers, plugins, watcher, check=lock.check)
+        return tuple(failures)
+
+    def task(
+        self, folder: Path, watcher: Watcher, failures: list[Failure], arm: Arm, repetition: int, draw: int
+    ) -> Task:
+        """One run for the driver; if it fails, why is written, and added to ``failures``."""
+
+        def fail(error: BaseException, stage: Stage[Any] | None) -> bool:
+            if not is_the_runs(error):
+                return False
+            about = (stage.kind, stage.title) if stage else None
+            failures.append(failure_of(self.config, self.settings, arm, repetition, draw, error, about))
+            store.write_failure(folder, failures[-1])
+            watcher.fail(failures[-1])
+            return True
+
+        return Task(
+            Run(self.settings, arm, self.seeds(repetition), draw).stages(),
+            partial(self.finish, folder, watcher, arm, repetition, draw),
+            fail,
+        )
 
     def drive(
         self,
@@ -191,9 +226,10 @@ class Study:
         plugins: Sequence[Path],
         watcher: Watcher,
         parallel: int | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Have an engine run the stages that tasks ask for, in this process or in several; ``parallel`` tasks at a
-        time, or as many as suit a study."""
+        time, or as many as suit a study. ``check`` is called before anything is begun or written."""
         alone = workers == 1
         with one_thread():
             engine: Engine
@@ -203,7 +239,7 @@ class Study:
                 engine = WorkerPool(folder, workers, plugins=plugins)
             try:
                 parallel = 1 if alone else parallel or self.parallel(workers)
-                Driver(folder, engine, watcher).drive(tasks, parallel)
+                Driver(folder, engine, watcher, check).drive(tasks, parallel)
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
@@ -240,7 +276,7 @@ class Study:
         text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
         shared = protocol(self.config, self.settings)
         wanted = {
-            (shared, arm.label, fingerprint(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
+            (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
         }
         sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())
@@ -279,6 +315,25 @@ class Study:
                         f"{part.kind} component {found.name!r} was registered in this process only; run with one "
                         "worker, or put it into a file and name that with --plugin"
                     )
+
+
+@contextlib.contextmanager
+def naming(arm: str) -> Iterator[None]:
+    """What a component raises before anything runs (it may be anything) becomes a sentence with its arm and place.
+
+    Raises:
+        ConfigError: in the place of any error that is not one of splitbench's own.
+    """
+    try:
+        yield
+    except SplitbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"arm {arm}: {one_line(f'{type(error).__name__}: {error}')} ({where.filename}, line {where.lineno}); mend "
+            "that component, or take the arm out"
+        ) from error
 
 
 def check_bound(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> None:

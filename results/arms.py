@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from splitbench.results.failures import Failure, by_arm, same_table, told
 from splitbench.results.record import Record
 from splitbench.results.stats import Estimate, interval
 from splitbench.results.store import Run, table_key
@@ -22,10 +23,11 @@ Getter = Callable[[Record], float | None]
 
 @dataclass(frozen=True)
 class Arm:
-    """All runs of one arm in one table, by repetition and draw."""
+    """All runs of one arm in one table, by repetition and draw; ``failed`` are those that failed."""
 
     name: str
     runs: tuple[Run, ...]
+    failed: tuple[Failure, ...] = ()
 
     @cached_property
     def repetitions(self) -> dict[int, tuple[Run, ...]]:
@@ -35,7 +37,7 @@ class Arm:
     @property
     def expected_runs(self) -> int:
         """The largest number that a record names: after a study gets more seeds, its old runs are not all."""
-        return max(run.record.expected_runs for run in self.runs)
+        return max([run.record.expected_runs for run in self.runs] + [one.expected_runs for one in self.failed])
 
     @property
     def draws(self) -> int:
@@ -43,9 +45,14 @@ class Arm:
 
     @property
     def complete(self) -> bool:
-        """Whether every expected run is there, and every repetition has as many draws as the others."""
+        """Whether every expected run is there, no run failed, and every repetition has as many draws as the others."""
         even = len({len(runs) for runs in self.repetitions.values()}) == 1
-        return even and len(self.runs) >= self.expected_runs
+        return even and len(self.runs) >= self.expected_runs and not self.failed
+
+    @property
+    def lacking(self) -> str:
+        """What an incomplete arm lacks, in words: ``has 1 of 2 runs (seed 2: the supernet has diverged)``."""
+        return f"has {len(self.runs)} of {self.expected_runs} runs" + (f" ({told(self.failed)})" if self.failed else "")
 
     @property
     def baseline(self) -> bool:
@@ -89,16 +96,18 @@ def selected(name: str) -> Getter:
     return lambda record: float(getattr(record.selection, name))
 
 
-def tables(runs: Iterable[Run]) -> list[tuple[Arm, ...]]:
+def tables(runs: Iterable[Run], failed: Iterable[Failure] = ()) -> list[tuple[Arm, ...]]:
     """Arms by table, both in a fixed order: arms of different studies, spaces, data sets, budgets, populations or
-    protocols never share one."""
+    protocols never share one. Failed runs belong to their arms; an arm that has none but those is not among them."""
 
     def order(run: Run) -> tuple[object, ...]:
         return (*table_key(run.record), run.record.arm, run.record.repetition, run.record.draw)
 
-    found = []
+    found, failed = [], tuple(failed)
     ordered = sorted(runs, key=order)
     for _, members in itertools.groupby(ordered, key=lambda run: table_key(run.record)):
-        arms = itertools.groupby(members, key=lambda run: run.record.arm)
-        found.append(tuple(Arm(name, tuple(arm)) for name, arm in arms))
+        own = [*members]
+        arms = itertools.groupby(own, key=lambda run: run.record.arm)
+        lost = by_arm(same_table(failed, own[0].record))
+        found.append(tuple(Arm(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
     return found

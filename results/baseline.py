@@ -5,6 +5,7 @@ The file is canonical JSON: sorted keys, one line a list of numbers, so that a c
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import math
 import subprocess
@@ -234,7 +235,7 @@ def read(path: Path) -> Baseline:
     """
     again = "write it anew with `splitbench gate DIR --baseline FILE --update`"
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise StoreError(f"{path}: the baseline cannot be read ({error.strerror}); {again}") from error
     try:
@@ -244,6 +245,9 @@ def read(path: Path) -> Baseline:
         raise StoreError(f"{path}: not a baseline, or damaged (at {place}); {again}") from error
     if found.schema_version > SCHEMA:
         raise StoreError(f"{path}: a baseline of a newer splitbench (schema {found.schema_version}); upgrade")
+    if not found.metrics or not any(table.arms for table in found.tables):
+        lacking = "metric" if not found.metrics else "arm"
+        raise StoreError(f"{path}: the baseline guards no {lacking}, so that nothing could ever fail; {again}")
     for table in found.tables:
         for name, arm in table.arms.items():
             if any(len(of) != len(table.repetitions) for of in arm.metrics.values()):

@@ -15,10 +15,10 @@ from typing import Any
 from splitbench.harness.errors import ConfigError
 from splitbench.results import power, stats
 from splitbench.results.arms import PRIMARY, SELECTED, Arm, Getter, metric, selected, tables
+from splitbench.results.failures import by_arm, told
 from splitbench.results.populations import UnusableError, difference_over_functions
-from splitbench.results.skipped import Skipped
 from splitbench.results.stats import Estimate
-from splitbench.results.store import load
+from splitbench.results.store import Loaded, load
 from splitbench.results.verdicts import sentence
 
 TEST, REGRET = SELECTED
@@ -93,8 +93,8 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
         ConfigError: if an arm is unknown, skipped or incomplete, or no table has both.
     """
     loaded = load(folder)
-    found = [{arm.name: arm for arm in arms} for arms in tables(loaded.runs)]
-    _check_known(folder, (arm_a, arm_b), sorted({name for arms in found for name in arms}), loaded.skipped)
+    found = [{arm.name: arm for arm in arms} for arms in tables(loaded.runs, loaded.failed)]
+    _check_known(folder, (arm_a, arm_b), sorted({name for arms in found for name in arms}), loaded)
     both = [(arms[arm_a], arms[arm_b]) for arms in found if arm_a in arms and arm_b in arms]
     if not both:
         raise ConfigError(
@@ -105,8 +105,8 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
     if not whole:
         short = next(arm for arm in both[0] if not arm.complete)
         raise ConfigError(
-            f"{folder}: arm {short.name!r} has {len(short.runs)} of {short.expected_runs} runs, and incomplete arms "
-            "are never averaged; finish the study with `splitbench run`"
+            f"{folder}: arm {short.name!r} {short.lacking}, and incomplete arms are never averaged; finish the study "
+            "with `splitbench run`"
         )
     warnings = loaded.warnings
     if left_out := len(both) - len(whole):
@@ -114,13 +114,15 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
     return Compared(tuple(_pair(first, second) for first, second in whole), warnings)
 
 
-def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], skipped: tuple[Skipped, ...]) -> None:
+def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], loaded: Loaded) -> None:
     from splitbench.harness.registry import suggestion
 
     for arm in arms:
         if arm in known:
             continue
-        if reasons := [f"{one.folder}: {one.reason}".removeprefix(": ") for one in skipped if one.arm == arm]:
+        if lost := by_arm(loaded.failed).get(arm):
+            raise ConfigError(f"{folder}: no run of arm {arm!r} succeeded ({told(lost)}); mend that and run it again")
+        if reasons := [f"{one.folder}: {one.reason}".removeprefix(": ") for one in loaded.skipped if one.arm == arm]:
             raise ConfigError(
                 f"{folder}: arm {arm!r} was skipped ({'; '.join(reasons)}); the arms that ran are {', '.join(known)}"
             )

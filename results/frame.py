@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from splitbench.harness.errors import ConfigError
 from splitbench.results import store
 from splitbench.results.arms import PRIMARY
+from splitbench.results.failures import Failure
 from splitbench.results.skipped import Skipped
 from splitbench.results.store import Loaded, Run
 
@@ -50,6 +51,11 @@ class Results:
     def skipped(self) -> tuple[Skipped, ...]:
         """The arms that did not run, and why."""
         return self.loaded.skipped
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        """The runs that failed, each with its reason; running the study again tries them again."""
+        return self.loaded.failed
 
     @property
     def arms(self) -> tuple[str, ...]:

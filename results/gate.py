@@ -20,10 +20,11 @@ from splitbench.results import baseline as baselines
 from splitbench.results import noninferiority as tests
 from splitbench.results.arms import Arm, tables
 from splitbench.results.baseline import Baseline, GuardedArm, Table
+from splitbench.results.failures import Failure, by_arm, same_table, told
 from splitbench.results.noninferiority import Test
 from splitbench.results.recheck import recheck
 from splitbench.results.stats import lower_is_better
-from splitbench.results.store import Loaded, load
+from splitbench.results.store import AllFailedError, Loaded, load
 
 OK, REGRESSION, NOT_MEASURED = 0, 1, 3
 ROUNDING = 1e-6
@@ -99,15 +100,19 @@ def gate(folder: str | Path, path: str | Path, metrics: Sequence[str] = ()) -> R
             f"{path}: the baseline does not hold {unknown[0]!r}, but {', '.join(there.metrics)}; add it with "
             f"`splitbench gate {folder} --baseline {path} --update` and a --metric for each"
         )
-    return hold(there, load(folder), metrics, folder)
+    try:
+        loaded = load(folder)
+    except AllFailedError as error:  # nothing was measured: no other word for it fits
+        loaded = Loaded((), (), failed=error.failed)
+    return hold(there, loaded, metrics, folder)
 
 
 def hold(there: Baseline, loaded: Loaded, metrics: Sequence[str], folder: str | Path) -> Report:
     """Hold loaded records against a baseline; ``folder`` is for messages."""
     found = _Found()
-    arms = tables(loaded.runs)
+    arms = tables(loaded.runs, loaded.failed)
     for table in there.tables:
-        matched = _match(table, arms, folder, found)
+        matched = _match(table, arms, folder, found, loaded.failed)
         if matched is not None:
             _compare(table, matched, list(metrics) or there.metrics, loaded, found)
     _environment(there, loaded, found)
@@ -135,8 +140,14 @@ def update(folder: str | Path, path: str | Path, metrics: Sequence[str], command
         except StoreError as error:
             said.append(f"the old file is replaced unread: {error}")
     loaded = load(folder)
+    if loaded.failed:
+        arm, own = next(iter(by_arm(loaded.failed).items()))
+        raise ConfigError(
+            f"{folder}: no baseline is written: arm {arm!r} has failed ({told(own)}); mend it and run the study "
+            "again, or take it out of the study"
+        )
     chosen = list(dict.fromkeys(metrics)) or (old.metrics if old else list(baselines.METRICS))
-    new = baselines.make(tables(loaded.runs), chosen, command, Path(folder))
+    new = baselines.make(tables(loaded.runs, loaded.failed), chosen, command, Path(folder))
     baselines.write(path, new)
     return [*said, *loaded.warnings, *_news(old, new)]
 
@@ -147,7 +158,9 @@ def title(conditions: Mapping[str, Any]) -> str:
     return " / ".join(str(name["name"] if isinstance(name, Mapping) else name) for name in names)
 
 
-def _match(table: Table, found: Sequence[Sequence[Arm]], folder: str | Path, into: _Found) -> Sequence[Arm] | None:
+def _match(
+    table: Table, found: Sequence[Sequence[Arm]], folder: str | Path, into: _Found, failed: Sequence[Failure]
+) -> Sequence[Arm] | None:
     same = [arms for arms in found if baselines.conditions(arms[0]) == table.conditions]
     paired = [arms for arms in same if baselines.seed(arms[0]) == table.seed]
     matched = paired or same
@@ -163,7 +176,9 @@ def _match(table: Table, found: Sequence[Sequence[Arm]], folder: str | Path, int
         differs = baselines.changes(table.conditions, baselines.conditions(near[0][0]))
         into.missing.append(f"{title(table.conditions)} is not comparable: {'; '.join(differs)}")
     else:
-        into.missing.append(f"{title(table.conditions)} was not measured")
+        lost = by_arm(one for one in failed if one.study == table.conditions["study"])
+        reasons = "; ".join(f"arm {arm} failed: {told(own)}" for arm, own in lost.items())
+        into.missing.append(f"{title(table.conditions)} was not measured" + (f": {reasons}" if reasons else ""))
     return None
 
 
@@ -173,18 +188,23 @@ def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: 
     paired = table.seed is not None and table.seed == baselines.seed(arms[0]) and bool(shared)
     if not paired:
         into.notes.append(f"{where}: other seeds than the baseline's, so arms are compared as two samples")
-    reasons = {one.arm: one.reason for one in loaded.skipped}
+    absent = {one.arm: f"was skipped: {one.reason}" for one in loaded.skipped}
+    lost = by_arm(same_table(loaded.failed, arms[0].runs[0].record))
+    absent |= {name: f"failed: {told(own)}" for name, own in lost.items()}
     whole = {}
     for name in table.arms:
         arm = now.get(name)
         if arm is None:
-            into.missing.append(
-                f"{where}: arm {name} " + (f"was skipped: {reasons[name]}" if name in reasons else "has no run")
-            )
+            into.missing.append(f"{where}: arm {name} {absent.get(name, 'has no run')}")
         elif not arm.complete:
-            into.missing.append(f"{where}: arm {name} has {len(arm.runs)} of {arm.expected_runs} runs")
+            into.missing.append(f"{where}: arm {name} {arm.lacking}")
         else:
             whole[name] = arm
+    into.notes += [
+        f"{where}: arm {name}, which the baseline does not guard, failed: {told(own)}"
+        for name, own in lost.items()
+        if name not in table.arms
+    ]
     if added := [name for name in now if name not in table.arms]:
         into.notes.append(f"{where}: not in the baseline, and so not compared: {', '.join(added)}")
     for name, arm in whole.items():

@@ -10,7 +10,7 @@ and never averaged. A metric that one run of an arm lacks is null for the arm.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from splitbench.results import stats
 from splitbench.results.arms import PRIMARY, Arm, metric, selected, tables, validation_metric
 from splitbench.results.controls import Chance, against_chance
 from splitbench.results.costs import Cost, mean_cost
+from splitbench.results.failures import Failure, by_arm, same_table
 from splitbench.results.friedman import RankGroups, across
 from splitbench.results.record import Record
 from splitbench.results.stats import Estimate
@@ -50,12 +51,23 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A run that failed: which, what was under way (empty between stages), and why, in a sentence."""
+
+    arm: str
+    repetition: int
+    draw: int
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
     ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
     the same sizes. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None
-    where the ceiling is not known.
+    where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete.
     """
 
     arm: str
@@ -78,6 +90,7 @@ class Row:
     chance: Chance | None = None
     verdict: Verdict | None = None
     cost: Cost | None = None
+    failed: tuple[Failed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,20 +148,29 @@ def leaderboards(folder: str | Path) -> Leaderboards:
 
 def leaderboards_of(loaded: Loaded) -> Leaderboards:
     """The leaderboards of runs that have been read already; the folder is not touched again."""
-    found = tables(loaded.runs)
-    return Leaderboards(
-        tuple(map(_board, found)), loaded.warnings, tuple(map(str, loaded.skipped)), across(found, PRIMARY)
-    )
+    found = tables(loaded.runs, loaded.failed)
+    own = [same_table(loaded.failed, arms[0].runs[0].record) for arms in found]
+    boards = tuple(_board(arms, by_arm(failed)) for arms, failed in zip(found, own, strict=True))
+    shown = {one.run for failed in own for one in failed}
+    apart = [
+        f"study {one.study}: arm {one.arm} failed, and no run of its table succeeded: {one.words}"
+        for one in loaded.failed
+        if one.run not in shown
+    ]
+    warnings = tuple(sorted([*loaded.warnings, *apart]))
+    return Leaderboards(boards, warnings, tuple(map(str, loaded.skipped)), across(found, PRIMARY))
 
 
-def _board(arms: tuple[Arm, ...]) -> Leaderboard:
+def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> Leaderboard:
     records = [run.record for arm in arms for run in arm.runs]
     first = records[0]
     warnings: list[str] = []
-    baseline = _baseline(arms, warnings)
+    lost = [name for name, own in failed.items() if own[0].baseline]
+    baseline = _baseline(arms, lost, warnings)
     verdicts = _verdicts(arms, baseline)
     chances = against_chance(arms, metric(PRIMARY))
     rows = [_row(arm, verdicts.get(arm.name), chances.found.get(arm.name), warnings) for arm in arms]
+    rows += [_failed_row(own) for name, own in failed.items() if name not in {arm.name for arm in arms}]
     honest = [arm for arm in arms if arm is not baseline and not arm.reads_truth]
     comparisons = sum(arm.name in verdicts for arm in honest) if verdicts else len(honest)
     _check_same_population(records, warnings)
@@ -171,8 +193,12 @@ def _board(arms: tuple[Arm, ...]) -> Leaderboard:
     )
 
 
-def _baseline(arms: tuple[Arm, ...], warnings: list[str]) -> Arm | None:
+def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -> Arm | None:
+    """The baseline's arm; ``lost`` are baselines that have failed runs alone."""
     named = [arm for arm in arms if arm.baseline]
+    if not named and lost:
+        warnings.append(f"the baseline {lost[0]} has failed, so there is no verdict; mend it and run the study again")
+        return None
     if not named:
         warnings.append("no arm of this table is the baseline, so there is no verdict; name one in the study file")
         return None
@@ -218,6 +244,7 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
         complete=arm.complete,
         baseline=arm.baseline,
         reads_truth=arm.reads_truth,
+        failed=_failed(arm.failed),
     )
     if not arm.complete:
         return row
@@ -238,6 +265,29 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
         verdict=verdict,
         cost=mean_cost(arm.runs),
     )
+
+
+def _failed_row(failures: Sequence[Failure]) -> Row:
+    """The row of an arm all of whose runs failed."""
+    first = failures[0]
+    return Row(
+        arm=first.arm,
+        space=first.space,
+        dataset=first.dataset,
+        trainer=first.trainer,
+        seeds=0,
+        draws=0,
+        runs=0,
+        expected_runs=first.expected_runs,
+        complete=False,
+        baseline=first.baseline,
+        reads_truth=first.reads_truth,
+        failed=_failed(failures),
+    )
+
+
+def _failed(failures: Iterable[Failure]) -> tuple[Failed, ...]:
+    return tuple(Failed(one.arm, one.repetition, one.draw, one.stage, one.reason) for one in failures)
 
 
 def _ceiling(records: list[Record]) -> dict[str, float | None]:

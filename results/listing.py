@@ -14,19 +14,20 @@ SWEEP = "sweep.json"
 SWEEP_STUDY = "sweep.yaml"  # the study file, as a sweep keeps it
 MEASURED = ".measured.json"
 ESTIMATES = ".parquet"
+FAILED = ".failed.json"
 ELSEWHERE = "left out, not a record; move it elsewhere"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that has a record's name. ``where`` names it in sentences, relative to the results folder."""
+    """A file that has the name of a record or a failed run. ``where`` names it in sentences, relative to the folder."""
 
     path: str
     where: str
 
 
 def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
-    """The candidates for records in ``folder/records`` and ``folder/*/records``, and the sentences, both sorted.
+    """The files in ``folder/records`` and ``folder/*/records`` that may be read, and the sentences, both sorted.
 
     Hidden files are what a killed write left behind, and neither.
 

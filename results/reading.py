@@ -19,7 +19,7 @@ ADDED: Mapping[int, str] = {3: "the names of edges and operations"}
 def read_record(path: str | Path, where: str) -> tuple[Record, str] | tuple[None, str]:
     """The record in ``path``, or None and a sentence about ``where``."""
     try:
-        data = _content(path)
+        data = content(path)
     except OSError as error:
         return None, f"{where}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
     try:
@@ -36,7 +36,7 @@ def read_record(path: str | Path, where: str) -> tuple[Record, str] | tuple[None
 def read_measured(record: str, where: str) -> tuple[Measured | None, str]:
     """What the run of a record's file took, or None and a sentence."""
     try:
-        return Measured.model_validate_json(_content(record.removesuffix(".json") + MEASURED)), ""
+        return Measured.model_validate_json(content(record.removesuffix(".json") + MEASURED)), ""
     except FileNotFoundError:
         problem = "is missing"
     except OSError as error:
@@ -62,7 +62,8 @@ def older(records: Sequence[tuple[int, str]]) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _content(path: str | Path) -> bytes:
+def content(path: str | Path) -> bytes:
+    """A file's bytes."""
     with open(path, "rb", buffering=0) as file:
         return file.read()
 
@@ -70,14 +71,14 @@ def _content(path: str | Path) -> bytes:
 def _complaint(data: bytes, error: ValidationError) -> str:
     again = "delete it and run the study again"
     try:
-        content = json.loads(data)
+        plain = json.loads(data)
     except (ValueError, RecursionError):
         return f"truncated or not JSON; {again}" if data.strip() else f"empty; {again}"
-    if not isinstance(content, dict) or not {"schema_version", "splitbench"} <= content.keys():
+    if not isinstance(plain, dict) or not {"schema_version", "splitbench"} <= plain.keys():
         return "not a splitbench record; move it elsewhere"
-    version = content["schema_version"]
+    version = plain["schema_version"]
     if isinstance(version, int) and version > SCHEMA:
-        return _newer(str(content["splitbench"]), version)
+        return _newer(str(plain["splitbench"]), version)
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"invalid at {place!r} ({first['msg'].lower()}); {again}"

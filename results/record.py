@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 3
+PROTOCOL = r"^[A-Za-z0-9_-]{0,64}$"
+"""What a protocol's hash may look like. It becomes part of a file's name, and a file may say anything."""
 
 
 def fingerprint(config: Any) -> str:
@@ -123,7 +125,9 @@ class Record(_Model):
     trainer: str
     reads_truth: bool = Field(default=False, description="whether this is an oracle control, which sees the truth")
     config: dict[str, Any] = Field(description="the study and the arm with all defaults filled in")
-    protocol: str = Field(default="", description="hash of all that the arms share; a table holds one protocol")
+    protocol: str = Field(
+        default="", pattern=PROTOCOL, description="hash of all that the arms share; a table holds one protocol"
+    )
     population: str = Field(description="in words: what the metrics are computed on")
     population_size: int
     topology: Topology | None = Field(default=None, description="names of edges and operations; records of schema 3 on")

@@ -146,6 +146,8 @@ def _rank_object(ranks: RankGroups | None) -> dict[str, Any] | None:
 def _row_object(row: Row) -> dict[str, Any]:
     plain = asdict(row)
     plain["leaves"] = list(row.leaves)
+    if not row.failed:
+        del plain["failed"]
     return plain
 
 

@@ -12,6 +12,7 @@ from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, inter
 from splitbench.results.verdicts import p_words
 
 SHOWN = ("tau[top50%]", "rho[all]")
+FAILED_RUNS = "Failed runs"
 PHASES = ("warm_up", "scoring", "training", "selection")
 
 
@@ -32,7 +33,13 @@ def _board_sheet(board: Leaderboard) -> Sheet:
             f"({count(board.population_size, 'architecture')}).",
             _ceiling_words(board),
         ),
-        tables=(_ranking_table(board), *_chance_table(board), _selection_table(board), _cost_table(board)),
+        tables=(
+            _ranking_table(board),
+            *_failed_table(board),
+            *_chance_table(board),
+            _selection_table(board),
+            _cost_table(board),
+        ),
         legend=_legend(board),
         warnings=board.warnings,
     )
@@ -64,6 +71,17 @@ def _ranking_table(board: Leaderboard) -> Table:
             )
         )
     return Table("Ranking", header, tuple(rows), left=("verdict",))
+
+
+def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
+    """No table where no run has failed."""
+    rows = tuple(
+        (_arm_words(row), str(one.repetition + 1), str(one.draw + 1), one.stage or NOTHING, one.reason)
+        for row in board.rows
+        for one in row.failed
+    )
+    header = ("arm", "seed", "draw", "stage", "reason")
+    return (Table(FAILED_RUNS, header, rows, left=("stage", "reason")),) if rows else ()
 
 
 def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
@@ -148,6 +166,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
     if any(row.reads_truth for row in board.rows):
         sentences.append(ORACLE)
+    if any(row.failed for row in board.rows):
+        sentences.append("Arms with failed runs are incomplete: `splitbench run` tries those runs again.")
     if any(not row.complete for row in board.rows):
         sentences.append("Incomplete arms have missing runs; nothing of theirs is averaged.")
     return tuple(sentences)
@@ -184,6 +204,8 @@ def _arm_words(row: Row) -> str:
 def _runs_words(row: Row) -> str:
     if row.trivial:
         return NOTHING
+    if row.failed:
+        return f"failed: {len(row.failed)} of {row.expected_runs}"
     if not row.complete:
         return f"incomplete: {row.runs} of {row.expected_runs}"
     return f"{row.seeds} x {row.draws}" if row.draws > 1 else str(row.seeds)

@@ -1,9 +1,10 @@
 """A results folder: one record a run, with its measured costs and its estimates beside it.
 
-``records/<arm>--r<repetition>-d<draw>.json`` is the deterministic record, ``.measured.json`` what this machine took,
-``.parquet`` every architecture's estimate; ``skipped.json`` says which arms cannot run on the space, and why. Files are
-written atomically, the record last: where it stands, its companions do too. Reading never fails for one bad file: it
-becomes a warning, and the rest is returned.
+``records/<arm>--<protocol>--r<repetition>-d<draw>.json`` is the deterministic record, ``.measured.json`` what this
+machine took, ``.parquet`` every architecture's estimate; ``.failed.json`` stands instead of all three where the run
+failed. ``skipped.json`` says which arms cannot run on the space, and why. Files are written atomically, the record
+last: where it stands, its companions do too. Runs under different protocols never share a path. Reading never fails for
+one bad file: it becomes a warning, and the rest is returned. Records without a protocol in their name are read alike.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from splitbench.harness.errors import StoreError
+from splitbench.results.failures import Failure, by_arm, read_failure, run_key, told
 from splitbench.results.listing import ESTIMATES as ESTIMATES
+from splitbench.results.listing import FAILED as FAILED
 from splitbench.results.listing import MEASURED as MEASURED
 from splitbench.results.listing import RECORDS as RECORDS
-from splitbench.results.listing import SWEEP, both, candidates, shown
-from splitbench.results.reading import older, read_measured, read_record
+from splitbench.results.listing import SWEEP, Candidate, both, candidates, shown
+from splitbench.results.reading import content, older, read_measured, read_record
 from splitbench.results.record import Measured, Record
 from splitbench.results.skipped import Skipped, read_skipped
 
@@ -53,12 +56,26 @@ class Loaded:
 
     ``skipped`` are the arms that did not run, because their criteria cannot serve the space. ``notes`` are those of the
     warnings that take no number from the runs: records of an older schema, which are shown, and those of a sweep.
+    ``failed`` are the runs that failed and have no record.
     """
 
     runs: tuple[Run, ...]
     warnings: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+
+
+class AllFailedError(StoreError):
+    """A results folder whose runs have all failed.
+
+    Attributes:
+        failed: the runs.
+    """
+
+    def __init__(self, message: str, failed: tuple[Failure, ...]) -> None:
+        super().__init__(message)
+        self.failed = failed
 
 
 def arm_slug(arm: str) -> str:
@@ -67,8 +84,15 @@ def arm_slug(arm: str) -> str:
     return slug if slug and slug == arm else f"{slug or 'arm'}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
 
 
-def record_path(folder: str | Path, record: Record) -> Path:
-    return Path(folder) / RECORDS / f"{arm_slug(record.arm)}--r{record.repetition}-d{record.draw}.json"
+def record_path(folder: str | Path, run: Record | Failure) -> Path:
+    """Where a run's record stands, or would stand."""
+    return run_path(folder, run.arm, run.protocol, run.repetition, run.draw)
+
+
+def run_path(folder: str | Path, arm: str, protocol: str, repetition: int, draw: int) -> Path:
+    """Where the record of a run of this protocol stands."""
+    mark = f"--{protocol}" if protocol else ""
+    return Path(folder) / RECORDS / f"{arm_slug(arm)}{mark}--r{repetition}-d{draw}.json"
 
 
 def canonical_json(value: Any) -> str:
@@ -175,7 +199,26 @@ def write_run(folder: str | Path, record: Record, measured: Measured, estimates:
     write_atomically(path.with_suffix(ESTIMATES), estimates)
     write_atomically(path.with_suffix(MEASURED), encode(measured))
     write_atomically(path, encode(record))
+    _remove(path.with_suffix(FAILED))
     return path
+
+
+def write_failure(folder: str | Path, failure: Failure) -> Path:
+    """Keep why a run failed, in the place of its record, and give the file's path. Writing the record removes it.
+
+    Raises:
+        StoreError: if the folder cannot be written.
+    """
+    path = record_path(folder, failure).with_suffix(FAILED)
+    write_atomically(path, encode(failure))
+    return path
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: it cannot be removed ({error.strerror}); mend the folder's permissions") from error
 
 
 def read_estimates(run: Run) -> pd.DataFrame:
@@ -203,15 +246,22 @@ def load(folder: str | Path) -> Loaded:
     """Every run in ``folder/records``, or, for a folder of results folders, in ``folder/*/records``.
 
     Raises:
-        StoreError: if the folder is missing or holds no usable record at all.
+        StoreError: if the folder is missing or holds no usable record at all; AllFailedError, which is one, if there
+            are failed runs alone.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise StoreError(f"{folder}: there is no such results folder; name the --out folder of `splitbench run`")
     files, warnings = candidates(folder)
+    failed: list[Failure] = []
     found: dict[tuple[Any, ...], tuple[Run, str]] = {}
     with _uncollected():
         for file in files:
+            if file.path.endswith(FAILED):
+                failure, warning = _failure(file)
+                failed += [failure] if failure else []
+                warnings += [warning] if warning else []
+                continue
             record, warning = read_record(file.path, file.where)
             if record is None:
                 warnings.append(warning)
@@ -233,18 +283,34 @@ def load(folder: str | Path) -> Loaded:
                 f"{dropped}: left out, because it is a second record of arm {record.arm!r}, "
                 f"repetition {record.repetition}, draw {record.draw} beside {kept[1]}; delete one of the two"
             )
+    ended = {run_key(run.record) for run, _ in found.values()}
+    failures = tuple(sorted((one for one in failed if one.run not in ended), key=lambda one: one.run))
+    if not found and failures:
+        arms = [f"{arm}, {told(own)}" for arm, own in by_arm(failures).items()]
+        more = f", and {len(arms) - 1} more arms" if len(arms) > 1 else ""
+        message = (
+            f"{folder}: no run has succeeded, and {len(failures)} failed: {arms[0]}{more}; mend that and run it again"
+        )
+        raise AllFailedError(message, failures)
     if not found:
         reason = f": {min(warnings)}" if warnings else "; finish a run with `splitbench run STUDY.yaml --out` first"
         raise StoreError(f"{folder}: the results folder holds no usable record{reason}")
     skipped: list[Skipped] = []
     for path in both(folder, SKIPPED):
-        arms, warning = read_skipped(path, folder)
-        skipped += arms
+        found_there, warning = read_skipped(path, folder)
+        skipped += found_there
         warnings += [shown(warning)] if warning else []
     notes = older([(run.record.schema_version, where) for run, where in found.values()])
     runs = tuple(found[key][0] for key in sorted(found))
     notes += _sweeps(folder, runs)
-    return Loaded(runs, tuple(sorted([*warnings, *notes])), tuple(skipped), notes)
+    return Loaded(runs, tuple(sorted([*warnings, *notes])), tuple(skipped), notes, failures)
+
+
+def _failure(file: Candidate) -> tuple[Failure | None, str]:
+    try:
+        return read_failure(content(file.path), file.where)
+    except OSError as error:
+        return None, f"{file.where}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
 
 
 def _sweeps(folder: Path, runs: Iterable[Run]) -> tuple[str, ...]:
@@ -283,7 +349,7 @@ def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
     if skipped:
         write_atomically(path, canonical_json(dict(skipped)).encode())
     else:
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 def table_key(record: Record) -> tuple[str, str, str, str, float, str, str]:

@@ -64,6 +64,8 @@ def _line(
         "expected runs": row.expected_runs,
         "seeds": row.seeds,
         "draws": row.draws,
+        "failed runs": len(row.failed),
+        "failure": row.failed[0].reason if row.failed else None,
         **{key: value for name in metrics for key, value in _estimate(name, row.metrics.get(name)).items()},
         **_estimate("of ceiling", row.of_ceiling),
         "verdict against": None if verdict is None else verdict.against,

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from splitbench.harness import config
-from splitbench.harness.cli.show import json_out
+from splitbench.harness.cli import show
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import load_plugin
+from splitbench.results.failures import Failure
+from splitbench.results.listing import FAILED
 from splitbench.results.record import Measured, Record
 
 if TYPE_CHECKING:
@@ -30,22 +33,32 @@ def run_study(
     plugins: Sequence[Path],
     as_json: bool,
 ) -> None:
-    """Run a study file and print its leaderboard."""
+    """Run a study file and print its leaderboard. Where runs failed, a line an arm says so, and the status is 1."""
     study, folder, workers = opened(path, out, device, workers, plugins)
     with watcher(study.config.name, folder) as shown:
-        study.run(folder, workers, plugins, shown)
+        failed = study.run(folder, workers, plugins, shown)
 
     from splitbench.results import render
+    from splitbench.results.failures import by_arm, told
     from splitbench.results.leaderboard import leaderboards
 
-    boards = leaderboards(folder)
-    if as_json:
-        typer.echo(render.to_json(boards), nl=False)
-    elif sys.stdout.isatty():
-        render.terminal(boards)
-    else:
-        typer.echo(render.markdown(boards), nl=False)
-    typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
+    if len(failed) < len(study.runs()):
+        boards = leaderboards(folder)
+        if as_json:
+            typer.echo(render.to_json(boards), nl=False)
+        elif sys.stdout.isatty():
+            render.terminal(boards)
+        else:
+            typer.echo(render.markdown(boards), nl=False)
+        typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
+    runs = Counter(arm.label for arm, _, _ in study.runs())
+    for arm, own in by_arm(failed).items():
+        typer.echo(f"splitbench: arm {arm}: {len(own)} of {runs[arm]} runs failed: {told(own)}", err=True)
+        if show.DEBUG:
+            typer.echo(own[0].traceback, err=True)
+    if failed:
+        typer.echo(f"The same command tries them again; tracebacks are in {folder}/records/*{FAILED}", err=True)
+        raise typer.Exit(1)
 
 
 def show_forecast(
@@ -59,7 +72,7 @@ def show_forecast(
 
     found = forecast.forecast(study, workers)
     if as_json:
-        json_out(found.as_json())
+        show.json_out(found.as_json())
     elif sys.stdout.isatty():
         render.terminal_sheet(forecast.sheet(study, found))
     else:
@@ -125,6 +138,9 @@ class Lines:
     def run(self, record: Record, measured: Measured) -> None:
         self.done(_summary(record))
 
+    def fail(self, failure: Failure) -> None:
+        self.done(f"failed: {failure.arm}, {failure.words}")
+
     def done(self, sentence: str) -> None:
         self.ended += 1
         self.spoke = time.monotonic()
@@ -175,6 +191,9 @@ def bars(name: str) -> Iterator[Any]:
 
         def run(self, record: Record, measured: Measured) -> None:
             self.done(_summary(record))
+
+        def fail(self, failure: Failure) -> None:
+            self.done(f"failed: {failure.arm}, {failure.words}")
 
         def done(self, sentence: str) -> None:
             progress.advance(self.task)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import yaml
-
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, get, split_spec
+from splitbench.harness.yaml_text import read_yaml
 
 
 def spec_of(text: str, where: str, kind: str | None = None) -> Spec:
@@ -20,9 +19,12 @@ def spec_of(text: str, where: str, kind: str | None = None) -> Spec:
         ConfigError: if it is neither, or there is no such component.
     """
     try:
-        read: Spec = yaml.safe_load(text) if text.lstrip().startswith("{") else text
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} {text}: it is not a mapping like '{{name: NAME, PARAMETER: VALUE}}'") from error
+        read: Spec = read_yaml(text, where) if text.lstrip().startswith("{") else text
+    except ConfigError as error:
+        raise ConfigError(
+            f"{where} {text}: it is not a mapping like '{{name: NAME, PARAMETER: VALUE}}' "
+            f"({str(error).removeprefix(f'{where}: ')})"
+        ) from error
     name, given = split_spec(read, where)
     if kind is not None:
         get(kind, name, where)

@@ -20,7 +20,7 @@ from splitbench.results.page.pack import embedded_json
 from splitbench.results.page.rows import payload
 from splitbench.results.page.run_details import details
 from splitbench.results.sheet import Sheet
-from splitbench.results.sheets import sheets
+from splitbench.results.sheets import FAILED_RUNS, sheets
 from splitbench.results.store import load
 
 FOLDER = Path(__file__).parent
@@ -59,7 +59,7 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
     if not 0 <= details_mb < float("inf"):
         raise ConfigError(f"--details {details_mb:g}: it is a number of megabytes, 0 or more")
     loaded = load(folder)
-    grouped = tables(loaded.runs)
+    grouped = tables(loaded.runs, loaded.failed)
     _check_arms(arms, {arm.name for own in grouped for arm in own})
     boards = leaderboards_of(loaded)
     own, across = _described(boards)
@@ -70,6 +70,7 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
         sheets=own,
         across=across,
         warnings=[*boards.warnings, *sorted(set(found.warnings))],
+        failed=[table for sheet in own for table in sheet.tables if table.title == FAILED_RUNS],
         skipped=boards.skipped,
         data=embedded_json(data),
         details=embedded_json(found.payload()),

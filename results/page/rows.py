@@ -53,7 +53,7 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
     for index, (board, own) in enumerate(zip(boards, arms, strict=True)):
         by_name = {arm.name: arm for arm in own}
         for row in board.rows:
-            arm = None if row.trivial else by_name[row.arm]
+            arm = None if row.trivial else by_name.get(row.arm)  # none of its runs may have succeeded
             rows.append(_row(index, row, arm, metrics, validation, phases, controls))
     return {
         "arm_fields": ARM_FIELDS,

@@ -171,7 +171,7 @@ def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
     places = {path.parent for path in paths}
     found = [
         Table(board, own, any(run.path.parent.parent in places for arm in own for run in arm.runs))
-        for board, own in zip(boards.boards, tables(loaded.runs), strict=True)
+        for board, own in zip(boards.boards, tables(loaded.runs, loaded.failed), strict=True)
     ]
     return sweeps, found, [*boards.warnings, *warnings]
 

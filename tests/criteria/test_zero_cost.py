@@ -149,8 +149,16 @@ def test_a_score_that_is_not_finite_is_not_measured() -> None:
     assert affinity.dissimilarity[0, 1] == pytest.approx((2 + 2.5) / 2)  # never measured: the mean of what was
 
 
+@pytest.mark.parametrize("score", [NAN, INF, -INF])
+def test_a_proxy_without_a_finite_score_is_a_sentence(score: float) -> None:
+    """No difference at all would look like a finding."""
+    with pytest.raises(
+        ConfigError, match="the proxy weight_sum gives no finite score for any of the 2 networks of edge 0"
+    ):
+        measure(Given([[score, score]]))
+
+
 def test_nothing_measured_is_no_difference() -> None:
-    assert not measure(Given([[NAN, NAN]])).dissimilarity.any()
     assert not measure(Given([[1.0, 3.0]], whole=(0.0,)), relative=True).dissimilarity.any()
     assert measure(Given([[3.0]])).dissimilarity.tolist() == [[0.0]]
 

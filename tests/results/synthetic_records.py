@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from splitbench.results.failures import Failure
 from splitbench.results.record import Measured, Record
 from splitbench.results.store import digest, encode_estimates
 
@@ -63,6 +64,30 @@ def make_record(arm: str = "none", repetition: int = 0, tau: float | None = 0.5,
         "estimates_sha256": digest(ESTIMATES),
     }
     return Record.model_validate(content | changes)
+
+
+def make_failure(arm: str = "gm", repetition: int = 0, **changes: Any) -> Failure:
+    """A failed run of the study that :func:`make_record` makes records of."""
+    content: dict[str, Any] = {
+        "splitbench": "0.1.0",
+        "study": "toy",
+        "arm": arm,
+        "repetition": repetition,
+        "baseline": arm == "none",
+        "expected_runs": 3,
+        "space": "micro",
+        "dataset": "digits",
+        "trainer": "rsps",
+        "config": {},
+        "protocol": "",
+        "budget_kind": "flops",
+        "budget_limit": 1000.0,
+        "stage": "train root",
+        "component": "trainer rsps from splitbench",
+        "reason": "the supernet has diverged",
+        "traceback": "Traceback ...",
+    }
+    return Failure.model_validate(content | changes)
 
 
 def make_measured(seconds: float = 2.0) -> Measured:
