@@ -32,7 +32,7 @@ class Finished:
         if not path.is_file():
             return None
         record, _ = read_record(path, str(path))
-        measured, _ = read_measured(path, str(path))
+        measured, _ = read_measured(str(path), str(path))
         if record is None or measured is None:
             return None
         wanted = (self.protocol, arm.label, repetition, draw, arm_mark(arm.config()))
