@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import math
+from dataclasses import asdict
 from typing import Any
 
 from splitbench.harness.arm import Arm
@@ -13,7 +14,7 @@ from splitbench.harness.pipeline import Outcome
 from splitbench.harness.requests import Settings
 from splitbench.harness.stages import FORMAT, canonical_json
 from splitbench.harness.tree import Node
-from splitbench.results.record import Budget, EdgeScore, Leaf, Measured, PhaseCost, Record, Selection, Topology
+from splitbench.results.record import Budget, EdgeScore, Leaf, Machine, Measured, PhaseCost, Record, Selection, Topology
 from splitbench.results.record import Node as TreeNode
 from splitbench.spaces.base import SearchSpace
 
@@ -78,13 +79,16 @@ def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:
-    """Seconds by phase and peak memory; a reused stage counts with what it took when it was computed."""
+    """Seconds by phase, peak memory and machines; a reused stage counts with what it took, and where, when it was
+    computed."""
+    machines = list(dict.fromkeys(result.machine for result in outcome.results))
     return Measured(
         seconds={**outcome.account.seconds, "measurement": outcome.measuring},
         peak_bytes=max(result.peak_bytes for result in outcome.results),
-        device=outcome.results[0].device,
-        torch=torch_version,
+        device=machines[0].device,
+        torch=machines[0].torch or torch_version,
         threads=threads,
+        machines=[Machine(**asdict(machine)) for machine in machines],
     )
 
 

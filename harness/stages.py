@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from splitbench.harness.budget import Cost
+from splitbench.harness.device import Machine
 from splitbench.harness.errors import StoreError
 from splitbench.results.store import write_atomically
 
@@ -59,7 +60,8 @@ class Result:
         key: the stage's hash.
         output: plain JSON, a pure function of the stage's inputs.
         cost: what its passes cost, analytically.
-        seconds, peak_bytes, device: what they took on the machine that computed it.
+        seconds, peak_bytes: what they took on the machine that computed it.
+        machine: that machine.
     """
 
     key: str
@@ -67,7 +69,7 @@ class Result:
     cost: Cost
     seconds: float
     peak_bytes: int
-    device: str
+    machine: Machine
 
 
 class StageStore:
@@ -88,7 +90,9 @@ class StageStore:
         path = self.folder(key) / "result.json"
         try:
             data = json.loads(path.read_text())
-            return Result(**{**data, "cost": Cost(**data["cost"])})
+            if "machine" not in data:  # of a version that kept the device alone
+                data["machine"] = {"device": data.pop("device")}
+            return Result(**{**data, "cost": Cost(**data["cost"]), "machine": Machine(**data["machine"])})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -97,7 +101,7 @@ class StageStore:
     def put(self, result: Result) -> None:
         """Store a result; its files must already be in the stage's folder."""
         folder = self.folder(result.key)
-        data = {**result.__dict__, "cost": result.cost.as_dict()}
+        data = {**result.__dict__, "cost": result.cost.as_dict(), "machine": asdict(result.machine)}
         write_atomically(folder / "result.json", canonical_json(data).encode())
         for name in ("checkpoint.safetensors", "progress.json"):
             (folder / name).unlink(missing_ok=True)

@@ -42,7 +42,7 @@ def run_stage(stage: Stage, store: StageStore) -> Result:
     with closed() if blind else contextlib.nullcontext():
         output, cost = WORK[stage.kind](bench, stage.inputs, folder)
     seconds = time.perf_counter() - start
-    result = Result(stage.key, output, cost, seconds, device.peak_bytes(bench.device), device.describe(bench.device))
+    result = Result(stage.key, output, cost, seconds, device.peak_bytes(bench.device), device.machine(bench.device))
     store.put(result)
     return result
 
