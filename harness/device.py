@@ -100,7 +100,8 @@ def choose(name: str) -> str:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread inside: sums are then in the same order in this process, in workers and on any machine.
+    """One torch thread inside: sums are then in the same order in this process, in workers, and on any number of cores
+    (not on another CPU model or instruction set: see :class:`Machine`).
 
     With more threads the same study gives other bits, and supernets this small do not train faster.
     """

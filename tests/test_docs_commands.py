@@ -238,7 +238,13 @@ WITH_COMMANDS = [page for page in PAGES if any(b.title or b.language in (*COMMAN
 
 
 @pytest.mark.parametrize(
-    ("folder", "page"), [(page, page) for page in WITH_COMMANDS], ids=map(named, WITH_COMMANDS), indirect=["folder"]
+    ("folder", "page"),
+    [
+        pytest.param(page, page, marks=[pytest.mark.portable] if trains(page) and named(page) in EXACT else [])
+        for page in WITH_COMMANDS
+    ],
+    ids=map(named, WITH_COMMANDS),
+    indirect=["folder"],
 )
 def test_the_commands_of_a_page_run(folder: Folder, page: Path) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}

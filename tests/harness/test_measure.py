@@ -25,6 +25,8 @@ from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
 
+pytestmark = pytest.mark.portable
+
 SPACE = Micro()
 ARMS: list[dict[str, Any]] = [{"criterion": "none"}, {"criterion": "exhaustive", "edges": [0]}]
 

@@ -28,6 +28,8 @@ from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb201.space import NB201
 from splitbench.spaces.nb_macro.space import NBMacro
 
+pytestmark = pytest.mark.portable
+
 BATCH, SEED, WEIGHTS = 16, 11, 2
 MICRO = Micro()
 SPACES: dict[str, tuple[SearchSpace, ImageData]] = {

@@ -39,6 +39,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return record_bytes(folder)
 
 
+@pytest.mark.portable
 def test_two_runs_are_equal_byte_for_byte(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     splitbench.run(STUDY, tmp_path, device="cpu")
     assert [Path(name).suffix for name in undisturbed] == [".json", ".parquet"] * 2

@@ -23,6 +23,8 @@ from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb201.space import NB201
 from splitbench.spaces.nb_macro.space import NBMacro
 
+pytestmark = pytest.mark.portable
+
 BATCH = 4
 TRAINERS: dict[str, Trainer] = {"rsps": Rsps(batch_size=BATCH), "darts": Darts(batch_size=BATCH)}
 SPACES: dict[str, tuple[SearchSpace, ImageData]] = {

@@ -22,6 +22,8 @@ from splitbench.harness.training import CURVE_POINTS, Progress
 from splitbench.harness.work import run_stage
 from splitbench.spaces.micro.space import Micro
 
+pytestmark = pytest.mark.portable
+
 SPACE = Micro()
 STEPS = 12
 SESSIONS: dict[str, Any] = {"rsps": RspsSession, "darts": DartsSession}

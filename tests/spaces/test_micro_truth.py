@@ -19,6 +19,8 @@ from splitbench.spaces.micro.build import Metrics
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.micro.truth import read
 
+pytestmark = pytest.mark.portable
+
 SPACE = Micro()
 BETWEEN_SEEDS = 0.7869
 FLOPS = 0.6632
