@@ -2,6 +2,7 @@
 # make docs           build the documentation into site/
 # make reproduce      make every published leaderboard, page and picture anew from its records
 # make test           set up .venv, check style, types and imports, run the tests
+# make portable       run the tests that stand or fall with a CPU's arithmetic, under two other instruction sets
 #
 # PYTHON=... chooses the interpreter, VENV=... the environment's folder, WORKERS=... the number of test processes.
 
@@ -14,7 +15,7 @@ INPUTS := pyproject.toml constraints.txt
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart docs reproduce test lint clean
+.PHONY: help quickstart docs reproduce test portable lint clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -33,6 +34,11 @@ reproduce: $(VENV)/.installed
 # small, and two processes of two threads would fight for two cores.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -rs
+
+# What torch and oneDNN choose by the CPU they can also be told: plain SSE, as on a CPU without AVX, then AVX2.
+portable: $(VENV)/.installed-dev
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m portable
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m portable
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from splitbench.criteria.base import Affinity
 from splitbench.criteria.partition import MOST_OPERATIONS, partitions
 from splitbench.harness.arm import Arm
 from splitbench.harness.budget import Account, Allowance, Cost, Meter, TooDearError, forward_pass
+from splitbench.harness.device import Machine
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.pipeline import Run
 from splitbench.harness.requests import Settings
@@ -118,7 +119,7 @@ class Rehearser:
             found.leaves += 1
         elif isinstance(stage, Predict):
             output = self.prediction(stage, arm, found)
-        return Result(stage.key, output, cost, 0.0, 0, "")
+        return Result(stage.key, output, cost, 0.0, 0, Machine(""))
 
     def training(self, stage: Train, arm: Arm, found: Rehearsal) -> tuple[tuple[Trained, ...], Cost]:
         trained, total = [], Cost()

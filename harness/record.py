@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from splitbench.harness.arm import Arm
@@ -20,6 +21,7 @@ from splitbench.harness.tree import Node
 from splitbench.results.record import (
     Budget,
     EdgeScore,
+    Machine,
     Measured,
     PhaseCost,
     Record,
@@ -125,13 +127,16 @@ def one_spelling(value: Any) -> Any:
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:
-    """Seconds by phase and peak memory; a reused stage counts with what it took when it was computed."""
+    """Seconds by phase, peak memory and machines; a reused stage counts with what it took, and where, when it was
+    computed."""
+    machines = list(dict.fromkeys(result.machine for result in outcome.results))
     return Measured(
         seconds={**outcome.account.seconds, "measurement": outcome.measuring},
         peak_bytes=max(result.peak_bytes for result in outcome.results),
-        device=outcome.results[0].device,
-        torch=torch_version,
+        device=machines[0].device,
+        torch=machines[0].torch or torch_version,
         threads=threads,
+        machines=[Machine(**asdict(machine)) for machine in machines],
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from splitbench.harness.budget import Cost
+from splitbench.harness.device import Machine
 from splitbench.harness.errors import StoreError
 from splitbench.results.store import write_atomically
 
@@ -36,7 +37,7 @@ class Stored:
     cost: Cost
     seconds: float
     peak_bytes: int
-    device: str
+    machine: Machine
 
 
 class StageStore:
@@ -60,7 +61,7 @@ class StageStore:
                 data = json.loads(path.read_text())
             except FileNotFoundError:
                 return None
-            return Stored(**{**data, "cost": Cost(**data["cost"])})
+            return Stored(**{**data, "cost": Cost(**data["cost"]), "machine": Machine(**data["machine"])})
 
     @contextlib.contextmanager
     def reading(self, key: str) -> Iterator[None]:
@@ -74,7 +75,7 @@ class StageStore:
     def put(self, result: Stored) -> None:
         """Store a result; its files must already be in the stage's folder."""
         folder = self.folder(result.key)
-        data = {**result.__dict__, "cost": result.cost.as_dict()}
+        data = {**result.__dict__, "cost": result.cost.as_dict(), "machine": asdict(result.machine)}
         write_atomically(folder / "result.json", canonical_json(data).encode())
         for name in ("checkpoint.safetensors", "progress.json"):
             (folder / name).unlink(missing_ok=True)

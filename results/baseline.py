@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.arms import SELECTED, Arm, Getter, metric, selected
+from splitbench.results.machines import kinds, machines
 from splitbench.results.record import Record
 from splitbench.results.store import canonical_json, digest, encode, read_estimates, write_atomically
 
@@ -276,13 +277,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") ->
 
 def _provenance(tables: Sequence[Sequence[Arm]], command: str) -> dict[str, Any]:
     runs = [run for arms in tables for arm in arms for run in arm.runs]
-    measured = [run.measured for run in runs if run.measured is not None]
     return {
         "command": command,
         "commit": _commit(),
         "splitbench": sorted({run.record.splitbench for run in runs}),
-        "torch": sorted({one.torch for one in measured}),
-        "devices": sorted({one.device for one in measured}),
+        **kinds(machines(runs)),
     }
 
 

@@ -16,6 +16,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results import power, stats
 from splitbench.results.arms import PRIMARY, SELECTED, Arm, Getter, metric, selected, tables
 from splitbench.results.failures import by_arm, told
+from splitbench.results.machines import kinds, machines, mixture
 from splitbench.results.populations import UnusableError, difference_over_functions
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Loaded, load
@@ -61,7 +62,8 @@ class Difference:
 @dataclass(frozen=True)
 class Pair:
     """Two arms of one table. ``word`` of a difference says what ``arm_a`` is beside ``arm_b``; ``reads_truth`` names
-    those of the two that are oracle controls; ``without_functions`` says why there is no interval over functions."""
+    those of the two that are oracle controls; ``without_functions`` says why there is no interval over functions;
+    ``warnings`` has a sentence if their runs were computed on unlike machines."""
 
     study: str
     space: str
@@ -75,6 +77,7 @@ class Pair:
     undefined: tuple[str, ...]
     reads_truth: tuple[str, ...] = ()
     without_functions: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def _pair(first: Arm, second: Arm) -> Pair:
     paired = {name: _paired(first, second, get) for name, get in getters.items()}
     undefined = tuple(name for name, values in paired.items() if values is None)
     differences = _adjusted(first.name, second.name, {name: v for name, v in paired.items() if v is not None})
+    mixed = mixture(kinds(machines([*first.runs, *second.runs])), "this comparison mixes")
     both, problem = _over_functions(first, second) if PRIMARY in paired and PRIMARY not in undefined else (None, "")
     differences = tuple(replace(d, seeds_and_functions=both) if d.metric == PRIMARY else d for d in differences)
     return Pair(
@@ -156,6 +160,7 @@ def _pair(first: Arm, second: Arm) -> Pair:
         undefined=undefined,
         reads_truth=tuple(arm.name for arm in (first, second) if arm.reads_truth),
         without_functions=problem,
+        warnings=(mixed,) if mixed else (),
     )
 
 

@@ -21,6 +21,7 @@ from splitbench.results import noninferiority as tests
 from splitbench.results.arms import Arm, tables
 from splitbench.results.baseline import Baseline, GuardedArm, Table
 from splitbench.results.failures import Failure, by_arm, same_table, told
+from splitbench.results.machines import KINDS, kinds, machines, mixture
 from splitbench.results.noninferiority import Test
 from splitbench.results.recheck import recheck
 from splitbench.results.stats import lower_is_better
@@ -337,16 +338,14 @@ def _population(test: Test) -> str:
 
 
 def _environment(there: Baseline, loaded: Loaded, into: _Found) -> None:
-    measured = [run.measured for run in loaded.runs if run.measured is not None]
-    now = {
-        "splitbench": sorted({run.record.splitbench for run in loaded.runs}),
-        "torch": sorted({one.torch for one in measured}),
-        "devices": sorted({one.device for one in measured}),
-    }
+    now = {"splitbench": sorted({run.record.splitbench for run in loaded.runs}), **kinds(machines(loaded.runs))}
     for key, values in now.items():
         before = there.provenance.get(key)
         if values and before and before != values:
             into.changed.append(f"{key}: {', '.join(map(str, before))} -> {', '.join(values)}")
+    both = {kind: sorted({*now[kind], *map(str, there.provenance.get(kind) or ())}) for kind in KINDS}
+    if mixed := mixture(both, "baseline and folder together mix"):
+        into.notes.append(mixed)
 
 
 def _news(old: Baseline | None, new: Baseline) -> list[str]:

@@ -21,6 +21,7 @@ from splitbench.results.controls import Chance, against_chance
 from splitbench.results.costs import Cost, mean_cost
 from splitbench.results.failures import Failure, by_arm, same_table
 from splitbench.results.friedman import RankGroups, across
+from splitbench.results.machines import kinds, machines, mixture
 from splitbench.results.record import Record
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Loaded, load
@@ -174,6 +175,8 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
     honest = [arm for arm in arms if arm is not baseline and not arm.reads_truth]
     comparisons = sum(arm.name in verdicts for arm in honest) if verdicts else len(honest)
     _check_same_population(records, warnings)
+    if mixed := mixture(kinds(machines(run for arm in arms for run in arm.runs))):
+        warnings.append(mixed)
     return Leaderboard(
         study=first.study,
         space=first.space,

@@ -60,6 +60,7 @@ def pair_sheet(pair: Pair) -> Sheet:
         ),
         tables=(_difference_table(pair, first, second), _evidence_table(pair)),
         legend=tuple(_pair_legend(pair)),
+        warnings=pair.warnings,
     )
 
 

@@ -1,5 +1,6 @@
-"""What one run leaves behind. A record is a pure function of the study, so two runs of it are equal byte for byte;
-what differs from machine to machine (seconds, memory) stands in a file of its own beside it."""
+"""What one run leaves behind. A record holds nothing that a clock or a machine's name decides: two runs of a study are
+equal byte for byte on one CPU model and instruction set under one version of torch. On another the same training ends
+a little elsewhere. Seconds, memory and the machines stand in a file of its own beside it."""
 
 from __future__ import annotations
 
@@ -142,11 +143,26 @@ class Record(_Model):
     estimates_sha256: str = Field(description="of the Parquet file with every architecture's estimates")
 
 
+class Machine(_Model):
+    """What decides the last digits of a training; an empty word is not known."""
+
+    device: str = Field(description="the GPU's name, or the CPU and its number of threads")
+    cpu: str = Field(default="", description="the CPU's model")
+    instructions: str = Field(default="", description="the set that torch used, and what held back its libraries")
+    torch: str = Field(default="", description="its version")
+
+
 class Measured(_Model):
     """What this run took on this machine. Reused stages count with the seconds they took when they were computed."""
 
     seconds: dict[str, float] = Field(description="by phase, measurement included")
     peak_bytes: int
-    device: str
-    torch: str
+    device: str = Field(description="of the first stage")
+    torch: str = Field(description="of the first stage")
     threads: int
+    machines: list[Machine] = Field(default=[], description="all that computed a stage; none in older records")
+
+    @property
+    def computed_on(self) -> tuple[Machine, ...]:
+        """Every machine that computed a stage of the run, as far as the record knows."""
+        return tuple(self.machines) or (Machine(device=self.device, torch=self.torch),)

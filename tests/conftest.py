@@ -14,7 +14,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """One torch thread: measured faster than two on small networks, and sums are then in one order everywhere."""
+    """One torch thread: measured faster than two on small networks, and sums then have one order whatever the cores."""
     torch.set_num_threads(1)
 
 

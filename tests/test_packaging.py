@@ -3,6 +3,7 @@
 import importlib.metadata
 import inspect
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -220,8 +221,27 @@ def test_ci_runs_readmes_test_command_on_real_data() -> None:
     script = TOP / ".ci" / "run"
     assert os.access(script, os.X_OK)
     text = script.read_text()
-    assert text.splitlines()[-1].startswith("exec make test")
+    assert text.splitlines()[-1].startswith("exec make test ")
     assert "SPLITBENCH_REQUIRE_DATA=1" in text
+
+
+def test_ci_runs_what_depends_on_arithmetic_under_other_instruction_sets() -> None:
+    assert "make portable </dev/null" in (TOP / ".ci" / "run").read_text().splitlines()
+    recipe = re.findall(r"^portable:.*\n((?:\t.*\n)+)", (TOP / "Makefile").read_text(), re.MULTILINE)[0]
+    for aten, onednn in (("default", "SSE41"), ("avx2", "AVX2")):
+        wanted = f"ATEN_CPU_CAPABILITY={aten} ONEDNN_MAX_CPU_ISA={onednn} OMP_NUM_THREADS=1 "
+        assert [line for line in recipe.splitlines() if line.strip().startswith(wanted) and "-m portable" in line]
+
+
+@pytest.mark.portable
+def test_torch_uses_the_instruction_set_that_it_is_told_to() -> None:
+    """Or the runs of `make portable` would be one run three times."""
+    import torch
+
+    told = os.environ.get("ATEN_CPU_CAPABILITY")
+    if told is None or platform.machine() != "x86_64":
+        pytest.skip("torch was told of no instruction set, or this CPU has none of those names")
+    assert torch.backends.cpu.get_cpu_capability() == told.upper()
 
 
 def test_a_skipped_test_of_real_data_fails_where_data_is_required(

@@ -13,6 +13,8 @@ def environment() -> dict[str, object]:
     """Versions, devices and folders, in words."""
     import torch
 
+    from splitbench.harness.device import cpu_model, instructions
+
     packages = (
         "splitbench",
         "torch",
@@ -29,6 +31,8 @@ def environment() -> dict[str, object]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "cpu model": cpu_model(),
+        "instruction set": instructions(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         **{package: importlib.metadata.version(package) for package in packages},
         "data home": sources.data_home(),

@@ -65,7 +65,8 @@ class Result(Generic[Output]):
         key: the stage's hash.
         output: a pure function of the stage's inputs.
         cost: what its passes cost, analytically.
-        seconds, peak_bytes, device: what they took on the machine that computed it.
+        seconds, peak_bytes: what they took on the machine that computed it.
+        machine: that machine.
     """
 
     key: str
@@ -73,7 +74,7 @@ class Result(Generic[Output]):
     cost: Cost
     seconds: float
     peak_bytes: int
-    device: str
+    machine: device.Machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
     with contextlib.nullcontext() if stage.reads_truth else closed():
         output, cost = stage.work(bench, store.folder(stage.key))
     seconds = time.perf_counter() - start
-    memory, machine = device.peak_bytes(bench.device), device.describe(bench.device)
+    memory, machine = device.peak_bytes(bench.device), device.machine(bench.device)
     store.put(Stored(stage.key, stage.encode(output), cost, seconds, memory, machine))
     return Result(stage.key, output, cost, seconds, memory, machine)
 
@@ -166,7 +167,7 @@ def find(stage: Stage[Output], store: StageStore) -> Result[Output] | None:
         return None
     with store.reading(stage.key):
         output = stage.decode(stored.output)
-    return Result(stage.key, output, stored.cost, stored.seconds, stored.peak_bytes, stored.device)
+    return Result(stage.key, output, stored.cost, stored.seconds, stored.peak_bytes, stored.machine)
 
 
 def hashed(value: Any) -> Any:

@@ -20,6 +20,8 @@ from splitbench.spaces.cells import NONE, SKIP
 from splitbench.spaces.datasets.digits import digits
 from splitbench.spaces.micro.space import Micro
 
+pytestmark = pytest.mark.portable
+
 Variant = Literal["corrected", "as_shipped"]
 Distance = Literal["cosine", "per_layer_mean", "mse"]
 SPACE = Micro()

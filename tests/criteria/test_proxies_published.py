@@ -135,6 +135,7 @@ def job(file: ScoreFile) -> Job:
     return Job(bare("spaces", protocol["space"]), bare("datasets", protocol["dataset"]), protocol["seed"])
 
 
+@pytest.mark.portable
 def test_committed_scores_are_those_of_the_present_code(real_data: Path) -> None:
     """Parameters are compared, not fingerprints, which change with every word of a source file: the proof is scoring
     some cells again."""

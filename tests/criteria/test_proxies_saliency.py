@@ -24,6 +24,8 @@ from splitbench.harness.testing import counting_flops, random_mixture
 from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.base import Choice, Supernet
 
+pytestmark = pytest.mark.portable
+
 PROXIES: list[Any] = [Plain(), GradNorm(), Snip(), Grasp(), Synflow(), Fisher(), Fisher("as_shipped"), Zico()]
 IDS = [str(proxy) for proxy in PROXIES]
 EVERY = [(name, index) for name in SPACES for index in range(len(choices(name)))]

@@ -16,6 +16,7 @@ from splitbench.criteria.base import Affinity
 from splitbench.harness.arm import Arm
 from splitbench.harness.budget import Account, Budget, Cost, training_pass
 from splitbench.harness.config import parse
+from splitbench.harness.device import Machine
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.pipeline import Run
 from splitbench.harness.registry import build
@@ -133,7 +134,7 @@ def rehearsed(study: Study, arm: Arm) -> tuple[Account, list[SubSpace]]:
             plan = arm.selector.plan(leaf_of(Workbench(StageStore(Path("unused")), inputs), inputs))
             prices = [settings.evaluation.cost(SPACE, choice, settings.images, 16) for choice in plan]
             cost = sum(prices, Cost())
-        return Result(stage.key, output, cost, 0.0, 0, "none")
+        return Result(stage.key, output, cost, 0.0, 0, Machine("none"))
 
     asked = next(generator)
     try:

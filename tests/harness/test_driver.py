@@ -11,6 +11,7 @@ import pytest
 
 from splitbench.harness import driver
 from splitbench.harness.budget import Cost
+from splitbench.harness.device import Machine
 from splitbench.harness.driver import Driver, Task, Watcher
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.stages import Result, Stage
@@ -30,7 +31,7 @@ class Fake:
         if stage.inputs.get("fails"):
             future.set_exception(SplitbenchError(f"stage {stage.inputs['n']} failed"))
         else:
-            future.set_result(Result(stage.key, {"n": stage.inputs["n"]}, Cost(), 0.0, 0, "none"))
+            future.set_result(Result(stage.key, {"n": stage.inputs["n"]}, Cost(), 0.0, 0, Machine("none")))
         return future
 
     def close(self) -> None:

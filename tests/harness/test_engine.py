@@ -16,7 +16,7 @@ from tiny_studies import run_tiny, tiny
 import splitbench
 from splitbench.harness.budget import Cost
 from splitbench.harness.config import parse
-from splitbench.harness.device import choose, one_thread
+from splitbench.harness.device import Machine, choose, one_thread
 from splitbench.harness.engine import InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.stages import Result, Stage, StageStore, canonical_json, load_tensors, save_tensors
@@ -24,7 +24,7 @@ from splitbench.harness.study import Study
 
 
 def result_of(stage: Stage, **output: Any) -> Result:
-    return Result(stage.key, output, Cost(1, 2, 3), 0.5, 10, "nothing")
+    return Result(stage.key, output, Cost(1, 2, 3), 0.5, 10, Machine("nothing", "a CPU", "SOME", "9.9"))
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------
@@ -40,6 +40,20 @@ def test_a_key_depends_on_kind_and_inputs_alone() -> None:
     ]
     assert len({stage.key, *(other.key for other in others)}) == 4
     assert len(stage.key) == 32
+
+
+def test_a_result_of_a_version_that_kept_the_device_alone_is_read(tmp_path: Path) -> None:
+    store, stage = StageStore(tmp_path), Stage("train", {"a": 1})
+    store.folder(stage.key).mkdir(parents=True)
+    store.put(result_of(stage))
+    path = store.folder(stage.key) / "result.json"
+    older = json.loads(path.read_text())
+    older["device"] = older.pop("machine")["device"]
+    path.write_text(json.dumps(older))
+    found = store.get(stage.key)
+    assert found is not None
+    assert found.machine == Machine("nothing")
+    assert found.cost == Cost(1, 2, 3)
 
 
 def test_numbers_that_are_none_are_refused() -> None:
@@ -248,7 +262,7 @@ def test_a_stage_in_this_process_tells_how_far_it_is(tmp_path: Path, monkeypatch
 
     def slow(stage: Stage, store: StageStore) -> Result:
         assert seen.wait(30), "nobody was told"
-        return Result(stage.key, {}, Cost(), 0.0, 0, "")
+        return Result(stage.key, {}, Cost(), 0.0, 0, Machine(""))
 
     def watch(stage: Stage, share: float | None) -> None:
         told.append((stage.title, share))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from scipy import stats
 from tiny_studies import Notes, run_tiny
 
+from splitbench.harness.device import machine
 from splitbench.harness.estimate import Evaluation, estimate
 from splitbench.harness.stages import StageStore, load_tensors
 from splitbench.results.record import Record
@@ -22,6 +24,8 @@ from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.populations import population
+
+pytestmark = pytest.mark.portable
 
 SPACE = Micro()
 ARMS: list[dict[str, Any]] = [{"criterion": "none"}, {"criterion": "exhaustive", "edges": [0]}]
@@ -155,6 +159,7 @@ def test_measured_costs_stand_beside_the_record(folder: Path, notes: Notes) -> N
         assert all(seconds >= 0 for seconds in measured["seconds"].values())
         assert measured["threads"] == 1
         assert measured["peak_bytes"] > 10_000_000
+        assert measured["machines"] == [asdict(machine(torch.device("cpu")))]
 
 
 def test_the_whole_population_is_every_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,15 @@ from splitbench.harness.work import run_stage
 from tiny_studies import tiny
 
 from splitbench.harness.config import parse
+from splitbench.harness.device import machine
 from splitbench.harness.errors import SplitbenchError, StoreError
 from splitbench.harness.stages import Result, Stage, StageStore, load_tensors
 from splitbench.harness.study import Study
 from splitbench.harness.trainers.darts import DartsSession
 from splitbench.harness.trainers.rsps import RspsSession
 from splitbench.spaces.micro.space import Micro
+
+pytestmark = pytest.mark.portable
 
 SPACE = Micro()
 STEPS = 12
@@ -233,6 +236,6 @@ def test_results_say_what_they_took(common: dict[str, Any], tmp_path: Path) -> N
     result: Result = run_stage(stage_of(common), StageStore(tmp_path))
     assert result.seconds > 0
     assert result.peak_bytes > 10_000_000
-    assert result.device.startswith("CPU")
+    assert result.machine == machine(torch.device("cpu"))
     assert result.output["steps"] == result.cost.steps == STEPS
     assert result.cost.examples == STEPS * 16

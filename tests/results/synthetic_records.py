@@ -1,11 +1,11 @@
 """A factory of synthetic records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from splitbench.results.failures import Failure
-from splitbench.results.record import Measured, Record
+from splitbench.results.record import Machine, Measured, Record
 from splitbench.results.store import digest, encode_estimates
 
 Writer = Callable[..., Path]
@@ -90,13 +90,15 @@ def make_failure(arm: str = "gm", repetition: int = 0, **changes: Any) -> Failur
     return Failure.model_validate(content | changes)
 
 
-def make_measured(seconds: float = 2.0) -> Measured:
+def make_measured(seconds: float = 2.0, machines: Sequence[Machine] = ()) -> Measured:
+    """What a run took; without ``machines`` it is of a version that noted device and torch alone."""
     return Measured(
         seconds={"warm_up": seconds / 4, "training": seconds * 3 / 4, "measurement": 9.0},
         peak_bytes=2**20,
         device="cpu",
         torch="2.13.0",
         threads=1,
+        machines=list(machines),
     )
 
 
