@@ -1,7 +1,8 @@
 """A results folder: one record a run, with its measured costs and its estimates beside it.
 
 ``records/<arm>--r<repetition>-d<draw>.json`` is the deterministic record, ``.measured.json`` what this machine took,
-``.parquet`` every architecture's estimate; ``skipped.json`` says which arms cannot run on the space, and why. Files are
+``.parquet`` every architecture's estimate (all of it packed in ``records.tar.xz``: splitbench.results.archive);
+``skipped.json`` says which arms cannot run on the space, and why. Files are
 written atomically, the record last: where it stands, its companions do too. Reading never fails for one bad file: it
 becomes a warning, and the rest is returned.
 """
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from splitbench.harness.errors import StoreError
+from splitbench.results import archive
 from splitbench.results.listing import ESTIMATES as ESTIMATES
 from splitbench.results.listing import MEASURED as MEASURED
 from splitbench.results.listing import RECORDS as RECORDS
@@ -148,8 +150,14 @@ def prepare(folder: str | Path) -> None:
     """Make a results folder and try it, so that a study fails before it trains and not after.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: if it cannot be written, or its records are packed: a run beside them would hide them.
     """
+    if archive.packed(Path(folder)):
+        packed = Path(folder) / archive.ARCHIVE
+        raise StoreError(
+            f"{packed}: packed records are read, and none are added; unpack them with `python -m tarfile -e {packed} "
+            f"{folder}` and delete the archive, or choose another --out"
+        )
     probe = Path(folder) / RECORDS / ".writable"
     write_atomically(probe, b"")
     probe.unlink(missing_ok=True)
@@ -190,7 +198,7 @@ def read_estimates(run: Run) -> pd.DataFrame:
 
     path = run.path.with_suffix(ESTIMATES)
     try:
-        data = path.read_bytes()
+        data = archive.content(path)
     except OSError as error:
         raise StoreError(f"{path}: the estimates cannot be read ({error.strerror}); run the study again") from error
     if digest(data) != run.record.estimates_sha256:
