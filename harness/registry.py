@@ -64,7 +64,7 @@ def plural(kind: str) -> str:
 
 def renamed(error: BaseException) -> str:
     """What a plugin that was written for the package names of splitbench 0.1 has to import now; else nothing."""
-    old = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    old = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     if old not in ("harness", "criteria", "spaces", "results"):
         return ""
     return f": import splitbench.{old} instead of {old}, as packages of splitbench are called since version 0.2"

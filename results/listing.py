@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitbench.harness.errors import StoreError
+from splitbench.results.archive import ARCHIVE, DamagedError, members
+from splitbench.results.archive import ESTIMATES as ESTIMATES
+from splitbench.results.archive import MEASURED as MEASURED
+from splitbench.results.archive import RECORDS as RECORDS
 
-RECORDS = "records"
 SWEEP = "sweep.json"
 SWEEP_STUDY = "sweep.yaml"  # the study file, as a sweep keeps it
-MEASURED = ".measured.json"
-ESTIMATES = ".parquet"
 FAILED = ".failed.json"
 ELSEWHERE = "left out, not a record; move it elsewhere"
 
@@ -29,6 +30,7 @@ class Candidate:
 def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     """The files in ``folder/records`` and ``folder/*/records`` that may be read, and the sentences, both sorted.
 
+    What is packed (results.archive) is listed as if its folder were there.
     Hidden files are what a killed write left behind, and neither.
 
     Raises:
@@ -50,7 +52,28 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
                 sentences.append(f"{where}/{shown(name)}: {problem}")
             elif not name.endswith((MEASURED, ESTIMATES)):
                 found.append(Candidate(entry.path, f"{where}/{shown(name)}"))
+    for archive in both(folder, ARCHIVE):
+        _list_packed(archive, folder, found, sentences)
     return sorted(found, key=lambda one: (one.where, one.path)), sorted(sentences)
+
+
+def _list_packed(archive: Path, folder: Path, found: list[Candidate], sentences: list[str]) -> None:
+    place = archive.with_name(RECORDS)
+    where, own = (shown(os.path.relpath(path, folder)) for path in (place, archive))
+    if os.path.lexists(place):
+        sentences.append(f"{own}: left out, because the folder {RECORDS} stands beside it; delete one of the two")
+        return
+    try:
+        names = members(archive)
+    except DamagedError as error:
+        sentences.append(f"{own}: left out with all that is in it, {error}")
+        return
+    for name in names:
+        problem = _misplaced(name, names)
+        if problem:
+            sentences.append(f"{where}/{shown(name)}: {problem}")
+        elif not name.endswith((MEASURED, ESTIMATES)):
+            found.append(Candidate(str(place / name), f"{where}/{shown(name)}"))
 
 
 def both(folder: Path, name: str) -> list[Path]:
@@ -74,15 +97,21 @@ def shown(name: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in name)
 
 
-def _problem(entry: os.DirEntry[str], names: Collection[str]) -> str:
-    """Why an entry of a records folder is neither a record nor a companion of one; empty if it is."""
+def _misplaced(name: str, names: Collection[str]) -> str:
+    """Why a file among ``names`` has neither a record's name nor that of a companion of one; empty if it has."""
     for suffix in (MEASURED, ESTIMATES):
-        if entry.name.endswith(suffix):
-            record = entry.name.removesuffix(suffix) + ".json"
+        if name.endswith(suffix):
+            record = name.removesuffix(suffix) + ".json"
             missing = f"left out, its record {shown(record)} is missing; run the study again, or delete it"
             return "" if record in names else missing
-    if not entry.name.endswith(".json"):
-        return ELSEWHERE
+    return "" if name.endswith(".json") else ELSEWHERE
+
+
+def _problem(entry: os.DirEntry[str], names: Collection[str]) -> str:
+    """Why an entry of a records folder is neither a record nor a companion of one; empty if it is."""
+    misplaced = _misplaced(entry.name, names)
+    if misplaced or entry.name.endswith((MEASURED, ESTIMATES)):
+        return misplaced
     try:
         if entry.is_file():
             return ""

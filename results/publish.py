@@ -1,4 +1,4 @@
-"""Copy a finished study's records into results/published, with its leaderboard as a page, markdown, JSON and pictures.
+"""Pack a finished study's records into results/published, with its leaderboard as a page, markdown, JSON and pictures.
 
     python -m splitbench.results.publish runs/quickstart               # writes results/published/quickstart
     python -m splitbench.results.publish results/published/quickstart  # all but the records anew, from the records
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from splitbench.harness.errors import SplitbenchError
-from splitbench.results import render, store, style
+from splitbench.results import archive, render, store, style
 from splitbench.results.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.page import page
 from splitbench.results.plots.catalogue import drawings
@@ -73,12 +73,14 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
         for name in GEOMETRY:
             if name not in geometry:
                 (target / name).unlink(missing_ok=True)
+        _pack(target, target)
         _render(boards, target)
         return _beside(target)
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=into) as scratch:
         new = Path(scratch) / "new"
-        shutil.copytree(folder / store.RECORDS, new / store.RECORDS)
+        new.mkdir()
+        _pack(folder, new)
         for name in ("study.yaml", store.SKIPPED, *geometry):
             if (folder / name).exists():
                 shutil.copy(folder / name, new)
@@ -87,6 +89,17 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
             target.rename(Path(scratch) / "old")
         new.rename(target)
     return _beside(target)
+
+
+def _pack(folder: Path, target: Path) -> None:
+    """The records of ``folder`` in ``target``, packed; what is packed already stays as it is, byte for byte."""
+    if archive.packed(folder):
+        if folder != target:
+            shutil.copy(folder / archive.ARCHIVE, target)
+        return
+    store.write_atomically(target / archive.ARCHIVE, archive.pack(folder / store.RECORDS))
+    if folder == target:
+        shutil.rmtree(folder / store.RECORDS)
 
 
 def _beside(target: Path) -> Path:
@@ -168,14 +181,18 @@ def stale(folder: Path, runs: Sequence[Run] | None = None) -> str:
     return ""
 
 
+def published() -> list[Path]:
+    """The folders of all studies that are published, then those of all sweeps."""
+    folders = sorted(path for path in PUBLISHED.glob("[!.]*") if path.is_dir())
+    return [*filter(archive.has_records, folders), *(path for path in folders if (path / SWEEP).exists())]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "folder", type=Path, nargs="*", help="results folders of finished studies [default: all that are published]"
     )
-    studies, sweeps = (sorted(p.parent for p in PUBLISHED.glob(f"[!.]*/{name}")) for name in (store.RECORDS, SWEEP))
-    published = [*studies, *sweeps]
-    for folder in parser.parse_args().folder or published:
+    for folder in parser.parse_args().folder or published():
         try:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:

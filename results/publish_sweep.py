@@ -10,7 +10,8 @@ from pathlib import Path
 
 from splitbench.harness.errors import SplitbenchError
 from splitbench.results import store, style
-from splitbench.results.listing import RECORDS, SWEEP, SWEEP_STUDY
+from splitbench.results.archive import has_records
+from splitbench.results.listing import SWEEP, SWEEP_STUDY
 from splitbench.results.plots import KINDS
 from splitbench.results.plots.catalogue import OF_A_SWEEP
 from splitbench.results.plots.source import CannotDrawError, Options
@@ -37,7 +38,7 @@ def publish_sweep(folder: Path, target: Path) -> Path:
         stand = ", ".join(f"{arm.arm} has {len(arm.trials)} of {sweep.trials} trials" for arm in sweep.arms)
         raise SplitbenchError(f"{folder} is not published: its sweep is not finished ({stand}); start it again")
     page = target.with_name(f"{target.name}.md")
-    if (target / RECORDS).exists():
+    if has_records(target):
         raise SplitbenchError(f"{folder} is not published: {target} holds a study of that name; give the sweep another")
     if page.exists() and not (target / SWEEP).exists():
         raise SplitbenchError(
@@ -101,4 +102,4 @@ def control(target: Path) -> str:
 def tuned_of(target: Path) -> Path | None:
     """The published study of the arms as the sweep tuned them."""
     tuned = target.with_name(target.name + TUNED)
-    return tuned if (tuned / RECORDS).exists() else None
+    return tuned if has_records(tuned) else None

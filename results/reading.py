@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from splitbench.results.listing import MEASURED
+from splitbench.results import archive
+from splitbench.results.archive import MEASURED
 from splitbench.results.record import SCHEMA, Measured, Record
 
 NAMED = 3
@@ -19,7 +20,7 @@ ADDED: Mapping[int, str] = {3: "the names of edges and operations"}
 def read_record(path: str | Path, where: str) -> tuple[Record, str] | tuple[None, str]:
     """The record in ``path``, or None and a sentence about ``where``."""
     try:
-        data = content(path)
+        data = archive.content(path)
     except OSError as error:
         return None, f"{where}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
     try:
@@ -36,7 +37,7 @@ def read_record(path: str | Path, where: str) -> tuple[Record, str] | tuple[None
 def read_measured(record: str, where: str) -> tuple[Measured | None, str]:
     """What the run of a record's file took, or None and a sentence."""
     try:
-        return Measured.model_validate_json(content(record.removesuffix(".json") + MEASURED)), ""
+        return Measured.model_validate_json(archive.content(record.removesuffix(".json") + MEASURED)), ""
     except FileNotFoundError:
         problem = "is missing"
     except OSError as error:
@@ -60,12 +61,6 @@ def older(records: Sequence[tuple[int, str]]) -> tuple[str, ...]:
             f"{'it' if len(names) == 1 else 'them'}"
         )
     return tuple(sentences)
-
-
-def content(path: str | Path) -> bytes:
-    """A file's bytes."""
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
 
 
 def _complaint(data: bytes, error: ValidationError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from splitbench.results.archive import exists
 from splitbench.results.arms import Arm
 from splitbench.results.populations import UnusableError, score_and_truth
 from splitbench.results.store import ESTIMATES, Run
@@ -16,7 +17,7 @@ def recheck(arm: Arm) -> tuple[list[str], int]:
     Raises:
         StoreError: if an estimates file is not the one that its record names.
     """
-    there = [run for run in arm.runs if run.path.with_suffix(ESTIMATES).exists()]
+    there = [run for run in arm.runs if exists(run.path.with_suffix(ESTIMATES))]
     return _first(_problem(run) for run in there), len(arm.runs) - len(there)
 
 

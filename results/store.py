@@ -1,9 +1,10 @@
 """A results folder: one record a run, with its measured costs and its estimates beside it.
 
 ``records/<arm>--<protocol>--r<repetition>-d<draw>.json`` is the deterministic record, ``.measured.json`` what this
-machine took, ``.parquet`` every architecture's estimate; ``.failed.json`` stands instead of all three where the run
-failed. ``skipped.json`` says which arms cannot run on the space, and why. Files are written atomically, the record
-last: where it stands, its companions do too. Runs under different protocols never share a path. Reading never fails for
+machine took, ``.parquet`` every architecture's estimate (all of it packed in ``records.tar.xz``:
+splitbench.results.archive); ``.failed.json`` stands instead of all three where the run failed. ``skipped.json`` says
+which arms cannot run on the space, and why. Files are written atomically, the record last: where it stands, its
+companions do too. Runs under different protocols never share a path. Reading never fails for
 one bad file: it becomes a warning, and the rest is returned. Records without a protocol in their name are read alike.
 """
 
@@ -24,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from splitbench.harness.errors import StoreError
+from splitbench.results import archive
 from splitbench.results.failures import Failure, by_arm, read_failure, run_key, told
 from splitbench.results.listing import ESTIMATES as ESTIMATES
 from splitbench.results.listing import FAILED as FAILED
 from splitbench.results.listing import MEASURED as MEASURED
 from splitbench.results.listing import RECORDS as RECORDS
 from splitbench.results.listing import SWEEP, Candidate, both, candidates, shown
-from splitbench.results.reading import content, older, read_measured, read_record
+from splitbench.results.reading import older, read_measured, read_record
 from splitbench.results.record import Measured, Record
 from splitbench.results.skipped import Skipped, read_skipped
 
@@ -172,8 +174,14 @@ def prepare(folder: str | Path) -> None:
     """Make a results folder and try it, so that a study fails before it trains and not after.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: if it cannot be written, or its records are packed: a run beside them would hide them.
     """
+    if archive.packed(Path(folder)):
+        packed = Path(folder) / archive.ARCHIVE
+        raise StoreError(
+            f"{packed}: packed records are read, and none are added; unpack them with `python -m tarfile -e {packed} "
+            f"{folder}` and delete the archive, or choose another --out"
+        )
     probe = Path(folder) / RECORDS / ".writable"
     write_atomically(probe, b"")
     probe.unlink(missing_ok=True)
@@ -233,7 +241,7 @@ def read_estimates(run: Run) -> pd.DataFrame:
 
     path = run.path.with_suffix(ESTIMATES)
     try:
-        data = path.read_bytes()
+        data = archive.content(path)
     except OSError as error:
         raise StoreError(f"{path}: the estimates cannot be read ({error.strerror}); run the study again") from error
     if digest(data) != run.record.estimates_sha256:
@@ -308,7 +316,7 @@ def load(folder: str | Path) -> Loaded:
 
 def _failure(file: Candidate) -> tuple[Failure | None, str]:
     try:
-        return read_failure(content(file.path), file.where)
+        return read_failure(archive.content(file.path), file.where)
     except OSError as error:
         return None, f"{file.where}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results.archive import ARCHIVE, RECORDS
 from splitbench.results.arms import PRIMARY, Arm, metric, tables
 from splitbench.results.leaderboard import Leaderboard, leaderboards_of
-from splitbench.results.listing import RECORDS, SWEEP, both
+from splitbench.results.listing import SWEEP, both
 from splitbench.results.record import Record
 from splitbench.results.sheet import ORACLE_LABEL, count, marked
 from splitbench.results.stats import Estimate, lower_is_better
@@ -165,7 +166,7 @@ def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
         loaded = load(folder)
     except StoreError as error:
         if sweeps:
-            return sweeps, [], [*warnings, *([str(error)] if both(folder, RECORDS) else [])]
+            return sweeps, [], [*warnings, *([str(error)] if both(folder, RECORDS) or both(folder, ARCHIVE) else [])]
         raise (faults or [error])[0] from None
     boards = leaderboards_of(loaded)
     places = {path.parent for path in paths}

@@ -78,6 +78,26 @@ def test_the_tests_of_new_packages_pass(packages: dict[str, Path], outside: Call
     assert "6 passed" in out
 
 
+def test_mypy_finds_nothing_untyped_in_new_packages(packages: dict[str, Path], tmp_path: Path) -> None:
+    """Strict, as this project is checked, and with its cache; what is wrong with the types is then found."""
+    top = Path(__file__).parents[2]
+
+    def checked(*files: Path) -> str:
+        words = ["-m", "mypy", "--strict", "--config-file", top / "pyproject.toml", "--no-error-summary", *files]
+        done = subprocess.run([sys.executable, *map(str, words)], cwd=top, capture_output=True, text=True)
+        assert done.returncode == bool(done.stdout), done.stderr
+        return done.stdout
+
+    wrong = tmp_path / "wrong.py"
+    code = (packages["criterion"] / "src" / "my_criterion.py").read_text()
+    wrong.write_text(code.replace("Affinity.of(operations, ", "Affinity.of(3, "))
+    files = [path for package in packages.values() for path in sorted(package.glob("*/*my_*.py"))]
+    assert len(files) == 6
+    found = checked(*files, wrong)
+    (error,) = found.splitlines()  # and no other: of Affinity the types are known, and the rest has no fault
+    assert re.search(r'wrong\.py:\d+: error: Argument 1 to "of" of "Affinity" has incompatible type "int"', error)
+
+
 def test_new_components_are_found_and_a_study_runs(
     packages: dict[str, Path], outside: Callable[..., str], tmp_path: Path
 ) -> None:

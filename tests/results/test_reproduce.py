@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from splitbench.results import publish, publish_sweep, render, store, sweep
+from splitbench.results import archive, publish, publish_sweep, render, store, sweep
 from splitbench.results.leaderboard import leaderboards
 from splitbench.results.page import page
 
-STUDIES = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{store.RECORDS}"))
+STUDIES = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{archive.ARCHIVE}"))
 SWEEPS = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{sweep.SWEEP}"))
 
 
@@ -24,6 +25,17 @@ def study(request: pytest.FixtureRequest) -> Path:
 
 def test_there_are_published_studies() -> None:
     assert {path.name for path in STUDIES} >= {"quickstart", "criteria-micro", "nb201-cifar10-small"}
+
+
+def test_records_are_packed_as_publishing_packs_them(study: Path, tmp_path: Path) -> None:
+    """The same tar; how it is compressed may differ from one release of liblzma to another."""
+    assert not (study / store.RECORDS).exists()
+    (tmp_path / store.RECORDS).mkdir()
+    for name, content in archive.members(study / archive.ARCHIVE).items():
+        (tmp_path / store.RECORDS / name).write_bytes(content)
+    again, there = archive.pack(tmp_path / store.RECORDS), (study / archive.ARCHIVE).read_bytes()
+    assert lzma.decompress(again) == lzma.decompress(there)
+    assert len(again) == pytest.approx(len(there), rel=0.1)
 
 
 def test_leaderboards_are_those_of_the_records(study: Path) -> None:

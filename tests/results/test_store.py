@@ -12,7 +12,7 @@ import pytest
 from synthetic_records import ESTIMATES, Writer, make_measured, make_record
 
 from splitbench.harness.errors import StoreError
-from splitbench.results import reading, store
+from splitbench.results import archive, store
 from splitbench.results.record import SCHEMA, Record
 
 
@@ -154,7 +154,7 @@ def test_permission_that_is_refused_is_a_warning(write: Writer, monkeypatch: pyt
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, *words, **more)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(reading, "open", guarded, raising=False)
+    monkeypatch.setattr(archive, "open", guarded, raising=False)
     loaded = store.load(folder)
     assert [(run.record.repetition, run.measured is None) for run in loaded.runs] == [(0, False), (2, True)]
     assert loaded.warnings == (
