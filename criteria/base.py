@@ -272,6 +272,17 @@ def unfit(component: object, space: SearchSpace) -> str | None:
     return own(space) if own is not None else None
 
 
+def keeps_operations(space: SearchSpace) -> str | None:
+    """Why released code for NAS-Bench-201 cannot serve a space where operations stay in every child; None elsewhere."""
+    root = space.root()
+    if all(space.comparable(root, edge) == allowed for edge, allowed in enumerate(root.allowed)):
+        return None
+    return (
+        "as_shipped draws contexts that may not use the probed edge, and no operation can be compared there; use the "
+        "other variant"
+    )
+
+
 class Partitioner(Protocol):
     """Affinity -> groups; fewer operations than ``branching`` become one group each."""
 

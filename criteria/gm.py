@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, keeps_operations
 from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.base import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class GradientMatching:
     def __post_init__(self) -> None:
         if self.repetitions < 1:
             raise ConfigError(f"criterion gm: repetitions must be 1 or more, not {self.repetitions}; 100 is usual")
+
+    def unfit(self, space: SearchSpace) -> str | None:
+        """The released contexts need edges that are there whatever runs on the others."""
+        return keeps_operations(space) if self.variant == "as_shipped" else None
 
     def parts(self) -> Parts:
         if self.variant == "as_shipped":

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, keeps_operations
 from splitbench.criteria.gm import GradientMatching
 from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.base import SearchSpace
 
 _SHIPPED = 1e-6  # what the released code adds to its denominators
 _ROUNDING = 1e-12  # of a squared distance in float64, relative to the squared norms it is a difference of
@@ -60,6 +61,10 @@ class Lid:
                 raise ConfigError(
                     f"criterion lid: {name} must be {least} or more, not {getattr(self, name)}; {usual} is usual"
                 )
+
+    def unfit(self, space: SearchSpace) -> str | None:
+        """The released contexts need edges that are there whatever runs on the others."""
+        return keeps_operations(space) if self.variant == "as_shipped" else None
 
     def parts(self) -> Parts:
         """Two groups as equal as possible with the largest similarity within; only edges never split before.

@@ -232,11 +232,11 @@ def test_no_stage_before_measuring_reads_the_ground_truth(tmp_path: Path, monkey
     predict = Stage("predict", {**common, **shared, "evaluation": EVALUATION, "population": POPULATION})
     assert run_stage(predict, store).output["count"] > 0
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run_stage(Stage("facts", {**common, "population": POPULATION}), store)
+        run_stage(Stage("facts", {**common, "population": POPULATION, "truth": "x"}), store)
     leaves = [{"subspace": shared["subspace"], "predict": predict.key, "selected": result.output}]
     measure = {"leaves": leaves, "leaf_choice": {"name": "best_estimate"}, "seed": 1}
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run_stage(Stage("measure", {**common, **measure, "population": POPULATION}), store)
+        run_stage(Stage("measure", {**common, **measure, "population": POPULATION, "truth": "x"}), store)
 
 
 def test_estimates_are_of_fixed_validation_images_in_equal_batches() -> None:
