@@ -257,7 +257,7 @@ class TwoCells(SearchSpace):
             if not pairs:
                 raise ValueError(f"{subspace} holds no connected architecture")
             best = {
-                edge: max(self.comparable(subspace, edge), key=lambda op, edge=edge: float(strength[edge, op]))
+                edge: max((float(strength[edge, op]), -op, op) for op in self.comparable(subspace, edge))[2]
                 for pair, _ in pairs
                 for edge in pair
             }
@@ -266,7 +266,7 @@ class TwoCells(SearchSpace):
                 found[edge] = best[edge]
         return tuple(found)
 
-    def _inputs(self, subspace: SubSpace) -> list[list[tuple[tuple[int, ...], int]]]:
+    def _inputs(self, subspace: SubSpace) -> list[list[tuple[tuple[int, int], int]]]:
         """For each node, the pairs of edges that it may take, and in how many ways."""
         found = []
         for edges in self.hierarchies():
