@@ -253,7 +253,7 @@ ARMS: list[Any] = [
     "conv_size",
     "oracle",
     {"name": "two levels", "criterion": "random", "schedule": {"levels": 2}},
-    {"name": "momentum", "criterion": "random", "schedule": {"splits": "momentum"}},
+    {"name": "momentum", "criterion": "random", "modifiers": ["momentum_groups"]},
     {"name": "all", "criterion": "random", "selector": "all"},
     {
         "name": "darts",
