@@ -55,7 +55,7 @@ def test_another_seed_gives_other_records(undisturbed: dict[str, bytes], tmp_pat
 def test_the_number_of_torch_threads_changes_nothing(undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     """Sums in another order are other bits; so a study runs on one thread, whatever the machine has."""
     code = (
-        "import sys, torch, yaml, harness; torch.set_num_threads(3);"
+        "import sys, torch, splitbench; torch.set_num_threads(3);"
         "splitbench.run(sys.argv[1], sys.argv[2], device='cpu'); assert torch.get_num_threads() == 3"
     )
     path = tmp_path / "study.yaml"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import splitbench
 from splitbench.harness.driver import Watcher
-from splitbench.harness.stages import Result, Stage
+from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.stages.kinds import KINDS
 from splitbench.results.record import Measured, Record
 
 
@@ -33,18 +37,34 @@ class Notes(Watcher):
     """Keeps what a study tells its watcher."""
 
     def __init__(self) -> None:
-        self.stages: list[tuple[Stage, Result]] = []
+        self.stages: list[tuple[Stage[Any], Result[Any]]] = []
         self.records: list[Record] = []
 
-    def stage(self, stage: Stage, result: Result) -> None:
+    def stage(self, stage: Stage[Any], result: Result[Any]) -> None:
         self.stages.append((stage, result))
 
     def run(self, record: Record, measured: Measured) -> None:
         self.records.append(record)
 
-    def of(self, kind: str) -> list[tuple[Stage, Result]]:
+    def of(self, kind: str) -> list[tuple[Stage[Any], Result[Any]]]:
         """Distinct stages of one kind with their results."""
         return [(stage, result) for stage, result in self.stages if stage.kind == kind]
+
+
+class Executed(Counter[str]):
+    """Counts the stages that are computed (and not looked up), by kind."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        for kind in KINDS:
+            monkeypatch.setattr(kind, "work", self.counted(kind.kind, kind.work))
+
+    def counted(self, kind: str, work: Any) -> Any:
+        def run(*args: Any) -> Any:
+            self[kind] += 1
+            return work(*args)
+
+        return run
 
 
 def run_tiny(folder: Path, workers: int = 1, **changes: Any) -> Notes:
