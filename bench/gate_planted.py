@@ -29,9 +29,10 @@ import numpy as np
 import torch
 
 import splitbench
-from splitbench.harness import estimate, measure, requests, work, workbench
-from splitbench.harness.budget import training_pass
-from splitbench.harness.stages import load_tensors
+from splitbench.harness import workbench
+from splitbench.harness.stages import measure
+from splitbench.harness.stages.train import Training
+from splitbench.harness.store import load_tensors
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.results import gate, metrics
@@ -63,45 +64,39 @@ LEAF = (2, 3)
 @contextlib.contextmanager
 def a_fifth_of_the_steps() -> Iterator[None]:
     """Each training stops after a fifth of its steps, yet charges and declares all of them."""
-    real_train, real_step = work.WORK["train"], RspsSession.step
-    stage: dict[str, Any] = {}
+    real = Training.step
 
-    def train(bench: Any, inputs: Mapping[str, Any], folder: Path) -> Any:
-        stage.update(stop=inputs["first"] + max(1, inputs["steps"] // 5), loss=0.0)
-        return real_train(bench, inputs, folder)
+    def step(self: Training, start: float, stop: float) -> None:
+        if self.share < 0.2:
+            real(self, start, stop)
+            return
+        self.meter.charge(self.session.seam.next_cost(self.first + self.done))
+        self.losses.append(self.losses[-1])
+        self.done += 1
 
-    def step(self: RspsSession, step: int, progress: float) -> float:
-        if step < stage["stop"]:
-            stage["loss"] = real_step(self, step, progress)
-        else:
-            trainer, job = self.trainer, self.job
-            architecture = trainer.sample(job.space, job.subspace, job.seed, step)
-            job.meter.charge(training_pass(job.space, architecture, trainer.batch_size))
-        return float(stage["loss"])
-
-    with mock.patch.dict(work.WORK, train=train), mock.patch.object(RspsSession, "step", step):
+    with mock.patch.object(Training, "step", step):
         yield
 
 
 @contextlib.contextmanager
 def a_fifth_and_charged_so() -> Iterator[None]:
     """Each training stops after a fifth of its steps, and charges only those: the rest of the budget is lost."""
-    real = work.WORK["train"]
+    real = Training.goes_on
 
-    def train(bench: Any, inputs: Mapping[str, Any], folder: Path) -> Any:
-        return real(bench, {**inputs, "steps": max(1, inputs["steps"] // 5)}, folder)
+    def goes_on(self: Training) -> bool:
+        return self.share < 0.2 and real(self)
 
-    with mock.patch.dict(work.WORK, train=train):
+    with mock.patch.object(Training, "goes_on", goes_on):
         yield
 
 
 @contextlib.contextmanager
 def one_leaf_shuffled() -> Iterator[None]:
     """The estimates of the first leaf of every split arm belong to other architectures of that leaf."""
-    real = work.WORK["measure"]
+    real = measure.Measure.work
 
-    def run(bench: Any, inputs: Mapping[str, Any], folder: Path) -> Any:
-        first = inputs["leaves"][0]["predict"] if len(inputs["leaves"]) > 1 else None
+    def work(self: measure.Measure, bench: workbench.Workbench, folder: Path) -> Any:
+        first = self.leaves[0].predict if len(self.leaves) > 1 else None
 
         def load(path: Path) -> Any:
             tensors, notes = load_tensors(path)
@@ -111,9 +106,9 @@ def one_leaf_shuffled() -> Iterator[None]:
             return tensors, notes
 
         with mock.patch.object(measure, "load_tensors", load):
-            return real(bench, inputs, folder)
+            return real(self, bench, folder)
 
-    with mock.patch.dict(work.WORK, measure=run):
+    with mock.patch.object(measure.Measure, "work", work):
         yield
 
 
@@ -155,9 +150,7 @@ def from_one_leaf() -> Iterator[None]:
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]
         return rows if subspace is None else rows[subspace.mask(rows)]
 
-    with contextlib.ExitStack() as patches:
-        for module in (workbench, estimate, measure, requests, work):
-            patches.enter_context(mock.patch.object(module, "population", population))
+    with mock.patch.object(workbench, "population", population):
         yield
 
 
@@ -201,7 +194,7 @@ def run(folder: Path, wanted: Mapping[str, Any], bug: str | None = None, intact:
     return time.perf_counter() - start
 
 
-def kind(output: Mapping[str, Any]) -> str:
+def kind(output: Any) -> str:
     """Which kind of stage gave this output."""
     marks = {"metrics": "measure", "ceiling": "facts", "count": "predict", "architecture": "select"}
     return next((name for key, name in marks.items() if key in output), "train or score")

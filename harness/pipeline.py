@@ -56,6 +56,7 @@ class Run:
         self.account = Account(settings.budget)
         self.results: list[Result[Any]] = []
         self.measuring = 0.0  # seconds, not charged
+        self.kept_back = 0.0  # of what is left, for selection
         self.given_up: list[Node] = []  # leaves that are not trained to the end
 
     def stages(self) -> Asks[Outcome]:
@@ -214,8 +215,8 @@ class Run:
         if schedule.weights == "restart":
             for node in trained:
                 node.state = None
-        total = self.account.left - self.selection_price(trained)
-        yield from self.train(tree, leaves, total, (start, 1.0), "training")
+        self.kept_back = self.selection_price(trained)
+        yield from self.train(tree, leaves, self.account.left - self.kept_back, (start, 1.0), "training")
         return trained
 
     def train(self, tree: Node, nodes: list[Node], total: float, window: tuple[float, float], phase: str) -> Asks[None]:
@@ -230,7 +231,7 @@ class Run:
             parts, nodes = tuple(leaf.subspace for leaf in leaves if leaf is not tree), [tree]
         allowance = self.account.budget.parts(total, len(nodes))
         if allowance.amount <= 0:
-            raise self.too_small(phase, f"nothing is left for {len(nodes)} supernet(s)")
+            raise self.too_small(phase, f"nothing is left for {len(nodes)} supernet{'s' * (len(nodes) > 1)}")
         together = [nodes] if self.arm.joint else [[node] for node in nodes]
         stages = [self.request.train(group, allowance, window, parts) for group in together]
         try:
@@ -247,10 +248,11 @@ class Run:
 
     def too_small(self, phase: str, why: str) -> ConfigError:
         kind = self.account.budget.kind
+        kept = f"{self.kept_back:g} are kept back for selection, " if self.kept_back else ""
         return ConfigError(
             f"arm {self.arm.label}: the budget of {self.account.budget.limit:g} {kind} is too small for its schedule: "
-            f"{self.account.spent:g} are spent, and in phase {phase} {why}; raise budget.{kind}, or take fewer levels, "
-            "groups or repetitions, or lower schedule.warmup or what the selector looks at"
+            f"{self.account.spent:g} are spent, {kept}and in phase {phase} {why}; raise budget.{kind}, or take fewer "
+            "levels, groups or repetitions, or lower schedule.warmup or what the selector looks at"
         )
 
     # -- selection ----------------------------------------------------------------------------------------------

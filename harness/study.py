@@ -307,7 +307,8 @@ class Study:
         if workers == 1 or plugins:
             return
         for arm in [*self.arms, *more]:
-            parts = [*arm.parts.values(), *([arm.consulted.criterion] if arm.consulted else [])]
+            asked = [arm.consulted.criterion] if arm.consulted else []
+            parts = [*arm.parts.values(), *arm.modifier_parts, *asked]
             for part in itertools.chain.from_iterable(part.all() for part in parts):
                 found = components(part.kind)[part.name]
                 if found.loaded is not None:

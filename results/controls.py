@@ -2,8 +2,8 @@
 
 A criterion with groups of 1 and 4 operations has other leaves than one with groups of 2 and 3, whatever it measures. So
 the control of a run is the mean of those random runs of its repetition whose split has the same sizes and whose
-schedule and trainer are the same. An arm has this comparison if every repetition of it has such a control. Oracle
-controls are bounds, so their p values are adjusted among themselves and do not count for the other arms.
+schedule, trainer and modifiers are the same. An arm has this comparison if every repetition of it has such a control.
+Oracle controls are bounds, so their p values are adjusted among themselves and do not count for the other arms.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def _key(record: Record) -> Hashable:
 def _kept(record: Record) -> tuple[Any, ...]:
     """What a control shares with its arm beside the sizes."""
     parts: Mapping[str, Any] = record.config.get("arm", {})
-    return tuple(repr(parts.get(key)) for key in ("schedule", "trainers", "selectors", "leaf_choices"))
+    alike = tuple(repr(parts.get(key)) for key in ("schedule", "trainers", "selectors", "leaf_choices"))
+    return (*alike, repr(parts.get("modifiers") or []))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

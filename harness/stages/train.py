@@ -122,7 +122,8 @@ class Train(Stage[tuple[Trained, ...]]):
             session = opened(trainer, modifiers, job)
             if member.parent is not None:
                 session.restore(weights.tensors)
-            trainings.append(Training(session, member.allowance, weights.steps, self.trainer.name))
+            together = len(self.members)
+            trainings.append(Training(session, member.allowance, weights.steps, self.trainer.name, together))
         return trainings
 
 
@@ -134,10 +135,12 @@ class Training:
         allowance: what it may spend.
         first: steps from the root of the split tree to its beginning.
         done: steps since.
+        together: how many are trained side by side: each has that part of the clock's seconds.
     """
 
-    def __init__(self, session: Session, allowance: Allowance, first: int, trainer: str) -> None:
+    def __init__(self, session: Session, allowance: Allowance, first: int, trainer: str, together: int = 1) -> None:
         self.session, self.allowance, self.first, self.trainer = session, allowance, first, trainer
+        self.together = together
         self.meter = session.job.meter
         self.done = 0
         self.losses: list[float] = []
@@ -146,7 +149,7 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        return self.used + time.monotonic() - self.began
+        return self.used + (time.monotonic() - self.began) / self.together
 
     @property
     def share(self) -> float:

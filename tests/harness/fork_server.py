@@ -84,22 +84,21 @@ def run(arguments: list, log: Path) -> None:
         os.dup2(handle, 1)
         os.dup2(handle, 2)
 
-        from splitbench.harness.training import Progress
-
         from splitbench.harness.cli.app import main as command
+        from splitbench.harness.stages.train import Training
         from splitbench.harness.trainers.rsps import RspsSession
 
-        step, restore = RspsSession.step, Progress.restore
+        step, restore = RspsSession.step, Training.restore
 
-        def counted_step(self, number, progress):
+        def counted_step(self, number, position):
             os.write(handle, b'{"step": %d}\n' % number)
-            return step(self, number, progress)
+            return step(self, number, position)
 
         def counted_restore(self, *args):
             restore(self, *args)
             os.write(handle, b'{"resumed": %d}\n' % self.done)
 
-        RspsSession.step, Progress.restore = counted_step, counted_restore
+        RspsSession.step, Training.restore = counted_step, counted_restore
         command(arguments)
         status = 0
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""Budgets and accounts, and that every arm of a study spends its budget to within one of its training steps."""
+"""Budgets and accounts, and that every arm of a study spends its budget to within a training step a supernet."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from splitbench.harness.work import affinity_json, leaf_of
+from pretended import pretended
 from tiny_studies import Notes, run_tiny, tiny
 
 import splitbench
-from splitbench.criteria.base import Affinity
-from splitbench.harness.arm import Arm
-from splitbench.harness.budget import Account, Budget, Cost, training_pass
+from splitbench.harness.budget import Account, Allowance, Budget, Cost, Meter, training_pass
 from splitbench.harness.config import parse
-from splitbench.harness.device import Machine
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.pipeline import Run
 from splitbench.harness.registry import build
-from splitbench.harness.stages import Result, Stage, StageStore
+from splitbench.harness.seeds import at_step
+from splitbench.harness.stages.score import Score
 from splitbench.harness.study import Study
+from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
-from splitbench.harness.workbench import Workbench, subspace_of
+from splitbench.results.record import Node, Record
 from splitbench.spaces.base import SubSpace
+from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
@@ -42,15 +40,26 @@ def test_a_training_pass_is_forward_and_backward_of_the_batch() -> None:
     assert training_pass(SPACE, (3, 1, 2, 3, 1, 3), 64) == Cost(64 * (flops.forward + flops.backward), 1, 64)
 
 
-@pytest.mark.parametrize(("allowance", "steps", "spent"), [(0, 0, 0), (2.9, 0, 0), (3, 1, 3), (7.9, 2, 7), (8, 3, 8)])
-def test_an_allowance_pays_for_whole_steps_in_their_order(allowance: float, steps: int, spent: float) -> None:
-    costs = itertools.cycle([Cost(3), Cost(4), Cost(1)])
-    assert Budget("flops", 100).steps_within(allowance, costs) == (steps, spent)
+@pytest.mark.parametrize(
+    ("kind", "share", "portion"),
+    [("steps", 0.3, 18), ("examples", 0.299, 17), ("flops", 1.0, 60), ("flops", 0.0, 0), ("seconds", 0.299, 17.94)],
+)
+def test_a_portion_is_whole_units_but_for_seconds(kind: str, share: float, portion: float) -> None:
+    assert Budget(kind, 60).portion(share) == pytest.approx(portion, abs=0 if kind != "seconds" else 1e-12)
 
 
-def test_a_step_that_costs_nothing_is_a_sentence() -> None:
-    with pytest.raises(ConfigError, match="a training step costs nothing"):
-        Budget("flops", 1).steps_within(1, itertools.repeat(Cost(0, 1, 1)))
+def test_a_portion_is_not_a_unit_short_for_the_last_bit_of_a_product() -> None:
+    assert 100 * 0.29 < 29
+    assert Budget("steps", 100).portion(0.29) == 29
+
+
+@pytest.mark.parametrize(
+    ("kind", "total", "count", "amount"),
+    [("steps", 22, 5, 4), ("flops", 22.9, 2, 11), ("examples", 3, 5, 0), ("steps", -4, 2, 0), ("seconds", 22, 5, 4.4)],
+)
+def test_parts_of_a_budget_are_equal_and_whole(kind: str, total: float, count: int, amount: float) -> None:
+    """What rounding leaves over is lost: no leaf waits for what another has left."""
+    assert Budget(kind, 60).parts(total, count) == Allowance(kind, amount)
 
 
 def test_an_account_keeps_phases_apart_and_knows_what_is_left() -> None:
@@ -61,7 +70,6 @@ def test_an_account_keeps_phases_apart_and_knows_what_is_left() -> None:
     assert (account.spent, account.left) == (12, 8)
     assert account.phases == {"warm_up": Cost(100, 5, 10), "scoring": Cost(20, 7, 20)}
     assert account.seconds == {"warm_up": 1.0, "scoring": 2.5}
-    assert list(account.shares(9, 3)) == pytest.approx([3, 6, 9])
 
 
 # --- every arm spends its budget --------------------------------------------------------------------------------------
@@ -81,7 +89,7 @@ LEAVES = [1, 2, 5, 25, 2, 2, 4, 4, 2]
 TRAINERS = {"rsps": {"name": "rsps", "batch_size": 16}, "darts": {"name": "darts", "batch_size": 16}}
 SELECTORS = {"random_best": {"name": "random_best", "samples": 8}, "all": "all", "argmax_alpha": "argmax_alpha"}
 BUDGETS = {"flops": 5e9, "steps": 503.0, "examples": 8003.0}
-FACTOR = {"rsps": 1, "darts": 3}  # a step of darts runs every operation, twice
+FACTOR = {"rsps": 1, "darts": 4}  # a step of darts runs every operation, twice
 PHASES = {"warm_up", "scoring", "training", "selection"}
 
 
@@ -93,7 +101,8 @@ def dearest_step(kind: str, trainer: Any, subspace: SubSpace) -> float:
     """The most that one training step on a subspace can cost."""
     component = build("trainers", trainer)
     if isinstance(component, Darts):
-        cost = next(component.costs(SPACE, subspace, 0, 0))
+        job = Job(SPACE, subspace, SPACE.supernet(0), ImageData({}, {}, 10), 0, Meter())
+        cost = component.open(job).next_cost(0)
     else:
         paths = itertools.product(*subspace.allowed)
         path = max(paths, key=lambda a: SPACE.flops(a).forward)
@@ -101,47 +110,11 @@ def dearest_step(kind: str, trainer: Any, subspace: SubSpace) -> float:
     return Budget(kind, 1).amount(cost)
 
 
-def check_spent(account: Account, step: float) -> None:
-    """Within the limit, and short of it by less than one step."""
-    assert 0 <= account.left < step
+def check_spent(account: Account, kind: str, trainer: Any, trained: list[SubSpace]) -> None:
+    """Within the limit, and short of it by less than the dearest step of each supernet that was trained."""
+    assert 0 <= account.left < sum(dearest_step(kind, trainer, subspace) for subspace in trained)
     assert account.spent == pytest.approx(account.budget.limit, rel=0.1)
     assert set(account.phases) <= PHASES
-
-
-def rehearsed(study: Study, arm: Arm) -> tuple[Account, list[SubSpace]]:
-    """An arm's account at its end and its leaves, with stages that say what they cost and train nothing.
-
-    That a session costs what its trainer says, and a selection what its selector plans, is tested elsewhere.
-    """
-    settings, seeds = study.settings, study.seeds(0)
-    run = Run(settings, arm, seeds, 0)
-    generator, leaves = run.stages(), []
-
-    def pretend(stage: Stage) -> Result:
-        inputs, cost, output = stage.inputs, Cost(), {}
-        subspace = subspace_of(inputs["subspace"]) if "subspace" in inputs else SPACE.root()
-        if stage.kind == "train":
-            costs = arm.trainer.costs(SPACE, subspace, inputs["seed"], inputs["first"])
-            cost = sum(itertools.islice(costs, inputs["steps"]), Cost())
-            output = {"steps": inputs["steps"], "curve": []}
-        elif stage.kind == "score":
-            edge, paid = inputs["edge"], 0 if arm.label.startswith(("random", "exhaustive", "no")) else 5
-            operations = subspace.allowed[edge]
-            output = affinity_json(Affinity.assumed(operations, 1.0 - np.eye(len(operations))))
-            cost = sum([training_pass(SPACE, SPACE.sample(seeds.rng(str(edge)), subspace), 16)] * paid, Cost())
-        elif stage.kind == "select":
-            leaves.append(subspace)
-            plan = arm.selector.plan(leaf_of(Workbench(StageStore(Path("unused")), inputs), inputs))
-            prices = [settings.evaluation.cost(SPACE, choice, settings.images, 16) for choice in plan]
-            cost = sum(prices, Cost())
-        return Result(stage.key, output, cost, 0.0, 0, Machine("none"))
-
-    asked = next(generator)
-    try:
-        while True:
-            asked = generator.send([pretend(stage) for stage in asked])
-    except StopIteration as end:
-        return end.value.account, leaves
 
 
 @pytest.mark.parametrize("kind", list(BUDGETS))
@@ -149,7 +122,7 @@ def rehearsed(study: Study, arm: Arm) -> tuple[Account, list[SubSpace]]:
     ("trainer", "selector"),
     [("rsps", "random_best"), ("rsps", "all"), ("darts", "random_best"), ("darts", "argmax_alpha")],
 )
-def test_every_arm_spends_its_budget_to_within_a_step(trainer: str, selector: str, kind: str) -> None:
+def test_every_arm_spends_its_budget_to_within_a_step_a_supernet(trainer: str, selector: str, kind: str) -> None:
     """Nine arms: one and two levels, up to 25 leaves, inherited and fresh weights, with and without warm-up."""
     study = tiny(
         budget={kind: FACTOR[trainer] * BUDGETS[kind]},
@@ -158,17 +131,26 @@ def test_every_arm_spends_its_budget_to_within_a_step(trainer: str, selector: st
         arms=named(ARMS),
     )
     built = Study.build(parse(study), "cpu")
-    found = []
+
+    def five_passes(stage: Score) -> Cost:
+        path = SPACE.sample(at_step(stage.seed, stage.edge), stage.subspace)
+        return sum([training_pass(SPACE, path, 16)] * (5 if stage.criterion.name == "gm" else 0), Cost())
+
+    leaves = []
     for arm in built.arms:
-        account, leaves = rehearsed(built, arm)
-        found.append(len(leaves))
-        check_spent(account, dearest_step(kind, TRAINERS[trainer], leaves[-1]))
-        assert ("warm_up" in account.phases) is (arm.label not in ("no warm-up",))
-    assert found == LEAVES
+        found = pretended(built, arm, five_passes)
+        leaves.append(len(found.leaves))
+        check_spent(found.account, kind, TRAINERS[trainer], [member.subspace for member in found.members])
+        assert ("scoring" in found.account.phases) is arm.splits
+        assert ("warm_up" in found.account.phases) is (arm.label != "no warm-up")
+        amounts = {member.allowance.amount for member in found.members[-len(found.leaves) :]}
+        assert len(amounts) == 1
+        assert amounts.pop() % 1 == 0
+    assert leaves == LEAVES
 
 
 @pytest.mark.parametrize("trainer", list(TRAINERS))
-def test_a_study_spends_its_budget_to_within_a_step(tmp_path: Path, trainer: str) -> None:
+def test_a_study_spends_its_budget_to_within_a_step_a_supernet(tmp_path: Path, trainer: str) -> None:
     """The same of trained arms, from their records."""
     arms = {name: ARMS[name] for name in ("none", "exhaustive", "gm", "random 2 restart")}
     notes = run_tiny(
@@ -176,12 +158,26 @@ def test_a_study_spends_its_budget_to_within_a_step(tmp_path: Path, trainer: str
     )
     assert [record.arm for record in notes.records] == list(arms)
     for record in notes.records:
-        account = Account(Budget(record.budget.kind, record.budget.limit))
-        for phase, cost in record.cost.items():
-            account.charge(phase, Cost(**cost.model_dump()), 0.0)
+        account = account_of(record)
         assert account.spent == record.budget.spent
-        last = SubSpace(tuple(tuple(ops) for ops in record.selection.leaves[-1].allowed))
-        check_spent(account, dearest_step("flops", TRAINERS[trainer], last))
+        check_spent(account, "flops", TRAINERS[trainer], trained(record))
+
+
+def account_of(record: Record) -> Account:
+    account = Account(Budget(record.budget.kind, record.budget.limit))
+    for phase, cost in record.cost.items():
+        account.charge(phase, Cost(**cost.model_dump()), 0.0)
+    return account
+
+
+def trained(record: Record) -> list[SubSpace]:
+    """The subspaces that a record's tree trained, one for each training: an arm without a split has two of its root."""
+
+    def nodes(node: Node) -> list[Node]:
+        return [node, *(inner for child in node.children for inner in nodes(child))]
+
+    found = [SubSpace(tuple(tuple(ops) for ops in node.allowed)) for node in nodes(record.tree) if node.steps]
+    return found if record.tree.children else found * 2
 
 
 # --- a dearer criterion trains less -----------------------------------------------------------------------------------
@@ -209,10 +205,10 @@ class Extra(Exhaustive):
 
 @pytest.mark.parametrize("kind", ["flops", "steps"])
 def test_a_dearer_criterion_trains_less_by_exactly_that(tmp_path: Path, kind: str) -> None:
-    """Scoring is paid out of the arm's budget: what more probe calls cost, training loses, to within a step."""
+    """Scoring is paid out of the arm's budget: what more probe calls cost, training loses, to within a step a leaf."""
     plugin = tmp_path / f"extra_{kind}.py"
     plugin.write_text(EXTRA.replace("{name}", kind))
-    arms = [{"criterion": f"extra_{kind}", "calls": calls, "name": f"{calls}"} for calls in (0, 10, 20)]
+    arms = [{"criterion": f"extra_{kind}", "calls": calls, "name": f"{calls}"} for calls in (0, 40, 80)]
     notes = Notes()
     study = tiny(budget={kind: SMALL[kind]}, trainer=TRAINERS["rsps"], arms=arms, baseline="0")
     splitbench.run(study, tmp_path / "out", device="cpu", plugins=[plugin], watcher=notes)
@@ -222,27 +218,28 @@ def test_a_dearer_criterion_trains_less_by_exactly_that(tmp_path: Path, kind: st
 def test_gm_with_twice_the_repetitions_trains_less_by_exactly_that(tmp_path: Path) -> None:
     fixed = {"partitioner": "singletons", "edge_rule": {"name": "fixed", "edges": [3]}}
     arms: list[dict[str, Any]] = [{"criterion": "exhaustive", "edges": [3], "name": "free"}]
-    arms += [{"criterion": "gm", "repetitions": r, "name": f"gm {r}", **fixed} for r in (2, 4)]
-    notes = run_tiny(tmp_path, budget={"flops": 1e9}, trainer=TRAINERS["rsps"], arms=arms, baseline="free")
+    arms += [{"criterion": "gm", "repetitions": r, "name": f"gm {r}", **fixed} for r in (8, 16)]
+    notes = run_tiny(tmp_path, budget={"flops": 3e9}, trainer=TRAINERS["rsps"], arms=arms, baseline="free")
     check_twice_as_dear(notes, "flops")
 
 
-SMALL = {"flops": 1e9, "steps": 130}
+SMALL = {"flops": 3e9, "steps": 300}
 
 
 def check_twice_as_dear(notes: Notes, kind: str) -> None:
     """Three arms with the same leaves whose criteria cost nothing, something and about twice that (contexts differ)."""
     step = dearest_step(kind, TRAINERS["rsps"], SPACE.root())
+    (leaves,) = {len(record.selection.leaves) for record in notes.records}
     free, dear, dearer = (
         {phase: Budget(kind, 1).amount(Cost(**cost.model_dump())) for phase, cost in record.cost.items()}
         for record in notes.records
     )
-    assert free["scoring"] == 0 < step < dear["scoring"]
+    assert free["scoring"] == 0 < leaves * step < dear["scoring"]
     assert dearer["scoring"] == pytest.approx(2 * dear["scoring"], rel=0.0 if kind == "steps" else 0.3)
     for arm in (dear, dearer):
         assert arm["warm_up"] == free["warm_up"]
         assert arm["selection"] == free["selection"]
-        assert abs(free["training"] - arm["training"] - arm["scoring"]) < step
+        assert abs(free["training"] - arm["training"] - arm["scoring"]) < leaves * step
 
 
 def test_none_and_split_arms_share_the_same_warm_up_price(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ def gm(**changes: Any) -> dict[str, Any]:
 BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"budgt": {"steps": 3}},
-        "unknown key 'budgt' (did you mean 'budget'?); allowed keys: name, space, dataset, trainer, schedule, "
-        "budget, seeds, seed, population, evaluation, selector, leaf_choice, precision, baseline, arms, search, sweep",
+        "unknown key 'budgt' (did you mean 'budget'?); allowed keys: name, space, dataset, trainer, modifiers, "
+        "schedule, budget, seeds, seed, population, evaluation, selector, leaf_choice, precision, baseline, arms, "
+        "search, sweep",
     ),
     "unknown budget": (
         {"budget": {"step": 3}},
@@ -38,7 +39,7 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown schedule key": (
         {"schedule": {"level": 1}},
         "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, "
-        "keep, splits",
+        "keep, selection",
     ),
     "unknown population key": (
         {"population": {"samples": 50}},
@@ -101,7 +102,7 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "warm-ups that leave nothing": (
         {"schedule": {"levels": 2, "warmup": [0.5, 0.5]}},
-        "schedule: the warmup shares leave nothing for the leaves; their sum must be below 1",
+        "schedule: the shares of warmup and selection leave nothing for the leaves; their sum must be below 1",
     ),
     "no levels": ({"schedule": {"levels": 0}}, "schedule.levels: input should be greater than or equal to 1, not 0"),
     "one group": (
@@ -219,7 +220,7 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
         gm(schedule={"level": 2}),
         [
             "arms[1] (mine).schedule: unknown key 'level' (did you mean 'levels'?)",
-            "levels, branching, warmup, weights, keep, splits",
+            "levels, branching, warmup, weights, keep, selection",
         ],
     ),
     "levels of an arm": (
@@ -228,7 +229,10 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "warm-ups of an arm": (
         gm(schedule={"levels": 2, "warmup": [0.6, 0.5]}),
-        ["arms[1] (mine).schedule: the warmup shares leave nothing for the leaves; their sum must be below 1"],
+        [
+            "arms[1] (mine).schedule: the shares of warmup and selection leave nothing for the leaves; their sum must "
+            "be below 1"
+        ],
     ),
     "an edge that is not there": (
         arms({"criterion": "exhaustive", "edges": [9]}),
@@ -258,17 +262,22 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a budget that selection eats up": (
         {"budget": {"steps": 16}},
         [
-            "arm none: the budget of 16 steps is too small for its schedule: selection takes about 16",
+            "arm none: the budget of 16 steps is too small for its schedule",
+            "4 are spent, 16 are kept back for selection",
             "raise budget.steps",
         ],
     ),
     "a budget of less than a step": (
         {"budget": {"flops": 10}},
-        ["too small for its schedule", "one training step takes about"],
+        ["too small for its schedule", "3 flops are left for a supernet, and one step takes up to"],
     ),
     "a budget too small for many leaves": (
         {"budget": {"steps": 150}, "arms": ["none", {"criterion": "exhaustive", "edges": [0, 1]}]},
-        ["arm exhaustive(edges=0+1): the budget of 150 steps is too small", "25 leaves", "lower schedule.levels"],
+        [
+            "arm exhaustive(edges=0+1): the budget of 150 steps is too small",
+            "nothing is left for 25 supernets",
+            "take fewer levels",
+        ],
     ),
 }
 
@@ -384,11 +393,11 @@ def test_parts_come_from_arm_study_and_criterion() -> None:
     study = parse(tiny(arms=["none", {**GM, "edge_rule": "random_edge"}, {"criterion": "exhaustive", "edges": [2]}],
                        budget={"steps": 5000}, leaf_choice="random_leaf"))  # fmt: skip
     _, second, third = Study.build(study, "cpu").arms
-    names = {kind: spec["name"] for kind, spec in second.specs.items()}
+    names = {kind: part.name for kind, part in second.parts.items()}
     assert names == {
         "criteria": "gm", "partitioners": "balanced", "edge_rules": "random_edge", "trainers": "rsps",
         "selectors": "random_best", "leaf_choices": "random_leaf",
     }  # fmt: skip
-    assert third.specs["partitioners"]["name"] == "singletons"
-    assert third.specs["edge_rules"] == {**third.specs["edge_rules"], "name": "fixed", "edges": (2,)}
-    assert second.specs["trainers"]["batch_size"] == 32
+    assert third.parts["partitioners"].name == "singletons"
+    assert third.parts["edge_rules"].written() == {"name": "fixed", "edges": (2,)}
+    assert second.parts["trainers"].parameters["batch_size"] == 32

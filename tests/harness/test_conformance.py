@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,8 +139,28 @@ def test_criteria_run_on_cuda() -> None:
 class Unpaid(Rsps):
     """Says that steps are cheaper than they are."""
 
-    def costs(self, space: SearchSpace, subspace: SubSpace, seed: int, first: int) -> Iterator[Cost]:
-        return (replace(cost, flops=cost.flops // 2) for cost in super().costs(space, subspace, seed, first))
+    def open(self, job: Any) -> Session:  # type: ignore[override]
+        class Half(RspsSession):
+            def next_cost(self, step: int) -> Cost:
+                cost = super().next_cost(step)
+                return replace(cost, flops=cost.flops // 2)
+
+        return Half(self, job)
+
+
+@dataclass(frozen=True)
+class Undecided(Rsps):
+    """Runs another architecture each time it is asked."""
+
+    def open(self, job: Any) -> Session:  # type: ignore[override]
+        class Drawing(RspsSession):
+            asked = 0
+
+            def choices(self, step: int) -> Sequence[Choice]:
+                self.asked += 1
+                return [self.job.space.sample(np.random.default_rng(self.asked), self.job.subspace)]
+
+        return Drawing(self, job)
 
 
 @dataclass(frozen=True)
@@ -166,7 +186,8 @@ class Wandering(Rsps):
 @pytest.mark.parametrize(
     ("trainer", "complaint"),
     [
-        (Unpaid(batch_size=8), r"costs\(\) says .* for step 0, and the session is charged"),
+        (Unpaid(batch_size=8), r"next_cost\(0\) says .*, and the session is charged"),
+        (Undecided(batch_size=8), r"next_cost\(0\) changes when asked"),
         (Forgetful(batch_size=8), r"after load\(tensors\(\)\) the"),
         (Wandering(batch_size=8), r"context\(\) gives .* which is not of"),
     ],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,9 +15,27 @@ from splitbench.harness.budget import Cost
 from splitbench.harness.device import Machine
 from splitbench.harness.driver import Driver, Task, Watcher
 from splitbench.harness.errors import SplitbenchError
-from splitbench.harness.stages import Result, Stage
+from splitbench.harness.parts import Part
+from splitbench.harness.stages.base import Result, Scene, Stage
+from splitbench.harness.workbench import Workbench
 
-Stages = Generator[list[Stage], list[Result], Any]
+Stages = Generator[list[Stage[Any]], list[Result[Any]], Any]
+NOWHERE = Scene(Part("spaces", "none", "", {}), Part("datasets", "none", "", {}), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Stage[int]):
+    """Gives its number, or fails."""
+
+    kind: ClassVar[str] = "number"
+    version: ClassVar[int] = 1
+    gives: ClassVar[type] = int
+
+    n: int
+    fails: bool = False
+
+    def work(self, bench: Workbench, folder: Path) -> tuple[int, Cost]:
+        raise AssertionError("the fake engine does no work")
 
 
 class Fake:
@@ -25,13 +44,13 @@ class Fake:
     def __init__(self) -> None:
         self.ran: list[int] = []
 
-    def submit(self, stage: Stage) -> Future[Result]:
-        future: Future[Result] = Future()
-        self.ran.append(stage.inputs["n"])
-        if stage.inputs.get("fails"):
-            future.set_exception(SplitbenchError(f"stage {stage.inputs['n']} failed"))
+    def submit(self, stage: Any) -> Future[Result[Any]]:
+        future: Future[Result[Any]] = Future()
+        self.ran.append(stage.n)
+        if stage.fails:
+            future.set_exception(SplitbenchError(f"stage {stage.n} failed"))
         else:
-            future.set_result(Result(stage.key, {"n": stage.inputs["n"]}, Cost(), 0.0, 0, Machine("none")))
+            future.set_result(Result(stage.key, stage.n, Cost(), 0.0, 0, Machine("none")))
         return future
 
     def close(self) -> None:
@@ -42,8 +61,8 @@ def asking(*stages: dict[str, Any]) -> Stages:
     """One stage after the other; gives their outputs."""
     found = []
     for inputs in stages:
-        (result,) = yield [Stage("fake", inputs)]
-        found.append(result.output["n"])
+        (result,) = yield [Number(scene=NOWHERE, **inputs)]
+        found.append(result.output)
     return found
 
 
@@ -51,8 +70,8 @@ def forgiving(*stages: dict[str, Any]) -> Stages:
     try:
         return (yield from asking(*stages))
     except SplitbenchError as error:
-        (result,) = yield [Stage("fake", {"n": 99})]
-        return [str(error), result.output["n"]]
+        (result,) = yield [Number(scene=NOWHERE, n=99)]
+        return [str(error), result.output]
 
 
 def test_a_task_may_go_on_after_a_stage_that_failed(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import json
 import threading
 import time
 from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from tiny_studies import run_tiny, tiny
+from tiny_studies import Executed, run_tiny, tiny
 
 import splitbench
 from splitbench.harness.budget import Cost
@@ -19,41 +20,65 @@ from splitbench.harness.config import parse
 from splitbench.harness.device import Machine, choose, one_thread
 from splitbench.harness.engine import InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
-from splitbench.harness.stages import Result, Stage, StageStore, canonical_json, load_tensors, save_tensors
+from splitbench.harness.parts import Part
+from splitbench.harness.stages import base
+from splitbench.harness.stages.base import Result, Scene, Stage
+from splitbench.harness.stages.facts import Facts, FactsStage
+from splitbench.harness.store import StageStore, Stored, canonical_json, load_tensors, save_tensors
 from splitbench.harness.study import Study
+from splitbench.harness.workbench import Population, Workbench
+
+NOTHING = Machine("nothing", "a CPU", "SOME", "9.9")
+SCENE = Scene(Part("spaces", "micro", "1", {}), Part("datasets", "digits", "1", {}), "sum")
 
 
-def result_of(stage: Stage, **output: Any) -> Result:
-    return Result(stage.key, output, Cost(1, 2, 3), 0.5, 10, Machine("nothing", "a CPU", "SOME", "9.9"))
+@dataclass(frozen=True, kw_only=True)
+class Toy(Stage[dict[str, Any]]):
+    """A stage with numbers and words for inputs."""
+
+    kind: ClassVar[str] = "toy"
+    version: ClassVar[int] = 1
+    gives: ClassVar[Any] = dict[str, Any]
+
+    scene: Scene = SCENE
+    a: int = 1
+    b: tuple[Any, ...] = (1.5, "x")
+
+    def work(self, bench: Workbench, folder: Path) -> tuple[dict[str, Any], Cost]:
+        raise AssertionError("it is never run")
+
+
+class Other(Toy):
+    kind: ClassVar[str] = "other"
+
+
+class Newer(Toy):
+    version: ClassVar[int] = 2
+
+
+def stored(stage: Stage[Any], **output: Any) -> Stored:
+    return Stored(stage.key, output, Cost(1, 2, 3), 0.5, 10, NOTHING)
 
 
 # --- stages -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_key_depends_on_kind_and_inputs_alone() -> None:
-    stage = Stage("train", {"a": 1, "b": [1.5, "x"]}, "a title")
-    assert stage.key == Stage("train", {"b": (1.5, "x"), "a": 1}, "another").key
+    stage = Toy(title="a title")
+    assert stage.key == Toy(b=(1.5, "x"), a=1, title="another").key
+    assert stage.key == Toy(scene=replace(SCENE, device="cuda")).key  # a study may move between machines
     others = [
-        Stage("score", {"a": 1, "b": [1.5, "x"]}),
-        Stage("train", {"a": 2, "b": [1.5, "x"]}),
-        Stage("train", {"a": 1}),
+        Other(),
+        Newer(),
+        Toy(a=2),
+        Toy(b=(1.5,)),
+        Toy(scene=replace(SCENE, images="another")),
+        Toy(scene=replace(SCENE, precision="bfloat16")),
+        Toy(scene=replace(SCENE, space=replace(SCENE.space, identity="2"))),
+        Toy(scene=replace(SCENE, space=replace(SCENE.space, parameters={"channels": 2}))),
     ]
-    assert len({stage.key, *(other.key for other in others)}) == 4
+    assert len({stage.key, *(other.key for other in others)}) == 9
     assert len(stage.key) == 32
-
-
-def test_a_result_of_a_version_that_kept_the_device_alone_is_read(tmp_path: Path) -> None:
-    store, stage = StageStore(tmp_path), Stage("train", {"a": 1})
-    store.folder(stage.key).mkdir(parents=True)
-    store.put(result_of(stage))
-    path = store.folder(stage.key) / "result.json"
-    older = json.loads(path.read_text())
-    older["device"] = older.pop("machine")["device"]
-    path.write_text(json.dumps(older))
-    found = store.get(stage.key)
-    assert found is not None
-    assert found.machine == Machine("nothing")
-    assert found.cost == Cost(1, 2, 3)
 
 
 def test_numbers_that_are_none_are_refused() -> None:
@@ -62,15 +87,16 @@ def test_numbers_that_are_none_are_refused() -> None:
 
 
 def test_a_result_comes_back_as_it_was_put(tmp_path: Path) -> None:
-    store, stage = StageStore(tmp_path), Stage("train", {"a": 1})
+    store, stage = StageStore(tmp_path), Toy()
     assert store.get(stage.key) is None
     folder = store.folder(stage.key)
     folder.mkdir(parents=True)
     for name in ("checkpoint.safetensors", "progress.json"):
         (folder / name).write_text("{}")
-    put = result_of(stage, numbers=[0.1, 1e-30, 3], name="x")
+    put = stored(stage, numbers=[0.1, 1e-30, 3], name="x")
     store.put(put)
     assert store.get(stage.key) == put
+    assert base.find(stage, store) == Result(stage.key, put.output, put.cost, 0.5, 10, NOTHING)
     assert [path.name for path in folder.iterdir()] == ["result.json"]
 
 
@@ -78,11 +104,19 @@ def test_a_result_comes_back_as_it_was_put(tmp_path: Path) -> None:
     "damage", ["", "{", '{"key": 1}', "[]", '{"key":"a","output":{},"cost":{"flop":1},"seconds":1}']
 )
 def test_a_damaged_result_is_a_sentence(tmp_path: Path, damage: str) -> None:
-    store, stage = StageStore(tmp_path), Stage("train", {})
-    store.put(result_of(stage))
+    store, stage = StageStore(tmp_path), Toy()
+    store.put(stored(stage))
     (store.folder(stage.key) / "result.json").write_text(damage)
     with pytest.raises(StoreError, match=r"result.json is damaged .*; delete that folder and run the study again"):
         store.get(stage.key)
+
+
+@pytest.mark.parametrize("output", [{}, {"size": "many"}, [], None])
+def test_a_result_that_is_no_output_of_its_kind_is_a_sentence(tmp_path: Path, facts: FactsStage, output: Any) -> None:
+    store = StageStore(tmp_path)
+    store.put(Stored(facts.key, output, Cost(), 0.5, 10, NOTHING))
+    with pytest.raises(StoreError, match=r"result.json is damaged .*; delete that folder and run the study again"):
+        base.find(facts, store)
 
 
 @pytest.mark.parametrize(("note", "share"), [('{"share": 0.25}', 0.25), ('{"sha', None), ("{}", None), (None, None)])
@@ -125,33 +159,41 @@ def test_damaged_tensors_are_a_sentence(tmp_path: Path, keep: int) -> None:
 
 
 @pytest.fixture
-def facts() -> Stage:
+def facts() -> FactsStage:
     settings = Study.build(parse(tiny()), "cpu").settings
-    return Stage("facts", {**settings.common, "population": {"sample": 20, "seed": 1}, "truth": settings.truth})
+    return FactsStage(scene=settings.scene, population=Population(20, 1), truth=settings.truth)
 
 
-def test_in_process_runs_once_and_looks_up_then(facts: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = InProcess(StageStore(tmp_path))
+def nowhere(stage: FactsStage) -> FactsStage:
+    """The same stage on a space that there is not."""
+    return replace(stage, scene=replace(stage.scene, space=Part("spaces", "mikro", "", {})))
+
+
+def test_in_process_runs_once_and_looks_up_then(
+    facts: FactsStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, executed = InProcess(StageStore(tmp_path)), Executed(monkeypatch)
     first = engine.submit(facts).result()
-    monkeypatch.setattr("splitbench.harness.work.WORK", {})
     assert engine.submit(facts).result() == first
-    assert first.output["size"] == 20
+    assert executed == {"facts": 1}
+    assert isinstance(first.output, Facts)
+    assert first.output.size == 20
 
 
-def test_in_process_errors_arrive_in_the_future(tmp_path: Path, facts: Stage) -> None:
-    future = InProcess(StageStore(tmp_path)).submit(Stage("facts", {**facts.inputs, "space": {"name": "mikro"}}))
+def test_in_process_errors_arrive_in_the_future(tmp_path: Path, facts: FactsStage) -> None:
+    future = InProcess(StageStore(tmp_path)).submit(nowhere(facts))
     assert isinstance(future.exception(), ConfigError)
 
 
-def test_a_pool_gives_the_same_results_and_errors_and_ends(facts: Stage, tmp_path: Path) -> None:
+def test_a_pool_gives_the_same_results_and_errors_and_ends(facts: FactsStage, tmp_path: Path) -> None:
     """One worker process: the same stage twice is one future; sentences stay sentences; faults keep their traceback."""
     alone = InProcess(StageStore(tmp_path / "alone")).submit(facts).result()
     pool = WorkerPool(tmp_path / "pool", 1)
     try:
         future = pool.submit(facts)
         assert pool.submit(facts) is future
-        unknown = pool.submit(Stage("facts", {**facts.inputs, "space": {"name": "mikro"}}))
-        broken = pool.submit(Stage("facts", {**facts.inputs, "population": 3}))
+        unknown = pool.submit(nowhere(facts))
+        broken = pool.submit(replace(facts, population=3))  # type: ignore[arg-type]
         found = future.result(60)
         assert (found.key, found.output, found.cost) == (alone.key, alone.output, alone.cost)
         with pytest.raises(ConfigError, match="did you mean 'micro'"):
@@ -179,7 +221,7 @@ def test_a_worker_that_dies_is_a_sentence_and_what_ended_is_kept(
             super().__init__(StageStore(folder))
             self.count = 0
 
-        def submit(self, stage: Stage) -> Any:
+        def submit(self, stage: Stage[Any]) -> Any:
             self.count += stage.kind == "predict"
             if self.count > 1:
                 raise BrokenExecutor("a process ended")
@@ -260,17 +302,17 @@ def test_a_stage_in_this_process_tells_how_far_it_is(tmp_path: Path, monkeypatch
     told: list[tuple[str, float | None]] = []
     seen = threading.Event()
 
-    def slow(stage: Stage, store: StageStore) -> Result:
+    def slow(stage: Stage[Any], store: StageStore) -> Result[Any]:
         assert seen.wait(30), "nobody was told"
         return Result(stage.key, {}, Cost(), 0.0, 0, Machine(""))
 
-    def watch(stage: Stage, share: float | None) -> None:
+    def watch(stage: Stage[Any], share: float | None) -> None:
         told.append((stage.title, share))
         seen.set()
 
-    monkeypatch.setattr("splitbench.harness.work.run_stage", slow)
+    monkeypatch.setattr("splitbench.harness.stages.base.run", slow)
     monkeypatch.setattr("splitbench.harness.engine.WATCH_SECONDS", 0.01)
-    stage = Stage("train", {}, "a title")
+    stage = Toy(title="a title")
     store = StageStore(tmp_path)
     (store.folder(stage.key)).mkdir(parents=True)
     (store.folder(stage.key) / "progress.json").write_text('{"share": 0.25}')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import pyarrow.parquet as parquet
 import pytest
 import yaml
 from sklearn.metrics import adjusted_rand_score
-from tiny_studies import record_bytes, tiny
+from tiny_studies import Executed, record_bytes, tiny
 
-from splitbench.harness import registry, work
+from splitbench.harness import registry
 from splitbench.harness.config import parse
 from splitbench.harness.study import Study
 from splitbench.results.geometry import rank_eta_squared
@@ -45,20 +44,8 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def executed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the stages that are computed (and not looked up), by kind."""
-    counts: Counter[str] = Counter()
-
-    def counted(kind: str, work: Any) -> Any:
-        def run(*args: Any) -> Any:
-            counts[kind] += 1
-            return work(*args)
-
-        return run
-
-    for kind, inner in work.WORK.items():
-        monkeypatch.setitem(work.WORK, kind, counted(kind, inner))
-    return counts
+def executed(monkeypatch: pytest.MonkeyPatch) -> Executed:
+    return Executed(monkeypatch)
 
 
 def written(folder: Path, study: dict[str, Any] = STUDY) -> Path:
@@ -71,7 +58,7 @@ def shapes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("geometry.*"))}
 
 
-def test_geometry_then_run_then_geometry(splitbench: Command, executed: Counter[str], tmp_path: Path) -> None:
+def test_geometry_then_run_then_geometry(splitbench: Command, executed: Executed, tmp_path: Path) -> None:
     """The whole path once, because it trains: what is computed when, and what the files then say."""
     study, out = written(tmp_path), tmp_path / "out"
     words = ("geometry", study, "--out", out, "--device", "cpu", "--workers", 1, "--probes", 2)

@@ -17,7 +17,8 @@ from tiny_studies import Notes, run_tiny
 
 from splitbench.harness.device import machine
 from splitbench.harness.estimate import Evaluation, estimate
-from splitbench.harness.stages import StageStore, load_tensors
+from splitbench.harness.store import StageStore, load_tensors
+from splitbench.harness.workbench import State
 from splitbench.results.record import Record
 from splitbench.results.store import digest
 from splitbench.spaces.base import SubSpace
@@ -79,7 +80,7 @@ def test_estimates_are_those_of_the_leafs_weights(folder: Path, record: Record) 
     nodes = record.tree.children or [record.tree]
     for row in range(0, 60, 7):
         supernet = SPACE.supernet(0)
-        tensors, _ = load_tensors(StageStore(folder).folder(nodes[table["leaf"][row]].stage) / "state.safetensors")
+        tensors, _ = load_tensors(StageStore(folder).folder(nodes[table["leaf"][row]].stage) / State.file(0))
         weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
         supernet.load_state_dict(weights)
         found = estimate(supernet, SPACE.decode(table["architecture"][row]), data, Evaluation(100, 1000))
@@ -169,7 +170,8 @@ def test_the_whole_population_is_every_function(tmp_path: Path, monkeypatch: pyt
     def made_up(supernet: Any, choice: Any, data: Any, evaluation: Any) -> tuple[float, float]:
         return float(np.dot(weights, choice)), 1.0
 
-    monkeypatch.setattr("splitbench.harness.estimate.estimate", made_up)
+    for stage in ("predict", "select"):
+        monkeypatch.setattr(f"splitbench.harness.stages.{stage}.estimate", made_up)
     (record,) = run_tiny(tmp_path, population={}, budget={"steps": 30}).records
     assert record.population_size == 9_444
     assert record.population == "all 9,444 distinct connected functions"

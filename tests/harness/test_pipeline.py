@@ -10,12 +10,16 @@ import pytest
 from tiny_studies import Notes, run_tiny, tiny
 
 from splitbench.criteria.base import Affinity, Partition
+from splitbench.harness.budget import Allowance
 from splitbench.harness.config import parse
+from splitbench.harness.dry_run import Rehearser
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.pipeline import Run
-from splitbench.harness.stages import Stage
+from splitbench.harness.stages.train import Train
+from splitbench.harness.store import StageStore, load_tensors
 from splitbench.harness.study import Study
 from splitbench.harness.tree import Node
+from splitbench.harness.workbench import State
 from splitbench.results.record import Node as TreeNode
 from splitbench.results.record import Record
 from splitbench.spaces.base import SubSpace
@@ -39,7 +43,12 @@ def sub(node: TreeNode) -> SubSpace:
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Notes:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trees")
+
+
+@pytest.fixture(scope="module")
+def trees(folder: Path) -> Notes:
     arms: list[dict[str, Any]] = [
         {"criterion": "none"},
         {"criterion": "gm", "repetitions": 1, "name": "gm"},
@@ -48,7 +57,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Notes:
         {"criterion": "exhaustive", "edges": [1, 4], "name": "exhaustive"},
         {"criterion": "gm", "repetitions": 1, "edge_rule": {"name": "fixed", "edges": [2]}, "name": "one edge"},
     ]
-    return run_tiny(tmp_path_factory.mktemp("trees"), arms=arms, budget={"steps": 200})
+    return run_tiny(folder, arms=arms, budget={"steps": 200})
 
 
 @pytest.fixture
@@ -56,8 +65,15 @@ def records(trees: Notes) -> dict[str, Record]:
     return {record.arm: record for record in trees.records}
 
 
-def stages(trees: Notes, record: Record) -> dict[str, Stage]:
-    return {stage.key: stage for stage, _ in trees.of("train")}
+@pytest.fixture
+def trainings(trees: Notes) -> dict[str, Train]:
+    """Every training by its key."""
+    return {stage.key: stage for stage, _ in trees.of("train") if isinstance(stage, Train)}
+
+
+def steps_from_the_root(folder: Path, key: str) -> int:
+    """What a training's state file says."""
+    return int(load_tensors(StageStore(folder).folder(key) / State.file(0))[1]["steps"])
 
 
 def test_leaves_partition_the_space(records: dict[str, Record]) -> None:
@@ -101,29 +117,30 @@ def test_a_fixed_edge_alone_is_scored_and_paid(records: dict[str, Record]) -> No
     assert {child.edges[0] for child in records["exhaustive"].tree.children} == {4}
 
 
-def test_leaves_inherit_and_go_on_where_the_parent_stopped(trees: Notes, records: dict[str, Record]) -> None:
+def test_leaves_inherit_and_go_on_where_the_parent_stopped(
+    folder: Path, trainings: dict[str, Train], records: dict[str, Record]
+) -> None:
+    def check(node: TreeNode, parent: TreeNode | None, first: int) -> None:
+        (member,) = trainings[node.stage].members
+        assert member.parent == (State(parent.stage) if parent else None)
+        assert member.subspace == sub(node)
+        assert member.allowance == Allowance("steps", node.steps)
+        assert steps_from_the_root(folder, node.stage) == first + node.steps
+        assert node.curve[-1][0] == first + node.steps
+        for child in node.children:
+            check(child, node, first + node.steps)
+
     for arm in ("gm", "two levels", "exhaustive"):
-        record = records[arm]
-        found = stages(trees, record)
-
-        def check(node: TreeNode, parent: TreeNode | None, first: int, found: dict[str, Stage] = found) -> None:
-            inputs = found[node.stage].inputs
-            assert inputs["first"] == first
-            assert inputs["parent"] == (parent.stage if parent else None)
-            assert inputs["steps"] == node.steps
-            for child in node.children:
-                check(child, node, first + node.steps)
-
-        check(record.tree, None, 0)
+        check(records[arm].tree, None, 0)
 
 
-def test_restarted_leaves_start_afresh(trees: Notes, records: dict[str, Record]) -> None:
+def test_restarted_leaves_start_afresh(folder: Path, trainings: dict[str, Train], records: dict[str, Record]) -> None:
     record = records["restart"]
-    found = stages(trees, record)
     assert record.tree.steps == record.cost["warm_up"].steps > 0
     for leaf in leaves_of(record.tree):
-        inputs = found[leaf.stage].inputs
-        assert (inputs["parent"], inputs["first"], inputs["progress"]) == (None, 0, [0.0, 1.0])
+        training = trainings[leaf.stage]
+        assert (training.members[0].parent, training.window) == (None, (0.0, 1.0))
+        assert steps_from_the_root(folder, leaf.stage) == leaf.steps
 
 
 @pytest.mark.parametrize(
@@ -135,12 +152,10 @@ def test_restarted_leaves_start_afresh(trees: Notes, records: dict[str, Record])
     ],
 )
 def test_each_path_of_the_tree_is_one_learning_rate_schedule(
-    trees: Notes, records: dict[str, Record], arm: str, places: list[tuple[float, float]]
+    trainings: dict[str, Train], records: dict[str, Record], arm: str, places: list[tuple[float, float]]
 ) -> None:
-    found = stages(trees, records[arm])
-
     def check(node: TreeNode, depth: int) -> None:
-        assert found[node.stage].inputs["progress"] == pytest.approx(places[depth])
+        assert trainings[node.stage].window == pytest.approx(places[depth])
         for child in node.children:
             check(child, depth + 1)
         assert node.children or depth == len(places) - 1
@@ -157,12 +172,19 @@ def test_warm_up_takes_its_share_of_the_budget(records: dict[str, Record]) -> No
 
 def test_leaves_get_equal_shares_of_what_is_left(records: dict[str, Record]) -> None:
     for arm in ("gm", "two levels", "exhaustive", "restart"):
-        steps = [leaf.steps for leaf in leaves_of(records[arm].tree)]
-        assert max(steps) - min(steps) <= 1
+        leaves = leaves_of(records[arm].tree)
+        assert len({leaf.steps for leaf in leaves}) == 1
+        assert 0 <= 200 - records[arm].budget.spent < len(leaves)  # what rounding leaves over is lost
 
 
-def test_none_is_one_supernet_with_the_whole_budget(records: dict[str, Record]) -> None:
+def test_none_is_one_supernet_with_the_whole_budget_cut_where_others_split(
+    trainings: dict[str, Train], records: dict[str, Record]
+) -> None:
     record = records["none"]
+    last = trainings[record.tree.stage]
+    assert last.window == pytest.approx((0.3, 1.0))
+    assert last.members[0].parent == State(records["gm"].tree.stage)  # their warm-up is its own
+    assert trainings[records["gm"].tree.stage].window == pytest.approx((0.0, 0.3))
     assert not record.tree.children
     assert record.tree.steps == record.cost["warm_up"].steps + record.cost["training"].steps
     assert record.tree.steps + record.cost["selection"].steps == 200
@@ -219,9 +241,13 @@ def test_random_numbers_of_the_split_are_new_in_each_draw_and_paired_between_arm
 
 
 def test_a_rehearsal_finds_the_leaves_without_training() -> None:
-    assert len(run_of(criterion="exhaustive", edges=[0, 3]).rehearse()[-1]) == 25
-    assert len(run_of(criterion="random", schedule={"levels": 3}).rehearse()[-1]) == 8
-    assert len(run_of(criterion="none").rehearse()[-1]) == 1
+    def leaves(**arm: Any) -> int:
+        run = run_of(**arm)
+        return Rehearser(run.settings).rehearse(run.arm, run.seeds).leaves
+
+    assert leaves(criterion="exhaustive", edges=[0, 3]) == 25
+    assert leaves(criterion="random", schedule={"levels": 3}) == 8
+    assert leaves(criterion="none") == 1
 
 
 def test_nodes_are_split_one_by_one() -> None:

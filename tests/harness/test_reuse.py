@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_studies import Notes, run_tiny
+from tiny_studies import Executed, Notes, run_tiny
 
-from splitbench.harness import work
 from splitbench.harness.seeds import Seeds
+from splitbench.harness.workbench import State
 from splitbench.results.record import Node, Record
 
 FIXED: dict[str, Any] = {"edge_rule": {"name": "fixed", "edges": [3]}}
-
-
-class Executed(Counter[str]):
-    """Counts the stages that are computed (and not looked up), by kind."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__()
-        for kind, inner in work.WORK.items():
-            monkeypatch.setitem(work.WORK, kind, self.counted(kind, inner))
-
-    def counted(self, kind: str, work: Any) -> Any:
-        def run(*args: Any) -> Any:
-            self[kind] += 1
-            return work(*args)
-
-        return run
 
 
 @pytest.fixture
@@ -103,9 +86,12 @@ def test_all_arms_share_the_warm_up_and_each_pays_for_it(executed: Executed, tmp
     assert notes.records[0].cost["warm_up"].steps == 27
     none, random, gm = (record.tree for record in notes.records)
     assert random.stage == gm.stage
+    (rest,) = [stage for stage, _ in notes.of("train") if stage.key == none.stage]
+    assert rest.members[0].parent == State(random.stage)  # none is cut where they are, and goes on from the same state
     assert executed["train"] == 1 + 1 + 2 + 2
     assert executed["facts"] == 1
-    assert [none.steps, random.steps, gm.steps][1:] == [27, 27]
+    assert [random.steps, gm.steps] == [27, 27]
+    assert none.steps == 27 + notes.records[0].cost["training"].steps
 
 
 def test_draws_of_random_share_the_warm_up_alone(executed: Executed, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""What a schedule can do beyond halving a supernet at one edge: several edges at once, one child kept, momentum split,
-edges by another criterion's advice; and arms that are skipped or that see the truth."""
+"""What a schedule can do beyond halving a supernet at one edge: several edges at once, one child kept, edges by another
+criterion's advice; and arms that are skipped or that see the truth."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from tiny_studies import run_tiny, tiny
 
 import splitbench
 from splitbench.criteria.base import Affinity, Partition, Parts, Probe
 from splitbench.harness import registry
-from splitbench.harness.budget import Meter
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.testing import images_of
-from splitbench.harness.trainers.base import Job
-from splitbench.harness.trainers.rsps import Rsps
 from splitbench.results.leaderboard import leaderboards
-from splitbench.results.record import Node, Record
+from splitbench.results.record import Record
 from splitbench.spaces.base import SearchSpace
 from splitbench.spaces.micro.space import Micro
 
@@ -127,8 +122,8 @@ def test_a_rule_may_consult_a_criterion_of_its_own_and_both_are_charged(tmp_path
     assert advised.tree.edges == [4]
     assert list(advised.tree.scores) == ["4"]  # gm is asked about the chosen edge alone
     assert 0 < advised.cost["scoring"].flops < plain.cost["scoring"].flops
-    scores = [stage for stage, _ in notes.of("score") if stage.inputs["criterion"]["name"] == "prefers_four"]
-    assert sorted(stage.inputs["edge"] for stage in scores) == list(range(6))
+    scores = [stage for stage, _ in notes.of("score") if stage.criterion.name == "prefers_four"]
+    assert sorted(stage.edge for stage in scores) == list(range(6))
 
 
 def test_one_child_is_kept_and_the_others_still_rank_their_architectures(tmp_path: Path) -> None:
@@ -158,7 +153,9 @@ def test_one_child_is_kept_and_the_others_still_rank_their_architectures(tmp_pat
     [
         ({"keep": "best", "weights": "restart"}, "goes with weights: inherit"),
         ({"keep": "best", "levels": 2, "warmup": [0.2, 0.0]}, "give every level a share"),
-        ({"keep": "best", "levels": 2, "splits": "momentum"}, "goes with weights: inherit"),
+        ({"splits": "momentum"}, "splits is no key any more: .* write modifiers: .momentum_groups. in the study or"),
+        ({"selection": 0.6, "warmup": 0.4}, "warmup and selection leave nothing for the leaves"),
+        ({"selection": 0.0}, "selection: .*greater than 0"),
     ],
 )
 def test_schedules_that_contradict_themselves(schedule: dict[str, object], says: str, tmp_path: Path) -> None:
@@ -166,72 +163,15 @@ def test_schedules_that_contradict_themselves(schedule: dict[str, object], says:
         splitbench.run(tiny(schedule=schedule, arms=["none"]), tmp_path, device="cpu")
 
 
-def test_momentum_is_split_and_the_weights_are_not(tmp_path: Path) -> None:
-    schedule = {"levels": 2, "splits": "momentum"}
-    notes = run_tiny(tmp_path, arms=["none", {"criterion": "random", "schedule": schedule}])
-    none, split = notes.records
-    assert len(split.selection.leaves) == 1
-    assert len(leaves_of(split.tree)) == 4
-    groups = [stage.inputs.get("momentum_groups") for stage, _ in notes.of("train") if "random" in stage.title]
-    assert [len(found) if found else 0 for found in groups][-1] == 4
-    assert abs(split.budget.spent - none.budget.spent) <= 1
-    assert split.metrics != none.metrics
-    with pytest.raises(ConfigError, match="runs no single paths"):
-        splitbench.run(
-            tiny(
-                trainer="darts", selector="argmax_alpha", arms=["none", {"criterion": "random", "schedule": schedule}]
-            ),
-            tmp_path / "darts",
-            device="cpu",
-        )
-
-
-def leaves_of(node: Node) -> list[Node]:
-    return [leaf for child in node.children for leaf in leaves_of(child)] if node.children else [node]
-
-
-def test_a_momentum_group_moves_only_by_its_own_steps_and_inherits_from_its_parent() -> None:
-    """By hand: SGD without Nesterov is v = m v + g for the group of the step's path alone, w -= lr v."""
-    space, data = Micro(), images_of((1, 8, 8), 10)
-    groups = space.root().split(0, [(0, 1), (2, 3, 4)])
-    trainer = Rsps(batch_size=8, learning_rate=0.1, momentum=0.9, weight_decay=0.0)
-    supernet = space.supernet(0)
-    session = trainer.open(Job(space, space.root(), supernet, data, 5, Meter(), momentum_groups=groups))
-    seen: set[int] = set()
-    for step in range(6):
-        before = {name: tensor.clone() for name, tensor in session.tensors().items()}
-        session.step(step, 0.0)
-        path = trainer.sample(space, space.root(), 5, step)
-        mine = next(index for index, group in enumerate(groups) if group.contains(path))
-        seen.add(mine)
-        for index, group in enumerate(groups):
-            prefix = f"{session.prefix(group)}."
-            after = {name: t for name, t in session.tensors().items() if name.startswith(prefix)}
-            changed = any(name not in before or not torch.equal(before[name], t) for name, t in after.items())
-            assert changed == (index == mine)
-    assert seen == {0, 1}
-
-    finer = [part for group in groups for part in group.split(3, [(0,), (1, 2, 3, 4)])]
-    child = trainer.open(Job(space, space.root(), supernet, data, 5, Meter(), momentum_groups=tuple(finer)))
-    child.load(session.tensors())
-    for group, parent in zip(finer, [groups[0], groups[0], groups[1], groups[1]], strict=True):
-        own = tensors_of(child.tensors(), child.prefix(group))
-        assert own
-        assert_equal(own, tensors_of(session.tensors(), session.prefix(parent)))
-    plain = trainer.open(Job(space, space.root(), supernet, data, 5, Meter()))
-    plain.step(0, 0.0)
-    session.load(plain.tensors())  # from a warm-up without groups
-    for group in groups:
-        assert_equal(tensors_of(session.tensors(), session.prefix(group)), tensors_of(plain.tensors(), "optimizer"))
-
-
-def tensors_of(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
-
-
-def assert_equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> None:
-    for name, tensor in second.items():
-        assert torch.equal(first[name], tensor), name
+@pytest.mark.parametrize("where", ["study", "arm"])
+def test_what_became_of_splits_is_said_where_it_stands(where: str, tmp_path: Path) -> None:
+    arm: dict[str, Any] = {"criterion": "random", "name": "mine"}
+    changes: dict[str, Any] = {"schedule": {"splits": "momentum"}}
+    if where == "arm":
+        arm, changes = arm | changes, {}
+    with pytest.raises(ConfigError, match=r"schedule: splits is no key any more.*momentum_groups") as error:
+        splitbench.run(tiny(arms=["none", arm], **changes), tmp_path, device="cpu")
+    assert ("arms[1] (mine)" in str(error.value)) is (where == "arm")
 
 
 def test_an_arm_that_cannot_run_on_the_space_is_skipped_with_its_reason(tmp_path: Path) -> None:

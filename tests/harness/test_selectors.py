@@ -8,21 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from splitbench.harness.work import run_stage
 from tiny_studies import tiny
 
-from splitbench.harness.budget import Cost
+from splitbench.harness.budget import Allowance, Cost
 from splitbench.harness.config import parse
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.parts import Part
 from splitbench.harness.registry import build
 from splitbench.harness.selectors.alpha import ArgmaxAlpha
 from splitbench.harness.selectors.base import Leaf, Selected
 from splitbench.harness.selectors.leaf import BestEstimate, RandomLeaf
 from splitbench.harness.selectors.search import All, RandomBest
-from splitbench.harness.stages import Stage, StageStore
+from splitbench.harness.stages.base import Result, Scene, run
+from splitbench.harness.stages.facts import FactsStage
+from splitbench.harness.stages.measure import Measure, MeasuredLeaf
+from splitbench.harness.stages.predict import Predict
+from splitbench.harness.stages.score import Score
+from splitbench.harness.stages.select import Select
+from splitbench.harness.stages.train import Member, Train
+from splitbench.harness.store import StageStore
 from splitbench.harness.study import Study
 from splitbench.harness.testing import counting_flops, random_mixture
+from splitbench.harness.workbench import Population, State
 from splitbench.spaces.base import Architecture, Choice, Mixture, SubSpace
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
@@ -37,15 +45,36 @@ def leaf_of(subspace: SubSpace, index: int = 0, count: int = 1, seed: int = 5, s
 
 
 class Scores:
-    """An evaluation that gives each architecture its number of 3x3 convolutions, and notes what was asked."""
+    """A search that gives each architecture its number of 3x3 convolutions, and notes what was asked."""
 
-    def __init__(self) -> None:
+    left = float("inf")
+
+    def __init__(self, leaf: Leaf, weights: torch.Tensor | None = None) -> None:
+        self.leaf, self.architecture_weights = leaf, weights
         self.asked: list[Architecture] = []
 
-    def __call__(self, architecture: Choice) -> tuple[float, float]:
-        assert isinstance(architecture, tuple)
-        self.asked.append(architecture)
-        return float(sum(op == 3 for op in architecture)), float(sum(architecture))
+    def price(self, choice: Choice) -> float:
+        return 1.0
+
+    def evaluate(self, choice: Choice) -> tuple[float, float]:
+        assert isinstance(choice, tuple)
+        self.asked.append(choice)
+        return float(sum(op == 3 for op in choice)), float(sum(choice))
+
+    def train(self, steps: int, position: float) -> int:
+        raise AssertionError("none of these selectors trains")
+
+
+class Asked(Scores):
+    """A search that gives one number, and notes what was asked, mixtures too."""
+
+    def __init__(self, leaf: Leaf, weights: torch.Tensor) -> None:
+        super().__init__(leaf, weights)
+        self.choices: list[Choice] = []
+
+    def evaluate(self, choice: Choice) -> tuple[float, float]:
+        self.choices.append(choice)
+        return 42.0, 1.5
 
 
 # --- random_best and all ----------------------------------------------------------------------------------------------
@@ -79,8 +108,9 @@ def test_random_best_takes_no_more_than_there_are() -> None:
 
 
 def test_random_best_is_the_best_of_its_plan() -> None:
-    leaf, scores = leaf_of(SPACE.root()), Scores()
-    chosen = RandomBest(30).select(leaf, scores, None)
+    leaf = leaf_of(SPACE.root())
+    scores = Scores(leaf)
+    chosen = RandomBest(30).select(scores)
     assert scores.asked == RandomBest(30).plan(leaf)
     best = max(scores.asked, key=lambda a: (sum(op == 3 for op in a), -sum(a)))
     assert chosen == Selected(best, float(sum(op == 3 for op in best)), float(sum(best)))
@@ -93,8 +123,9 @@ def test_random_best_is_paired_by_its_seed_and_new_for_another() -> None:
 
 
 def test_all_evaluates_the_population_of_the_leaf() -> None:
-    leaf, scores = leaf_of(SPACE.root().only(0, (2, 3))), Scores()
-    All().select(leaf, scores, None)
+    leaf = leaf_of(SPACE.root().only(0, (2, 3)))
+    scores = Scores(leaf)
+    All().select(scores)
     assert [list(a) for a in scores.asked] == leaf.population.tolist()
     assert 20 < len(scores.asked) < 200
 
@@ -116,17 +147,12 @@ def test_no_samples_is_a_sentence() -> None:
 def test_argmax_alpha_takes_the_largest_that_is_allowed_and_evaluates_the_mixture() -> None:
     alpha = torch.tensor(np.random.default_rng(0).normal(size=(6, 5)))
     subspace = SPACE.root().only(1, (0, 4)).only(3, (2,))
-    asked: list[Choice] = []
-
-    def evaluate(choice: Choice) -> tuple[float, float]:
-        asked.append(choice)
-        return 42.0, 1.5
-
-    chosen = ArgmaxAlpha().select(leaf_of(subspace), evaluate, alpha)
+    search = Asked(leaf_of(subspace), alpha)
+    chosen = ArgmaxAlpha().select(search)
     expected = tuple(max(ops, key=lambda op: alpha[e, op].item()) for e, ops in enumerate(subspace.allowed))
     assert chosen == Selected(expected, 42.0, 1.5)
     assert expected != tuple(alpha.argmax(dim=1).tolist())
-    (choice,) = asked
+    (choice,) = search.choices
     assert isinstance(choice, Mixture)
     assert choice.active == subspace
     assert torch.equal(choice.weights, Micro().mixture(alpha, subspace).weights)
@@ -143,7 +169,7 @@ def test_the_plan_of_argmax_alpha_costs_what_its_evaluation_costs(groups: Any) -
 
 def test_argmax_alpha_needs_a_trainer_with_alpha() -> None:
     with pytest.raises(ConfigError, match="argmax_alpha: this trainer learns no architecture parameters"):
-        ArgmaxAlpha().select(leaf_of(SPACE.root()), Scores(), None)
+        ArgmaxAlpha().select(Scores(leaf_of(SPACE.root())))
     with pytest.raises(ConfigError, match="the trainer learns none; choose the trainer darts, or the selector"):
         Study.build(parse(tiny(selector="argmax_alpha")), "cpu")
 
@@ -172,71 +198,73 @@ def test_leaf_choices_are_components(name: str) -> None:
 # --- the select stage -------------------------------------------------------------------------------------------------
 
 
-def stage_inputs(kind: str, **inputs: Any) -> Stage:
-    """A stage on micro and digits, as a run would ask for it."""
-    common = Study.build(parse(tiny()), "cpu").settings.common
-    return Stage(kind, {**common, **inputs})
+def scene_of() -> Scene:
+    """micro and digits, as a study has them."""
+    return Study.build(parse(tiny()), "cpu").settings.scene
 
 
-TRAINER = {"name": "darts", "batch_size": 32}
-POPULATION = {"sample": 20, "seed": 1}
-EVALUATION = {"images": 100, "batch_size": 40}
+TRAINER = Part.of("trainers", {"name": "darts", "batch_size": 32})
+NARROW = SPACE.root().only(0, (1, 3))
+POPULATION = Population(20, 1)
+EVALUATION = Evaluation(100, 40)
 
 
-def train_and_select(store: StageStore, selector: str) -> tuple[Stage, Any]:
-    lists = [list(ops) for ops in SPACE.root().only(0, (1, 3)).allowed]
-    train = stage_inputs(
-        "train", trainer=TRAINER, subspace=lists, parent=None, initial_seed=1, seed=2, first=0, steps=2, seconds=None,
-        progress=[0.0, 1.0],
+def train_and_select(scene: Scene, store: StageStore, selector: str) -> tuple[Train, Result[Selected]]:
+    train = Train(
+        scene=scene, trainer=TRAINER, members=(Member(NARROW, None, Allowance("steps", 4)),), window=(0.0, 1.0),
+        initial_seed=1, seed=2,
     )  # fmt: skip
-    run_stage(train, store)
-    select = stage_inputs(
-        "select", trainer=TRAINER, selector={"name": selector}, subspace=lists, state=train.key, index=0, count=1,
-        evaluation=EVALUATION, population=POPULATION, seed=3,
+    run(train, store)
+    select = Select(
+        scene=scene, trainer=TRAINER, selector=Part.of("selectors", selector), subspace=NARROW, state=State(train.key),
+        evaluation=EVALUATION, population=POPULATION, index=0, count=1, seed=3, allowance=Allowance("steps", 10_000),
     )  # fmt: skip
-    return train, run_stage(select, store)
+    return train, run(select, store)
 
 
 @pytest.mark.parametrize("selector", ["all", "argmax_alpha"])
 def test_every_evaluation_is_charged_what_torch_counts(tmp_path: Path, selector: str) -> None:
-    _, result = train_and_select(StageStore(tmp_path), selector)
-    leaf = leaf_of(SPACE.root().only(0, (1, 3)))
-    data, evaluation = Digits().load(torch.device("cpu")), Evaluation(**EVALUATION)
+    _, result = train_and_select(scene_of(), StageStore(tmp_path), selector)
+    leaf, data = leaf_of(NARROW), Digits().load(torch.device("cpu"))
     rows = population(SPACE, 20, 1)
     planned = [tuple(row) for row in rows[leaf.subspace.mask(rows)].tolist()]
     evaluated: list[Choice] = list(planned) if selector == "all" else [random_mixture(SPACE, leaf.subspace)]
     with counting_flops() as counter:
         for choice in evaluated:
-            estimate(SPACE.supernet(0), choice, data, evaluation)
+            estimate(SPACE.supernet(0), choice, data, EVALUATION)
     count = len(evaluated)
     assert result.cost == Cost(counter.get_total_flops(), 4 * count, 100 * count)  # 100 images are 4 steps of 32
 
 
 def test_no_stage_before_measuring_reads_the_ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a truth that cannot be read, supernets train, are scored, choose and predict; only measuring fails."""
-    common = dict(Study.build(parse(tiny()), "cpu").settings.common)
+    scene = scene_of()
 
     def forbidden(self: Micro, dataset: str) -> None:
         raise AssertionError("the ground truth was read")
 
     monkeypatch.setattr(Micro, "ground_truth", forbidden)
-    monkeypatch.setitem(globals(), "stage_inputs", lambda kind, **inputs: Stage(kind, {**common, **inputs}))
     store = StageStore(tmp_path)
     for selector in ("random_best", "all", "argmax_alpha"):
-        train, result = train_and_select(store, selector)
-        assert len(result.output["architecture"]) == 6
-    shared = {"subspace": train.inputs["subspace"], "state": train.key}
-    criterion = {"name": "gm", "repetitions": 1}
-    scoring = {"trainer": TRAINER, "criterion": criterion, "edge": 1, "seed": 4, "draw": 0, "initial_seed": 1}
-    run_stage(Stage("score", {**common, **shared, **scoring, "training_seed": 2}), store)
-    predict = Stage("predict", {**common, **shared, "evaluation": EVALUATION, "population": POPULATION})
-    assert run_stage(predict, store).output["count"] > 0
+        train, result = train_and_select(scene, store, selector)
+        assert len(result.output.architecture) == 6
+    state = State(train.key)
+    criterion = Part.of("criteria", {"name": "gm", "repetitions": 1})
+    score = Score(
+        scene=scene, trainer=TRAINER, criterion=criterion, subspace=NARROW, state=state, initial_seed=1,
+        training_seed=2, edge=1, seed=4, draw=0,
+    )  # fmt: skip
+    run(score, store)
+    predict = Predict(scene=scene, subspace=NARROW, state=state, evaluation=EVALUATION, population=POPULATION)
+    assert run(predict, store).output.count > 0
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run_stage(Stage("facts", {**common, "population": POPULATION, "truth": "x"}), store)
-    leaves = [{"subspace": shared["subspace"], "predict": predict.key, "selected": result.output}]
-    measure = {"leaves": leaves, "leaf_choice": {"name": "best_estimate"}, "seed": 1}
+        run(FactsStage(scene=scene, population=POPULATION, truth="sum"), store)
+    measure = Measure(
+        scene=scene, population=POPULATION, truth="sum", leaf_choice=Part.of("leaf_choices", "best_estimate"), seed=1,
+        leaves=(MeasuredLeaf(NARROW, predict.key, result.output),),
+    )  # fmt: skip
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run_stage(Stage("measure", {**common, **measure, "population": POPULATION, "truth": "x"}), store)
+        run(measure, store)
 
 
 def test_estimates_are_of_fixed_validation_images_in_equal_batches() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,7 @@ from splitbench.harness.testing import counting_flops, images_of, random_mixture
 from splitbench.harness.trainers.base import Job, Session, Trainer
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
-from splitbench.spaces.base import SearchSpace, Supernet
+from splitbench.spaces.base import SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
@@ -48,8 +46,8 @@ def test_a_step_is_charged_what_torch_counts(space: str, trainer: str) -> None:
     for subspace in subspaces(searched)[:2]:
         meter = Meter()
         session = component.open(Job(searched, subspace, searched.supernet(0), data, 5, meter))
-        for step, foretold in zip(range(steps), component.costs(searched, subspace, 5, 0), strict=False):
-            meter.cost = Cost()
+        for step in range(steps):
+            foretold, meter.cost = session.seam.next_cost(step), Cost()
             with counting_flops() as counter:
                 session.step(step, 0.0)
             assert meter.cost.flops == counter.get_total_flops() == foretold.flops
@@ -64,9 +62,9 @@ def test_a_leaf_is_not_dearer_than_its_parent(trainer: str) -> None:
     """Over many steps: of the mixture in each step, of single paths on average in each part of a partition."""
     space, component = Micro(), TRAINERS[trainer]
 
-    def price(subspace: object, count: int) -> float:
-        costs = itertools.islice(component.costs(space, subspace, 3, 0), count)  # type: ignore[arg-type]
-        return sum(cost.flops for cost in costs) / count
+    def price(subspace: SubSpace, count: int) -> float:
+        session = component.open(Job(space, subspace, space.supernet(0), SPACES["micro"][1], 3, Meter()))
+        return sum(session.seam.next_cost(step).flops for step in range(count)) / count
 
     root = space.root()
     whole = price(root, 200)
@@ -79,9 +77,11 @@ def test_a_leaf_is_not_dearer_than_its_parent(trainer: str) -> None:
 def test_training_steps_go_on_where_the_parent_stopped() -> None:
     """The step counts from the root: a leaf neither repeats its parent's batches nor its parent's architectures."""
     trainer, space = Rsps(batch_size=BATCH), Micro()
-    sampled = [trainer.sample(space, space.root(), 9, step) for step in range(30)]
-    assert len(set(sampled)) > 25
-    assert [trainer.sample(space, space.root(), 9, step) for step in range(10, 30)] == sampled[10:]
+    session = trainer.open(Job(space, space.root(), space.supernet(0), SPACES["micro"][1], 9, Meter()))
+    sampled = [session.choices(step) for step in range(30)]
+    assert len({path for (path,) in sampled}) > 25
+    later = trainer.open(Job(space, space.root(), space.supernet(0), SPACES["micro"][1], 9, Meter()))
+    assert [later.choices(step) for step in range(10, 30)] == sampled[10:]
 
 
 def test_rsps_trains_what_it_sampled_and_nothing_else(digits: ImageData) -> None:
@@ -92,7 +92,9 @@ def test_rsps_trains_what_it_sampled_and_nothing_else(digits: ImageData) -> None
     for step in range(8):
         before = {name: tensor.clone() for name, tensor in supernet.named_parameters()}
         session.step(step, 0.1)
-        path = space.function(trainer.sample(space, space.root(), 4, step))
+        (drawn,) = session.choices(step)
+        assert isinstance(drawn, tuple)
+        path = space.function(drawn)
         for edge, operation in enumerate(path):
             for name, parameter in supernet.edge_parameters(edge):
                 runs = f".edges.{edge}.{operation}." in name
@@ -153,7 +155,8 @@ def test_the_first_alpha_step_is_adam_on_the_validation_loss(digits: ImageData) 
     end, _, _ = trained(trainer, space, space.root(), digits, 0, 1)
     data = watched(digits)
     session = trainer.open(Job(space, space.root(), space.supernet(0), data, 7, Meter()))
-    loss = session.loss("validation", 7 ^ 0x5EED, 0)
+    batch, (choice,) = data.batch("validation", 7 ^ 0x5EED, 0, 16), session.choices(0)
+    loss = session.loss(batch, choice, session.job.supernet(batch[0], choice))
     (gradient,) = torch.autograd.grad(loss, session.alpha)
     decayed = gradient + trainer.architecture_weight_decay * start[1]["alpha"]
     assert decayed.abs().min() > 1e-7  # far above Adam's constant, so that the step is a sign
@@ -177,10 +180,16 @@ def test_the_mixture_charges_every_operation_that_runs() -> None:
     space, trainer = Micro(), Darts(batch_size=BATCH)
     single = tuple((op,) for op in (3, 1, 2, 4, 3, 2))
     narrow = type(space.root())(single)
-    assert trainer.pass_cost(space, narrow) == training_pass(space, (3, 1, 2, 4, 3, 2), BATCH)
-    both = trainer.pass_cost(space, narrow.only(0, (2, 3))).flops
-    one, other = (trainer.pass_cost(space, narrow.only(0, (op,))).flops for op in (2, 3))
-    skip = trainer.pass_cost(space, narrow.only(0, (1,))).flops
+
+    def price(subspace: SubSpace) -> Cost:
+        job = Job(space, subspace, space.supernet(0), SPACES["micro"][1], 3, Meter())
+        return trainer.open(job).seam.next_cost(0)
+
+    path = training_pass(space, (3, 1, 2, 4, 3, 2), BATCH)
+    assert price(narrow) == path + path  # for the architecture parameters, and for the weights
+    both = price(narrow.only(0, (2, 3))).flops
+    one, other = (price(narrow.only(0, (op,))).flops for op in (2, 3))
+    skip = price(narrow.only(0, (1,))).flops
     assert both - skip == (one - skip) + (other - skip) > 0
 
 

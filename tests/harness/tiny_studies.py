@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import splitbench
 from splitbench.harness.driver import Watcher
 from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.stages.kinds import KINDS
 from splitbench.results.record import Measured, Record
 
 
@@ -49,6 +53,22 @@ class Notes(Watcher):
     def of(self, kind: str) -> list[tuple[Stage[Any], Result[Any]]]:
         """Distinct stages of one kind with their results."""
         return [(stage, result) for stage, result in self.stages if stage.kind == kind]
+
+
+class Executed(Counter[str]):
+    """Counts the stages that are computed (and not looked up), by kind."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        for kind in KINDS:
+            monkeypatch.setattr(kind, "work", self.counted(kind.kind, kind.work))
+
+    def counted(self, kind: str, work: Any) -> Any:
+        def run(*args: Any) -> Any:
+            self[kind] += 1
+            return work(*args)
+
+        return run
 
 
 def run_tiny(folder: Path, workers: int = 1, **changes: Any) -> Notes:

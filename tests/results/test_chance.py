@@ -18,7 +18,8 @@ from splitbench.results.record import Node, Record
 from splitbench.results.store import load
 
 Writer = Callable[..., Path]
-SCHEDULE = {"levels": 1, "splits": "weights"}
+SCHEDULE = {"levels": 1, "weights": "inherit"}
+MOMENTUM = [{"name": "momentum_groups"}]
 
 
 def tree(*splits: list[list[int]]) -> dict[str, Any]:
@@ -47,16 +48,18 @@ THREE_TWO = tree([[1, 3, 4], [0, 2]])
 ONE_FOUR = tree([[0, 1, 2, 4], [3]])
 
 
-def parts(criterion: str, schedule: dict[str, Any] = SCHEDULE) -> dict[str, Any]:
+def parts(
+    criterion: str, schedule: dict[str, Any] = SCHEDULE, modifiers: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     names = {"partitioners": "balanced", "edge_rules": "normalised_max_cut"}
     if criterion == "random":
         names = {"partitioners": "random_groups", "edge_rules": "random_edge"}
     specs = {kind: {"name": name} for kind, name in (names | {"criteria": criterion, "trainers": "rsps"}).items()}
-    return {"arm": {**specs, "schedule": schedule}}
+    return {"arm": {**specs, "schedule": schedule} | ({} if modifiers is None else {"modifiers": modifiers})}
 
 
 def split(arm: str, taus: list[float | None], shape: dict[str, Any], **changes: Any) -> list[Record]:
-    config = parts(changes.pop("criterion", arm), changes.pop("schedule", SCHEDULE))
+    config = parts(changes.pop("criterion", arm), changes.pop("schedule", SCHEDULE), changes.pop("modifiers", None))
     return arm_records(arm, taus, tree=shape, config=config, **changes)
 
 
@@ -140,14 +143,32 @@ def test_the_control_follows_the_sizes_that_an_arm_has_in_each_seed(write: Write
 
 
 def test_another_schedule_or_a_lacking_value_is_no_control(write: Writer) -> None:
-    momentum = SCHEDULE | {"splits": "momentum"}
+    restart = SCHEDULE | {"weights": "restart"}
     folder = write(
         *split("gm", [0.5, 0.6], TWO_THREE),
-        *split("gm momentum", [0.5, 0.6], TWO_THREE, schedule=momentum),
-        *split("random momentum", [0.4, 0.4], TWO_THREE, criterion="random", schedule=momentum),
+        *split("gm restart", [0.5, 0.6], TWO_THREE, schedule=restart),
+        *split("random restart", [0.4, 0.4], TWO_THREE, criterion="random", schedule=restart),
+    )
+    assert set(chances(folder)) == {"gm restart"}
+    assert without(folder) == {"gm": NO_CONTROL}
+
+
+def test_other_modifiers_are_no_control(write: Writer) -> None:
+    """Momentum groups are compared with momentum groups."""
+    folder = write(
+        *split("gm", [0.5, 0.6], TWO_THREE, modifiers=[]),
+        *split("gm momentum", [0.5, 0.6], TWO_THREE, modifiers=MOMENTUM),
+        *split("random momentum", [0.4, 0.4], TWO_THREE, criterion="random", modifiers=MOMENTUM),
     )
     assert set(chances(folder)) == {"gm momentum"}
     assert without(folder) == {"gm": NO_CONTROL}
+
+
+def test_a_record_that_names_no_modifiers_has_none(write: Writer) -> None:
+    folder = write(
+        *split("gm", [0.5, 0.6], TWO_THREE, modifiers=[]), *split("even", [0.4, 0.4], TWO_THREE, criterion="random")
+    )
+    assert set(chances(folder)) == {"gm"}
 
 
 def test_a_control_that_lacks_the_value_makes_no_comparison(write: Writer) -> None:
