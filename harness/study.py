@@ -37,7 +37,7 @@ from splitbench.results import store
 from splitbench.results.frame import Results, load
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
-from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.base import SearchSpace, refuse_running_statistics
 from splitbench.spaces.datasets.base import Dataset
 from splitbench.spaces.truth import closed
 
@@ -70,6 +70,7 @@ class Study:
         unbound: SearchSpace = build("spaces", config.space, "space")
         space = unbound.bind(dataset.shape, dataset.classes)
         truth = space.ground_truth(dataset.name)  # fail now, not after the training
+        refuse_running_statistics(space, space.supernet(0))
         chosen = choose(device)
         common: dict[str, Any] = {
             "space": bound_spec(config, unbound, space),
