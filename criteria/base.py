@@ -22,7 +22,7 @@ Groups = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Affinity:
-    """Dissimilarity between the operations allowed on one edge.
+    """Dissimilarity between the operations of one edge that a split separates.
 
     Attributes:
         operations: the n operation indices that rows and columns stand for, ascending.
@@ -137,6 +137,11 @@ class Probe(Protocol):
     def subspace(self) -> SubSpace:
         """What the probed supernet still allows."""
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        """The operations of ``edge`` to compare, ascending: those that a split separates. An affinity's operations are
+        exactly these. Where some stay in every child (as ``none`` on the edges of DARTS), they are fewer than
+        ``subspace.allowed[edge]``; contexts and mixtures still run all."""
+
     def rng(self, purpose: str) -> np.random.Generator:
         """Random numbers of this node of the split tree and this purpose, the same in every arm (and new in every draw
         of an arm that has draws). Each call starts the stream anew: name the edge in the purpose where edges differ."""
@@ -150,7 +155,8 @@ class Probe(Protocol):
         Args:
             edge: the probed edge; its own entry is whatever was drawn.
             repetition: which context.
-            connected: redraw until every operation on the edge but ``none`` leaves input and output connected;
+            connected: redraw until every one of :meth:`operations` that puts something on the edge leaves input and
+                output connected;
                 otherwise only the drawn architecture itself is connected, as released code has it.
         """
 
@@ -177,7 +183,7 @@ class Probe(Protocol):
         [N, C, H, W], from input to output; forward only."""
 
     def pullbacks(self, edge: int, repetition: int, context: Choice) -> list[Tensor | None]:
-        """What each allowed operation of ``edge`` sends back to its input when all of them run as one mixture.
+        """What each of :meth:`operations` sends back to the input of ``edge`` when all run as one mixture.
 
         One forward and one backward pass give all of them. With y = sum of w_o o(x) on the edge, entry o is
         w_o J_o^T dL/dy, flat, over all cells and images; None if it is zero or the operation has no module. A path as
@@ -271,6 +277,17 @@ def unfit(component: object, space: SearchSpace) -> str | None:
     """Why a criterion cannot serve a space; None if it can. (Of a proxy: ``proxies.base.unfit_proxy``.)"""
     own: Callable[[SearchSpace], str | None] | None = getattr(component, "unfit", None)
     return unmet(getattr(component, "needs", ()), space) or (own(space) if own is not None else None)
+
+
+def keeps_operations(space: SearchSpace) -> str | None:
+    """Why released code for NAS-Bench-201 cannot serve a space where operations stay in every child; None elsewhere."""
+    root = space.root()
+    if all(space.comparable(root, edge) == allowed for edge, allowed in enumerate(root.allowed)):
+        return None
+    return (
+        "as_shipped draws contexts that may not use the probed edge, and no operation can be compared there; use the "
+        "other variant"
+    )
 
 
 class Partitioner(Protocol):

@@ -34,7 +34,7 @@ class Random:
     draws: ClassVar[bool] = True
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         upper = np.triu(probe.rng(f"random affinity, edge {edge}").random((len(operations),) * 2), 1)
         return Affinity.assumed(operations, upper + upper.T)
 
@@ -60,7 +60,7 @@ class Exhaustive:
             )
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         return Affinity.assumed(operations, 1.0 - np.eye(len(operations)))
 
     def parts(self) -> Parts:

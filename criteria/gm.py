@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, keeps_operations
 from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.base import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,17 @@ class GradientMatching:
         if self.repetitions < 1:
             raise ConfigError(f"criterion gm: repetitions must be 1 or more, not {self.repetitions}; 100 is usual")
 
+    def unfit(self, space: SearchSpace) -> str | None:
+        """The released contexts need edges that are there whatever runs on the others."""
+        return keeps_operations(space) if self.variant == "as_shipped" else None
+
     def parts(self) -> Parts:
         if self.variant == "as_shipped":
             return Parts(edge_rule="shipped_max_cut", only_whole_edges=True)
         return Parts()
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations, corrected = probe.subspace.allowed[edge], self.variant == "corrected"
+        operations, corrected = probe.operations(edge), self.variant == "corrected"
         lengths = probe.lengths(edge, outer=corrected) if self.distance == "per_layer_mean" else None
         samples = np.empty((self.repetitions, len(operations), len(operations)))
         for r in range(self.repetitions):

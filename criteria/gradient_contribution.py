@@ -45,7 +45,7 @@ class GradientContribution:
             )
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         cosine = GradientMatching()
         samples = np.empty((self.repetitions, len(operations), len(operations)))
         for r in range(self.repetitions):

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, keeps_operations
 from splitbench.criteria.gm import GradientMatching
 from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.base import SearchSpace
 
 _SHIPPED = 1e-6  # what the released code adds to its denominators
 _ROUNDING = 1e-12  # of a squared distance in float64, relative to the squared norms it is a difference of
@@ -61,6 +62,10 @@ class Lid:
                     f"criterion lid: {name} must be {least} or more, not {getattr(self, name)}; {usual} is usual"
                 )
 
+    def unfit(self, space: SearchSpace) -> str | None:
+        """The released contexts need edges that are there whatever runs on the others."""
+        return keeps_operations(space) if self.variant == "as_shipped" else None
+
     def parts(self) -> Parts:
         """Two groups as equal as possible with the largest similarity within; only edges never split before.
 
@@ -71,7 +76,7 @@ class Lid:
         return Parts(edge_rule=rule, only_whole_edges=True)
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations, paper = probe.subspace.allowed[edge], self.variant == "paper"
+        operations, paper = probe.operations(edge), self.variant == "paper"
         cosine = GradientMatching("corrected" if paper else "as_shipped")
         samples = np.empty((self.repetitions, len(operations), len(operations)))
         for r in range(self.repetitions):

@@ -62,6 +62,7 @@ class Oracle:
     The dissimilarity of two operations is the absolute difference of their functions' mean accuracies, in points. An
     operation that no function has (where the rest of the subspace cuts it off) takes the mean of all functions; it adds
     nothing to a group. A function stands with what its reduced form has on the edge: ``none`` where the edge is dead.
+    Functions with an operation that stays in every child are left out: no partition separates them.
 
     Attributes:
         objective: what a partition is worth.
@@ -77,15 +78,17 @@ class Oracle:
     def unfit(self, space: SearchSpace) -> str | None:
         """Why not every partition, or not every architecture, of the space can be looked at."""
         root = space.root()
+        if not space.can_list:
+            return "its functions cannot be listed, and the oracle judges partitions by all of them"
         if (most := max(map(len, root.allowed))) > MOST_OPERATIONS:
             return f"an edge has {most} operations, and the oracle judges all partitions of {MOST_OPERATIONS} at most"
         if root.size > MOST_ARCHITECTURES:
-            return f"it has {root.size:.1e} architectures, and the oracle looks up {MOST_ARCHITECTURES:,} at most"
+            return f"it has {root.size:.1e} strings, and the oracle looks up {MOST_ARCHITECTURES:,} at most"
         return None
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         """Raises ConfigError if the edge allows more than ``MOST_OPERATIONS`` operations."""
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         n = len(operations)
         if n > MOST_OPERATIONS:
             raise ConfigError(
@@ -93,6 +96,7 @@ class Oracle:
                 "are judged; use another criterion"
             )
         functions = probe.space.functions(probe.subspace)
+        functions = functions[np.isin(functions[:, edge], operations)]
         accuracy = probe.truth().test(functions)
         member = np.searchsorted(operations, functions[:, edge])
         affinity = Affinity.assumed(operations, _mean_differences(accuracy, member, n))

@@ -44,7 +44,7 @@ class OutputDistance:
             )
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         samples = np.full((self.repetitions, len(operations), len(operations)), np.nan)
         for r in range(self.repetitions):
             context = probe.context(edge, r)

@@ -57,7 +57,7 @@ class Perturbation:
         return Parts(partitioner="max_cut")
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         if len(operations) == 1:  # nothing would be left of the edge
             return Affinity.assumed(operations, np.zeros((1, 1)))
         if isinstance(probe.context(edge, 0), Mixture):

@@ -10,7 +10,6 @@ import numpy as np
 from splitbench.criteria.base import Affinity, Parts, Probe
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.base import SearchSpace
-from splitbench.spaces.cells import CellSpace
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,19 @@ class Nonlinearity:
                 )
 
     def unfit(self, space: SearchSpace) -> str | None:
-        """A chain has no cell that repeats, so its depth is not that of a cell."""
-        return None if isinstance(space, CellSpace) else "it counts the nonlinear operations of a cell that repeats"
+        """A chain has no cell that repeats, so its depth is not that of a cell; two kinds of cells have two depths."""
+        fits = space.one_cell and "depth" in space.size_names
+        return None if fits else "it counts the nonlinear operations of a cell that repeats"
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations, space = probe.subspace.allowed[edge], probe.space
+        operations, space = probe.operations(edge), probe.space
         rng = probe.rng(f"nonlinearity, edge {edge}")
         samples = np.full((self.repetitions, len(operations), len(operations)), np.nan)
         for r in range(self.repetitions):
             drawn = space.sample(rng, probe.subspace)
             paths = [(*drawn[:edge], op, *drawn[edge + 1 :]) for op in operations]
             ran = [i for i, path in enumerate(paths) if space.connected(path)]
-            banks = np.array([self.banks(space.nonlinear_depth(paths[i])) for i in ran])
+            banks = np.array([self.banks(round(space.sizes(paths[i])["depth"])) for i in ran])
             samples[r][np.ix_(ran, ran)] = (banks[:, None] != banks).mean(axis=2)
         return Affinity.of(operations, samples)
 
@@ -85,10 +85,14 @@ class ConvSize:
         """Groups of any size: the convolutions may be one or all but one."""
         return Parts(partitioner="max_cut")
 
+    def unfit(self, space: SearchSpace) -> str | None:
+        """A space that counts no convolutions has no such partition."""
+        return None if "convolutions" in space.size_names else "it counts convolutions, and the space counts none"
+
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         drawn = [allowed[0] for allowed in probe.subspace.allowed]
         counts = np.array(
-            [probe.space.convolutions((*drawn[:edge], op, *drawn[edge + 1 :])) for op in operations], dtype=np.float64
+            [probe.space.sizes((*drawn[:edge], op, *drawn[edge + 1 :]))["convolutions"] for op in operations]
         )
         return Affinity.assumed(operations, np.abs(counts[:, None] - counts))

@@ -85,7 +85,7 @@ class ZeroCost:
         return unfit_proxy(self.scorer, space)
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         terms: list[list[Scores | None]] = []
         for r in range(self.repetitions):
             context = probe.whole() if self.scored == "masked" else probe.context(edge, r)

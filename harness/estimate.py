@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -18,9 +17,10 @@ from splitbench.harness.budget import Cost, forward_pass
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.stages import load_tensors, save_tensors
 from splitbench.harness.training import checkpoint_seconds
-from splitbench.harness.workbench import Workbench, population, subspace_of, write_note
-from splitbench.spaces.base import Architecture, Choice, SearchSpace, Supernet
+from splitbench.harness.workbench import Workbench, subspace_of, write_note
+from splitbench.spaces.base import Architecture, Choice, Rows, SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.populations import population
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def predict(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
 
     Args:
         bench: space and images.
-        inputs: ``subspace, state, population {sample, seed}, evaluation``.
+        inputs: ``subspace, state, population {sample, seed}, evaluation``, and ``earlier``, the leaves before it that
+            overlap with it, if there are any.
         folder: ``estimates.safetensors`` is left in it: rows [A, edges], accuracy [A], loss [A].
     """
     rows = leaf_population(bench.space, inputs)
@@ -99,6 +100,7 @@ def predict(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
     return {"count": len(rows)}, Cost()
 
 
-def leaf_population(space: SearchSpace, inputs: Mapping[str, Any]) -> npt.NDArray[np.int8]:
-    """The population's architectures that lie in the leaf."""
-    return population(space, **inputs["population"], subspace=subspace_of(inputs["subspace"]))
+def leaf_population(space: SearchSpace, inputs: Mapping[str, Any]) -> Rows:
+    """The population's architectures that the leaf owns."""
+    earlier = [subspace_of(lists) for lists in inputs.get("earlier", ())]
+    return population(space, **inputs["population"], subspace=subspace_of(inputs["subspace"]), earlier=earlier)

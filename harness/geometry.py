@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from splitbench.harness.arm import Arm
 from splitbench.harness.driver import Task, Watcher
@@ -27,13 +26,15 @@ from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages import Result, Stage
 from splitbench.harness.study import Study
 from splitbench.harness.tree import Node
-from splitbench.harness.workbench import population
 from splitbench.results import store
 from splitbench.results.geometry import Labels, Measured, Probing, Split
 from splitbench.results.geometry_figure import geometry_svg
 from splitbench.results.geometry_report import first_split, report, sheet
 from splitbench.results.render import sheet_markdown
 from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.populations import reference
+from splitbench.spaces.subspaces import owner
+from splitbench.spaces.truth import open_truth
 
 JSON, MARKDOWN, FIGURE, LABELS = "geometry.json", "geometry.md", "geometry.svg", "geometry.parquet"
 PROBES = 3
@@ -159,20 +160,14 @@ def leaves_of(node: Node) -> list[Node]:
     return [leaf for child in node.children for leaf in leaves_of(child)] if node.children else [node]
 
 
-def functions(space: SearchSpace) -> npt.NDArray[np.int8]:
-    """All distinct connected functions of a space: [A, edges]."""
-    return population(space, None, 0)
-
-
 def leaf_labels(space: SearchSpace, nodes: Sequence[Node]) -> tuple[Labels, list[Node]]:
-    """The number of the node that holds each function [A], and the nodes that hold any, in the order of numbers."""
-    rows = functions(space)
-    masks = [node.subspace.mask(rows) for node in nodes]
-    kept = [index for index, mask in enumerate(masks) if mask.any()]
-    inside = np.stack([masks[index] for index in kept])
-    if not (inside.sum(axis=0) == 1).all():
-        raise ValueError("an architecture lies in no leaf, or in several")
-    return inside.argmax(axis=0), [nodes[index] for index in kept]
+    """The number of the node that owns each of the reference functions [A], and the nodes that own any, in the order
+    of numbers."""
+    found = owner([node.subspace for node in nodes], reference(space))
+    if (found < 0).any():
+        raise ValueError("an architecture lies in no leaf")
+    kept, labels = np.unique(found, return_inverse=True)
+    return labels, [nodes[index] for index in kept.tolist()]
 
 
 def split_words(space: SearchSpace, node: Node) -> list[dict[str, Any]]:
@@ -201,7 +196,7 @@ def write(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int)
     """Read the ground truth, and write everything that the splits say."""
     settings = study.settings
     space, dataset = settings.space, str(settings.common["dataset"]["name"])
-    truth, rows = space.ground_truth(dataset), functions(space)
+    truth, rows = open_truth(space, dataset), reference(space)
     test = truth.test(rows)
     about = {
         "study": study.config.name,

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from splitbench.harness.budget import Cost
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import load_tensors
-from splitbench.harness.workbench import Workbench, component, population, subspace_of
+from splitbench.harness.workbench import Workbench, component, subspace_of
 from splitbench.results import metrics
 from splitbench.results.store import digest, encode_estimates, write_atomically
-from splitbench.spaces.base import SearchSpace
-from splitbench.spaces.truth import GroundTruth
+from splitbench.spaces.base import Rows, SearchSpace
+from splitbench.spaces.populations import by_leaf, population, reference
+from splitbench.spaces.truth import GroundTruth, open_truth
 
 ESTIMATES = "estimates.parquet"
 
@@ -32,16 +33,15 @@ def facts(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[di
         inputs: ``population {sample, seed}``.
         folder: unused.
     """
-    space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+    space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
     rows = population(space, **inputs["population"])
     test, sizes = truth.test(rows), _sizes(space, rows)
-    best = float(truth.test(truth.architectures).max())
     zeros = np.zeros(len(rows), dtype=int)
-    trivial = metrics.trivial(sizes["macs"], sizes["parameters"], sizes["convolutions"], test, zeros, best)
+    trivial = metrics.trivial(sizes, test, zeros, _best(truth.best(), test))
     return {
         "size": len(rows),
         "source": truth.source,
-        "ceiling": metrics.ceiling(truth.per_seed(rows), sizes["macs"]),
+        "ceiling": metrics.ceiling(truth.per_seed(rows), sizes["flops"]),
         "trivial": {name: _without_leaves(values) for name, values in trivial.items()},
     }, Cost()
 
@@ -55,7 +55,7 @@ def measure(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
             select stages gave, and whether the leaf was trained to the end: only such a one can be the arm's answer.
         folder: ``estimates.parquet`` is left in it.
     """
-    space, truth = bench.space, bench.space.ground_truth(bench.dataset.name)
+    space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
     leaves = inputs["leaves"]
     tables = [load_tensors(bench.store.folder(leaf["predict"]) / "estimates.safetensors")[0] for leaf in leaves]
     rows = np.concatenate([table["rows"].numpy() for table in tables])
@@ -65,7 +65,8 @@ def measure(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
     order = np.lexsort(rows.T[::-1])  # by architecture, so that the same estimates give the same file in any tree
     rows, accuracy, loss, leaf = rows[order], accuracy[order], loss[order], leaf[order]
 
-    macs, test, everything = _sizes(space, rows)["macs"], truth.test(rows), truth.test(truth.architectures)
+    flops, test = _sizes(space, rows)["flops"], truth.test(rows)
+    best = _best(truth.best(), test)
     columns = {
         "architecture": [space.encode(tuple(row)) for row in rows.tolist()],
         "leaf": leaf,
@@ -73,27 +74,27 @@ def measure(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[
         "loss": loss,
         "truth_test": test,
     }
-    against_test = metrics.ranking_metrics(accuracy, loss, test, macs, leaf, float(everything.max()))
+    against_test = metrics.ranking_metrics(accuracy, loss, test, flops, leaf, best)
     against_validation: metrics.Metrics = {}
     if truth.has_validation:
         validation = truth.validation(rows)
-        best = float(truth.validation(truth.architectures).max())
+        best_validation = _best(truth.best(validation=True), validation)
         columns["truth_validation"] = validation
-        against_validation = metrics.ranking_metrics(accuracy, loss, validation, macs, leaf, best)
+        against_validation = metrics.ranking_metrics(accuracy, loss, validation, flops, leaf, best_validation)
     estimates = encode_estimates(columns)
     write_atomically(folder / ESTIMATES, estimates)
     return {
         "metrics": against_test,
         "validation_metrics": against_validation,
         "estimates_sha256": digest(estimates),
-        "selection": _selection(space, truth, everything, inputs, [len(table["rows"]) for table in tables]),
+        "selection": _selection(space, truth, best, inputs, [len(table["rows"]) for table in tables]),
     }, Cost()
 
 
 def _selection(
     space: SearchSpace,
     truth: GroundTruth,
-    everything: npt.NDArray[np.float64],
+    best: float,
     inputs: Mapping[str, Any],
     counts: list[int],
 ) -> dict[str, Any]:
@@ -106,17 +107,17 @@ def _selection(
     kept = [index for index, leaf in enumerate(leaves) if leaf["kept"]]
     chosen = kept[leaf_choice.choose([selected[index] for index in kept], np.random.default_rng(inputs["seed"]))]
     test = truth.test([s.architecture for s in selected])
-    functions = population(space, None, 0)  # what a selector draws from: connected, each function once
-    values = truth.test(functions)
-    masks = [subspace_of(leaves[index]["subspace"]).mask(functions) for index in kept]
+    # What selectors draw from: connected functions, each once, in the leaf that owns it.
+    rows, owners = by_leaf(space, [subspace_of(leaves[index]["subspace"]) for index in kept])
+    masks = [owners == number for number in range(len(kept))]
     return {
         "architecture": space.encode(selected[chosen].architecture),
         "leaf": chosen,
         "test": float(test[chosen]),
-        "regret": float(everything.max() - test[chosen]),
+        "regret": float(best - test[chosen]),
         "oracle": float(test[kept].max()),
-        "leaf_floor": metrics.leaf_floor(values, masks),
-        "best_of_k": metrics.expected_best_of(values, len(kept)),
+        "leaf_floor": metrics.leaf_floor(truth.test(rows), masks),
+        "best_of_k": metrics.expected_best_of(truth.test(reference(space)), len(kept)),
         "leaves": [
             {
                 "allowed": leaf["subspace"],
@@ -132,13 +133,16 @@ def _selection(
     }
 
 
-def _sizes(space: SearchSpace, rows: npt.NDArray[np.int8]) -> dict[str, list[int]]:
-    architectures = [tuple(row) for row in rows.tolist()]
-    return {
-        "macs": [space.macs(a) for a in architectures],
-        "parameters": [space.parameters(a) for a in architectures],
-        "convolutions": [space.convolutions(a) for a in architectures],
-    }
+def _best(known: float | None, population: npt.NDArray[np.float64]) -> float:
+    """What regret is measured from: the best of the whole truth, or of the population where that is not known."""
+    return float(population.max()) if known is None else known
+
+
+def _sizes(space: SearchSpace, rows: Rows) -> dict[str, list[float]]:
+    """Size baseline -> its value of each architecture, for the baselines that the space offers."""
+    sizes = [space.sizes(tuple(row)) for row in rows.tolist()]
+    offered = [name for name in metrics.TRIVIAL if name in space.size_names]
+    return {name: [one[name] for one in sizes] for name in offered}
 
 
 def _without_leaves(values: metrics.Metrics) -> metrics.Metrics:

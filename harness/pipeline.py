@@ -26,7 +26,8 @@ from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages import Result, Stage
 from splitbench.harness.tree import Node, Scores
 from splitbench.harness.work import affinity_of
-from splitbench.harness.workbench import functions_in
+from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.subspaces import overlapping
 
 Stages = Generator[list[Stage], list[Result], "Outcome"]
 
@@ -60,7 +61,8 @@ class Run:
         leaves = yield from self.train_leaves(tree, leaves)
         yield from self.select(leaves)
         leaves = leaves + self.given_up
-        predicted = yield from self.ask(None, [self.request.predict(leaf) for leaf in leaves])
+        predictions = [self.request.predict(leaf, leaves[:index]) for index, leaf in enumerate(leaves)]
+        predicted = yield from self.ask(None, predictions)
         facts, measured = yield from self.ask(None, [self.request.facts(), self.request.measure(leaves, predicted)])
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
 
@@ -134,6 +136,11 @@ class Run:
         found: defaultdict[str, Scores] = defaultdict(dict)
         for (node, edge), result in zip(work, results, strict=True):
             affinity = affinity_of(result.output)
+            if affinity.operations != (compared := self.settings.space.comparable(node.subspace, edge)):
+                raise ConfigError(
+                    f"the criterion {judge.spec['name']} compares the operations {list(affinity.operations)} of edge "
+                    f"{edge}, and a split separates {list(compared)}; it must compare those of probe.operations(edge)"
+                )
             rng = self.rng(f"partition {node.path} {edge}")
             found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
         return found
@@ -161,18 +168,18 @@ class Run:
 
     def grow(self, frontier: list[Node]) -> list[Node]:
         """The children: one for each combination of groups on the edges at which a node is split."""
-        children = []
+        space, children = self.settings.space, list[Node]()
         for node in frontier:
             subspaces = [node.subspace]
             for edge in node.edges:
                 groups = node.scores[edge][1].groups
-                subspaces = [part for subspace in subspaces for part in subspace.split(edge, groups)]
+                subspaces = [part for subspace in subspaces for part in space.divide(subspace, edge, groups)]
             for index, subspace in enumerate(subspaces):
                 child = Node(subspace, f"{node.path}.{index}", node.stage, node.steps)
                 # A leaf without architectures gets no budget; a momentum group costs nothing, and paths fall into it.
-                if self.arm.splits_momentum or len(functions_in(self.settings.space, subspace)):
+                if self.arm.splits_momentum or owns_any(space, child, children):
                     node.children.append(child)
-            children += node.children
+                    children.append(child)
         return children
 
     def rehearse(self) -> list[list[Node]]:
@@ -198,7 +205,7 @@ class Run:
 
     def made_up(self, node: Node, edge: int, judge: Judge) -> tuple[Affinity, Partition]:
         """What a criterion might say of an edge."""
-        operations = node.subspace.allowed[edge]
+        operations = self.settings.space.comparable(node.subspace, edge)
         n = len(operations)
         affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
         if n <= MOST_OPERATIONS:
@@ -213,12 +220,11 @@ class Run:
         return self.checked(found, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
-        root = self.settings.space.root()
-        whole = self.arm.whole_edges
+        space, whole = self.settings.space, self.arm.whole_edges
         return [
             edge
-            for edge, operations in enumerate(node.subspace.allowed)
-            if len(operations) > 1 and (not whole or operations == root.allowed[edge])
+            for edge, allowed in enumerate(node.subspace.allowed)
+            if len(space.comparable(node.subspace, edge)) > 1 and (not whole or allowed == space.root().allowed[edge])
         ]
 
     def rng(self, purpose: str) -> np.random.Generator:
@@ -299,3 +305,11 @@ class Run:
         results = yield from self.ask("selection", stages)
         for leaf, result in zip(leaves, results, strict=True):
             leaf.selected = result
+
+
+def owns_any(space: SearchSpace, child: Node, before: Sequence[Node]) -> bool:
+    """Whether some function is in this leaf, and in none of the leaves before it."""
+    earlier = overlapping(child.subspace, [node.subspace for node in before])
+    if not earlier:
+        return not space.is_empty(child.subspace)
+    return len(space.sample_functions(1, np.random.default_rng(0), child.subspace, earlier)) > 0

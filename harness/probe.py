@@ -69,6 +69,9 @@ class SupernetProbe:
         self._initial, self._truth = initial, truth
         self._scratch: dict[bool, tuple[Supernet, dict[str, Tensor]]] = {}
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.space.comparable(self.subspace, edge)
+
     def rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng((self._seed, self._draw, *purpose.encode()))
 
@@ -77,7 +80,7 @@ class SupernetProbe:
 
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         rng = at_step(self._seed + 1, repetition)
-        operations = [o for o in self.subspace.allowed[edge] if self.space.operations(edge)[o] != "none"]
+        operations = [o for o in self.operations(edge) if o not in self.space.absent(edge)]
         for _ in range(_TRIES):
             try:
                 context = self._trainer.context(self.space, self.subspace, self._state, rng)
@@ -109,7 +112,7 @@ class SupernetProbe:
 
     def _shared(self, edge: int, outer: bool) -> list[ActiveWeight]:
         """What the operations that are compared share."""
-        return self._supernet.shared_weights(edge, outer, self.subspace.allowed[edge])
+        return self._supernet.shared_weights(edge, outer, self.operations(edge))
 
     def lengths(self, edge: int, outer: bool = True) -> list[int]:
         return [weight.view.numel() for weight in self._shared(edge, outer)]
@@ -133,8 +136,8 @@ class SupernetProbe:
 
     def pullbacks(self, edge: int, repetition: int, context: Choice) -> list[Tensor | None]:
         images, labels = self.batch(repetition)
-        operations = self.subspace.allowed[edge]
-        mixed = all_on_edge(context, self.space, edge, operations)
+        operations = self.operations(edge)
+        mixed = all_on_edge(context, self.space, edge, operations, self.subspace)
         modules = self._supernet.operation_modules(edge)
         inputs: dict[int, list[Tensor]] = {op: [] for op in operations}
         handles = []
@@ -165,7 +168,7 @@ class SupernetProbe:
         context = self._trainer.context(self.space, self.subspace, self._state, at_step(self._seed + 1, 0))
         if isinstance(context, Mixture):
             return context
-        weights = torch.zeros(len(self.space.edges), _most_operations(self.space))
+        weights = torch.zeros(self.space.weights_shape)
         for edge, operations in enumerate(self.subspace.allowed):
             weights[edge, list(operations)] = 1 / len(operations)
         return Mixture(self.subspace, weights.to(self._data.device))
@@ -224,20 +227,23 @@ class SupernetProbe:
         return self._truth()
 
 
-def all_on_edge(context: Choice, space: SearchSpace, edge: int, operations: tuple[int, ...]) -> Mixture:
-    """The context with all ``operations`` on ``edge``: of equal weight where the context is a path."""
+def all_on_edge(
+    context: Choice, space: SearchSpace, edge: int, operations: tuple[int, ...], subspace: SubSpace | None = None
+) -> Mixture:
+    """The context with all ``operations`` on ``edge``.
+
+    Of equal weight where the context is a path. A mixture keeps its own weights, and runs what ``subspace`` allows
+    there besides: the operations that stay in every child.
+    """
     if isinstance(context, Mixture):
-        return Mixture(context.active.only(edge, operations), context.weights)
-    weights = torch.zeros(len(context), _most_operations(space))
+        running = operations if subspace is None else subspace.allowed[edge]
+        return Mixture(context.active.only(edge, running), context.weights)
+    weights = torch.zeros(space.weights_shape)
     weights[range(len(context)), list(context)] = 1
     weights[edge] = 0
     weights[edge, list(operations)] = 1 / len(operations)
     path = SubSpace(tuple((op,) for op in context))
     return Mixture(path.only(edge, operations), weights)
-
-
-def _most_operations(space: SearchSpace) -> int:
-    return max(len(space.operations(edge)) for edge in range(len(space.edges)))
 
 
 def _flat(gradients: list[Tensor | None]) -> Tensor | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from splitbench.harness.registry import Spec, build
 from splitbench.harness.scores import Scored
 from splitbench.harness.scoring import Job, label
 from splitbench.results import ranking
-from splitbench.spaces.base import Architecture, SearchSpace
-from splitbench.spaces.truth import GroundTruth, closed
+from splitbench.spaces.base import Architecture, SearchSpace, listed
+from splitbench.spaces.truth import closed, open_truth
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -39,7 +40,7 @@ def pool(space: SearchSpace, population: str, count: int | None, seed: int) -> l
         seed: of the sample.
 
     Raises:
-        ConfigError: if there is no such population, or no architecture is asked for.
+        ConfigError: if there is no such population of this space, or no architecture is asked for.
     """
     if population not in POPULATIONS:
         raise ConfigError(f"--population {population}: there are: {', '.join(POPULATIONS)}")
@@ -47,9 +48,20 @@ def pool(space: SearchSpace, population: str, count: int | None, seed: int) -> l
         raise ConfigError(f"--sample {count}: at least 1 architecture is needed")
     root = space.root()
     rng = np.random.default_rng((seed, 0x706F6F6C))
+    if population == "functions" and not space.can_list:
+        if count is None:
+            raise ConfigError(
+                f"--population functions: those of space {space.name} cannot be listed; name a number with --sample"
+            )
+        return list(islice(space.drawn_functions(rng, root), count))
     if population == "functions":
-        rows = space.functions(root)
+        rows = listed(space, root)
         return [tuple(rows[i].tolist()) for i in _first(len(rows), count, rng)]
+    if not space.every_string:
+        raise ConfigError(
+            f"--population strings: most strings of space {space.name} are no architectures, because a rule holds "
+            "between its edges; take --population functions"
+        )
     return [_string(number, root.allowed) for number in _first(root.size, count, rng)]
 
 
@@ -134,7 +146,7 @@ def truth_of(job: Job, architectures: Sequence[Architecture]) -> Floats:
         DataError: if there is no ground truth, or it lacks one of the architectures.
     """
     space, dataset = job.built
-    truth: GroundTruth = space.ground_truth(dataset.name)
+    truth = open_truth(space, dataset.name)
     try:
         return truth.test(architectures)
     except KeyError as error:
@@ -161,7 +173,7 @@ def measure(
         passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
         each = [space.flops(a) for a in architectures]
         flops = [
-            2 * space.macs(a) * s.forward + f.backward * s.backward
+            space.sizes(a)["flops"] * s.forward + f.backward * s.backward
             for a, f, s in zip(architectures, each, found.values(), strict=True)
         ]
         forward, backward, milliseconds = passes.mean(axis=0).tolist()

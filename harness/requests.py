@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ from splitbench.harness.seeds import Seeds
 from splitbench.harness.selectors.base import Leaf
 from splitbench.harness.stages import Result, Stage
 from splitbench.harness.tree import Node
-from splitbench.harness.workbench import as_lists, population
-from splitbench.spaces.base import SearchSpace
+from splitbench.harness.workbench import as_lists
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.populations import population
+from splitbench.spaces.subspaces import overlapping
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ class Requests:
     def leaf(self, leaf: Node, index: int, leaves: list[Node]) -> Leaf:
         """What the selector knows of a leaf before training."""
         space = self.settings.space
-        inside = population(space, **self.population, subspace=leaf.subspace)
-        return Leaf(space, leaf.subspace, index, len(leaves), inside, self.seeds.of(f"selection {index}"))
+        before = earlier(leaf, leaves[:index])
+        inside = population(space, **self.population, subspace=leaf.subspace, earlier=before)
+        return Leaf(space, leaf.subspace, index, len(leaves), inside, self.seeds.of(f"selection {index}"), before)
 
     def select(self, leaf: Node, index: int, leaves: list[Node]) -> Stage:
         return self.stage(
@@ -107,9 +111,10 @@ class Requests:
             index=index,
             count=len(leaves),
             seed=self.seeds.of(f"selection {index}"),
+            **owned_before(leaf, leaves[:index]),
         )
 
-    def predict(self, leaf: Node) -> Stage:
+    def predict(self, leaf: Node, leaves_before: Sequence[Node]) -> Stage:
         return self.stage(
             "predict",
             f"predict {leaf.path}",
@@ -117,6 +122,7 @@ class Requests:
             state=leaf.stage,
             evaluation=vars(self.settings.evaluation),
             population=self.population,
+            **owned_before(leaf, leaves_before),
         )
 
     def facts(self) -> Stage:
@@ -140,3 +146,14 @@ class Requests:
                 for leaf, result in zip(leaves, predicted, strict=True)
             ],
         )
+
+
+def earlier(leaf: Node, leaves_before: Sequence[Node]) -> tuple[SubSpace, ...]:
+    """The leaves before it that share architectures with it: these are theirs."""
+    return overlapping(leaf.subspace, [node.subspace for node in leaves_before])
+
+
+def owned_before(leaf: Node, leaves_before: Sequence[Node]) -> dict[str, Any]:
+    """The same as a stage's input; none where leaves do not overlap."""
+    found = earlier(leaf, leaves_before)
+    return {"earlier": [as_lists(subspace) for subspace in found]} if found else {}

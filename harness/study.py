@@ -39,7 +39,7 @@ from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.base import SearchSpace, refuse_running_statistics
 from splitbench.spaces.datasets.base import Dataset
-from splitbench.spaces.truth import closed
+from splitbench.spaces.truth import closed, open_truth
 
 STUDY_FILE = "study.yaml"
 
@@ -69,7 +69,7 @@ class Study:
         dataset: Dataset = build("datasets", config.dataset, "dataset")
         unbound: SearchSpace = build("spaces", config.space, "space")
         space = unbound.bind(dataset.shape, dataset.classes)
-        truth = space.ground_truth(dataset.name)  # fail now, not after the training
+        truth = open_truth(space, dataset.name)  # fail now, not after the training
         refuse_running_statistics(space, space.supernet(0))
         chosen = choose(device)
         common: dict[str, Any] = {
@@ -100,7 +100,7 @@ class Study:
     @property
     def has_validation(self) -> bool:
         """Whether the ground truth tells validation accuracies."""
-        return self.settings.space.ground_truth(str(self.settings.common["dataset"]["name"])).has_validation
+        return open_truth(self.settings.space, str(self.settings.common["dataset"]["name"])).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
         """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""

@@ -21,9 +21,10 @@ from splitbench.harness.selectors.base import Leaf, Selector
 from splitbench.harness.stages import Result, Stage, StageStore, load_tensors, save_tensors
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.harness.training import checkpoint_seconds, train
-from splitbench.harness.workbench import Workbench, component, population, subspace_of
+from splitbench.harness.workbench import Workbench, component, subspace_of
 from splitbench.spaces.base import Choice, Supernet
-from splitbench.spaces.truth import GroundTruth, closed
+from splitbench.spaces.populations import population
+from splitbench.spaces.truth import GroundTruth, closed, open_truth
 
 Work = Callable[[Workbench, Mapping[str, Any], Path], tuple[dict[str, Any], Cost]]
 
@@ -71,7 +72,7 @@ def score(bench: Workbench, inputs: Mapping[str, Any], folder: Path) -> tuple[di
         return bench.supernet(inputs["initial_seed"])[0]
 
     def truth() -> GroundTruth:
-        return bench.space.ground_truth(bench.dataset.name)
+        return open_truth(bench.space, bench.dataset.name)
 
     probe = SupernetProbe(
         bench.space,
@@ -156,10 +157,11 @@ class Memory:
 
 
 def leaf_of(bench: Workbench, inputs: Mapping[str, Any]) -> Leaf:
-    """The leaf that a select stage's inputs describe: ``subspace, index, count, population, seed``."""
+    """The leaf that a select stage's inputs describe: ``subspace, index, count, population, seed``, and ``earlier``."""
     subspace = subspace_of(inputs["subspace"])
-    inside = population(bench.space, **inputs["population"], subspace=subspace)
-    return Leaf(bench.space, subspace, inputs["index"], inputs["count"], inside, inputs["seed"])
+    earlier = tuple(subspace_of(lists) for lists in inputs.get("earlier", ()))
+    inside = population(bench.space, **inputs["population"], subspace=subspace, earlier=earlier)
+    return Leaf(bench.space, subspace, inputs["index"], inputs["count"], inside, inputs["seed"], earlier)
 
 
 WORK: dict[str, Work] = {

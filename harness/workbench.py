@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -72,25 +70,6 @@ def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
     return _part(tensors, "trainer.")
 
 
-def population(
-    space: SearchSpace, sample: int | None, seed: int, subspace: SubSpace | None = None
-) -> npt.NDArray[np.int8]:
-    """Distinct connected functions [A, edges] that the metrics are computed on: all, or a uniform sample.
-
-    With a ``subspace``, those of them that lie in it.
-    """
-    rows = _functions(space, space.root())
-    if sample is not None and sample < len(rows):
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]
-    return rows if subspace is None else rows[subspace.mask(rows)]
-
-
-def functions_in(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
-    """The distinct connected functions of a subspace."""
-    everything = _functions(space, space.root())
-    return everything[subspace.mask(everything)]
-
-
 def write_note(path: Path, share: float) -> None:
     """Tell whoever watches how far a stage is; losing this file loses nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,11 +78,6 @@ def write_note(path: Path, share: float) -> None:
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-@functools.lru_cache(maxsize=8)
-def _functions(space: SearchSpace, subspace: SubSpace) -> npt.NDArray[np.int8]:
-    return space.functions(subspace)
 
 
 @functools.lru_cache(maxsize=8)

@@ -23,7 +23,7 @@ tau_in_leaf[all]    tau-b over the pairs in one leaf; ``tau_cross_leaf[all]`` ov
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ def ranking_metrics(
     accuracy: npt.ArrayLike,
     loss: npt.ArrayLike,
     truth: npt.ArrayLike,
-    macs: npt.ArrayLike,
+    flops: npt.ArrayLike,
     leaf: npt.ArrayLike,
     best_truth: float,
 ) -> Metrics:
@@ -48,7 +48,7 @@ def ranking_metrics(
         accuracy: [A] supernet top-1 on validation images, percent.
         loss: [A] cross-entropy on the same images; it breaks ties of the accuracy. NaN (diverged) is the worst.
         truth: [A] stand-alone accuracy, percent.
-        macs: [A] multiply-adds of the stand-alone networks.
+        flops: [A] of the stand-alone networks, in any unit: only their order counts.
         leaf: [A] number of the leaf that estimated the architecture.
         best_truth: what regret is measured from, percent (the best of the population, or of the whole space).
 
@@ -58,25 +58,27 @@ def ranking_metrics(
     accuracy, loss = np.asarray(accuracy, np.float64), np.asarray(loss, np.float64)
     if accuracy.shape != loss.shape or not np.isfinite(accuracy).all():
         raise ValueError("metrics need a finite accuracy and a loss for every architecture")
-    metrics = score_metrics(lexicographic_score(accuracy, loss), truth, best_truth, macs, leaf)
+    metrics = score_metrics(lexicographic_score(accuracy, loss), truth, best_truth, flops, leaf)
     return {**metrics, "tau_loss[all]": ranking.tau_b(-_worst_if_nan(loss), np.asarray(truth, np.float64))}
 
 
+TRIVIAL = ("flops", "parameters", "convolutions")
+"""Sizes of the stand-alone network that every leaderboard has as baselines, where a space offers them."""
+
+
 def trivial(
-    macs: npt.ArrayLike,
-    parameters: npt.ArrayLike,
-    convolutions: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    leaf: npt.ArrayLike,
-    best_truth: float,
+    sizes: Mapping[str, npt.ArrayLike], truth: npt.ArrayLike, leaf: npt.ArrayLike, best_truth: float
 ) -> dict[str, Metrics]:
-    """The same metrics with a size of the stand-alone network as the score: by ``flops``, ``parameters``,
-    ``convolutions``. Arguments as in :func:`ranking_metrics`, all [A]."""
-    sizes = {"flops": macs, "parameters": parameters, "convolutions": convolutions}
-    return {name: score_metrics(size, truth, best_truth, macs, leaf) for name, size in sizes.items()}
+    """The same metrics with a size of the stand-alone network as the score, by the size's name.
+
+    Args:
+        sizes: by name, [A]; ``flops`` among them.
+        truth, leaf, best_truth: as in :func:`ranking_metrics`.
+    """
+    return {name: score_metrics(size, truth, best_truth, sizes["flops"], leaf) for name, size in sizes.items()}
 
 
-def ceiling(per_seed: npt.ArrayLike, macs: npt.ArrayLike | None = None) -> Metrics:
+def ceiling(per_seed: npt.ArrayLike, flops: npt.ArrayLike | None = None) -> Metrics:
     """What one training of the ground truth says about another: the mean of each metric over ordered pairs of seeds.
 
     The first seed of a pair is the score, the second the truth (top parts and regret are by the second). Only
@@ -86,7 +88,7 @@ def ceiling(per_seed: npt.ArrayLike, macs: npt.ArrayLike | None = None) -> Metri
 
     Args:
         per_seed: [A, S] accuracy of each training, percent; NaN where missing.
-        macs: [A], for the partial tau; it is left out where absent, and so are the leaf metrics.
+        flops: [A], for the partial tau; it is left out where absent, and so are the leaf metrics.
     """
     seeds = np.asarray(per_seed, np.float64)
     found: dict[str, list[float | None]] = {}
@@ -96,7 +98,7 @@ def ceiling(per_seed: npt.ArrayLike, macs: npt.ArrayLike | None = None) -> Metri
             if first == second or not both.any():
                 continue
             score, truth = seeds[both, first], seeds[both, second]
-            sizes = None if macs is None else np.asarray(macs, np.float64)[both]
+            sizes = None if flops is None else np.asarray(flops, np.float64)[both]
             for name, value in score_metrics(score, truth, float(truth.max()), sizes).items():
                 found.setdefault(name, []).append(value)
     return {name: _mean([value for value in values if value is not None]) for name, values in found.items()}
@@ -106,16 +108,16 @@ def score_metrics(
     score: npt.ArrayLike,
     truth: npt.ArrayLike,
     best_truth: float,
-    macs: npt.ArrayLike | None = None,
+    flops: npt.ArrayLike | None = None,
     leaf: npt.ArrayLike | None = None,
 ) -> Metrics:
-    """All metrics of one score [A]; those that need ``macs`` or ``leaf`` are left out where it is absent.
+    """All metrics of one score [A]; those that need ``flops`` or ``leaf`` are left out where it is absent.
 
     Raises:
         ValueError: if lengths differ, or score or truth is not finite.
     """
     s, t = np.asarray(score, np.float64), np.asarray(truth, np.float64)
-    others = [np.asarray(other) for other in (macs, leaf) if other is not None]
+    others = [np.asarray(other) for other in (flops, leaf) if other is not None]
     if s.ndim != 1 or any(array.shape != s.shape for array in (t, *others)):
         raise ValueError(f"metrics need vectors of one length, not shapes {[a.shape for a in (s, t, *others)]}")
     if not (np.isfinite(s).all() and np.isfinite(t).all()):
@@ -131,8 +133,8 @@ def score_metrics(
         "regret[all]": lambda: best_truth - float(t[s == s.max()].mean()),
         "ndcg[all]": lambda: ranking.ndcg(s, t),
     }
-    if macs is not None:
-        size = np.asarray(macs, np.float64)
+    if flops is not None:
+        size = np.asarray(flops, np.float64)
         computed["partial_tau[all|flops]"] = lambda: ranking.partial_tau(s, t, size)
     if leaf is not None:
         inside, across = ranking.leaf_taus(s, t, np.asarray(leaf))

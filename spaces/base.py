@@ -6,11 +6,14 @@ A supernet is one set of shared weights that runs a path (an architecture) or a 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.spaces.doors import guarded, require_open
 
 if TYPE_CHECKING:
     from splitbench.spaces.truth import GroundTruth
 
 Architecture = tuple[int, ...]
+Rows = npt.NDArray[np.integer]
+"""Architectures, one a row: [A, edges], int8 (int16 where an edge has more than 127 operations)."""
+
+FRUITLESS = 1000  # draws in a row that give nothing new, after which a subspace counts as exhausted
 
 
 @dataclass(frozen=True)
@@ -290,8 +298,15 @@ def unmet(needs: Iterable[str], space: SearchSpace) -> str | None:
     return None
 
 
+class UncountedError(ConfigError):
+    """A size that a space does not have: :meth:`SearchSpace.sizes` leaves it out."""
+
+
 class SearchSpace(ABC):
-    """A search space: edges with candidate operations, a supernet, and (by dataset) a ground truth."""
+    """A search space: edges with candidate operations, a supernet, and (by dataset) a ground truth.
+
+    A space must be hashable and equal to what it is built from twice: a frozen dataclass is.
+    """
 
     name: ClassVar[str]
     edges: tuple[str, ...]
@@ -301,9 +316,35 @@ class SearchSpace(ABC):
     whole_weights: ClassVar[bool] = True
     """Whether a layer that runs uses all of its weight, and not a slice (``Supernet.active_weights``)."""
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """A space written before ``load_truth`` was there overrides ``ground_truth``: its door is guarded as well."""
+        super().__init_subclass__(**keywords)
+        if "ground_truth" in vars(cls):
+            cls.ground_truth = guarded(vars(cls)["ground_truth"])  # type: ignore[method-assign]
+
+    # -- what the space is made of ------------------------------------------------------------------------------
+
     @abstractmethod
     def operations(self, edge: int) -> tuple[str, ...]:
         """Names of the candidate operations on ``edge``."""
+
+    def absent(self, edge: int) -> frozenset[int]:
+        """The operations of ``edge`` that put nothing there, as ``none``: where one is chosen the edge is not there."""
+        return frozenset()
+
+    @property
+    def one_cell(self) -> bool:
+        """Whether an architecture describes a single cell, which all cells of a network repeat."""
+        return False
+
+    @property
+    def every_string(self) -> bool:
+        """Whether each choice of one operation an edge is an architecture, connected or not.
+
+        False where a rule holds between edges, as two inputs a node: what breaks the rule is then no architecture, and
+        ``connected`` says so.
+        """
+        return True
 
     def root(self) -> SubSpace:
         return SubSpace(tuple(tuple(range(len(self.operations(edge)))) for edge in range(len(self.edges))))
@@ -326,7 +367,10 @@ class SearchSpace(ABC):
         return architecture
 
     def connected(self, choice: Architecture | SubSpace) -> bool:
-        """Whether the input reaches the output."""
+        """Whether the input reaches the output; of a string that is no architecture (:attr:`every_string`), False.
+
+        A subspace stands for the mixture of everything in it.
+        """
         return True
 
     def function(self, architecture: Architecture) -> Architecture:
@@ -336,9 +380,158 @@ class SearchSpace(ABC):
         """
         return architecture
 
-    @abstractmethod
-    def functions(self, subspace: SubSpace) -> npt.NDArray[np.int8]:
-        """All connected canonical architectures in ``subspace``: [A, edges], in lexicographic order."""
+    def hierarchies(self) -> tuple[tuple[int, ...], ...]:
+        """Edges grouped by the node they lead into, from input to output; a chain has one edge a node."""
+        return tuple((edge,) for edge in range(len(self.edges)))
+
+    # -- what splits and leaves are made of ---------------------------------------------------------------------
+
+    def comparable(self, subspace: SubSpace, edge: int) -> tuple[int, ...]:
+        """The operations of ``edge`` that a split separates, ascending: those allowed, less those that stay in every
+        child. Criteria compare exactly these.
+
+        Where ``none`` means "not one of a node's inputs", as on the edges of DARTS, it stays: a child without it would
+        say that the edge must be chosen. Children then overlap, and an architecture belongs to the first leaf that
+        contains it (:func:`splitbench.spaces.subspaces.owner`).
+        """
+        return subspace.allowed[edge]
+
+    @final
+    def divide(self, subspace: SubSpace, edge: int, groups: Sequence[Sequence[int]]) -> tuple[SubSpace, ...]:
+        """One child a group: the subspace with only that group's operations on ``edge``, and those that stay.
+
+        Raises:
+            ConfigError: if the groups are not a partition of the operations that a split separates.
+        """
+        separated = self.comparable(subspace, edge)
+        if sorted(op for group in groups for op in group) != list(separated) or not all(map(len, groups)):
+            raise ConfigError(
+                f"edge {edge} of {self.name}: the groups {[list(group) for group in groups]} are not a partition of "
+                f"the operations {list(separated)} that a split separates there; a criterion compares those that "
+                "probe.operations(edge) names"
+            )
+        stays = set(subspace.allowed[edge]) - set(separated)
+        return tuple(subspace.only(edge, {*group, *stays}) for group in groups)
+
+    # -- which architectures there are --------------------------------------------------------------------------
+
+    @property
+    def can_list(self) -> bool:
+        """Whether ``functions`` can list what a subspace holds."""
+        return True
+
+    def functions(self, subspace: SubSpace) -> Rows:
+        """All connected canonical architectures in ``subspace``: [A, edges], in lexicographic order.
+
+        Raises:
+            ConfigError: if the space cannot be listed.
+        """
+        raise ConfigError(
+            f"space {self.name} cannot be listed: draw some of its functions by sample_functions(n, rng, subspace)"
+        )
+
+    def count(self, subspace: SubSpace) -> int:
+        """How many distinct connected functions ``subspace`` holds; if the space cannot be listed, an upper bound.
+
+        The bound is the number of strings unless a space knows better (it then says so).
+        """
+        return len(listed(self, subspace)) if self.can_list else subspace.size
+
+    def is_empty(self, subspace: SubSpace) -> bool:
+        """Whether ``subspace`` holds no connected function, so that no leaf can be made of it.
+
+        Exact if the space can be listed; otherwise, unless a space knows better, True after ``FRUITLESS`` draws in
+        vain.
+        """
+        if self.can_list:
+            return self.count(subspace) == 0
+        return next(self.drawn_functions(np.random.default_rng(0), subspace), None) is None
+
+    def sample(self, rng: np.random.Generator, subspace: SubSpace | None = None) -> Architecture:
+        """One uniform connected architecture of ``subspace`` (of the whole space by default).
+
+        Raises:
+            ValueError: if 10,000 draws hold no connected architecture.
+        """
+        subspace = subspace or self.root()
+        for _ in range(10_000):
+            architecture = subspace.draw(rng)
+            if self.connected(architecture):
+                return architecture
+        raise ValueError(f"{subspace} holds no connected architecture")
+
+    @final
+    def sample_functions(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        subspace: SubSpace | None = None,
+        earlier: Sequence[SubSpace] = (),
+    ) -> Rows:
+        """``n`` distinct connected functions of ``subspace`` (the root by default), or all if there are no more.
+
+        Of a space that can be listed, every set of n functions is equally likely. Otherwise architectures are drawn by
+        :meth:`sample` and reduced by :meth:`function`, so that a function's chance grows with the number of its
+        architectures; ``FRUITLESS`` draws in a row that give nothing new end the search, and functions may then be
+        missing.
+
+        Args:
+            n: how many.
+            rng: drawn from, unless all functions are given.
+            subspace: where from.
+            earlier: leaves that come before this one: what they contain is theirs, and left out.
+
+        Returns:
+            [at most n, edges], in lexicographic order.
+        """
+        subspace = subspace or self.root()
+        if not self.can_list:
+            found = sorted(islice(self.drawn_functions(rng, subspace, earlier), n))
+            return as_rows(found, len(self.edges))
+        rows = listed(self, subspace)
+        for other in earlier:
+            rows = rows[~other.mask(rows)]
+        if n >= len(rows):
+            return rows
+        return rows[np.sort(rng.choice(len(rows), n, replace=False))]
+
+    def drawn_functions(
+        self, rng: np.random.Generator, subspace: SubSpace, earlier: Sequence[SubSpace] = ()
+    ) -> Iterator[Architecture]:
+        """Distinct connected functions of ``subspace`` that no subspace of ``earlier`` contains, in the order in which
+        drawn architectures meet them; ends after ``FRUITLESS`` draws in a row that give nothing new."""
+        seen: set[Architecture] = set()
+        fruitless = 0
+        while fruitless < FRUITLESS:
+            try:
+                function = self.function(self.sample(rng, subspace))
+            except ValueError:  # nothing in the subspace is connected
+                return
+            fruitless += 1
+            if function in seen or not subspace.contains(function) or any(e.contains(function) for e in earlier):
+                continue
+            seen.add(function)
+            fruitless = 0
+            yield function
+
+    # -- how large architectures are ----------------------------------------------------------------------------
+
+    def sizes(self, architecture: Architecture) -> Mapping[str, float]:
+        """Sizes of the stand-alone network by name, the same names for every architecture.
+
+        At least ``flops`` (2 x multiply-adds, as the ground-truth table counts them) and ``parameters``;
+        ``convolutions`` and ``depth`` where the space has them.
+        """
+        found = {"flops": 2.0 * self.macs(architecture), "parameters": float(self.parameters(architecture))}
+        for name, counted in (("convolutions", self.convolutions), ("depth", self.nonlinear_depth)):
+            with contextlib.suppress(UncountedError):
+                found[name] = float(counted(architecture))
+        return found
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        """The names of :meth:`sizes`."""
+        return tuple(self.sizes(self.sample(np.random.default_rng(0))))
 
     @abstractmethod
     def macs(self, architecture: Architecture) -> int:
@@ -348,13 +541,49 @@ class SearchSpace(ABC):
     def parameters(self, architecture: Architecture) -> int:
         """Weights of the stand-alone network's convolutions, as written (dead operations included)."""
 
-    @abstractmethod
     def convolutions(self, architecture: Architecture) -> int:
-        """Number of convolution choices in the architecture: the trivial size baseline."""
+        """Number of convolution choices in the architecture: the trivial size baseline.
+
+        Raises:
+            UncountedError: if the space has no such count.
+        """
+        raise UncountedError(f"space {self.name} does not count convolutions; its sizes are those that sizes() names")
+
+    def nonlinear_depth(self, architecture: Architecture) -> int:
+        """Most nonlinear operations (those with an activation) on a path from input to output of a cell, or chain.
+
+        Raises:
+            UncountedError: if the space has no such count.
+        """
+        raise UncountedError(f"space {self.name} has no depth; its sizes are those that sizes() names")
 
     @abstractmethod
     def flops(self, choice: Choice) -> Flops:
         """FLOPs an image of running ``choice`` in the supernet, forward and backward."""
+
+    # -- weights of operations ----------------------------------------------------------------------------------
+
+    @property
+    def weights_shape(self) -> tuple[int, int]:
+        """Of a mixture's weights and of architecture parameters: edges, most operations on an edge."""
+        return len(self.edges), max(len(self.operations(edge)) for edge in range(len(self.edges)))
+
+    def mixture(self, weights: Tensor, subspace: SubSpace) -> Mixture:
+        """The softmax of ``weights`` [edges, operations] over the allowed operations of each edge, as DARTS has it."""
+        allowed = torch.zeros(weights.shape, dtype=torch.bool)
+        for edge, operations in enumerate(subspace.allowed):
+            allowed[edge, list(operations)] = True
+        masked = weights.masked_fill(~allowed.to(weights.device), float("-inf"))
+        return Mixture(subspace, masked.softmax(dim=1))
+
+    def discretise(self, weights: Tensor, subspace: SubSpace) -> Architecture:
+        """The architecture that architecture parameters [edges, operations] speak for: the allowed operation with the
+        largest on every edge (the first among equals), unless the topology asks for more."""
+        return tuple(
+            max(operations, key=lambda op: float(weights[edge, op])) for edge, operations in enumerate(subspace.allowed)
+        )
+
+    # -- networks -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def bind(self, shape: tuple[int, int, int], classes: int) -> SearchSpace:
@@ -379,34 +608,50 @@ class SearchSpace(ABC):
         """
         return self.supernet(seed)
 
-    def hierarchies(self) -> tuple[tuple[int, ...], ...]:
-        """Edges grouped by the node they lead into, from input to output; a chain has one edge a node."""
-        return tuple((edge,) for edge in range(len(self.edges)))
+    # -- ground truth -------------------------------------------------------------------------------------------
 
-    @abstractmethod
-    def nonlinear_depth(self, architecture: Architecture) -> int:
-        """Most nonlinear operations (those with an activation) on a path from input to output of a cell, or chain."""
-
-    @abstractmethod
     def ground_truth(self, dataset: str) -> GroundTruth:
-        """Stand-alone accuracies on ``dataset``.
+        """Stand-alone accuracies on ``dataset``; a space says how they are read in :meth:`load_truth`.
+
+        Raises:
+            DataError: if the table is missing or damaged; ConfigError: if there is none for this dataset, or if
+                whoever asks is training, scoring or selecting.
+        """
+        require_open()
+        return self.load_truth(dataset)
+
+    def load_truth(self, dataset: str) -> GroundTruth:
+        """Reads the ground truth; called by :meth:`ground_truth` alone, where it may be read.
 
         Raises:
             DataError: if the table is missing or damaged; ConfigError: if there is none for this dataset.
         """
+        raise ConfigError(f"space {self.name} has no ground truth on dataset {dataset!r}; choose another space")
 
-    def sample(self, rng: np.random.Generator, subspace: SubSpace | None = None) -> Architecture:
-        """One uniform connected architecture of ``subspace`` (of the whole space by default).
 
-        Raises:
-            ValueError: if 10,000 draws hold no connected architecture.
-        """
-        subspace = subspace or self.root()
-        for _ in range(10_000):
-            architecture = subspace.draw(rng)
-            if self.connected(architecture):
-                return architecture
-        raise ValueError(f"{subspace} holds no connected architecture")
+@functools.lru_cache(maxsize=8)
+def _everything(space: SearchSpace) -> Rows:
+    rows = space.functions(space.root())
+    rows.flags.writeable = False  # shared by whoever asks
+    return rows
+
+
+def listed(space: SearchSpace, subspace: SubSpace) -> Rows:
+    """The distinct connected functions of a subspace, [A, edges] in lexicographic order: the root's, listed once a
+    process.
+
+    Raises:
+        ConfigError: if the space cannot be listed.
+    """
+    rows = _everything(space)
+    return rows if subspace == space.root() else rows[subspace.mask(rows)]
+
+
+def as_rows(architectures: Sequence[Architecture], edges: int) -> Rows:
+    """Architectures as an array [A, edges] of the smallest type that holds them."""
+    most = max((max(a) for a in architectures), default=0)
+    rows: Rows = np.array(architectures, dtype=np.int8 if most < 128 else np.int16)
+    return rows.reshape(-1, edges)
 
 
 def reaches(space: SearchSpace, choice: Choice) -> bool:

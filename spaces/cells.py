@@ -14,11 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
+from splitbench.spaces.base import (
+    Architecture,
+    Choice,
+    Flops,
+    Mixture,
+    Rows,
+    SearchSpace,
+    SubSpace,
+    Supernet,
+    memory_format,
+)
 from splitbench.spaces.operations import avg_pool_3x3, relu_conv_norm
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -177,6 +186,13 @@ class CellSpace(SearchSpace):
     def operations(self, edge: int) -> tuple[str, ...]:
         return OPERATIONS
 
+    def absent(self, edge: int) -> frozenset[int]:
+        return frozenset({NONE})
+
+    @property
+    def one_cell(self) -> bool:
+        return True
+
     def connected(self, choice: Architecture | SubSpace) -> bool:
         active = choice.allowed if isinstance(choice, SubSpace) else [(op,) for op in choice]
         return any(live_edges(active))
@@ -184,7 +200,7 @@ class CellSpace(SearchSpace):
     def function(self, architecture: Architecture) -> Architecture:
         return canonical(architecture)
 
-    def functions(self, subspace: SubSpace) -> npt.NDArray[np.int8]:
+    def functions(self, subspace: SubSpace) -> Rows:
         return np.array(
             [a for a in itertools.product(*subspace.allowed) if canonical(a) == a and any(a)], dtype=np.int8
         ).reshape(-1, len(EDGES))

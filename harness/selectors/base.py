@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from splitbench.harness.workbench import functions_in
-from splitbench.spaces.base import Architecture, Choice, SearchSpace, SubSpace
+from splitbench.spaces.base import Architecture, Choice, Rows, SearchSpace, SubSpace, listed
+from splitbench.spaces.subspaces import owner
 
 Evaluate = Callable[[Choice], tuple[float, float]]
 
@@ -24,21 +23,31 @@ class Leaf:
     Attributes:
         space, subspace: where to look.
         index, count: which leaf of how many.
-        population: [A, edges] architectures of the population in this leaf.
+        population: [A, edges] architectures of the population that this leaf owns.
         seed: of this leaf's random numbers.
+        earlier: the leaves before it: what they contain as well is theirs.
     """
 
     space: SearchSpace
     subspace: SubSpace
     index: int
     count: int
-    population: npt.NDArray[np.int8]
+    population: Rows
     seed: int
+    earlier: tuple[SubSpace, ...] = ()
 
     @property
-    def functions(self) -> npt.NDArray[np.int8]:
-        """Every distinct connected function of the leaf: [A, edges]."""
-        return functions_in(self.space, self.subspace)
+    def functions(self) -> Rows:
+        """Every distinct connected function that the leaf owns, [A, edges], of a space that can be listed."""
+        rows = listed(self.space, self.subspace)
+        return rows[owner(self.earlier, rows) < 0]
+
+    def sample(self, count: int) -> list[Architecture]:
+        """``count`` distinct connected functions that the leaf owns, by its own random numbers; all if there are no
+        more."""
+        rng = np.random.default_rng(self.seed)
+        rows = self.space.sample_functions(count, rng, self.subspace, self.earlier)
+        return [tuple(row) for row in rows.tolist()]
 
 
 @dataclass(frozen=True)

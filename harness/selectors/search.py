@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from splitbench.harness.errors import ConfigError
@@ -28,11 +27,8 @@ class RandomBest(Selector):
             raise ConfigError(f"selector.samples: at least 1 architecture is needed, not {self.samples}")
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
-        functions = leaf.functions
         share = self.samples // leaf.count + (leaf.index < self.samples % leaf.count)
-        count = min(max(share, 1), len(functions))
-        rows = np.random.default_rng(leaf.seed).choice(len(functions), count, replace=False)
-        return [tuple(row) for row in functions[np.sort(rows)].tolist()]
+        return leaf.sample(max(share, 1))
 
     def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
         return best_of(self.plan(leaf), evaluate)
@@ -43,8 +39,11 @@ class All(Selector):
     """The best of every architecture of the population: exact argmax, no search noise, and the dearest."""
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
-        rows = leaf.population if len(leaf.population) else leaf.functions[:1]
-        return [tuple(row) for row in rows.tolist()]
+        if len(leaf.population):
+            return [tuple(row) for row in leaf.population.tolist()]
+        if leaf.space.can_list:
+            return [tuple(row) for row in leaf.functions[:1].tolist()]
+        return leaf.sample(1)
 
     def select(self, leaf: Leaf, evaluate: Evaluate, architecture_weights: Tensor | None) -> Selected:
         return best_of(self.plan(leaf), evaluate)

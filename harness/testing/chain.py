@@ -19,9 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
+from splitbench.spaces.base import (
+    Architecture,
+    Choice,
+    Flops,
+    Mixture,
+    Rows,
+    SearchSpace,
+    SubSpace,
+    Supernet,
+    memory_format,
+)
 from splitbench.spaces.operations import avg_pool_3x3, conv, norm, relu_conv_norm
-from splitbench.spaces.truth import GroundTruth
+from splitbench.spaces.truth import TableTruth, require_open
 
 OPERATIONS = (
     "skip_connect",
@@ -104,7 +114,7 @@ class ChainSupernet(Supernet):
         super().__init__()
         self.stem = nn.Sequential(conv(space.shape[0], CHANNELS, 1), norm(CHANNELS))
         between = nn.Sequential(conv(CHANNELS, CHANNELS, 3), norm(CHANNELS))
-        self.body = nn.ModuleList([ChainCell(space.count), between, ChainCell(space.count)])
+        self.body = nn.ModuleList([ChainCell(space.choices), between, ChainCell(space.choices)])
         self.tail = nn.Sequential(norm(CHANNELS), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(CHANNELS, space.classes)
 
@@ -142,14 +152,14 @@ class ChainSupernet(Supernet):
 
 @dataclass(frozen=True)
 class Chain(SearchSpace):
-    """Three edges with ``count`` operations each, for conformance suites; its ground truth is random numbers.
+    """Three edges with ``choices`` operations each, for conformance suites; its ground truth is random numbers.
 
     Attributes:
-        count: operations an edge, the first of ``OPERATIONS``.
+        choices: operations an edge, the first of ``OPERATIONS``.
         shape, classes: of the images.
     """
 
-    count: int = 5
+    choices: int = 5
     shape: tuple[int, int, int] = (1, 8, 8)
     classes: int = 10
 
@@ -157,13 +167,20 @@ class Chain(SearchSpace):
     edges = tuple(f"{source}-{target}" for source, target in EDGES)
 
     def __post_init__(self) -> None:
-        if not 2 <= self.count <= len(OPERATIONS):
+        if not 2 <= self.choices <= len(OPERATIONS):
             raise ConfigError(
-                f"space chain: count must be 2 to {len(OPERATIONS)}, not {self.count}; choose one of them"
+                f"space chain: choices must be 2 to {len(OPERATIONS)}, not {self.choices}; choose one of them"
             )
 
     def operations(self, edge: int) -> tuple[str, ...]:
-        return OPERATIONS[: self.count]
+        return OPERATIONS[: self.choices]
+
+    def absent(self, edge: int) -> frozenset[int]:
+        return frozenset({NONE}) if self.choices > NONE else frozenset()
+
+    @property
+    def one_cell(self) -> bool:
+        return True
 
     def connected(self, choice: Architecture | SubSpace) -> bool:
         active = choice.allowed if isinstance(choice, SubSpace) else [(op,) for op in choice]
@@ -173,7 +190,7 @@ class Chain(SearchSpace):
         live = live_edges([(op,) for op in architecture])
         return tuple(op if alive else NONE for op, alive in zip(architecture, live, strict=True))
 
-    def functions(self, subspace: SubSpace) -> npt.NDArray[np.int8]:
+    def functions(self, subspace: SubSpace) -> Rows:
         found = [a for a in itertools.product(*subspace.allowed) if self.connected(a) and self.function(a) == a]
         return np.array(found, dtype=np.int8).reshape(-1, len(EDGES))
 
@@ -225,7 +242,7 @@ class Chain(SearchSpace):
         memory_format(network)
         return network
 
-    def ground_truth(self, dataset: str) -> GroundTruth:
+    def load_truth(self, dataset: str) -> TableTruth:
         return made_up_truth(self)
 
 
@@ -234,13 +251,14 @@ def _rows(space: SearchSpace) -> npt.NDArray[np.int8]:
     return np.array(sorted({space.function(a) for a in itertools.product(*space.root().allowed)}), dtype=np.int8)
 
 
-def made_up_truth(space: SearchSpace) -> GroundTruth:
+def made_up_truth(space: SearchSpace) -> TableTruth:
     """Random accuracies of every function of a small space, always the same: two trainings each.
 
     Raises:
         ConfigError: where no ground truth may be opened.
     """
+    require_open()
     rows, rng = _rows(space), np.random.default_rng(5)
     mean = rng.uniform(50, 90, (len(rows), 1))
     validation, test = (mean + rng.normal(size=(len(rows), 2)) for _ in range(2))
-    return GroundTruth(rows, validation, test, space.function, "random numbers for a test")
+    return TableTruth(rows, validation, test, space.function, "random numbers for a test")

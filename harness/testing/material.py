@@ -50,8 +50,10 @@ def counting_flops() -> FlopCounterMode:
 
 
 def random_architectures(space: SearchSpace, count: int) -> list[Architecture]:
-    """Uniform strings, connected or not."""
+    """Uniform strings, connected or not; architectures where not every string is one."""
     rng = np.random.default_rng(7)
+    if not space.every_string:
+        return [space.sample(rng) for _ in range(count)]
     return [space.root().draw(rng) for _ in range(count)]
 
 
@@ -59,17 +61,13 @@ def subspaces(space: SearchSpace) -> list[SubSpace]:
     """The root, one that two edges narrow, and the two parts of a split of the first edge."""
     root = space.root()
     narrow = root.only(0, root.allowed[0][1:]).only(len(space.edges) - 1, root.allowed[-1][-2:])
-    return [root, narrow, *root.split(0, [root.allowed[0][:1], root.allowed[0][1:]])]
-
-
-def mixture_shape(space: SearchSpace) -> tuple[int, int]:
-    """Edges, and most operations on an edge."""
-    return len(space.edges), max(len(space.operations(edge)) for edge in range(len(space.edges)))
+    compared = space.comparable(root, 0)
+    return [root, narrow, *space.divide(root, 0, [compared[:1], compared[1:]])]
 
 
 def random_mixture(space: SearchSpace, active: SubSpace) -> Mixture:
     """A mixture of everything in ``active``, always with the same weights."""
-    return Mixture(active, torch.rand(mixture_shape(space), generator=torch.Generator().manual_seed(1)))
+    return Mixture(active, torch.rand(space.weights_shape, generator=torch.Generator().manual_seed(1)))
 
 
 def moving(supernet: Supernet, data: ImageData, choice: Choice) -> set[str]:

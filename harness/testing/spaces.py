@@ -13,13 +13,13 @@ from splitbench.harness.testing.checks import Check, enforce
 from splitbench.harness.testing.material import (
     counting_flops,
     images_of,
-    mixture_shape,
     moving,
     random_architectures,
     random_mixture,
     require,
     subspaces,
 )
+from splitbench.harness.testing.topology import topology_checks
 from splitbench.harness.testing.weights import (
     check_active_weights,
     check_capabilities,
@@ -30,7 +30,7 @@ from splitbench.harness.testing.weights import (
 from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
-ENUMERABLE = 50_000
+ENUMERABLE = 60_000
 """Up to this many strings, a space's functions are compared with all of them."""
 
 
@@ -51,6 +51,7 @@ def checks(space: SearchSpace, shape: tuple[int, int, int], classes: int = 10) -
     yield Check("encode() and decode()", lambda: check_encoding(space))
     yield Check("functions of subspaces", lambda: check_functions(space))
     yield Check("sampling", lambda: check_sampling(space))
+    yield from topology_checks(space, data)
     yield Check("seeds of supernets", lambda: check_seeds(space))
     yield Check("no running statistics", lambda: check_statistics(space, data))
     yield Check("modules of operations, if it has such", lambda: check_capabilities(space))
@@ -83,7 +84,7 @@ def check_encoding(space: SearchSpace) -> None:
 def check_functions(space: SearchSpace) -> None:
     """``functions`` gives the connected canonical architectures of a subspace: each once, in order, and all of them."""
     root = space.root()
-    if root.size > ENUMERABLE:
+    if not space.can_list or root.size > ENUMERABLE:
         return
     everything = {space.function(a) for a in itertools.product(*root.allowed) if space.connected(a)}
     for a in everything:
@@ -110,7 +111,9 @@ def check_sampling(space: SearchSpace) -> None:
             all(sub.contains(a) and space.connected(a) for a in first), f"{space.name}: sample() leaves {sub}, or cuts"
         )
         require(first == second, f"{space.name}: sample() does not draw from the given generator alone")
-        require(sub.size < 10 or len(set(first)) > 1, f"{space.name}: sample() always gives the same architecture")
+        require(
+            space.count(sub) < 10 or len(set(first)) > 1, f"{space.name}: sample() always gives the same architecture"
+        )
 
 
 def check_choices(space: SearchSpace, data: ImageData) -> None:
@@ -121,7 +124,7 @@ def check_choices(space: SearchSpace, data: ImageData) -> None:
             path = supernet(images, a)
             require(path.shape == (4, data.classes), f"{space.name}: logits of {a} are {tuple(path.shape)}")
             for active in (space.root(), SubSpace(tuple((op,) for op in a))):
-                weights = torch.zeros(mixture_shape(space))
+                weights = torch.zeros(space.weights_shape)
                 weights[torch.arange(len(space.edges)), torch.tensor(a)] = 1.0
                 mixed = supernet(images, Mixture(active, weights))
                 require(torch.allclose(mixed, path, rtol=1e-4, atol=1e-5), f"{space.name}: one-hot {a} is not its path")
@@ -146,8 +149,8 @@ def check_shared_parameters(space: SearchSpace, data: ImageData) -> None:
         own = {name for name, _ in supernet.edge_parameters(edge)}
         still = [
             set(names) - moving(supernet, data, random_mixture(space, root.only(edge, (op,))))
-            for op, operation in enumerate(space.operations(edge))
-            if operation != "none"
+            for op in range(len(space.operations(edge)))
+            if op not in space.absent(edge)
         ]
         require(
             own == set().union(*still), f"{space.name}: edge_parameters({edge}) are not what runs on the edge alone"

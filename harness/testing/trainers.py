@@ -12,7 +12,7 @@ from torch import Tensor
 
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.testing.checks import Check, enforce
-from splitbench.harness.testing.material import mixture_shape, require, subspaces
+from splitbench.harness.testing.material import require, subspaces
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.spaces.base import Mixture, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
@@ -69,8 +69,8 @@ def check_contexts(trainer: Trainer, space: SearchSpace, subspace: SubSpace, sta
         require(inside, f"{name}: context() gives {context}, which is not of {subspace}")
     weights = trainer.architecture_weights(state)
     require(
-        weights is None or tuple(weights.shape) == mixture_shape(space),
-        f"{name}: architecture_weights() are not {mixture_shape(space)}",
+        weights is None or tuple(weights.shape) == space.weights_shape,
+        f"{name}: architecture_weights() are not {space.weights_shape}",
     )
 
 

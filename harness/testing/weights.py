@@ -185,7 +185,7 @@ def check_shared_weights(space: SearchSpace) -> None:
     supernet, root = space.supernet(0), space.root()
     outer = {name for name, _ in supernet.outer_parameters()}
     for edge in range(len(space.edges)):
-        everyone = [op for op, name in enumerate(space.operations(edge)) if name != "none"]
+        everyone = [op for op in range(len(space.operations(edge))) if op not in space.absent(edge)]
         for operations in (everyone, everyone[-2:]):
             uses = [used(supernet, random_mixture(space, root.only(edge, (op,)))) for op in operations]
             for flag in (True, False):

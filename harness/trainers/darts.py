@@ -50,7 +50,7 @@ class Darts(SgdTrainer):
 
     def pass_cost(self, space: SearchSpace, subspace: SubSpace) -> Cost:
         """One pass of the whole mixture, forward and backward."""
-        return training_pass(space, mixture(subspace, torch.zeros(_shape(space))), self.batch_size)
+        return training_pass(space, space.mixture(torch.zeros(space.weights_shape), subspace), self.batch_size)
 
     def open(self, job: Job) -> DartsSession:
         return DartsSession(self, job)
@@ -58,7 +58,7 @@ class Darts(SgdTrainer):
     def context(
         self, space: SearchSpace, subspace: SubSpace, state: Mapping[str, Tensor], rng: np.random.Generator
     ) -> Mixture:
-        return mixture(subspace, state["alpha"])
+        return space.mixture(state["alpha"], subspace)
 
     def architecture_weights(self, state: Mapping[str, Tensor]) -> Tensor | None:
         return state["alpha"]
@@ -72,7 +72,7 @@ class DartsSession(Session):
         self.weights = dict(job.supernet.named_parameters())
         self.optimizer = trainer.optimizer(self.weights.values())
         generator = torch.Generator().manual_seed(job.seed)
-        alpha = 1e-3 * torch.randn(_shape(job.space), generator=generator)
+        alpha = 1e-3 * torch.randn(job.space.weights_shape, generator=generator)
         self.alpha = nn.Parameter(alpha.to(job.data.device))
         self.architecture_optimizer = torch.optim.Adam(
             [self.alpha],
@@ -101,7 +101,7 @@ class DartsSession(Session):
         """Cross-entropy of the mixture on one batch."""
         images, labels = self.job.data.batch(part, seed, step, self.trainer.batch_size)
         with self.job.autocast():
-            logits = self.job.supernet(images, mixture(self.job.subspace, self.alpha))
+            logits = self.job.supernet(images, self.job.space.mixture(self.alpha, self.job.subspace))
             return functional.cross_entropy(logits, labels)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -116,16 +116,3 @@ class DartsSession(Session):
             self.alpha.copy_(tensors["alpha"])
         load_optimizer(self.optimizer, self.weights, "optimizer", tensors)
         load_optimizer(self.architecture_optimizer, {"alpha": self.alpha}, "architecture_optimizer", tensors)
-
-
-def mixture(subspace: SubSpace, alpha: Tensor) -> Mixture:
-    """The softmax of ``alpha`` [edges, operations] over the allowed operations of each edge."""
-    allowed = torch.zeros(alpha.shape, dtype=torch.bool)
-    for edge, operations in enumerate(subspace.allowed):
-        allowed[edge, list(operations)] = True
-    masked = alpha.masked_fill(~allowed.to(alpha.device), float("-inf"))
-    return Mixture(subspace, masked.softmax(dim=1))
-
-
-def _shape(space: SearchSpace) -> tuple[int, int]:
-    return len(space.edges), max(len(space.operations(edge)) for edge in range(len(space.edges)))

@@ -75,7 +75,7 @@ class Micro(CellSpace):
     def network(self, subspace: SubSpace) -> MicroNetwork:
         return MicroNetwork(subspace)
 
-    def ground_truth(self, dataset: str) -> GroundTruth:
+    def load_truth(self, dataset: str) -> GroundTruth:
         from splitbench.spaces.micro.truth import load
 
         return load(dataset)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from splitbench.harness.errors import ConfigError, DataError
 from splitbench.spaces.cells import EDGES, canonical
-from splitbench.spaces.truth import Floats, GroundTruth
+from splitbench.spaces.truth import Floats, TableTruth, require_open
 
 TABLE = Path(__file__).with_name("table.parquet")
 DATASETS = ("digits",)
@@ -55,19 +55,20 @@ def read(path: Path = TABLE) -> tuple[npt.NDArray[np.int8], dict[str, Floats]]:
     }
 
 
-def load(dataset: str, path: Path = TABLE) -> GroundTruth:
+def load(dataset: str, path: Path = TABLE) -> TableTruth:
     """The ground truth of all 9,445 functions, the empty one included, three seeds each.
 
     Raises:
         ConfigError: if ``dataset`` is not digits.
         DataError: if the table is missing or damaged.
     """
+    require_open()
     if dataset not in DATASETS:
         raise ConfigError(
             f"space micro has no ground truth for dataset {dataset!r}, only for {', '.join(DATASETS)}; choose that"
         )
     architectures, columns = read(path)
-    return GroundTruth(
+    return TableTruth(
         architectures=architectures,
         validation_seeds=columns["validation_accuracy"],
         test_seeds=columns["test_accuracy"],

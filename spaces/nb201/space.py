@@ -135,7 +135,7 @@ class NB201(CellSpace):
     def network(self, subspace: SubSpace) -> NB201Network:
         return NB201Network(self.channels, self.cells, self.classes, subspace)
 
-    def ground_truth(self, dataset: str) -> GroundTruth:
+    def load_truth(self, dataset: str) -> GroundTruth:
         from splitbench.spaces.nb201.truth import load
 
         return load(dataset)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces import sources
 from splitbench.spaces.base import Architecture
 from splitbench.spaces.nb201.table import SEED_COUNT
-from splitbench.spaces.truth import Floats, GroundTruth
+from splitbench.spaces.truth import Asked, Floats, TableTruth, require_open
 
 PREFIX = {"cifar10": "c10", "cifar100": "c100", "imagenet16": "in16"}
 
 
 @dataclass(frozen=True)
-class PublishedMeans(GroundTruth):
+class PublishedMeans(TableTruth):
     """A table whose published means cover more trainings than were published one by one.
 
     On CIFAR-10 test, 2,356 cells have fewer single trainings than went into their mean (up to 2.2 points apart), so
@@ -31,11 +29,11 @@ class PublishedMeans(GroundTruth):
     validation_means: Floats
     test_means: Floats
 
-    def validation(self, architectures: Sequence[Architecture] | npt.NDArray[np.int8]) -> Floats:
+    def validation(self, architectures: Asked) -> Floats:
         """Published mean validation accuracy: [A]."""
         return self.validation_means[self.rows(architectures)]
 
-    def test(self, architectures: Sequence[Architecture] | npt.NDArray[np.int8]) -> Floats:
+    def test(self, architectures: Asked) -> Floats:
         """Published mean test accuracy: [A]."""
         return self.test_means[self.rows(architectures)]
 
@@ -45,7 +43,7 @@ def identity(architecture: Architecture) -> Architecture:
     return architecture
 
 
-def load(dataset: str) -> GroundTruth:
+def load(dataset: str) -> TableTruth:
     """Stand-alone accuracies on cifar10, cifar100 or imagenet16 (ImageNet16-120), rows in the table's order.
 
     Validation accuracies of cifar10 come from training on half of the training images (the table's cifar10-valid), test
@@ -54,6 +52,7 @@ def load(dataset: str) -> GroundTruth:
     Raises:
         ConfigError: if the benchmark has no such dataset; DataError: if the table is missing or damaged.
     """
+    require_open()
     if dataset not in PREFIX:
         raise ConfigError(f"space nb201 has no ground truth on dataset {dataset!r}; it has one on {', '.join(PREFIX)}")
     frame = sources.table("nb201")

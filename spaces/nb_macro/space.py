@@ -14,12 +14,21 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace, Supernet, memory_format
+from splitbench.spaces.base import (
+    Architecture,
+    Choice,
+    Flops,
+    Mixture,
+    Rows,
+    SearchSpace,
+    SubSpace,
+    Supernet,
+    memory_format,
+)
 from splitbench.spaces.operations import conv, norm
 from splitbench.spaces.truth import GroundTruth
 
@@ -223,7 +232,7 @@ class NBMacro(SearchSpace):
         """Blocks in the chain: each has two ReLUs, an identity has none."""
         return sum(op != IDENTITY for op in architecture)
 
-    def functions(self, subspace: SubSpace) -> npt.NDArray[np.int8]:
+    def functions(self, subspace: SubSpace) -> Rows:
         return np.array([a for a in itertools.product(*subspace.allowed) if canonical(a) == a], dtype=np.int8).reshape(
             -1, len(self.edges)
         )
@@ -273,7 +282,7 @@ class NBMacro(SearchSpace):
         memory_format(network)
         return network
 
-    def ground_truth(self, dataset: str) -> GroundTruth:
+    def load_truth(self, dataset: str) -> GroundTruth:
         from splitbench.spaces.nb_macro.truth import load
 
         return load(dataset)

@@ -14,7 +14,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.spaces import sources
 from splitbench.spaces.nb_macro.space import canonical
 from splitbench.spaces.nb_macro.table import SEEDS, read_source
-from splitbench.spaces.truth import GroundTruth
+from splitbench.spaces.truth import TableTruth, require_open
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,13 +24,14 @@ __all__ = ["load", "read_source", "truth_of"]
 DATASETS = ("cifar10",)
 
 
-def load(dataset: str) -> GroundTruth:
+def load(dataset: str) -> TableTruth:
     """The ground truth of the 3,969 distinct networks: test accuracies only.
 
     Raises:
         ConfigError: if ``dataset`` is not cifar10.
         DataError: if the table is missing or damaged.
     """
+    require_open()
     if dataset not in DATASETS:
         raise ConfigError(
             f"space nb_macro has no ground truth on dataset {dataset!r}, only on {', '.join(DATASETS)}; choose that"
@@ -39,14 +40,14 @@ def load(dataset: str) -> GroundTruth:
     return truth_of(frame, f"NAS-Bench-Macro, {dataset}; sha256 {sources.fingerprint('nb_macro')[:16]}")
 
 
-def truth_of(frame: pd.DataFrame, source: str = "NAS-Bench-Macro") -> GroundTruth:
+def truth_of(frame: pd.DataFrame, source: str = "NAS-Bench-Macro") -> TableTruth:
     """The ground truth in a table as :func:`read_source` returns it.
 
     The table gives all strings of one network the same three accuracies, so the canonical string's row serves all.
     """
     strings = np.array([list(map(int, arch)) for arch in frame["arch"]], dtype=np.int8)
     distinct = np.array([canonical(row) == row for row in map(tuple, strings.tolist())])
-    return GroundTruth(
+    return TableTruth(
         architectures=strings[distinct],
         validation_seeds=None,
         test_seeds=frame[list(SEEDS)].to_numpy(dtype=np.float64)[distinct],

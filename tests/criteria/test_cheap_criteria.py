@@ -60,6 +60,9 @@ class Pullbacks:
         self.given = pullbacks
         self.subspace = SubSpace((tuple(range(len(pullbacks[0]))),))
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         assert connected
         return (repetition,)
@@ -189,6 +192,9 @@ class Logits:
     def __init__(self, rows: Mapping[int, Sequence[float]]) -> None:
         self.rows = rows
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         return (0,)
 
@@ -226,6 +232,9 @@ class Accuracies:
         """NaN in the table: that operation cuts that context."""
         assert isinstance(choice, tuple)
         return not np.isnan(self.table[choice[1], choice[0]])
+
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
 
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         return (-1, repetition)
@@ -312,6 +321,9 @@ class Structure:
     def __init__(self, space: SearchSpace, subspace: SubSpace | None = None) -> None:
         self.space, self.subspace = space, subspace or space.root()
         self.purposes: list[str] = []
+
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
 
     def rng(self, purpose: str) -> np.random.Generator:
         self.purposes.append(purpose)

@@ -18,6 +18,9 @@ class RngOnly:
     def __init__(self, subspace: SubSpace, seed: int = 0) -> None:
         self.subspace, self.seed = subspace, seed
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, *hashlib.sha256(purpose.encode()).digest()])
 

@@ -20,6 +20,9 @@ class Outputs:
 
     subspace = SubSpace(((0, 2, 3),))
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def context(self, edge: int, repetition: int) -> tuple[int, ...]:
         return (0,)
 

@@ -99,6 +99,9 @@ class Sees:
 
     subspace = SubSpace(((0, 1, 2), (1, 3)))
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(len(purpose))
 

@@ -141,6 +141,9 @@ class Profiles:
         self.subspace = SubSpace((tuple(range(operations)),))
         self.asked: list[tuple[Any, ...]] = []
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         self.asked.append((repetition, connected))
         return (repetition,)

@@ -18,7 +18,7 @@ from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb201.space import NB201
 from splitbench.spaces.nb_macro.space import NBMacro
-from splitbench.spaces.truth import GroundTruth
+from splitbench.spaces.truth import GroundTruth, TableTruth
 
 RNG = np.random.default_rng(0)
 NUMBER_OF_PARTITIONS = {1: 0, 2: 1, 3: 4, 4: 14, 5: 51, 6: 202, 7: 876, 8: 4139}  # Bell numbers less one
@@ -29,6 +29,9 @@ class Opened:
 
     def __init__(self, space: Any, subspace: SubSpace, truth: GroundTruth) -> None:
         self.space, self.subspace, self._truth = space, subspace, truth
+
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
 
     def truth(self) -> GroundTruth:
         return self._truth
@@ -51,7 +54,7 @@ def one_edge(accuracy: dict[int, list[float]], allowed: tuple[int, ...] | None =
     copies = len(accuracy[operations[0]])
     rows = [(i, op) for i in range(copies) for op in operations]
     values = np.array([[accuracy[op][i]] for i, op in rows])
-    truth = GroundTruth(np.array(rows, dtype=np.int8), None, values, lambda a: a, "made up")
+    truth = TableTruth(np.array(rows, dtype=np.int8), None, values, lambda a: a, "made up")
     return probe(OneEdge(), SubSpace((tuple(range(copies)), allowed or operations)), truth)
 
 
@@ -220,6 +223,7 @@ def test_it_declares_itself_and_its_parts() -> None:
 
 def test_it_refuses_what_it_cannot_enumerate() -> None:
     class Wide:
+        can_list = True
         allowed: tuple[tuple[int, ...], ...] = ((0, 1), tuple(range(9)))
 
         def root(self) -> SubSpace:
@@ -234,9 +238,7 @@ def test_it_refuses_what_it_cannot_enumerate() -> None:
         unfit(Oracle(), cast(Any, Wide())) == "an edge has 9 operations, and the oracle judges all partitions of "
         "8 at most"
     )
-    assert (
-        unfit(Oracle(), cast(Any, Deep())) == "it has 3.5e+09 architectures, and the oracle looks up 2,000,000 at most"
-    )
+    assert unfit(Oracle(), cast(Any, Deep())) == "it has 3.5e+09 strings, and the oracle looks up 2,000,000 at most"
     with pytest.raises(ConfigError, match="edge 1 allows 9 operations, and all partitions of at most 8"):
         Oracle()(one_edge({op: [1.0] for op in range(9)}), 1)
 

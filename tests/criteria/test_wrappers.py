@@ -50,7 +50,7 @@ class Known:
 
 def plain(probe: Probe, edge: int) -> Affinity:
     """A plain function as a criterion: the distance of operation indices."""
-    operations = probe.subspace.allowed[edge]
+    operations = probe.operations(edge)
     return Affinity.assumed(operations, np.abs(np.subtract.outer(operations, operations)).astype(float))
 
 
@@ -75,6 +75,9 @@ class Allowing:
 
     def __init__(self, operations: tuple[int, ...]) -> None:
         self.subspace = SubSpace((operations,))
+
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
 
 
 @pytest.mark.parametrize(("operations", "expected"), [((3,), [[0.0]]), ((1, 4), [[0.0, 0.0], [0.0, 0.0]])])

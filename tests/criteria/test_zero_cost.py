@@ -87,6 +87,9 @@ class Given:
         self.space = Reached()
         self.asked: list[tuple[Any, ...]] = []
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
         return self.whole() if self.mixture else (99, repetition)
 

@@ -177,11 +177,11 @@ def test_broken_trainers_are_found(trainer: Trainer, complaint: str) -> None:
 
 
 def of_matrix(probe: Probe, edge: int, matrix: Any) -> Affinity:
-    return Affinity.assumed(probe.subspace.allowed[edge], matrix)
+    return Affinity.assumed(probe.operations(edge), matrix)
 
 
 def unseeded(probe: Probe, edge: int) -> Affinity:
-    n = len(probe.subspace.allowed[edge])
+    n = len(probe.operations(edge))
     upper = np.triu(np.random.default_rng().random((n, n)), 1)
     return of_matrix(probe, edge, upper + upper.T)
 
@@ -206,7 +206,7 @@ class Each:
     """A criterion whose operations are all equally far apart, with an offence."""
 
     def matrix(self, probe: Probe, edge: int) -> Any:
-        return 1.0 - np.eye(len(probe.subspace.allowed[edge]))
+        return 1.0 - np.eye(len(probe.operations(edge)))
 
     def offend(self, probe: Any, edge: int) -> None:
         pass
@@ -257,12 +257,12 @@ class Afterwards(Each):
 class NegativeError(Each):
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         matrix = self.matrix(probe, edge)
-        return Affinity(probe.subspace.allowed[edge], matrix, -matrix, 2)
+        return Affinity(probe.operations(edge), matrix, -matrix, 2)
 
 
 class Unordered(Each):
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        return replace(super().__call__(probe, edge), operations=probe.subspace.allowed[edge][::-1])
+        return replace(super().__call__(probe, edge), operations=probe.operations(edge)[::-1])
 
 
 class Unbidden(Each):
@@ -287,7 +287,7 @@ class HalfPaid(Each):
 
     def offend(self, probe: Any, edge: int) -> None:
         Unbidden().offend(probe, edge)
-        probe.output(edge, probe.subspace.allowed[edge][0], 0, probe.context(edge, 0))
+        probe.output(edge, probe.operations(edge)[0], 0, probe.context(edge, 0))
 
 
 class GlobalRandom(Each):
@@ -346,14 +346,14 @@ class FiveOnly(Each):
 
 class NeedsTwo(Each):
     def offend(self, probe: Any, edge: int) -> None:
-        _, _, *_ = probe.subspace.allowed[edge]
+        _, _, *_ = probe.operations(edge)
 
 
 class NeedsGradients(Each):
     """Forgets that an operation may have no gradient."""
 
     def offend(self, probe: Any, edge: int) -> None:
-        operations = probe.subspace.allowed[edge]
+        operations = probe.operations(edge)
         if probe.space.name == "chain" and probe.subspace != probe.space.root() and len(operations) > 1:
             probe.gradient(edge, operations[0], 0, probe.context(edge, 0)).norm()
 

@@ -11,7 +11,7 @@ from elastic_networks import DATA, LARGEST, PATHS, SMALLEST, SPACE, trained_like
 from torch import Tensor
 from torch.nn import functional
 
-from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.testing import check_space, images_of, random_architectures
 from splitbench.harness.testing.elastic import Elastic, accuracy
 from splitbench.harness.testing.elastic_alone import extracted
@@ -168,6 +168,28 @@ def test_its_truth_is_the_formula_with_noise() -> None:
     assert np.array_equal(SPACE.ground_truth("digits").test(rows), truth.test(rows))
     dead = (0, 1, 2, 1, 2, 0, 0, 0, 0, 0)
     assert truth.test([dead]) == truth.test([SPACE.function(dead)])
+
+
+def test_where_it_says_that_it_cannot_be_listed_everything_agrees() -> None:
+    """Drawn functions are functions; with enough draws they are all of them; its truth has the same means."""
+    hidden = Elastic(listable=False)
+    with pytest.raises(ConfigError, match="cannot be listed"):
+        hidden.functions(hidden.root())
+    leaf = SPACE.root().only(0, (0,)).only(7, (1,))
+    expected = SPACE.functions(leaf)
+    drawn = hidden.sample_functions(10_000, np.random.default_rng(0), leaf)
+    assert np.array_equal(drawn, expected)
+    few = hidden.sample_functions(20, np.random.default_rng(1))
+    assert len(few) == 20
+    assert all(SPACE.function(tuple(row)) == tuple(row) for row in few.tolist())
+    truth, table = hidden.ground_truth("digits"), SPACE.ground_truth("digits")
+    np.testing.assert_allclose(truth.test(expected), table.test(expected), rtol=1e-12)
+    assert (truth.has_validation, table.has_validation) == (False, True)
+    assert hidden.count(leaf) >= SPACE.count(leaf) == len(expected) == 6 * 14
+    # a leaf of a dead slot's second kernel holds no canonical architecture
+    nothing = SPACE.root().only(0, (0,)).only(3, (1,))
+    assert SPACE.is_empty(nothing)
+    assert hidden.is_empty(nothing)
 
 
 def test_its_kernels_and_widths_are_nested() -> None:

@@ -182,7 +182,7 @@ def peeping() -> Iterator[str]:
         reads_truth = True
 
         def __call__(self, probe: Probe, edge: int) -> Affinity:
-            operations = probe.subspace.allowed[edge]
+            operations = probe.operations(edge)
             rows = probe.space.functions(probe.subspace)
             test = probe.truth().test(rows)
             means = np.array([test[rows[:, edge] == op].mean() for op in operations])

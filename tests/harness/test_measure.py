@@ -16,12 +16,12 @@ from tiny_studies import Notes, run_tiny
 
 from splitbench.harness.estimate import Evaluation, estimate
 from splitbench.harness.stages import StageStore, load_tensors
-from splitbench.harness.workbench import population
 from splitbench.results.record import Record
 from splitbench.results.store import digest
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.populations import population
 
 SPACE = Micro()
 ARMS: list[dict[str, Any]] = [{"criterion": "none"}, {"criterion": "exhaustive", "edges": [0]}]

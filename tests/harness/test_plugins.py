@@ -195,8 +195,8 @@ from splitbench.harness.registry import register
 
 @register("criteria", "lopsided")
 def lopsided(probe, edge):
-    n = len(probe.subspace.allowed[edge])
-    affinity = Affinity.assumed(probe.subspace.allowed[edge], np.zeros((n, n)))
+    n = len(probe.operations(edge))
+    affinity = Affinity.assumed(probe.operations(edge), np.zeros((n, n)))
     affinity.dissimilarity[0, -1] += 1
     return affinity
 

@@ -18,7 +18,7 @@ from splitbench.harness.probe import SupernetProbe, with_operation
 from splitbench.harness.seeds import at_step
 from splitbench.harness.testing import counting_flops, images_of, subspaces
 from splitbench.harness.trainers.base import Job, Trainer
-from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
@@ -188,7 +188,7 @@ def test_darts_contexts_are_the_trained_mixture(digits: ImageData) -> None:
     probe, _ = probe_of(digits, subspace=subspace, trainer=Darts(batch_size=BATCH), state={"alpha": alpha})
     context = probe.context(4, 0)
     assert isinstance(context, Mixture)
-    assert torch.equal(context.weights, mixture(subspace, alpha).weights)
+    assert torch.equal(context.weights, Micro().mixture(alpha, subspace).weights)
     alone = with_operation(context, 4, 3)
     assert isinstance(alone, Mixture)
     assert alone.active == subspace.only(4, (3,))

@@ -13,7 +13,7 @@ from splitbench.harness.budget import Cost, Meter, forward_pass, training_pass
 from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.probe import SupernetProbe, all_on_edge
 from splitbench.harness.testing import counting_flops
-from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.base import Mixture, with_operation
 
@@ -100,7 +100,7 @@ def test_the_whole_supernet_is_the_trainers_mixture_or_equal_weights() -> None:
     assert whole.weights.sum(dim=1).tolist() == pytest.approx([1.0] * 6)
     alpha = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
     darts, _ = probe_of(data, subspace=part, trainer=Darts(batch_size=BATCH), state={"alpha": alpha})
-    torch.testing.assert_close(darts.whole().weights, mixture(part, alpha).weights)
+    torch.testing.assert_close(darts.whole().weights, MICRO.mixture(alpha, part).weights)
     assert meter.cost == Cost()
 
 

@@ -179,7 +179,7 @@ from splitbench.harness.registry import register
 @register("criteria", "{name}")
 def by_output(probe, edge, *, repetitions: int = 1, power: float = 1.0):
     """Operations whose logits differ."""
-    operations = probe.subspace.allowed[edge]
+    operations = probe.operations(edge)
     samples = []
     for r in range(repetitions):
         context = probe.context(edge, r)

@@ -58,8 +58,8 @@ class PrefersFour:
     """Dissimilarity 2 on edge 4, 1 elsewhere."""
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
-        n = len(probe.subspace.allowed[edge])
-        return Affinity.assumed(probe.subspace.allowed[edge], (1.0 + (edge == 4)) * (1 - np.eye(n)))
+        n = len(probe.operations(edge))
+        return Affinity.assumed(probe.operations(edge), (1.0 + (edge == 4)) * (1 - np.eye(n)))
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Seer:
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         truth, rows = probe.truth(), probe.space.functions(probe.subspace)
         values = truth.test(rows)
-        means = np.array([values[rows[:, edge] == op].mean() for op in probe.subspace.allowed[edge]])
-        return Affinity.assumed(probe.subspace.allowed[edge], np.abs(means[:, None] - means))
+        means = np.array([values[rows[:, edge] == op].mean() for op in probe.operations(edge)])
+        return Affinity.assumed(probe.operations(edge), np.abs(means[:, None] - means))
 
     def parts(self) -> Parts:
         return Parts("max_cut", {"name": "fixed", "edges": (0,)})

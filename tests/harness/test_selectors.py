@@ -22,12 +22,11 @@ from splitbench.harness.selectors.search import All, RandomBest
 from splitbench.harness.stages import Stage, StageStore
 from splitbench.harness.study import Study
 from splitbench.harness.testing import counting_flops, random_mixture
-from splitbench.harness.trainers.darts import mixture
 from splitbench.harness.work import run_stage
-from splitbench.harness.workbench import functions_in, population
 from splitbench.spaces.base import Architecture, Choice, Mixture, SubSpace
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
+from splitbench.spaces.populations import population
 
 SPACE = Micro()
 
@@ -76,7 +75,7 @@ def test_every_leaf_gets_one_sample_even_if_there_are_too_few() -> None:
 
 def test_random_best_takes_no_more_than_there_are() -> None:
     small = SubSpace(((1,), (0,), (0,), (2, 3), (0,), (0,)))
-    assert set(RandomBest(50).plan(leaf_of(small))) <= {tuple(row) for row in functions_in(SPACE, small).tolist()}
+    assert set(RandomBest(50).plan(leaf_of(small))) <= {tuple(row) for row in SPACE.functions(small).tolist()}
 
 
 def test_random_best_is_the_best_of_its_plan() -> None:
@@ -130,7 +129,7 @@ def test_argmax_alpha_takes_the_largest_that_is_allowed_and_evaluates_the_mixtur
     (choice,) = asked
     assert isinstance(choice, Mixture)
     assert choice.active == subspace
-    assert torch.equal(choice.weights, mixture(subspace, alpha).weights)
+    assert torch.equal(choice.weights, Micro().mixture(alpha, subspace).weights)
 
 
 @pytest.mark.parametrize("groups", [[(0, 1, 2, 3, 4)], [(0, 1), (2, 4), (3,)]])
@@ -138,7 +137,7 @@ def test_the_plan_of_argmax_alpha_costs_what_its_evaluation_costs(groups: Any) -
     """Whatever was learnt, so that its price can be kept back before training."""
     for subspace in SPACE.root().split(2, groups):
         (plan,) = ArgmaxAlpha().plan(leaf_of(subspace))
-        trained = mixture(subspace, torch.randn(6, 5, generator=torch.Generator().manual_seed(1)))
+        trained = Micro().mixture(torch.randn(6, 5, generator=torch.Generator().manual_seed(1)), subspace)
         assert SPACE.flops(plan) == SPACE.flops(trained)
 
 
@@ -233,11 +232,11 @@ def test_no_stage_before_measuring_reads_the_ground_truth(tmp_path: Path, monkey
     predict = Stage("predict", {**common, **shared, "evaluation": EVALUATION, "population": POPULATION})
     assert run_stage(predict, store).output["count"] > 0
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run_stage(Stage("facts", {**common, "population": POPULATION}), store)
+        run_stage(Stage("facts", {**common, "population": POPULATION, "truth": "x"}), store)
     leaves = [{"subspace": shared["subspace"], "predict": predict.key, "selected": result.output}]
     measure = {"leaves": leaves, "leaf_choice": {"name": "best_estimate"}, "seed": 1}
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run_stage(Stage("measure", {**common, **measure, "population": POPULATION}), store)
+        run_stage(Stage("measure", {**common, **measure, "population": POPULATION, "truth": "x"}), store)
 
 
 def test_estimates_are_of_fixed_validation_images_in_equal_batches() -> None:

@@ -13,7 +13,7 @@ from splitbench.harness.budget import Cost, Meter, training_pass
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.testing import counting_flops, images_of, random_mixture, subspaces, trained
 from splitbench.harness.trainers.base import Job, Session, Trainer
-from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.base import SearchSpace
 from splitbench.spaces.datasets.base import ImageData
@@ -162,7 +162,7 @@ def test_the_mixture_is_a_softmax_over_what_is_allowed() -> None:
     space = Micro()
     subspace = space.root().only(2, (1, 3)).only(4, (2,))
     alpha = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
-    weights = mixture(subspace, alpha).weights
+    weights = Micro().mixture(alpha, subspace).weights
     assert weights.sum(dim=1).numpy() == pytest.approx(np.ones(6))
     first = float((alpha[2, 1] - alpha[2, 3]).sigmoid())
     assert weights[2].tolist() == pytest.approx([0, first, 0, 1 - first, 0])

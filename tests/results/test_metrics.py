@@ -242,9 +242,9 @@ def test_one_training_has_no_ceiling() -> None:
 
 def test_trivial_baselines_are_sizes_used_as_scores() -> None:
     _, _, truth, macs, leaf = draw(1)
-    parameters, convolutions = macs[::-1], np.arange(60) % 5
-    found = metrics.trivial(macs, parameters, convolutions, truth, leaf, float(truth.max()))
-    for name, size in (("flops", macs), ("parameters", parameters), ("convolutions", convolutions)):
+    sizes = {"flops": macs, "parameters": macs[::-1], "convolutions": np.arange(60) % 5}
+    found = metrics.trivial(sizes, truth, leaf, float(truth.max()))
+    for name, size in sizes.items():
         assert found[name]["tau[all]"] == pytest.approx(scipy_stats.kendalltau(size, truth).statistic, abs=1e-12)
     assert found["flops"]["partial_tau[all|flops]"] is None
     assert found["convolutions"]["partial_tau[all|flops]"] is not None
