@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from splitbench.criteria.proxies.base import Proxy, Scores
-from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
+from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace, unmet
 from splitbench.spaces.truth import GroundTruth
 
 Matrix = npt.NDArray[np.float64]
@@ -163,15 +163,17 @@ class Probe(Protocol):
     def gradient(
         self, edge: int, operation: int, repetition: int, context: Choice, outer: bool = True
     ) -> Tensor | None:
-        """Gradient of the cross-entropy for all parameters that the edge's operations share, with ``operation`` alone
-        on ``edge`` (weight 1): flat [P], zeros for parameters that did not run; None if all of it is zero,
+        """Gradient of the cross-entropy for all weights that the edge's operations share, with ``operation`` alone
+        on ``edge`` (weight 1): flat [P], zeros for weights that did not run; None if all of it is zero,
         or if the operation cuts the input off from the output (nothing runs then, and nothing is charged).
+        Of operations that are slices of one weight: the slice that all operations allowed on the edge use.
 
         ``outer=False`` leaves out the first layer, the last normalisation and the classifier.
         """
 
     def lengths(self, edge: int, outer: bool = True) -> Sequence[int]:
-        """Entries of each shared parameter tensor, in the order of :meth:`gradient`; they sum to P. Costs nothing."""
+        """Entries of each shared parameter tensor (or shared slice of one), in the order of :meth:`gradient`; they sum
+        to P. Costs nothing."""
 
     def output(self, edge: int, operation: int, repetition: int, context: Choice) -> Tensor:
         """Logits [N, classes] with ``operation`` alone on ``edge``; forward only."""
@@ -186,6 +188,9 @@ class Probe(Protocol):
         One forward and one backward pass give all of them. With y = sum of w_o o(x) on the edge, entry o is
         w_o J_o^T dL/dy, flat, over all cells and images; None if it is zero or the operation has no module. A path as
         context gives all operations the same weight, a mixture its own.
+
+        Raises:
+            SplitbenchError: where operations have no modules of their own; declare needs = ("separate_operations",).
         """
 
     def whole(self) -> Mixture:
@@ -244,7 +249,9 @@ class Criterion(Protocol):
     Optional: a method ``parts() -> Parts``; a class attribute ``splits`` that is False for a criterion that is
     never called because its supernet stays whole; a class attribute ``reads_truth`` that is True for an oracle
     control; a method ``unfit(space) -> str | None`` that says why it cannot serve a search space (the study then
-    reports the arm as skipped). See :func:`parts_of`, :func:`splits` and :func:`unfit`.
+    reports the arm as skipped); an attribute ``needs``, the capabilities of a space that it relies on
+    (``separate_operations`` for :meth:`Probe.pullbacks`; none by default). See :func:`parts_of`, :func:`splits` and
+    :func:`unfit`.
     """
 
     def __call__(self, probe: Probe, edge: int) -> Affinity: ...
@@ -267,9 +274,9 @@ def reads_truth(component: object) -> bool:
 
 
 def unfit(component: object, space: SearchSpace) -> str | None:
-    """Why a criterion (or proxy) cannot serve a space; None if it can."""
+    """Why a criterion cannot serve a space; None if it can. (Of a proxy: ``proxies.base.unfit_proxy``.)"""
     own: Callable[[SearchSpace], str | None] | None = getattr(component, "unfit", None)
-    return own(space) if own is not None else None
+    return unmet(getattr(component, "needs", ()), space) or (own(space) if own is not None else None)
 
 
 def keeps_operations(space: SearchSpace) -> str | None:

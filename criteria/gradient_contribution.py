@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class GradientContribution:
     Attributes:
         repetitions: batches, each with one context.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("separate_operations",)
 
     repetitions: int = 100
 

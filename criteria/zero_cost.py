@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from splitbench.criteria.base import Affinity, Matrix, Parts, Probe, unfit
-from splitbench.criteria.proxies.base import Proxy, Scores, combined
+from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
+from splitbench.criteria.proxies.base import Proxy, Scores, combined, unfit_proxy
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, build, split_spec
 from splitbench.spaces.base import Choice, SearchSpace, reaches, with_operation
@@ -83,7 +83,7 @@ class ZeroCost:
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Why the proxy cannot serve the space."""
-        return unfit(self.scorer, space)
+        return unfit_proxy(self.scorer, space)
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations = probe.operations(edge)

@@ -17,7 +17,16 @@ from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.estimate import Evaluation, estimate
 from splitbench.harness.seeds import at_step
 from splitbench.harness.trainers.base import Trainer
-from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace, Supernet, reaches, with_operation
+from splitbench.spaces.base import (
+    ActiveWeight,
+    Choice,
+    Mixture,
+    SearchSpace,
+    SubSpace,
+    Supernet,
+    reaches,
+    with_operation,
+)
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.truth import GroundTruth
 
@@ -94,14 +103,19 @@ class SupernetProbe:
         loss = functional.cross_entropy(self._supernet(images, choice), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self._meter.charge(training_pass(self.space, choice, len(labels)))
-        shared = [parameter for _, parameter in self._supernet.shared_parameters(edge, outer)]
-        if not any(p.grad is not None and bool(p.grad.any()) for p in shared):
+        shared = self._shared(edge, outer)
+        found = [None if w.parameter.grad is None else w.part(w.parameter.grad) for w in shared]
+        if not any(gradient is not None and bool(gradient.any()) for gradient in found):
             return None
-        flat = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in shared]
+        flat = [(torch.zeros_like(w.view) if g is None else g).flatten() for w, g in zip(shared, found, strict=True)]
         return torch.cat(flat)
 
+    def _shared(self, edge: int, outer: bool) -> list[ActiveWeight]:
+        """What the operations that are compared share."""
+        return self._supernet.shared_weights(edge, outer, self.operations(edge))
+
     def lengths(self, edge: int, outer: bool = True) -> list[int]:
-        return [parameter.numel() for _, parameter in self._supernet.shared_parameters(edge, outer)]
+        return [weight.view.numel() for weight in self._shared(edge, outer)]
 
     def output(self, edge: int, operation: int, repetition: int, context: Choice) -> Tensor:
         images, _ = self.batch(repetition)

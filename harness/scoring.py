@@ -25,8 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splitbench.criteria.base import unfit
-from splitbench.criteria.proxies.base import Network, Proxy, terms
+from splitbench.criteria.proxies.base import Network, Proxy, terms, unfit_proxy
 from splitbench.harness.device import one_thread
 from splitbench.harness.engine import _start_worker
 from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
@@ -195,7 +194,7 @@ def score_files(job: Job, proxies: Sequence[Spec], folder: Path) -> dict[str, Sc
         if key in files:
             raise ConfigError(f"proxy {key} is named twice: it is scored once")
         files[key] = ScoreFile(score_path(folder, spec), job.protocol(spec))
-        if (reason := unfit(build("proxies", spec, "proxy"), job.bound)) is not None:
+        if (reason := unfit_proxy(build("proxies", spec, "proxy"), job.bound)) is not None:
             raise ConfigError(f"proxy {key} cannot serve the space {job.bound.name}: {reason}; leave it out")
     return files
 

@@ -26,7 +26,7 @@ from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
-from splitbench.harness.dry_run import Rehearser
+from splitbench.harness.dry_run import Rehearser, supernet_of
 from splitbench.harness.earlier import set_aside
 from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
@@ -46,7 +46,7 @@ from splitbench.results.failures import Failure
 from splitbench.results.frame import Results, load
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
-from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.base import SearchSpace, refuse_running_statistics
 from splitbench.spaces.datasets.base import Dataset
 from splitbench.spaces.truth import closed, open_truth
 
@@ -80,6 +80,7 @@ class Study:
         space = unbound.bind(dataset.shape, dataset.classes)
         truth = open_truth(space, dataset.name)  # fail now, not after the training
         check_bound(config, unbound, space)
+        refuse_running_statistics(space, supernet_of(space))
         scene = Scene(
             space=Part.of("spaces", config.space, "space", bound=space),
             dataset=Part.of("datasets", config.dataset, "dataset"),

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from splitbench.harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.spaces.doors import guarded, require_open
 
 if TYPE_CHECKING:
@@ -121,8 +121,42 @@ class Flops:
     backward: int
 
 
+@dataclass(frozen=True)
+class ActiveWeight:
+    """A parameter of a layer, or the slice of it, that takes part in running a choice.
+
+    Attributes:
+        name: of the parameter, as ``named_parameters`` has it.
+        module: the layer that it belongs to.
+        parameter: all of it: what gradients are taken for.
+        index: a slice for each of its first axes; empty for the whole.
+    """
+
+    name: str
+    module: nn.Module
+    parameter: nn.Parameter
+    index: tuple[slice, ...] = ()
+
+    def part(self, tensor: Tensor) -> Tensor:
+        """What takes part of a tensor shaped as the parameter (its values, gradient, momentum): a view."""
+        return tensor[self.index] if self.index else tensor
+
+    @property
+    def view(self) -> Tensor:
+        """The values that take part."""
+        return self.part(self.parameter)
+
+
 class Supernet(nn.Module, ABC):
-    """One set of shared weights that can run any architecture of a space, or a mixture."""
+    """One set of shared weights that can run any architecture of a space, or a mixture.
+
+    Normalisations use the statistics of the batch and keep none (see :func:`refuse_running_statistics`).
+
+    Where operations are slices of one weight (``SearchSpace.whole_weights`` is False), a convolution, linear layer or
+    normalisation that runs on a slice is called with it, ``layer(x, weight)`` or ``layer(x, weight, bias)``, so that
+    whoever watches layers sees what ran; ``active_layers`` and ``active_weights`` are then the supernet's own to
+    define, and so are ``shared_weights``. ``spaces.operations`` has such layers.
+    """
 
     @abstractmethod
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
@@ -130,11 +164,24 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
-        """Named parameters of the operations on ``edge``."""
+        """Named parameters that some operation on ``edge`` leaves wholly unused.
 
-    @abstractmethod
+        Of operations with weights of their own: all of these. Of operations that are slices of one weight: none, since
+        each uses a part of it; of a depth: the weights of layers that not every depth runs.
+        """
+
     def operation_modules(self, edge: int) -> Mapping[int, Sequence[nn.Module]]:
-        """The modules of each operation on ``edge``, one a cell that the edge occurs in; ``none`` has no module."""
+        """The modules of each operation on ``edge``, one a cell that the edge occurs in; ``none`` has no module.
+
+        A capability: of spaces whose ``separate_operations`` is True.
+
+        Raises:
+            SplitbenchError: where operations have no modules of their own.
+        """
+        raise SplitbenchError(
+            f"{type(self).__name__} has no modules of single operations, because its operations share them; whatever "
+            'asks for them must declare needs = ("separate_operations",)'
+        )
 
     @abstractmethod
     def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
@@ -142,7 +189,10 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def blocks(self, choice: Choice) -> list[nn.Module]:
-        """Cells (or layers) and what lies between them, in the order in which they run: one feature map each."""
+        """Cells (or layers) and what lies between them, in the order in which they run: one feature map each.
+
+        Equally many for every choice, so that choices can be compared block by block.
+        """
 
     def active_layers(self, choice: Choice) -> list[nn.Module]:
         """Modules without children that take part in running ``choice``, in the order of their registration."""
@@ -157,12 +207,22 @@ class Supernet(nn.Module, ABC):
         }
         return [m for m in self.modules() if id(m) not in idle and not any(True for _ in m.children())]
 
+    def active_weights(self, choice: Choice) -> list[ActiveWeight]:
+        """Parameters that take part in running ``choice``: of a path the slices that it uses, of a mixture the union
+        of the slices of all that runs. Here all of every active layer."""
+        names = {id(module): f"{name}." if name else "" for name, module in self.named_modules()}
+        return [
+            ActiveWeight(f"{names[id(layer)]}{name}", layer, parameter)
+            for layer in self.active_layers(choice)
+            for name, parameter in layer.named_parameters(recurse=False)
+        ]
+
     @abstractmethod
     def outer_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters of the first layer and of everything behind the last edge (last BN, classifier)."""
 
     def shared_parameters(self, edge: int, outer: bool = True) -> list[tuple[str, nn.Parameter]]:
-        """Named parameters that all operations of ``edge`` share: everything that is not on the edge.
+        """Named parameters that all operations of ``edge`` use, in whole or in part: all but the edge's own.
 
         Args:
             edge: the edge left out.
@@ -172,6 +232,70 @@ class Supernet(nn.Module, ABC):
         if not outer:
             left_out |= {name for name, _ in self.outer_parameters()}
         return [(name, parameter) for name, parameter in self.named_parameters() if name not in left_out]
+
+    def shared_weights(
+        self, edge: int, outer: bool = True, operations: Sequence[int] | None = None
+    ) -> list[ActiveWeight]:
+        """What ``operations`` of ``edge`` share: of each shared parameter the slice that every one of them uses, with
+        everything on the other edges. Gradients are compared on it. Here the whole of each shared parameter.
+
+        Args:
+            edge: the edge that is compared.
+            outer: whether the first layer, last normalisation and classifier count.
+            operations: the operations that are compared; all of the edge's by default.
+        """
+        owner = {
+            f"{prefix}.{name}" if prefix else name: module
+            for prefix, module in self.named_modules()
+            for name, _ in module.named_parameters(recurse=False)
+        }
+        return [ActiveWeight(name, owner[name], parameter) for name, parameter in self.shared_parameters(edge, outer)]
+
+
+def running_statistics(network: nn.Module) -> str | None:
+    """The name of the first normalisation that keeps running statistics; None if there is none."""
+    for name, module in network.named_modules():
+        if getattr(module, "running_mean", None) is not None or getattr(module, "running_var", None) is not None:
+            return str(name)
+    return None
+
+
+def refuse_running_statistics(space: SearchSpace, network: nn.Module) -> None:
+    """A network of shared weights must not keep running statistics.
+
+    They would be a mean over the paths that ran, which is right for none of them, and every estimate would move them,
+    so that it depended on what was estimated before.
+
+    Raises:
+        ConfigError: naming the first normalisation that does.
+    """
+    if (name := running_statistics(network)) is not None:
+        raise ConfigError(
+            f"space {space.name}: the normalisation {name} keeps running statistics, which mix the paths of a supernet "
+            "and change with every estimate; build it with track_running_stats=False, or hand the network to "
+            "splitbench.spaces.operations.batch_statistics"
+        )
+
+
+CAPABILITIES = {
+    "separate_operations": "the operations of an edge have modules of their own",
+    "whole_weights": "every layer that runs uses all of its weight",
+}
+"""Attributes of a space that components may need, and what they say where they are True."""
+
+
+def unmet(needs: Iterable[str], space: SearchSpace) -> str | None:
+    """A sentence about the first capability that is needed and that the space lacks; None if it has them all.
+
+    Raises:
+        ConfigError: for a capability that there is none of.
+    """
+    for need in needs:
+        if need not in CAPABILITIES:
+            raise ConfigError(f"needs: there is no capability {need!r}; choose from {', '.join(CAPABILITIES)}")
+        if not getattr(space, need):
+            return f"it needs a space where {CAPABILITIES[need]}, and in {space.name} that is not so"
+    return None
 
 
 class UncountedError(ConfigError):
@@ -186,6 +310,11 @@ class SearchSpace(ABC):
 
     name: ClassVar[str]
     edges: tuple[str, ...]
+
+    separate_operations: ClassVar[bool] = True
+    """Whether operations of an edge have modules of their own (``Supernet.operation_modules``)."""
+    whole_weights: ClassVar[bool] = True
+    """Whether a layer that runs uses all of its weight, and not a slice (``Supernet.active_weights``)."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """A space written before ``load_truth`` was there overrides ``ground_truth``: its door is guarded as well."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ def hooked(modules: Sequence[nn.Module], note: Callable[[Seen], None]) -> Iterat
     """
 
     def call(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        note(Seen(module, inputs[0], output))
+        note(Seen(module, inputs[0], output, inputs[1:]))
 
     handles = [module.register_forward_hook(call) for module in modules]
     try:
@@ -72,6 +72,8 @@ class Nwot:
     eigenvalues below 1e-5 count as 1e-5: finite, and low where the images do not reach the output.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
         matrix, _ = agreement(network, network.images)
         return float(torch.linalg.eigvalsh(matrix).clamp(min=_SMALLEST).log().sum())
@@ -86,12 +88,14 @@ class Swap:
     exp(-(P - mu)^2 / sigma), P in thousands of weights, which the paper uses to hold networks near a size. Larger is
     better. Needs images, no labels. Cost: one forward pass.
 
-    P counts the weights and biases of the layers that take part; normalisations have none here.
+    P counts the weights and biases that take part, those of normalisations (where they have any) included.
 
     Attributes:
         mu: size to prefer, in thousands of weights; None for no regularisation.
         sigma: how far from it, in thousands of weights squared.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     mu: float | None = None
     sigma: float | None = None
@@ -116,7 +120,7 @@ class Swap:
         patterns = float(len(np.unique(np.concatenate(packed)))) if packed else 0.0
         if self.mu is None or self.sigma is None:
             return patterns
-        weights = sum(p.numel() for layer in network.layers() for p in layer.parameters()) / 1e3
+        weights = sum(w.view.numel() for w in network.module.active_weights(network.choice)) / 1e3
         return patterns * math.exp(-((weights - self.mu) ** 2) / self.sigma)
 
 
@@ -144,6 +148,8 @@ class LinearRegions:
         crop: side of the patches in pixels.
         samples: number of patches.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     crop: int = 3
     samples: int = 1000

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from splitbench.spaces.base import Choice, Mixture, SearchSpace, Supernet
+from splitbench.harness.errors import SplitbenchError
+from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SearchSpace, Supernet, unmet
 
 Scores = npt.NDArray[np.float64]
 Charge = Callable[[float, float], None]
@@ -26,11 +27,28 @@ Charge = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class Seen:
-    """A module that ran: what went in and what came out (parts of the autograd graph)."""
+    """A module that ran: what went in and what came out (parts of the autograd graph).
+
+    Attributes:
+        given: what else it was called with: a layer that runs on a slice of its weight is called with the slice.
+    """
 
     module: nn.Module
     inputs: Tensor
     output: Tensor
+    given: tuple[Any, ...] = ()
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight [outputs, inputs a group, ...] that a convolution or linear layer ran with."""
+        weight = self.given[0] if self.given else self.module.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of this run of a convolution or linear layer, forward, of all images."""
+        return 2 * self.output.numel() * self.weight[0].numel()
 
 
 class Network:
@@ -82,10 +100,20 @@ class Network:
         active = self.module.active_layers(self.choice)
         return [m for m in active if isinstance(m, kinds)] if kinds else active
 
+    def active(self) -> list[ActiveWeight]:
+        """The weights (no biases) of the convolutions and linear layers that take part, and which slice of each."""
+        found = self.module.active_weights(self.choice)
+        kinds = (nn.Conv2d, nn.Linear)
+        return [w for w in found if isinstance(w.module, kinds) and w.parameter is w.module.weight]
+
     def weights(self) -> list[nn.Parameter]:
-        """The weights (no biases) of the convolutions and linear layers that take part."""
-        found = [module.weight for module in self.layers(nn.Conv2d, nn.Linear)]
-        return [weight for weight in found if isinstance(weight, nn.Parameter)]
+        """The weights (no biases) of the convolutions and linear layers that take part, each whole: what gradients
+        are taken for. :meth:`parts` says what of them takes part."""
+        return [weight.parameter for weight in self.active()]
+
+    def parts(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Of tensors shaped like :meth:`weights` (these, their gradients), the slices that take part."""
+        return [weight.part(tensor) for weight, tensor in zip(self.active(), tensors, strict=True)]
 
     def generator(self, stream: int = 0) -> torch.Generator:
         """Random numbers of this network's own, the same on every device: draw on the CPU, then move."""
@@ -96,7 +124,7 @@ class Network:
         native = images.shape[-2:] == self.images.shape[-2:]
         with recording([] if native else self.layers(nn.Conv2d, nn.Linear)) as seen:
             logits: Tensor = self.module(images, self.choice)
-        flops = sum(2 * one.output.numel() * weight_of(one.module)[0].numel() for one in seen)
+        flops = sum(one.flops for one in seen)
         self._images = float(len(images)) if native else flops / self.forward_flops
         self._charge(self._images, 0.0)
         return logits
@@ -137,20 +165,13 @@ class Network:
         return [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
 
 
-def weight_of(layer: nn.Module) -> Tensor:
-    """The weight [outputs, inputs a group, ...] of a convolution or linear layer."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return weight
-
-
 @contextmanager
 def recording(modules: Sequence[nn.Module]) -> Iterator[list[Seen]]:
     """Inside, each of the modules that runs is listed."""
     seen: list[Seen] = []
 
     def note(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        seen.append(Seen(module, inputs[0], output))
+        seen.append(Seen(module, inputs[0], output, inputs[1:]))
 
     handles = [module.register_forward_hook(note) for module in modules]
     try:
@@ -164,15 +185,38 @@ class Proxy(Protocol):
     """Anything that can be called with a network. Larger must mean: expected to be more accurate.
 
     Optional: a method ``combine(terms [m, k]) -> scores [m]`` of a proxy whose score depends on the set of networks
-    that are compared (ranks over a pool); it then returns a tuple of k terms. And a method
-    ``unfit(space) -> str | None``: why it cannot serve a search space.
+    that are compared (ranks over a pool); it then returns a tuple of k terms. A method
+    ``unfit(space) -> str | None``: why it cannot serve a search space. And an attribute ``needs``, the capabilities
+    of a space that it relies on, ``("whole_weights",)`` by default: a proxy that reads the weights of layers would
+    count wrongly, without an error, where layers run on slices of theirs. One that reads them through
+    ``network.parts`` and ``Seen.weight``, or not at all, declares ``needs = ()``. See :func:`unfit_proxy`.
     """
 
     def __call__(self, network: Network) -> float | tuple[float, ...]: ...
 
 
+def lacking(proxy: Proxy, space: SearchSpace) -> str | None:
+    """What a proxy needs and the space lacks, in a sentence; None if it lacks nothing."""
+    reason = unmet(getattr(proxy, "needs", ("whole_weights",)), space)
+    if reason is not None and not hasattr(proxy, "needs"):
+        reason += "; if it reads no weights but through network.parts and Seen.weight, declare needs = ()"
+    return reason
+
+
+def unfit_proxy(proxy: Proxy, space: SearchSpace) -> str | None:
+    """Why a proxy cannot serve a space; None if it can."""
+    own: Callable[[SearchSpace], str | None] | None = getattr(proxy, "unfit", None)
+    return lacking(proxy, space) or (own(space) if own is not None else None)
+
+
 def terms(proxy: Proxy, network: Network) -> Scores:
-    """What a proxy says of one network: its terms [k]; one term unless it is set-dependent."""
+    """What a proxy says of one network: its terms [k]; one term unless it is set-dependent.
+
+    Raises:
+        SplitbenchError: if the space lacks what the proxy needs, and its number would mean nothing.
+    """
+    if (reason := lacking(proxy, network.space)) is not None:
+        raise SplitbenchError(f"proxy {proxy} cannot serve the space {network.space.name}: {reason}")
     value = proxy(network)
     return np.array(value if isinstance(value, tuple) else (value,), dtype=np.float64)
 

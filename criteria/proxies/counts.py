@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import nn
 
@@ -27,8 +27,10 @@ class Params:
     labels and no images; costs no pass.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
-        return float(sum(weight.numel() for weight in network.weights()))
+        return float(sum(weight.view.numel() for weight in network.active()))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class AllFlops:
     supernet they do not run, so that this equals ``effective_flops`` there. Needs no labels and no images; costs no
     pass.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, network: Network) -> float:
         return float(network.forward_flops)
@@ -52,6 +56,8 @@ class EffectiveFlops:
     no pass.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
         return float(network.space.flops(network.choice).forward)
 
@@ -64,6 +70,8 @@ class Convolutions:
     operation counts as much as it adds to the architecture with the fewest: exact where the count is a sum over
     edges. Larger is better; the ``#layers`` of NAS-Bench-201 studies. Needs no labels and no images; costs no pass.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, network: Network) -> float:
         space = network.space
@@ -94,8 +102,10 @@ class L2Norm:
     that it counts layers. Needs no labels and no images; costs no pass.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
-        return float(sum(weight.detach().double().norm().item() for weight in network.weights()))
+        return float(sum(weight.view.detach().double().norm().item() for weight in network.active()))
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,8 @@ class Tpc:
 
     Larger is better. Needs no labels and no images; costs no pass.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("separate_operations", "whole_weights")
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Other spaces of cells need a path count of their own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,13 +25,16 @@ LOWEST = -1e9
 def redraw(network: Network, generator: torch.Generator, kaiming: bool = False) -> None:
     """Overwrite the weights of all convolutions and linear layers by N(0, 1), or N(0, 2 / fan-in); biases by zero.
 
-    Also of those that do not take part: so the shared layers of a supernet get the same weights whatever runs.
+    Also of those that do not take part: so the shared layers of a supernet get the same weights whatever runs. Of a
+    layer that runs on a slice of its weight the fan-in is the slice's, so that these are then the same up to a factor.
     """
+    fan_in = {id(weight.module): weight.view[0].numel() for weight in network.active()}
     with torch.no_grad():
         for module in network.module.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 weight = torch.randn(module.weight.shape, generator=generator)
-                module.weight.copy_(weight * math.sqrt(2 / weight[0].numel()) if kaiming else weight)
+                inputs = fan_in.get(id(module), weight[0].numel())
+                module.weight.copy_(weight * math.sqrt(2 / inputs) if kaiming else weight)
                 if module.bias is not None:
                     module.bias.zero_()
 
@@ -59,6 +63,8 @@ class Zen:
         repeats: redraws of weights and noise.
         running: read the running variance of the released code instead of the batch variance.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     repeats: int = 1
     running: bool = False
@@ -126,6 +132,8 @@ class Meco:
         size: side of the image in pixels.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     size: int = 64
 
     def __post_init__(self) -> None:
@@ -173,6 +181,8 @@ class AzNas:
         images: number of noise images; the paper's 64.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     images: int = 64
 
     def __post_init__(self) -> None:
@@ -187,8 +197,7 @@ class AzNas:
 
         def count(one: Seen) -> None:
             nonlocal macs
-            assert isinstance(one.module, nn.Conv2d | nn.Linear)
-            macs += one.output[0].numel() * one.module.weight[0].numel()
+            macs += one.output[0].numel() * one.weight[0].numel()
 
         layers = network.layers(nn.Conv2d, nn.Linear)
         with hooked(layers, count), recording(network.module.blocks(network.choice)) as blocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from scipy.stats import rankdata
@@ -37,6 +37,8 @@ class Ntk:
         images: how many, from the front of the batch.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     images: int = 16
 
     def __post_init__(self) -> None:
@@ -49,7 +51,7 @@ class Ntk:
         rows = []
         for index, own in enumerate(logits):
             found = network.gradient(own.sum(), weights, retain_graph=index < len(logits) - 1)
-            rows.append(torch.cat([gradient.flatten() for gradient in found]))
+            rows.append(torch.cat([gradient.flatten() for gradient in network.parts(found)]))
         values = torch.linalg.eigvalsh(gram(torch.stack(rows)))
         least, most = float(values[0]), float(values[-1])
         return max(-most / least, UNDEFINED) if least > 0 else UNDEFINED
@@ -76,6 +78,8 @@ class TeNas:
         images: for the kernel, from the front of the batch.
         crop, samples: side of the patches and their number, for the linear regions.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     images: int = 16
     crop: int = 3
@@ -117,6 +121,8 @@ class Vkdnw:
         images: how many, from the front of the batch.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     images: int = 64
 
     def __post_init__(self) -> None:
@@ -145,12 +151,14 @@ class Vkdnw:
 
 
 def _first_weight(one: Seen, gradient: Tensor) -> Tensor:
-    """Each image's derivative [N] for the first entry of a layer's weight, from that for the layer's output."""
+    """Each image's derivative [N] for the first entry of the weight that a layer ran with, from that for its output."""
     if isinstance(one.module, nn.Linear):
         return (one.inputs[:, 0] * gradient[:, 0]).detach().double()
     layer = one.module
     assert isinstance(layer, nn.Conv2d)
     (pad_y, pad_x), (step_y, step_x) = _pair(layer.padding), layer.stride
+    narrower = layer.kernel_size[0] - one.weight.shape[-2], layer.kernel_size[1] - one.weight.shape[-1]
+    pad_y, pad_x = pad_y - narrower[0] // 2, pad_x - narrower[1] // 2  # a smaller kernel is the centre of the largest
     rows, columns = gradient.shape[-2:]
     plane = functional.pad(one.inputs[:, 0].detach(), (pad_x, pad_x, pad_y, pad_y))
     under = plane[:, : (rows - 1) * step_y + 1 : step_y, : (columns - 1) * step_x + 1 : step_x]
@@ -170,7 +178,8 @@ def constant_statistics(module: nn.Module) -> Iterator[None]:
         assert isinstance(layer, nn.BatchNorm2d)
         x: Tensor = inputs[0]
         variance, mean = torch.var_mean(x.detach(), (0, 2, 3), correction=0)
-        return functional.batch_norm(x, mean, variance, layer.weight, layer.bias, training=False, eps=layer.eps)
+        weight, bias = inputs[1:] or (layer.weight, layer.bias)
+        return functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=layer.eps)
 
     handles = [m.register_forward_hook(replace) for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     try:

@@ -1,8 +1,8 @@
 """Proxies from gradients at one batch: how much the loss, or the output, hangs on the weights.
 
-W are the weights, without biases, of the convolutions and linear layers that take part; g = dL/dW with L the mean
-cross-entropy of the batch. Costs are in passes of one batch. In a network that is cut off (its images do not reach
-the classifier) all of these gradients are exactly zero.
+W are the weights, without biases, of the convolutions and linear layers that take part (where layers run on slices of
+their weights: the slices); g = dL/dW with L the mean cross-entropy of the batch. Costs are in passes of one batch. In a
+network that is cut off (its images do not reach the classifier) all of these gradients are exactly zero.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +25,12 @@ TINY = torch.finfo(torch.float64).tiny
 MOST = math.log(torch.finfo(torch.float64).max)
 
 
-def gradients(network: Network, repetition: int = 0) -> tuple[list[nn.Parameter], list[Tensor]]:
+def gradients(network: Network, repetition: int = 0) -> tuple[list[Tensor], list[Tensor]]:
     """W and g, layer by layer, at a batch: one forward and one backward pass."""
     weights = network.weights()
     images, labels = network.batch(repetition)
     loss = functional.cross_entropy(network(images), labels)
-    return weights, network.gradient(loss, weights)
+    return network.parts(weights), network.parts(network.gradient(loss, weights))
 
 
 def dot(first: Sequence[Tensor], second: Sequence[Tensor], absolute: bool = False) -> float:
@@ -52,6 +52,8 @@ class Plain:
     backward pass. 0 for a network that is cut off; values have either sign, so that this is not below others.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
         return dot(*gradients(network))
 
@@ -63,6 +65,8 @@ class GradNorm:
     Abdelfattah et al., ICLR 2021. Larger is better. Needs a batch with labels; costs one forward and one backward pass.
     0, the lowest value, for a network that is cut off.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, network: Network) -> float:
         _, found = gradients(network)
@@ -78,6 +82,8 @@ class Snip:
     pass. 0, the lowest value, for a network that is cut off.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
         return dot(*gradients(network), absolute=True)
 
@@ -92,12 +98,15 @@ class Grasp:
     :func:`second_order`). 0 for a network that is cut off; values have either sign, so that this is not below others.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, network: Network) -> float:
         weights = network.weights()
         loss = functional.cross_entropy(network(network.images), network.labels)
-        first = network.gradient(loss, weights, create_graph=True)
+        first = network.parts(network.gradient(loss, weights, create_graph=True))
         slope = torch.stack([(g * g.detach()).sum() for g in first]).sum()
-        return 0.0 - dot(network.gradient(slope, weights, passes=second_order(network)), weights)
+        second = network.gradient(slope, weights, passes=second_order(network))
+        return 0.0 - dot(network.parts(second), network.parts(weights))
 
 
 def second_order(network: Network) -> float:
@@ -131,6 +140,8 @@ class Fisher:
             included, so that 3x3 convolutions count nine times as much as 1x1 convolutions.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     variant: Literal["corrected", "as_shipped"] = "corrected"
 
     def __call__(self, network: Network) -> float:
@@ -145,8 +156,7 @@ class Fisher:
         for one, gradient in zip(seen, found, strict=True):
             products = one.output.detach().double() * gradient.double()
             channels = products.flatten(2).sum(2) if products.dim() > 2 else products
-            weight = cast(Tensor, one.module.weight)
-            repeats = weight[0].numel() if shipped else 1
+            repeats = one.weight[0].numel() if shipped else 1
             total += repeats * float(channels.square().mean(0).sum()) / 2
         return total
 
@@ -167,6 +177,8 @@ class Synflow:
         log: the log of the sum, or the sum itself, as published: infinite where it leaves the range of double
             precision.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     log: bool = True
 
@@ -221,5 +233,5 @@ def without(module: nn.Module, *kinds: type[nn.Module]) -> Iterator[None]:
             del m.__dict__["forward"]
 
 
-def _identity(x: Tensor) -> Tensor:
+def _identity(x: Tensor, *_: Tensor) -> Tensor:
     return x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -25,6 +26,8 @@ class Zico:
     Attributes:
         batches: how many; at least 2.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     batches: int = 2
 

@@ -89,6 +89,8 @@ def scored(
         values.append(value)
         return value
 
+    if hasattr(proxy, "needs"):
+        noting.needs = proxy.needs  # type: ignore[attr-defined]
     terms, error, counter = [], None, LayerFlops()
     with scrambled(number) as start:
         with closed(), counter if counting else contextlib.nullcontext():

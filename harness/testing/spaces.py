@@ -20,6 +20,13 @@ from splitbench.harness.testing.material import (
     subspaces,
 )
 from splitbench.harness.testing.topology import topology_checks
+from splitbench.harness.testing.weights import (
+    check_active_weights,
+    check_capabilities,
+    check_seeds,
+    check_shared_weights,
+    check_statistics,
+)
 from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -46,8 +53,12 @@ def checks(space: SearchSpace, shape: tuple[int, int, int], classes: int = 10) -
     yield Check("sampling", lambda: check_sampling(space))
     yield from topology_checks(space, data)
     yield Check("seeds of supernets", lambda: check_seeds(space))
+    yield Check("no running statistics", lambda: check_statistics(space, data))
+    yield Check("modules of operations, if it has such", lambda: check_capabilities(space))
     yield Check("paths and mixtures", lambda: check_choices(space, data))
     yield Check("shared parameters", lambda: check_shared_parameters(space, data))
+    yield Check("weights that take part", lambda: check_active_weights(space, data))
+    yield Check("weights that operations share", lambda: check_shared_weights(space))
     yield Check("FLOPs are those that torch counts", lambda: check_flops(space, data))
 
 
@@ -103,17 +114,6 @@ def check_sampling(space: SearchSpace) -> None:
         require(
             space.count(sub) < 10 or len(set(first)) > 1, f"{space.name}: sample() always gives the same architecture"
         )
-
-
-def check_seeds(space: SearchSpace) -> None:
-    """The same seed gives the same weights, another one other weights, and no caller's random numbers are used up."""
-    before = torch.get_rng_state()
-    first, second, other = (space.supernet(seed).state_dict() for seed in (5, 5, 6))
-    require(torch.equal(torch.get_rng_state(), before), f"{space.name}: supernet() uses up the caller's random numbers")
-    require(list(first) == list(second), f"{space.name}: two supernets have different parameters")
-    for name, tensor in first.items():
-        require(torch.equal(tensor, second[name]), f"{space.name}: {name} differs between supernets of the same seed")
-        require(not torch.equal(tensor, other[name]), f"{space.name}: {name} is the same whatever the seed")
 
 
 def check_choices(space: SearchSpace, data: ImageData) -> None:

@@ -15,7 +15,7 @@ from tiny_studies import run_tiny
 from splitbench.harness import device
 from splitbench.harness.cli.environment import environment
 from splitbench.harness.device import LIMITS, Machine, cpu_words, instructions, machine
-from splitbench.harness.stages import StageStore
+from splitbench.harness.store import StageStore
 from splitbench.results.store import load
 
 X86 = """processor\t: 0

@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -181,9 +182,9 @@ def test_what_a_component_raises_survives_the_way_from_a_worker(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("splitbench.harness.work.run_stage", broken)
+    monkeypatch.setattr("splitbench.harness.stages.base.run", broken)
     with pytest.raises(ComponentError) as raised:
-        engine._work("score", {}, tmp_path)
+        engine._work(cast(Any, SimpleNamespace(kind="score")), tmp_path)
     there = pickle.loads(pickle.dumps(raised.value))
     assert (there.stage, there.kind, there.said) == ("score", type(error).__name__, str(error))
     assert "in broken" in there.traceback
