@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -221,7 +222,7 @@ def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str
         and "warmup" not in {*own, *method}
         and len(merged["warmup"]) != merged["levels"]
     ):
-        merged["warmup"] = sum(merged["warmup"])
+        merged["warmup"] = math.fsum(merged["warmup"])
     try:
         return ScheduleConfig.model_validate(merged)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,6 +105,12 @@ class ScheduleConfig(_Model):
     def shares(self) -> list[float]:
         """The share of the budget trained at each level before its split."""
         return self.warmup if isinstance(self.warmup, list) else [self.warmup / self.levels] * self.levels
+
+    @property
+    def windows(self) -> list[tuple[float, float]]:
+        """Where on the learning-rate schedule each level's training begins and ends. Stages are hashed by it, and sum()
+        rounds otherwise from Python 3.12 on; accumulate() is plain addition everywhere."""
+        return list(itertools.pairwise(itertools.accumulate(self.shares, initial=0.0)))
 
 
 class PopulationConfig(_Model):

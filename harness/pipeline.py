@@ -89,14 +89,13 @@ class Run:
         """Warm up and split, level by level; gives the tree and its untrained leaves."""
         schedule, space = self.arm.schedule, self.settings.space
         root = Node(space.root(), "root")
-        frontier, before = [root], 0.0
-        for level, share in enumerate(schedule.shares):
+        frontier = [root]
+        for level, (share, window) in enumerate(zip(schedule.shares, schedule.windows, strict=True)):
             # An arm that does not split is cut where the others are, so that it shares their warm-up; one that would
             # start afresh has nothing to warm up for.
             if self.arm.splits or schedule.weights == "inherit":
                 total = self.account.budget.portion(share)
-                yield from self.train(root, frontier, total, (before, before + share), "warm_up")
-                before += share
+                yield from self.train(root, frontier, total, window, "warm_up")
             if not self.arm.splits:
                 continue
             if level and schedule.keep == "best":
@@ -211,7 +210,7 @@ class Run:
         """
         trained = [tree] if self.arm.shares_weights else leaves
         schedule = self.arm.schedule
-        start = 0.0 if schedule.weights == "restart" else sum(schedule.shares)
+        start = 0.0 if schedule.weights == "restart" else schedule.windows[-1][1]
         if schedule.weights == "restart":
             for node in trained:
                 node.state = None

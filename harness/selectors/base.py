@@ -71,7 +71,7 @@ class Search(Protocol):
 
     @property
     def architecture_weights(self) -> Tensor | None:
-        """What the trainer learnt, [edges, operations], if it learns any."""
+        """What the trainer had learnt when the leaf's training ended, [edges, operations], if it learns any."""
 
     @property
     def left(self) -> float:

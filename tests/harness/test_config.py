@@ -383,6 +383,12 @@ def test_an_arm_changes_the_studys_schedule(own: dict[str, Any], shares: list[fl
     assert schedule.weights == "inherit"
 
 
+def test_windows_are_plain_sums_of_the_shares() -> None:
+    """Stages are hashed by them, so they are the same to the last bit under every Python: three tenths are no 0.3."""
+    study = parse(tiny(schedule={"levels": 3, "warmup": [0.1, 0.1, 0.1]}))
+    assert study.schedule.windows == [(0.0, 0.1), (0.1, 0.2), (0.2, 0.30000000000000004)]
+
+
 def test_shares_of_other_levels_are_kept_in_sum() -> None:
     """The study lists a share for each of two levels; exhaustive on one edge has one level with both."""
     study = parse(tiny(schedule={"levels": 2, "warmup": [0.1, 0.2]}, **arms({"criterion": "exhaustive", "edges": [0]})))

@@ -38,7 +38,7 @@ from splitbench.harness.testing.checks import enforce
 from splitbench.harness.testing.criteria import checks
 from splitbench.harness.testing.parts import edge_rule_checks
 from splitbench.harness.trainers.base import Session, Trainer
-from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.darts import Darts, mixture
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.micro.space import Micro
@@ -183,6 +183,14 @@ class Wandering(Rsps):
         return tuple(0 for _ in space.edges)
 
 
+@dataclass(frozen=True)
+class Sprawling(Darts):
+    """Mixes the whole space in its contexts."""
+
+    def context(self, space: SearchSpace, subspace: SubSpace, state: Mapping[str, Tensor], rng: Any) -> Mixture:
+        return mixture(space.root(), state["alpha"])
+
+
 @pytest.mark.parametrize(
     ("trainer", "complaint"),
     [
@@ -190,6 +198,7 @@ class Wandering(Rsps):
         (Undecided(batch_size=8), r"next_cost\(0\) changes when asked"),
         (Forgetful(batch_size=8), r"after load\(tensors\(\)\) the"),
         (Wandering(batch_size=8), r"context\(\) gives .* which is not of"),
+        (Sprawling(batch_size=8), r"context\(\) gives Mixture(.|\n)* which is not of"),
     ],
 )
 def test_broken_trainers_are_found(trainer: Trainer, complaint: str) -> None:
