@@ -28,8 +28,6 @@ from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb201.space import NB201
 from splitbench.spaces.nb_macro.space import NBMacro
 
-pytestmark = pytest.mark.portable
-
 BATCH, SEED, WEIGHTS = 16, 11, 2
 MICRO = Micro()
 SPACES: dict[str, tuple[SearchSpace, ImageData]] = {
@@ -95,6 +93,7 @@ def by_hand(data: ImageData, edge: int, operations: tuple[int, ...], repetitions
     return np.nanmean(stack, axis=0), np.nanstd(stack, axis=0, ddof=1) / np.sqrt(count)
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize("edge", [0, 3, 5])
 @pytest.mark.parametrize("narrowed", [False, True])
 def test_gm_equals_autograd_by_hand(digits: ImageData, edge: int, narrowed: bool) -> None:
@@ -111,6 +110,7 @@ def test_gm_equals_autograd_by_hand(digits: ImageData, edge: int, narrowed: bool
 GOLDEN = [0.5597902, 0.7748945, 0.6822819, 0.602554, 0.7428968, 0.6713185, 0.3254617, 0.7952731, 0.7913542, 0.8604646]
 
 
+@pytest.mark.portable
 def test_golden_affinity(digits: ImageData) -> None:
     """Of gm on edge 3, from weights and images that are the same on every machine."""
     probe, _ = probe_of(exact_images(digits))

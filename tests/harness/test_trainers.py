@@ -21,8 +21,6 @@ from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb201.space import NB201
 from splitbench.spaces.nb_macro.space import NBMacro
 
-pytestmark = pytest.mark.portable
-
 BATCH = 4
 TRAINERS: dict[str, Trainer] = {"rsps": Rsps(batch_size=BATCH), "darts": Darts(batch_size=BATCH)}
 SPACES: dict[str, tuple[SearchSpace, ImageData]] = {
@@ -231,17 +229,20 @@ def golden(trainer: Trainer, data: ImageData) -> tuple[Session, Supernet]:
     return trainer.open(Job(space, space.root(), supernet, exact_images(data), 7, Meter())), supernet
 
 
+@pytest.mark.portable
 def test_golden_rsps(digits: ImageData) -> None:
     session, _ = golden(Rsps(batch_size=64, learning_rate=0.1), digits)
     assert [session.step(step, step / 100) for step in range(10)] == pytest.approx(RSPS_LOSSES, abs=1e-6)
 
 
+@pytest.mark.portable
 def test_golden_darts(digits: ImageData) -> None:
     session, _ = golden(Darts(batch_size=64), digits)
     assert [session.step(step, step / 100) for step in range(5)] == pytest.approx(DARTS_LOSSES, abs=1e-6)
     assert session.tensors()["alpha"][0].tolist() == pytest.approx(DARTS_ALPHA, abs=1e-8)
 
 
+@pytest.mark.portable
 def test_golden_initial_weights() -> None:
     """Their draws, whose last digits are the machine's: the sum of each layer's numbers, and of their squares."""
     weights = [p.detach().double() for p in Micro().supernet(0).parameters()]
@@ -249,6 +250,7 @@ def test_golden_initial_weights() -> None:
     assert found == pytest.approx(INITIAL, rel=1e-5)
 
 
+@pytest.mark.portable
 @pytest.mark.parametrize("trainer", [Rsps(batch_size=64, learning_rate=0.1), Darts(batch_size=64)])
 def test_float32_follows_float64(digits: ImageData, trainer: Trainer) -> None:
     """Step by step from the weights that float64 has reached: errors of single steps, before they grow."""
@@ -292,6 +294,7 @@ def test_the_learning_rate_is_a_half_cosine() -> None:
     assert rates == pytest.approx([0.4, 0.25, 0.1])
 
 
+@pytest.mark.portable
 def test_bfloat16_runs_the_forward_pass_in_half_precision(digits: ImageData) -> None:
     space, trainer = Micro(), Rsps(batch_size=16)
     losses = {}
