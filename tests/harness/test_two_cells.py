@@ -273,9 +273,14 @@ def test_a_study_of_many_arms_runs_on_it(listable: bool, tmp_path: Path) -> None
     space = {"name": "two_cells", "choices": 3, "listable": listable}
     trainer = {"name": "rsps", "batch_size": 8}
     notes = run_tiny(
-        tmp_path, space=space, trainer=trainer, budget={"steps": 150}, population={"sample": 15}, arms=ARMS if listable else FEWER,
+        tmp_path,
+        space=space,
+        trainer=trainer,
+        budget={"steps": 150},
+        population={"sample": 15},
         evaluation={"images": 20},
-    )  # fmt: skip
+        arms=ARMS if listable else FEWER,
+    )
     ran = {record.arm: record for record in notes.records}
     assert len(ran) == (len(ARMS) if listable else len(FEWER)) - 1  # gm as_shipped is skipped, or the oracle
     for record in notes.records:
