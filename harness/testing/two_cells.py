@@ -256,11 +256,8 @@ class TwoCells(SearchSpace):
         for pairs in self._inputs(subspace):
             if not pairs:
                 raise ValueError(f"{subspace} holds no connected architecture")
-            best = {
-                edge: max((float(strength[edge, op]), -op, op) for op in self.comparable(subspace, edge))[2]
-                for pair, _ in pairs
-                for edge in pair
-            }
+            edges = {edge for pair, _ in pairs for edge in pair}
+            best = {edge: strongest(strength[edge], self.comparable(subspace, edge)) for edge in edges}
             pair = max((p for p, _ in pairs), key=lambda p: sum(float(strength[edge, best[edge]]) for edge in p))
             for edge in pair:
                 found[edge] = best[edge]
@@ -338,6 +335,11 @@ class TwoCells(SearchSpace):
 def cells_of(edges: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
     """What belongs to the normal and to the reduction cell."""
     return edges[: len(EDGES)], edges[len(EDGES) :]
+
+
+def strongest(weights: Tensor, operations: Sequence[int]) -> int:
+    """The operation with the largest of one edge's weights, the first among equals."""
+    return max(operations, key=lambda op: float(weights[op]))
 
 
 def enumerated_truth(choices: int) -> TableTruth:
