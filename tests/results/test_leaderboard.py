@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from scipy import stats as scipy_stats
-from synthetic_records import Writer, arm_records, make_record
+from synthetic_records import Writer, arm_records, make_failure, make_record
 
 from splitbench.results import render
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, leaderboards, leaderboards_of
 from splitbench.results.record import SCHEMA, Record
-from splitbench.results.store import encode, load
+from splitbench.results.store import encode, load, write_failure
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
 BETTER = [0.55, 0.56, 0.58, 0.52, 0.57, 0.56, 0.55]
@@ -413,6 +413,7 @@ def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
     lone = {"tree": {**TREE, "children": TREE["children"] * 2, "scores": {"0": {**SCORE, "groups": [[0], [1], [2]]}}}}
     folder = write(*arms, *arm_records("lone", MIXED, config=other["config"], **lone), folder="all/a")
     (folder / "records" / "bad.json").write_text("{")
+    write_failure(folder, make_failure("broken"))
     (folder / "skipped.json").write_text('{"ofa": "it needs kernels"}')
     table, several, ranks = documented_keys()
     assert written_keys(json.loads(render.to_json(leaderboards(folder)))) == table
