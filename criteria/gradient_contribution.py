@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class GradientContribution:
     """
 
     repetitions: int = 100
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:

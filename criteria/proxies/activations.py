@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -72,6 +72,8 @@ class Nwot:
     eigenvalues below 1e-5 count as 1e-5: finite, and low where the images do not reach the output.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         matrix, _ = agreement(network, network.images)
         return float(torch.linalg.eigvalsh(matrix).clamp(min=_SMALLEST).log().sum())
@@ -95,6 +97,8 @@ class Swap:
 
     mu: float | None = None
     sigma: float | None = None
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if (self.mu is None) != (self.sigma is None) or (self.sigma is not None and not self.sigma > 0):
@@ -147,6 +151,8 @@ class LinearRegions:
 
     crop: int = 3
     samples: int = 1000
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         for field, least in (("crop", 1), ("samples", 2)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from torch import nn
 
@@ -27,6 +27,8 @@ class Params:
     labels and no images; costs no pass.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         return float(sum(weight.numel() for weight in network.weights()))
 
@@ -40,6 +42,8 @@ class AllFlops:
     pass.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         return float(network.forward_flops)
 
@@ -51,6 +55,8 @@ class EffectiveFlops:
     2 x multiply-adds of convolutions and linear layers, forward. Larger is better. Needs no labels and no images; costs
     no pass.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return float(network.space.flops(network.choice).forward)
@@ -64,6 +70,8 @@ class Convolutions:
     operation counts as much as it adds to the architecture with the fewest: exact where the count is a sum over
     edges. Larger is better; the ``#layers`` of NAS-Bench-201 studies. Needs no labels and no images; costs no pass.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         space = network.space
@@ -94,6 +102,8 @@ class L2Norm:
     that it counts layers. Needs no labels and no images; costs no pass.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         return float(sum(weight.detach().double().norm().item() for weight in network.weights()))
 
@@ -113,6 +123,8 @@ class Tpc:
 
     Larger is better. Needs no labels and no images; costs no pass.
     """
+
+    version: ClassVar[int] = 1
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Other spaces of cells need a path count of their own."""

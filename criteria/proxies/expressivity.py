@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +63,8 @@ class Zen:
 
     repeats: int = 1
     running: bool = False
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -128,6 +131,8 @@ class Meco:
 
     size: int = 64
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.size < 16:
             raise ConfigError(f"proxy meco: size is {self.size}, but must be at least 16 pixels; 64 is the default")
@@ -174,6 +179,8 @@ class AzNas:
     """
 
     images: int = 64
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.images < 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +49,8 @@ class Jacov:
     is for N images (about -1e5 N).
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         rows, _ = jacobian(network)
         matrix = correlation(rows)
@@ -69,6 +72,8 @@ class EpeNas:
 
     A constant Jacobian has no correlation: the score is then -1e5.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         rows, classes = jacobian(network)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from scipy.stats import rankdata
@@ -38,6 +38,8 @@ class Ntk:
     """
 
     images: int = 16
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.images < 2:
@@ -81,6 +83,8 @@ class TeNas:
     crop: int = 3
     samples: int = 1000
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         Ntk(self.images)
         LinearRegions(self.crop, self.samples)
@@ -118,6 +122,8 @@ class Vkdnw:
     """
 
     images: int = 64
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.images < 2:

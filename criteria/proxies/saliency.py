@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,8 @@ class Plain:
     backward pass. 0 for a network that is cut off; values have either sign, so that this is not below others.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         return dot(*gradients(network))
 
@@ -63,6 +65,8 @@ class GradNorm:
     Abdelfattah et al., ICLR 2021. Larger is better. Needs a batch with labels; costs one forward and one backward pass.
     0, the lowest value, for a network that is cut off.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         _, found = gradients(network)
@@ -78,6 +82,8 @@ class Snip:
     pass. 0, the lowest value, for a network that is cut off.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         return dot(*gradients(network), absolute=True)
 
@@ -91,6 +97,8 @@ class Grasp:
     labels; costs one forward pass, one backward pass, and a backward pass through both, worth three (see
     :func:`second_order`). 0 for a network that is cut off; values have either sign, so that this is not below others.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         weights = network.weights()
@@ -133,6 +141,8 @@ class Fisher:
 
     variant: Literal["corrected", "as_shipped"] = "corrected"
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         shipped = self.variant == "as_shipped"
         kinds = (nn.Conv2d, nn.Linear) if shipped else (nn.Conv2d,)
@@ -169,6 +179,8 @@ class Synflow:
     """
 
     log: bool = True
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         flow, exponent = synaptic_flow(network, 0), 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -27,6 +28,8 @@ class Zico:
     """
 
     batches: int = 2
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.batches < 2:

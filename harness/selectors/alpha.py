@@ -23,6 +23,7 @@ class ArgmaxAlpha(Selector):
     """
 
     reads_architecture_weights: ClassVar[bool] = True
+    version: ClassVar[int] = 1
 
     def plan(self, leaf: Leaf) -> list[Choice]:
         return [mixture(leaf.subspace, torch.zeros(shape(leaf)))]
