@@ -66,7 +66,7 @@ def missing(path: Path) -> list[Path]:
     """
     package = package_of(path)
     beside = [plugin for plugin in _loaded.values() if plugin.package == package]
-    if any(map(changed, beside)):
+    if any(changed(plugin) or plugin.module not in sys.modules for plugin in beside):
         forget(package)
         return list(dict.fromkeys([*(plugin.path for plugin in beside), path]))
     return [] if path in _loaded else [path]
