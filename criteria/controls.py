@@ -16,6 +16,7 @@ class NoSplit:
     """No split: one supernet spends the whole budget. It has no affinity and is never called."""
 
     splits: ClassVar[bool] = False
+    version: ClassVar[int] = 1
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         raise TypeError(
@@ -32,6 +33,7 @@ class Random:
     """
 
     draws: ClassVar[bool] = True
+    version: ClassVar[int] = 1
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations = probe.operations(edge)
@@ -51,6 +53,8 @@ class Exhaustive:
     """
 
     edges: tuple[int, ...] = (0,)
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if not self.edges or min(self.edges) < 0 or len(set(self.edges)) < len(self.edges):

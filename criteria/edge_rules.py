@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class NormalisedMaxCut:
     The mean over pairs, unlike the sum, compares edges with different numbers of operations and groups fairly.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         return max(_edges(candidates, level), key=lambda edge: candidates[edge][1].cut)
 
@@ -49,6 +51,8 @@ class ShippedMaxCut:
     So GM-NAS is released for NAS-Bench-201 and Once-for-All. It favours edges with more operations, since they have
     more pairs to sum over.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         return max(_edges(candidates, level), key=lambda edge: candidates[edge][1].raw_cut)
@@ -62,6 +66,8 @@ class ShippedMinIntra:
     few operations (fewer pairs within groups), and edges whose operations all agree, where a split gains least.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         return min(_edges(candidates, level), key=lambda edge: candidates[edge][1].intra)
 
@@ -74,6 +80,8 @@ class MaxIntraSimilarity:
     this is the smallest mean dissimilarity. An edge of single operations has no pair within a group and nothing to
     compare: it comes last, or edges with few operations would always win, as in ``shipped_min_intra``.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         def mean(edge: int) -> float:
@@ -91,6 +99,8 @@ class ShippedMaxInterSimilarity:
     So NAS-LID is released (its paper maximises the similarity within groups). Among edges with equally many
     operations it is the edge whose groups differ least, where a split gains least.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         return max(_edges(candidates, level), key=lambda edge: inter_similarity(candidates[edge][1]))
@@ -111,6 +121,8 @@ class Fixed:
     """
 
     edges: tuple[int, ...] = (0,)
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if not self.edges or min(self.edges) < 0:
@@ -145,6 +157,8 @@ class Fixed:
 class RandomEdge:
     """An edge drawn uniformly from those that can be split."""
 
+    version: ClassVar[int] = 1
+
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> int:
         return self.shortlist(_edges(candidates, level), rng, level)[0]
 
@@ -161,6 +175,8 @@ class Hierarchy:
 
     A node with h such edges gets a child for each combination of their groups: 2^h for two groups an edge.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, candidates: Candidates, rng: np.random.Generator, level: int) -> tuple[int, ...]:
         return tuple(_edges(candidates, level))
@@ -194,6 +210,8 @@ class OracleEdge:
     """
 
     objective: Literal["variance", "top"] = "variance"
+
+    version: ClassVar[int] = 1
 
     @property
     def consults(self) -> Spec:

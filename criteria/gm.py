@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ class GradientMatching:
     variant: Literal["corrected", "as_shipped"] = "corrected"
     repetitions: int = 100
     distance: Literal["cosine", "per_layer_mean", "mse"] = "cosine"
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:

@@ -38,6 +38,8 @@ class GradientContribution:
 
     repetitions: int = 100
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.repetitions < 1:
             raise ConfigError(

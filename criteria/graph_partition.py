@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations, pairwise
+from typing import ClassVar
 
 import networkx  # type: ignore[import-untyped]
 import numpy as np
@@ -36,6 +37,8 @@ class Spectral:
     distances to the group means is taken. Eigenvectors of the k-th eigenvalue count together, all of them or none:
     which of them a solver puts first is chance. NAS-LID has spectral clustering as one of its groupings.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         """Raises ConfigError if there are more than ``MOST_OPERATIONS`` operations."""
@@ -67,6 +70,8 @@ class Gap:
     the first operation onto them.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         n = len(affinity.operations)
         positions = _line(affinity.dissimilarity)
@@ -92,6 +97,8 @@ class MinCut:
     in ascending order: always the same one, not always the lexicographically first.
     """
 
+    version: ClassVar[int] = 1
+
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         n = len(affinity.operations)
         weights = [[Fraction(value) for value in row] for row in _similarity(affinity).tolist()]
@@ -116,6 +123,8 @@ class BestWorth:
     """
 
     balanced: bool = False
+
+    version: ClassVar[int] = 1
 
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         """Raises ConfigError if the affinity has no worth, or none of a partition into that many groups."""

@@ -26,6 +26,7 @@ class Hierarchy(Wrapper):
     """
 
     called: ClassVar[str] = "hierarchy"
+    version: ClassVar[int] = 1
 
     of: Spec = "gm"
     levels: int = 3

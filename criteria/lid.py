@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,8 @@ class Lid:
     estimator: Literal["mle", "two_nn"] = "mle"
     neighbours: int = 20
     repetitions: int = 50
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         for name, least, usual in (("neighbours", 2, 20), ("repetitions", 1, 50)):

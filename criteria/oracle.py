@@ -69,6 +69,7 @@ class Oracle:
     """
 
     reads_truth: ClassVar[bool] = True
+    version: ClassVar[int] = 1
 
     objective: Literal["variance", "top"] = "variance"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ class OutputDistance:
 
     repetitions: int = 100
     distance: Literal["l2", "kl", "l1"] = "l2"
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:

@@ -68,6 +68,8 @@ def number_of_partitions(sizes: Sequence[int]) -> int:
 class Singletons:
     """One group an operation, whatever the branching (few-shot NAS, Zhao et al., ICML 2021)."""
 
+    version: ClassVar[int] = 1
+
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         return Partition.of(affinity, ([op] for op in affinity.operations))
 
@@ -79,6 +81,8 @@ class Balanced:
     All candidates have the same number of pairs within groups, so the largest cut is the smallest sum within groups:
     the grouping of GM-NAS (Hu et al., ICLR 2022) on NAS-Bench-201.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         """Raises ConfigError if there are more than ``MOST_PARTITIONS`` candidates."""
@@ -100,6 +104,8 @@ class MaxCut:
     The raw cut is a sum over pairs. It is what is maximised there, and it favours equal sizes a little: for five
     operations 2|3 cuts six pairs and 1|4 four.
     """
+
+    version: ClassVar[int] = 1
 
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
         """Raises ConfigError if there are more than ``MOST_OPERATIONS`` operations."""
@@ -125,6 +131,8 @@ class RandomGroups:
     """
 
     sizes: tuple[int, ...] | None = None
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.sizes is not None and (len(self.sizes) < 2 or min(self.sizes) < 1):
@@ -155,6 +163,7 @@ class Shuffled:
     """
 
     nested: ClassVar[Mapping[str, str]] = {"of": "partitioners"}
+    version: ClassVar[int] = 1
 
     of: Spec = "balanced"
 

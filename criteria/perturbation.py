@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,8 @@ class Perturbation:
     repetitions: int = 10
     metric: Literal["accuracy", "loss"] = "accuracy"
     renormalise: bool = False
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.repetitions < 1:

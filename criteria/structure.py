@@ -34,6 +34,7 @@ class Nonlinearity:
     """
 
     draws: ClassVar[bool] = True
+    version: ClassVar[int] = 1
 
     thresholds: tuple[int, ...] = (15, 20)
     cells: int = 15
@@ -80,6 +81,8 @@ class ConvSize:
     D(o, o') is the difference in the number of convolutions of two architectures that differ in this edge alone. Edges
     are all alike to it, so that the lowest edge whose operations differ is split. It costs nothing.
     """
+
+    version: ClassVar[int] = 1
 
     def parts(self) -> Parts:
         """Groups of any size: the convolutions may be one or all but one."""

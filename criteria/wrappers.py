@@ -67,6 +67,7 @@ class Inverted(Wrapper):
     """
 
     called: ClassVar[str] = "inverted"
+    version: ClassVar[int] = 1
 
     of: Spec = "gm"
 
@@ -117,6 +118,7 @@ class MetricDriven(Wrapper):
     """
 
     called: ClassVar[str] = "metric_driven"
+    version: ClassVar[int] = 1
 
     of: Spec = field(default_factory=_synflow)
     edges: tuple[int, ...] = (0, 1, 2)

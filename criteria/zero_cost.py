@@ -48,6 +48,7 @@ class ZeroCost:
     """
 
     nested: ClassVar[Mapping[str, str]] = {"proxy": "proxies"}
+    version: ClassVar[int] = 1
 
     proxy: Spec = "synflow"
     scored: Literal["paths", "masked"] = "paths"

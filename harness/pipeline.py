@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -48,7 +48,12 @@ class Outcome:
 
 
 class Run:
-    """The generator's state: who runs (arm, seeds, draw), what has been spent, and what it asks for."""
+    """The generator's state: who runs (arm, seeds, draw), what has been spent, and what it asks for.
+
+    ``version`` is raised when it asks for other stages, or makes something else of what they give.
+    """
+
+    version: ClassVar[int] = 3
 
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw

@@ -12,7 +12,7 @@ from typing import Any
 from splitbench.harness.arm import Arm
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.parts import Part
-from splitbench.harness.pipeline import Outcome
+from splitbench.harness.pipeline import Outcome, Run
 from splitbench.harness.requests import Settings
 from splitbench.harness.stages.base import hashed
 from splitbench.harness.stages.kinds import KINDS
@@ -97,7 +97,7 @@ def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
     for key, kind in SHARED_PARTS.items():
         shared[key] = Part.of(kind, getattr(study, key), key).written()
     shared["modifiers"] = [Part.of("modifiers", spec, "modifiers").written() for spec in study.modifiers]
-    versions = {kind.kind: kind.version for kind in KINDS}
+    versions = {"run": Run.version, **{kind.kind: kind.version for kind in KINDS}}
     parts = {"stages": versions, "study": shared, "common": hashed(settings.scene), "truth": settings.truth}
     return {key: one_spelling(value) for key, value in parts.items()}
 

@@ -7,23 +7,21 @@ plugin. Lookup is lazy: nothing is imported before it is built. Notebooks and te
 
 from __future__ import annotations
 
-import ast
 import difflib
 import functools
-import hashlib
-import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import sys
 import typing
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness import plugin_imports
+from splitbench.harness.components import BUILT_IN, strangers_code, told
+from splitbench.harness.components import Component as Component
+from splitbench.harness.errors import ConfigError
 
 KINDS = (
     "criteria",
@@ -37,7 +35,6 @@ KINDS = (
     "datasets",
     "proxies",
 )
-HASHED = ("criteria", "partitioners", "edge_rules", "proxies")  # by their source even if built in
 Spec = str | Mapping[str, Any]
 T = TypeVar("T")
 
@@ -60,105 +57,6 @@ def plural(kind: str) -> str:
         if word in (known, singular):
             return known
     raise ConfigError(f"unknown kind of component {kind!r}{suggestion(word, list(KINDS))}; kinds: {', '.join(KINDS)}")
-
-
-def renamed(error: BaseException) -> str:
-    """What a plugin that was written for the package names of splitbench 0.1 has to import now; else nothing."""
-    old = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
-    if old not in ("harness", "criteria", "spaces", "results"):
-        return ""
-    return f": import splitbench.{old} instead of {old}, as packages of splitbench are called since version 0.2"
-
-
-@dataclass(frozen=True)
-class Component:
-    """A named component that may not have been imported yet.
-
-    Attributes:
-        kind: the registry it is in, e.g. ``criteria``.
-        name: what study files call it.
-        target: ``module:attribute``.
-        origin: the distribution or file it comes from.
-        loaded: the object itself, if it was registered in this process.
-    """
-
-    kind: str
-    name: str
-    target: str
-    origin: str
-    loaded: Any = None
-
-    def load(self) -> Any:
-        """The class or function itself.
-
-        Raises:
-            ConfigError: if its module cannot be imported or lacks the attribute.
-        """
-        if self.loaded is not None:
-            return self.loaded
-        module, _, attribute = self.target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:  # a stranger's module may raise anything
-            raise ConfigError(
-                f"{self.kind} component {self.name!r} from {self.origin} cannot be loaded from {self.target}: "
-                f"{type(error).__name__}: {error}{renamed(error)}; mend or uninstall {self.origin}"
-            ) from error
-
-    @property
-    def summary(self) -> str:
-        """First line of the docstring, read from the source: nothing is imported."""
-        if self.loaded is not None:
-            return (inspect.getdoc(self.loaded) or "").partition("\n")[0]
-        path = _source(self.target.partition(":")[0])
-        return _docstring(path, self.target.partition(":")[2]) if path else ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the component's behaviour may have changed; part of every stage's hash.
-
-        Built-in trainers, spaces, datasets and selectors carry a ``version``; of all others, what decides a split
-        included, the source file is hashed.
-        """
-        loaded = self.load()
-        if self.origin == "splitbench" and self.kind not in HASHED:
-            return f"{self.name}-{getattr(loaded, 'version', 1)}"
-        try:
-            source = Path(inspect.getfile(loaded)).read_bytes()
-        except (TypeError, OSError):
-            source = _definition(loaded)
-        return f"{self.name}-{hashlib.sha256(source).hexdigest()[:16]}"
-
-
-def _definition(thing: Any) -> bytes:
-    """What a component defined in a notebook says, or something new each time where even that cannot be known."""
-    try:
-        return inspect.getsource(thing).encode()
-    except (TypeError, OSError):
-        return uuid.uuid4().bytes
-
-
-def _source(module: str) -> Path | None:
-    top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None:
-        return None
-    roots = [Path(p) for p in spec.submodule_search_locations or []]
-    if not rest and spec.origin:
-        return Path(spec.origin)
-    for root in roots:
-        for candidate in (root.joinpath(*rest).with_suffix(".py"), root.joinpath(*rest, "__init__.py")):
-            if candidate.exists():
-                return candidate
-    return None
-
-
-@functools.lru_cache(maxsize=256)
-def _docstring(path: Path, attribute: str) -> str:
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
-            return (ast.get_docstring(node) or "").partition("\n")[0]
-    return ""
 
 
 _registered: dict[tuple[str, str], Component] = {}
@@ -226,7 +124,9 @@ def register(kind: str, name: str) -> Callable[[T], T]:
             origin = inspect.getfile(thing)  # type: ignore[arg-type]
         except (TypeError, OSError):
             origin = "this process"
-        component = Component(plural(kind), name, target, Path(origin).name, thing)
+        module = str(sys._getframe(1).f_globals.get("__name__", ""))
+        component = Component(plural(kind), name, target, Path(origin).name, thing, module)
+        plugin_imports.remember(module)
         _add(_registered | _installed(), component)
         _registered[(component.kind, name)] = component
         return thing
@@ -235,35 +135,42 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
 
 def load_plugin(path: str | Path) -> None:
-    """Import a file whose components register themselves.
+    """Import a file, or a folder with an ``__init__.py``, whose components register themselves.
+
+    A plugin that is loaded already is loaded again if one of its files has changed.
 
     Raises:
-        ConfigError: if the file is missing, fails to import, or registers nothing.
+        ConfigError: if there is no such plugin, if it fails to import, or registers nothing.
     """
     path = Path(path).resolve()
-    if not path.is_file():
-        raise ConfigError(f"--plugin {path}: there is no such file")
-    name = f"splitbench_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
+    where = f"--plugin {path}"
+    if not path.exists():
+        near = path.with_name(f"{path.name}.py")
+        raise ConfigError(f"{where}: there is no such file{f' (did you mean {near.name}?)' if near.exists() else ''}")
+    if not (path.suffix == ".py" and path.is_file()) and not (path / "__init__.py").is_file():
+        raise ConfigError(f"{where}: a plugin is a file whose name ends in .py, or a folder with an __init__.py")
+    paths = plugin_imports.missing(path)
+    if not paths:
         return
-    before = len(_registered)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    package = plugin_imports.package_of(path)
+    if paths != [path]:  # an edited plugin is loaded again, and those beside it
+        for key in [key for key, component in _registered.items() if component.module.startswith(f"{package}.")]:
+            del _registered[key]
+    before = dict(_registered)
     try:
-        spec.loader.exec_module(module)
+        for each in paths:
+            with strangers_code(f"--plugin {each}"):
+                files = plugin_imports.load(each).files
+            if not any(plugin_imports.file_of(component.module) in files for component in _registered.values()):
+                raise ConfigError(
+                    f"--plugin {each}: it registers no component; decorate one with "
+                    "splitbench.harness.registry.register"
+                )
     except ConfigError:
-        del sys.modules[name]
+        plugin_imports.unload(path)
+        _registered.clear()
+        _registered.update(before)
         raise
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise ConfigError(f"--plugin {path}: {type(error).__name__}: {error}{renamed(error)}") from error
-    if len(_registered) == before:
-        raise ConfigError(
-            f"--plugin {path}: it registers no component; decorate one with splitbench.harness.registry.register"
-        )
 
 
 def parameters(component: Component) -> dict[str, inspect.Parameter]:
@@ -294,7 +201,7 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
     Raises:
         ConfigError: unknown component or parameter, or a value of the wrong type.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     where = where or plural(kind)
     name, given = split_spec(spec, where)
@@ -311,10 +218,7 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
             raise ConfigError(f"{where}: {name} needs the parameter {key!r}; it takes: {', '.join(allowed)}")
     thing = component.load()
     try:
-        if is_dataclass(thing):
-            return TypeAdapter(thing).validate_python(dict(given))
-        checked = _checked(thing, given)
-        return thing(**checked) if inspect.isclass(thing) else functools.partial(thing, **checked)
+        return _built(thing, given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -324,13 +228,25 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
         if str(error).startswith(where):
             raise
         raise ConfigError(f"{where}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from error
-    except SplitbenchError:
-        raise
     except (Exception, SystemExit) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{where}: {name} from {component.origin} cannot be made: {said}") from error
+        if component.origin == BUILT_IN and not isinstance(error, TypeError | ValueError):
+            raise
+        said = (
+            f"{where}: {error}"
+            if component.origin == BUILT_IN
+            else f"{where}: {name} from {component.origin} cannot be built: {told(error)}"
+        )
+        raise ConfigError(said) from error
+
+
+def _built(thing: Any, given: Mapping[str, Any]) -> Any:
+    """A dataclass or plain class with its parameters; a function with them bound."""
+    from pydantic import TypeAdapter
+
+    if is_dataclass(thing):
+        return TypeAdapter(thing).validate_python(dict(given))
+    checked = _checked(thing, given)
+    return thing(**checked) if inspect.isclass(thing) else functools.partial(thing, **checked)
 
 
 def _checked(thing: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -355,7 +271,7 @@ def split_spec(spec: Spec, where: str) -> tuple[str, dict[str, Any]]:
 
 
 def resolved(kind: str, spec: Spec, where: str = "") -> dict[str, Any]:
-    """The spec with every default filled in and the component's fingerprint: what stages are hashed by."""
+    """The spec with every default filled in and, as ``fingerprint``, the identity: what stages are hashed by."""
     instance = build(kind, spec, where)
     name, given = split_spec(spec, where)
     component = get(kind, name)
@@ -365,7 +281,7 @@ def resolved(kind: str, spec: Spec, where: str = "") -> dict[str, Any]:
         values = {key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()}
     for key, inner in nested(component.load()).items():
         values[key] = resolved(inner, values[key], f"{where or name}.{key}")
-    return {"name": name, "fingerprint": component.fingerprint, **values}
+    return {"name": name, "fingerprint": component.identity, **values}
 
 
 def nested(thing: Any) -> Mapping[str, str]:
@@ -375,9 +291,20 @@ def nested(thing: Any) -> Mapping[str, str]:
 
 
 def bare(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved spec as a study file would write it: without fingerprints, in nested specs as well."""
+    """A resolved spec as a study file would write it: without fingerprints, in nested specs as well.
+
+    Raises:
+        ConfigError: if the component is no longer the one that the spec was resolved with: a worker would otherwise
+            store what an edited plugin computes under the name of the plugin before.
+    """
+    component = get(kind, str(spec["name"]))
+    if spec.get("fingerprint", component.identity) != component.identity:
+        raise ConfigError(
+            f"{component.kind} component {component.name!r} from {component.origin} has changed since this study "
+            "began; run the study again"
+        )
     values = {key: value for key, value in spec.items() if key != "fingerprint"}
-    for key, inner in nested(get(kind, str(values["name"])).load()).items():
+    for key, inner in nested(component.load()).items():
         if isinstance(values.get(key), Mapping):
             values[key] = bare(inner, values[key])
     return values

@@ -73,6 +73,7 @@ class Nwot:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         matrix, _ = agreement(network, network.images)
@@ -99,6 +100,8 @@ class Swap:
 
     mu: float | None = None
     sigma: float | None = None
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if (self.mu is None) != (self.sigma is None) or (self.sigma is not None and not self.sigma > 0):
@@ -153,6 +156,8 @@ class LinearRegions:
 
     crop: int = 3
     samples: int = 1000
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         for field, least in (("crop", 1), ("samples", 2)):

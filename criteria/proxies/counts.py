@@ -28,6 +28,7 @@ class Params:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return float(sum(weight.view.numel() for weight in network.active()))
@@ -43,6 +44,7 @@ class AllFlops:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return float(network.forward_flops)
@@ -57,6 +59,7 @@ class EffectiveFlops:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return float(network.space.flops(network.choice).forward)
@@ -72,6 +75,7 @@ class Convolutions:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         space = network.space
@@ -103,6 +107,7 @@ class L2Norm:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return float(sum(weight.view.detach().double().norm().item() for weight in network.active()))
@@ -125,6 +130,7 @@ class Tpc:
     """
 
     needs: ClassVar[tuple[str, ...]] = ("separate_operations", "whole_weights")
+    version: ClassVar[int] = 1
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Other spaces of cells need a path count of their own."""

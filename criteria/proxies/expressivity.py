@@ -69,6 +69,8 @@ class Zen:
     repeats: int = 1
     running: bool = False
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise ConfigError(f"proxy zen: repeats is {self.repeats}, but must be at least 1; 1 and 32 are usual")
@@ -136,6 +138,8 @@ class Meco:
 
     size: int = 64
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.size < 16:
             raise ConfigError(f"proxy meco: size is {self.size}, but must be at least 16 pixels; 64 is the default")
@@ -184,6 +188,8 @@ class AzNas:
     needs: ClassVar[tuple[str, ...]] = ()
 
     images: int = 64
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.images < 2:

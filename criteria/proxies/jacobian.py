@@ -50,6 +50,7 @@ class Jacov:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         rows, _ = jacobian(network)
@@ -74,6 +75,7 @@ class EpeNas:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         rows, classes = jacobian(network)

@@ -41,6 +41,8 @@ class Ntk:
 
     images: int = 16
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.images < 2:
             raise ConfigError(f"proxy ntk: images is {self.images}, but must be at least 2; 16 is the default")
@@ -85,6 +87,8 @@ class TeNas:
     crop: int = 3
     samples: int = 1000
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         Ntk(self.images)
         LinearRegions(self.crop, self.samples)
@@ -124,6 +128,8 @@ class Vkdnw:
     needs: ClassVar[tuple[str, ...]] = ()
 
     images: int = 64
+
+    version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.images < 2:

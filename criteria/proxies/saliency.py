@@ -53,6 +53,7 @@ class Plain:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return dot(*gradients(network))
@@ -67,6 +68,7 @@ class GradNorm:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         _, found = gradients(network)
@@ -83,6 +85,7 @@ class Snip:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         return dot(*gradients(network), absolute=True)
@@ -99,6 +102,7 @@ class Grasp:
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         weights = network.weights()
@@ -144,6 +148,8 @@ class Fisher:
 
     variant: Literal["corrected", "as_shipped"] = "corrected"
 
+    version: ClassVar[int] = 1
+
     def __call__(self, network: Network) -> float:
         shipped = self.variant == "as_shipped"
         kinds = (nn.Conv2d, nn.Linear) if shipped else (nn.Conv2d,)
@@ -181,6 +187,8 @@ class Synflow:
     needs: ClassVar[tuple[str, ...]] = ()
 
     log: bool = True
+
+    version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
         flow, exponent = synaptic_flow(network, 0), 0

@@ -31,6 +31,8 @@ class Zico:
 
     batches: int = 2
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.batches < 2:
             raise ConfigError(

@@ -22,6 +22,7 @@ class ArgmaxAlpha(Selector):
     """
 
     reads_architecture_weights: ClassVar[bool] = True
+    version: ClassVar[int] = 1
 
     def plan(self, leaf: Leaf) -> list[Choice]:
         return [leaf.space.mixture(torch.zeros(leaf.space.weights_shape), leaf.subspace)]

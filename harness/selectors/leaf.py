@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from splitbench.harness.selectors.base import LeafChoice, Selected
 class BestEstimate(LeafChoice):
     """The leaf whose selected architecture has the best estimate on validation images."""
 
+    version: ClassVar[int] = 1
+
     def choose(self, selected: Sequence[Selected], rng: np.random.Generator) -> int:
         return max(range(len(selected)), key=lambda index: selected[index].rank_key)
 
@@ -21,6 +24,8 @@ class BestEstimate(LeafChoice):
 @dataclass(frozen=True)
 class RandomLeaf(LeafChoice):
     """A uniformly random leaf: the control for every other choice."""
+
+    version: ClassVar[int] = 1
 
     def choose(self, selected: Sequence[Selected], rng: np.random.Generator) -> int:
         return int(rng.integers(len(selected)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.selectors.base import Leaf, Search, Selected, Selector, best_of
@@ -20,6 +21,8 @@ class RandomBest(Selector):
 
     samples: int = 100
 
+    version: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise ConfigError(f"selector.samples: at least 1 architecture is needed, not {self.samples}")
@@ -35,6 +38,8 @@ class RandomBest(Selector):
 @dataclass(frozen=True)
 class All(Selector):
     """The best of every architecture of the population: exact argmax, no search noise, and the dearest."""
+
+    version: ClassVar[int] = 1
 
     def plan(self, leaf: Leaf) -> list[Architecture]:
         if len(leaf.population):

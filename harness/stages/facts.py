@@ -44,7 +44,7 @@ class FactsStage(Stage[Facts]):
     """
 
     kind: ClassVar[str] = "facts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 3
     gives: ClassVar[type] = Facts
 
     population: Population

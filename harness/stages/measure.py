@@ -76,7 +76,7 @@ class Measure(Stage[Measurement]):
     """
 
     kind: ClassVar[str] = "measure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 3
     gives: ClassVar[type] = Measurement
 
     population: Population

@@ -40,7 +40,7 @@ class Predict(Stage[Predicted]):
     """
 
     kind: ClassVar[str] = "predict"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 3
     gives: ClassVar[type] = Predicted
 
     subspace: SubSpace

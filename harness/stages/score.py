@@ -38,7 +38,7 @@ class Score(Stage[Affinity]):
     """
 
     kind: ClassVar[str] = "score"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 3
     gives: ClassVar[type] = Affinity
 
     trainer: Part

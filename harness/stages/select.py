@@ -41,7 +41,7 @@ class Select(Stage[Selected]):
     """
 
     kind: ClassVar[str] = "select"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     gives: ClassVar[type] = Selected
 
     trainer: Part

@@ -74,7 +74,7 @@ class Train(Stage[tuple[Trained, ...]]):
     """
 
     kind: ClassVar[str] = "train"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     gives: ClassVar[Any] = tuple[Trained, ...]
 
     trainer: Part

@@ -105,6 +105,7 @@ class Cifar10(Cifar):
 
     name: ClassVar[str] = "cifar10"  # type: ignore[misc]
     classes: ClassVar[int] = 10
+    version: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,4 @@ class Cifar100(Cifar):
 
     name: ClassVar[str] = "cifar100"  # type: ignore[misc]
     classes: ClassVar[int] = 100
+    version: ClassVar[int] = 1

@@ -45,6 +45,7 @@ class Digits(Dataset):
     name: ClassVar[str] = "digits"  # type: ignore[misc]
     shape: ClassVar[tuple[int, int, int]] = (1, 8, 8)
     classes: ClassVar[int] = 10
+    version: ClassVar[int] = 1
 
     @property
     def sizes(self) -> dict[str, int]:

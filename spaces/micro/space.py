@@ -45,6 +45,7 @@ class Micro(CellSpace):
     """NAS-Bench-201's cell on scikit-learn's digits; 9,445 functions, each trained stand-alone with 3 seeds."""
 
     name: ClassVar[str] = "micro"
+    version: ClassVar[int] = 1
 
     @property
     def cell_macs(self) -> CellMacs:

@@ -67,6 +67,7 @@ class NB201(CellSpace):
     """
 
     name: ClassVar[str] = "nb201"
+    version: ClassVar[int] = 1
 
     channels: int = 16
     cells: int = 5

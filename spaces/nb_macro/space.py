@@ -202,6 +202,7 @@ class NBMacro(SearchSpace):
     classes: int = 10
 
     name: ClassVar[str] = "nb_macro"
+    version: ClassVar[int] = 1
     edges = tuple(f"{stage}.{layer}" for stage, size in enumerate(STAGES, 1) for layer in range(1, size + 1))
 
     def __post_init__(self) -> None:

@@ -1,0 +1,88 @@
+"""``check`` that versions were raised where code changed; ``lock`` what is now; ``golden`` computes sequences anew."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.versions import lock
+from splitbench.harness.versions.lock import Change
+
+USAGE = "usage: python -m splitbench.harness.versions check|lock|golden"
+
+
+def check() -> list[str]:
+    """What is wrong, a sentence each: code that changed under its version, and a lock file that is behind."""
+    locked = lock.read()
+    found = lock.changes(locked)
+    sentences = [str(change) for change in found if not change.raised]
+    raised = [f"{change.unit.name} {change.unit.version}" for change in found if change.raised]
+    if raised:
+        more = f" and {len(raised) - 5} more" if len(raised) > 5 else ""
+        sentences.append(f"versions.lock does not hold {', '.join(raised[:5])}{more}; run `{lock.COMMAND}`")
+    elif not sentences and locked != lock.current()[0]:
+        sentences.append(f"versions.lock holds what is gone; run `{lock.COMMAND}`")
+    return sentences
+
+
+def refusals(found: Sequence[Change], differing: dict[str, tuple[tuple[str, ...], str]]) -> list[str]:
+    """Why nothing is locked: sequences that differ though no version of what they are a function of was raised.
+
+    Args:
+        found: units that are not as they were locked.
+        differing: sequences that are not those committed: what each is a function of, and how it differs.
+    """
+    raised = {change.unit.name for change in found if change.raised}
+    quiet = [change for change in found if not change.raised]
+    sentences = [str(change) for change in quiet if change.locked is not None and change.unit.version < change.locked]
+    for name, (units, said) in sorted(differing.items()):
+        if raised.isdisjoint(units):
+            behind = [change.unit.name for change in quiet if change.unit.name in units]
+            remedy = f"raise the version of {' or '.join(behind)}" if behind else f"see `{USAGE.split()[-1]}`"
+            sentences.append(f"golden sequence {name!r}: {said}; {remedy}")
+    return sentences
+
+
+def relock(anew: bool = False) -> list[str]:
+    """Lock the versions and the code as they are, if the golden sequences allow it.
+
+    Args:
+        anew: accept all sequences as they are now; only where no code changed under its version, because they were
+            made from other material (a test space, a study's settings).
+    """
+    from splitbench.harness.versions import golden
+
+    found = lock.changes(lock.read())
+    if anew and (quiet := [change for change in found if not change.raised]):
+        return [str(change) for change in quiet]
+    now, committed = golden.compute(), golden.read()
+    differences = golden.differences(committed, now)
+    told = {name: (now[name].units if name in now else (), said) for name, said in differences.items()}
+    new = {name for name in told if name not in committed}
+    if not anew and (sentences := refusals(found, {name: each for name, each in told.items() if name not in new})):
+        return sentences
+    if differences:
+        golden.write(now)
+    lock.LOCK.write_text(lock.current()[0].text(), "utf-8")
+    print(f"locked {len(lock.read().versions)} versions; {len(differences)} of {len(now)} golden sequences are new")
+    return []
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a verb; 0 if all is well, 1 if something is wrong, 2 for wrong usage."""
+    verbs: dict[str, Callable[[], list[str]]] = {"check": check, "lock": relock, "golden": lambda: relock(anew=True)}
+    if len(words) != 1 or words[0] not in verbs:
+        print(USAGE, file=sys.stderr)
+        return 2
+    if not (lock.TOP / "pyproject.toml").is_file():
+        print(ConfigError("versions.lock lies in a checkout of splitbench; run this there"), file=sys.stderr)
+        return 2
+    sentences = verbs[words[0]]()
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+    return int(bool(sentences))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,317 @@
+"""Golden sequences: what tiny networks have always computed, to four digits, on any CPU.
+
+They are the evidence that code changed and nothing that is computed did. A sequence names the units that it is a
+function of: its component, the components that it works with, the stage kinds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import splitbench
+from splitbench.criteria.base import splits, unfit
+from splitbench.harness.components import BUILT_IN
+from splitbench.harness.device import one_thread
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.registry import build, components, get
+from splitbench.harness.testing import criteria, parts, proxies
+from splitbench.harness.testing.affinities import affinities
+from splitbench.harness.testing.chain import Chain
+from splitbench.harness.testing.checks import Skipped
+from splitbench.harness.testing.material import images_of, random_mixture
+from splitbench.harness.testing.suites import shape_of, shrunk
+from splitbench.harness.versions.lock import TOP
+from splitbench.results import metrics
+from splitbench.spaces.base import Choice, SearchSpace
+from splitbench.spaces.micro.space import Micro
+
+PATH = TOP / "tests" / "golden.json"
+RELATIVE = 1e-4
+SMALLEST = 1e-6  # of a part's largest number: differences below are a rounding
+NOTHING = 1e-9  # any number below is a rounding of zero
+UNSEEN = {
+    "criteria/none": "it is never called",
+    "datasets/cifar10": "its images have to be imported",
+    "datasets/cifar100": "its images have to be imported",
+}
+"""Units without a sequence of their own, and why."""
+
+Part = str | list[float]
+"""An exact choice, or numbers of one scale."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A sequence.
+
+    Attributes:
+        name: of the sequence.
+        units: what it is a function of.
+        parts: what was computed.
+    """
+
+    name: str
+    units: tuple[str, ...]
+    parts: list[Part]
+
+
+def compute() -> dict[str, Golden]:
+    """All sequences, by name; takes some seconds on one CPU core."""
+    makers: list[Callable[[], Iterator[Golden]]] = [
+        of_criteria, of_proxies, of_partitioners, of_edge_rules, of_spaces, of_datasets, of_studies, of_metrics,
+    ]  # fmt: skip
+    with one_thread(), double_precision():
+        found = [golden for make in makers for golden in make()]
+    return {golden.name: golden for golden in found}
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Fresh weights and random images in float64 inside.
+
+    In float32 two CPUs differ by more than four digits in what is ill-conditioned (``zico`` by 2%), and a changed
+    formula would hide behind that.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def numbers(values: Any) -> list[float]:
+    """Numbers in a row, to eight digits; what is unknown is left out."""
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    return [float(f"{value:.8g}") for value in flat[~np.isnan(flat)]]
+
+
+def built_in(kind: str) -> list[str]:
+    """Names of the built-in components of a kind."""
+    return [name for name, component in components(kind).items() if component.origin == BUILT_IN]
+
+
+def small(kind: str, name: str) -> Any:
+    """A component with the parameters that make it quick."""
+    return build(kind, {"name": name, **shrunk(get(kind, name), NEEDED.get(f"{kind}/{name}", {}))})
+
+
+NEEDED: Mapping[str, dict[str, Any]] = {"edge_rules/fixed": {"edges": [2, 1]}}
+"""Parameters without a default."""
+
+
+def of_criteria() -> Iterator[Golden]:
+    """Affinities on fresh weights: paths and mixtures as contexts, two spaces, whole and narrowed."""
+    data, (paths, mixtures) = images_of((1, 8, 8), 10), criteria.TRAINERS
+    micro, chain = Micro(), Chain(4)
+    settings = [
+        criteria.Setting(micro, data, micro.root(), paths, 0),
+        criteria.Setting(micro, data, micro.root().only(0, (1, 2, 3)), mixtures, 5),
+        criteria.Setting(chain, data, chain.root(), paths, 1),
+    ]
+    for name in built_in("criteria"):
+        criterion = small("criteria", name)
+        if not splits(criterion):
+            continue
+        found: list[Part] = []
+        for setting in settings:
+            if unfit(criterion, setting.space) is not None:
+                found.append("unfit")
+                continue
+            one = criteria.trial(criterion, setting)
+            if one.error is not None or one.affinity is None:
+                found.append(type(one.error).__name__)
+                continue
+            found += [numbers(one.affinity.dissimilarity), numbers(one.affinity.standard_error)]
+            found += [numbers([value for _, value in one.affinity.worth]), numbers([one.cost.flops])]
+        yield Golden(
+            f"criterion {name}",
+            (f"criteria/{name}", "stages/score", "spaces/micro", "trainers/rsps", "trainers/darts"),
+            found,
+        )
+
+
+def of_proxies() -> Iterator[Golden]:
+    """Scores of a path, and of a mixture of another space, on fresh weights."""
+    data = images_of((1, 8, 8), 10)
+    micro, chain = Micro(), Chain(4)
+    _, _, path, *_ = proxies.choices(micro).items()  # with four convolutions
+    *_, mixture = proxies.choices(chain).items()
+    for name in built_in("proxies"):
+        proxy, found = small("proxies", name), list[Part]()
+        for space, (title, choice) in ((micro, path), (chain, mixture)):
+            if unfit(proxy, space) is not None:
+                found.append("unfit")
+                continue
+            one = proxies.scored(proxy, space, data, title, choice)
+            found.append(type(one.error).__name__ if one.error else numbers(one.terms[0]))
+        yield Golden(f"proxy {name}", (f"proxies/{name}", "stages/score", "spaces/micro"), found)
+
+
+def of_partitioners() -> Iterator[Golden]:
+    """Groups and cuts of a random affinity, and of one with two clear groups."""
+    for name in built_in("partitioners"):
+        partitioner, found = small("partitioners", name), list[Part]()
+        for affinity, branching in itertools.product(affinities((1, 3, 4, 6, 7, 9, 10))[::3], (2, 3)):
+            try:
+                one = parts.grouped(partitioner, affinity, branching)
+                found += [str(one.groups), numbers([one.cut, one.raw_cut, one.intra])]
+            except SplitbenchError as error:
+                found.append(type(error).__name__)
+        yield Golden(f"partitioner {name}", (f"partitioners/{name}", "stages/run"), found)
+
+
+def of_edge_rules() -> Iterator[Golden]:
+    """The edges that are scored, and the chosen one, of each space."""
+    for name in built_in("edge_rules"):
+        rule, found = small("edge_rules", name), list[Part]()
+        for space in (Micro(), Chain()):
+            try:
+                edges = parts.shortlisted(rule, space, name)
+                found += [f"{edges} {parts.chosen_by(rule, parts.candidates_on(space, edges, 0), name)}"]
+            except (SplitbenchError, Skipped) as error:
+                found.append(type(error).__name__)
+        yield Golden(f"edge rule {name}", (f"edge_rules/{name}", "partitioners/balanced", "stages/run"), found)
+
+
+def of_spaces() -> Iterator[Golden]:
+    """Logits and FLOPs of two paths and a mixture, and some of the truth that is embedded."""
+    for name in built_in("spaces"):
+        space: SearchSpace = small("spaces", name)
+        shape = shape_of(space)
+        images = images_of(shape, 10, 4, 2).images["validation"]
+        rng = np.random.default_rng(3)
+        paths: list[Choice] = [space.sample(rng) for _ in range(2)]
+        supernet, found = space.supernet(0), list[Part]([str(paths)])
+        for choice in (*paths, random_mixture(space, space.root())):
+            with torch.no_grad():
+                found.append(numbers(supernet(images, choice)))
+            found.append(numbers([space.flops(choice).forward, space.flops(choice).backward]))
+        with contextlib.suppress(SplitbenchError):  # its table has to be imported
+            if name == "micro":
+                found.append(numbers(space.ground_truth("digits").validation([space.sample(rng) for _ in range(3)])))
+        yield Golden(f"space {name}", (f"spaces/{name}",), found)
+
+
+def of_datasets() -> Iterator[Golden]:
+    """Batches of the images that need no import."""
+    data = build("datasets", "digits").load(torch.device("cpu"))
+    images, labels = data.batch("train", 0, 3, 8)
+    order = [numbers(data.images[part][:4].double().sum((1, 2, 3))) for part in ("train", "validation")]
+    found: list[Part] = [numbers(images.double().square().mean((1, 2, 3))), str(labels.tolist()), *order]
+    yield Golden("dataset digits", ("datasets/digits",), found)
+
+
+STUDIES = (
+    ("rsps", {"name": "random_best", "samples": 4}, "best_estimate", 60, ()),
+    ("rsps", "all", "random_leaf", 60, ()),
+    ("rsps", "all", "random_leaf", 60, ("momentum_groups",)),
+    ("darts", "argmax_alpha", "best_estimate", 40, ()),
+)
+"""Trainer, selector, leaf choice, steps, modifiers."""
+
+PARTS = ("criteria/output_distance", "partitioners/balanced", "edge_rules/fixed", "spaces/micro",
+         "datasets/digits", *(f"stages/{kind}" for kind in ("train", "score", "predict", "select", "run")))  # fmt: skip
+"""What all of these studies work with."""
+
+
+ARM = {"criterion": "output_distance", "repetitions": 1, "edge_rule": {"name": "fixed", "edges": [2]}}
+
+
+def of_studies() -> Iterator[Golden]:
+    """Whole runs that are split once: training losses, affinities, estimates, the selection, the bill."""
+    torch.set_default_dtype(torch.float32)  # as the images of digits are; the learning rate is low
+    for trainer, selector, leaf_choice, steps, modifiers in STUDIES:
+        chosen = selector if isinstance(selector, str) else selector["name"]
+        record, losses = run(trainer, steps, selector=selector, leaf_choice=leaf_choice, modifiers=list(modifiers))
+        leaves = record["selection"]["leaves"]
+        bill = [record["cost"][phase][key] for phase in sorted(record["cost"]) for key in ("steps", "examples")]
+        found: list[Part] = [numbers([loss for _, loss in node["curve"]]) for node in nodes(record["tree"])]
+        found += [numbers(score["dissimilarity"]) for score in record["tree"]["scores"].values()]
+        found += [str(record["tree"]["edges"]), losses, numbers([leaf["loss"] for leaf in leaves]), numbers(bill)]
+        found += [str([leaf["architecture"] for leaf in leaves]), str(record["selection"]["leaf"])]
+        found += [numbers([record["budget"]["spent"]]), numbers([cost["flops"] for cost in record["cost"].values()])]
+        named = tuple(f"modifiers/{name}" for name in modifiers)
+        units = (f"trainers/{trainer}", f"selectors/{chosen}", f"leaf_choices/{leaf_choice}", *named, *PARTS)
+        yield Golden(", ".join([f"study with {trainer}", chosen, leaf_choice, *modifiers]), units, found)
+
+
+def nodes(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A node of a record's tree and all below it."""
+    yield tree
+    for child in tree["children"]:
+        yield from nodes(child)
+
+
+def run(trainer: str, steps: int, **settings: Any) -> tuple[dict[str, Any], list[float]]:
+    """The record of a tiny study's only run, and the losses of its estimates by architecture."""
+    study = {
+        "name": "golden", "space": "micro", "dataset": "digits", "seeds": 1, "population": {"sample": 10},
+        "trainer": {"name": trainer, "batch_size": 32, "learning_rate": 0.001}, "budget": {"steps": steps},
+        "schedule": {"warmup": 0.2}, "evaluation": {"images": 60}, "arms": [ARM], **settings,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        splitbench.run(study, folder, "cpu")
+        (path,) = Path(folder, "records").glob("*d0.json")
+        table = splitbench.load(folder).estimates().sort_values("architecture")
+        return json.loads(path.read_text()), numbers(table["loss"])
+
+
+def of_metrics() -> Iterator[Golden]:
+    """Metrics of made-up estimates."""
+    rng = np.random.default_rng(0)
+    accuracy, loss, truth, macs = rng.integers(0, 20, 60), rng.random(60), rng.random(60) * 100, rng.integers(1, 9, 60)
+    found = metrics.ranking_metrics(accuracy, loss, truth, macs, np.arange(60) % 3, 100.0)
+    ceiling = metrics.ceiling(truth[:, None] + rng.normal(size=(60, 3)), macs)
+    values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(found.items())]
+    values += [" ".join(sorted(found)), numbers([value for _, value in sorted(ceiling.items())])]
+    yield Golden("metrics", ("stages/measure", "stages/facts"), values)
+
+
+def differences(committed: Mapping[str, list[Part]], now: Mapping[str, Golden]) -> dict[str, str]:
+    """Sequences that are not those committed, and how each differs, in words."""
+    found = dict.fromkeys(committed.keys() - now.keys(), "it is not computed any more")
+    for name, golden in now.items():
+        if name not in committed:
+            found[name] = "it is new"
+        elif said := difference(committed[name], golden.parts):
+            found[name] = said
+    return found
+
+
+def difference(before: list[Part], after: list[Part]) -> str:
+    """Where two sequences differ first, in words; nothing where they are equal to four digits."""
+    if len(before) != len(after):
+        return f"it has {len(after)} parts, and had {len(before)}"
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        if isinstance(old, str) or isinstance(new, str) or len(old) != len(new):
+            if old != new:
+                return f"part {index} is {str(new)[:80]}, and was {str(old)[:80]}"
+            continue
+        smallest = max(SMALLEST * max(map(abs, old), default=0.0), NOTHING)
+        for a, b in zip(old, new, strict=True):
+            if not abs(a - b) <= max(RELATIVE * max(abs(a), abs(b)), smallest):
+                return f"part {index} holds {b:g}, and {a:g} before"
+    return ""
+
+
+def read(path: Path = PATH) -> dict[str, list[Part]]:
+    """The committed sequences."""
+    found: dict[str, list[Part]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
+
+
+def write(sequences: Mapping[str, Golden], path: Path = PATH) -> None:
+    """Commit sequences to the file: a line each."""
+    lines = [f"{json.dumps(name)}: {json.dumps(golden.parts)}" for name, golden in sorted(sequences.items())]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
