@@ -48,7 +48,7 @@ class PriceProbe(SupernetProbe):
 
     def pullbacks(self, edge: int, repetition: int, context: Choice) -> list[Tensor | None]:
         operations = self.operations(edge)
-        mixed = all_on_edge(context, self.space, edge, operations)
+        mixed = all_on_edge(context, self.space, edge, operations, self.subspace)
         self._meter.charge(training_pass(self.space, mixed, self._trainer.batch_size))
         return [torch.randn(64) for _ in operations]
 
