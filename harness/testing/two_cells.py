@@ -256,17 +256,14 @@ class TwoCells(SearchSpace):
         for pairs in self._inputs(subspace):
             if not pairs:
                 raise ValueError(f"{subspace} holds no connected architecture")
-            best = {
-                edge: max(self.comparable(subspace, edge), key=lambda op, edge=edge: float(strength[edge, op]))
-                for pair, _ in pairs
-                for edge in pair
-            }
+            edges = {edge for pair, _ in pairs for edge in pair}
+            best = {edge: strongest(strength[edge], self.comparable(subspace, edge)) for edge in edges}
             pair = max((p for p, _ in pairs), key=lambda p: sum(float(strength[edge, best[edge]]) for edge in p))
             for edge in pair:
                 found[edge] = best[edge]
         return tuple(found)
 
-    def _inputs(self, subspace: SubSpace) -> list[list[tuple[tuple[int, ...], int]]]:
+    def _inputs(self, subspace: SubSpace) -> list[list[tuple[tuple[int, int], int]]]:
         """For each node, the pairs of edges that it may take, and in how many ways."""
         found = []
         for edges in self.hierarchies():
@@ -338,6 +335,11 @@ class TwoCells(SearchSpace):
 def cells_of(edges: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
     """What belongs to the normal and to the reduction cell."""
     return edges[: len(EDGES)], edges[len(EDGES) :]
+
+
+def strongest(weights: Tensor, operations: Sequence[int]) -> int:
+    """The operation with the largest of one edge's weights, the first among equals."""
+    return max(operations, key=lambda op: float(weights[op]))
 
 
 def enumerated_truth(choices: int) -> TableTruth:
