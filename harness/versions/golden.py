@@ -212,7 +212,7 @@ def of_datasets() -> Iterator[Golden]:
     yield Golden("dataset digits", ("datasets/digits",), found)
 
 
-STUDIES = (
+STUDIES: tuple[tuple[str, Any, str, int, tuple[str, ...]], ...] = (
     ("rsps", {"name": "random_best", "samples": 4}, "best_estimate", 60, ()),
     ("rsps", "all", "random_leaf", 60, ()),
     ("rsps", "all", "random_leaf", 60, ("momentum_groups",)),

@@ -40,6 +40,9 @@ class MicroProbe:
         self.contexts = contexts
         self.supernet = SPACE.supernet(SEED).train()
 
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
+
     def rng(self, purpose: str) -> np.random.Generator:
         raise AssertionError("gm draws nothing of its own")
 
@@ -179,6 +182,9 @@ class Given:
         self.subspace = SubSpace((tuple(range(len(gradients[0]))),))
         self.parts = list(lengths)
         self.asked: list[tuple[Any, ...]] = []
+
+    def operations(self, edge: int) -> tuple[int, ...]:
+        return self.subspace.allowed[edge]
 
     def lengths(self, edge: int, outer: bool = True) -> list[int]:
         return self.parts
