@@ -37,7 +37,7 @@ from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.results import gate, metrics
 from splitbench.results.store import write_atomically
-from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.base import SearchSpace, SubSpace, listed
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 ONE_EDGE = {"name": "fixed", "edges": [0]}
@@ -142,11 +142,13 @@ def from_one_leaf() -> Iterator[None]:
     """The population is drawn from one leaf of the space instead of from all of it."""
     real = workbench.population
 
-    def population(space: SearchSpace, sample: int | None, seed: int, subspace: SubSpace | None = None) -> Any:
+    def population(
+        space: SearchSpace, sample: int | None, seed: int, subspace: SubSpace | None = None, earlier: Any = ()
+    ) -> Any:
         if sample is None:
-            return real(space, sample, seed, subspace)
+            return real(space, sample, seed, subspace, earlier)
         root = space.root()
-        rows = workbench.functions_in(space, SubSpace((LEAF, *root.allowed[1:])))
+        rows = listed(space, SubSpace((LEAF, *root.allowed[1:])))
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]
         return rows if subspace is None else rows[subspace.mask(rows)]
 
