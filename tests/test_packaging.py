@@ -214,6 +214,17 @@ def test_readmes_criterion_runs(tmp_path: Path) -> None:
     assert "[1/1] gradient_length(repetitions=3), seed 1: tau[all]" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("page", "title", "most"),
+    [("trainers.md", "fair.py", 70), ("trainers.md", "smoothing.py", 40), ("spaces.md", "mine.py", 50)],
+)
+def test_plugins_of_the_docs_are_as_short_as_promised(page: str, title: str, most: int) -> None:
+    """tests/test_docs_commands.py runs them."""
+    text = (TOP / "docs" / page).read_text()
+    (code,) = re.findall(rf'^```python title="{title}"\n(.*?)^```', text, re.MULTILINE | re.DOTALL)
+    assert 0 < len([line for line in code.splitlines() if line.strip()]) <= most
+
+
 # -- CI ------------------------------------------------------------------------------------------------------------
 
 

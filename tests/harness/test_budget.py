@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from tiny_studies import Notes, run_tiny, tiny
 import splitbench
 from splitbench.harness.budget import Account, Allowance, Budget, Cost, Meter, training_pass
 from splitbench.harness.config import parse
-from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import build
 from splitbench.harness.seeds import at_step
 from splitbench.harness.stages.score import Score
@@ -21,6 +21,7 @@ from splitbench.harness.study import Study
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
 from splitbench.results.record import Node, Record
+from splitbench.results.store import load
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.micro.space import Micro
@@ -251,12 +252,14 @@ def test_none_and_split_arms_share_the_same_warm_up_price(tmp_path: Path) -> Non
 # --- budgets that cannot work -----------------------------------------------------------------------------------------
 
 
-def test_a_budget_that_scoring_eats_up_is_a_sentence_and_keeps_what_ended(tmp_path: Path) -> None:
+def test_a_budget_that_scoring_eats_up_costs_that_run_alone(tmp_path: Path) -> None:
     notes = Notes()
     study = tiny(arms=["none", {"criterion": "gm", "repetitions": 3}])
-    with pytest.raises(ConfigError, match=r"arm gm.*: the budget of 60 steps is too small .* raise budget.steps"):
-        splitbench.run(study, tmp_path, device="cpu", watcher=notes)
+    splitbench.run(study, tmp_path, device="cpu", watcher=notes)
     assert [record.arm for record in notes.records] == ["none"]
+    (failure,) = load(tmp_path).failed
+    assert failure.arm.startswith("gm")
+    assert re.match(r"the budget of 60 steps is too small .* raise budget.steps", failure.reason)
 
 
 def test_seconds_are_a_budget_too(tmp_path: Path) -> None:
