@@ -51,11 +51,13 @@ lint: $(VENV)/.installed-dev
 $(VENV)/.installed: $(INPUTS) | $(VENV)/.created
 	@echo "installing splitbench and what it needs into $(VENV); torch is large, so the first time takes minutes"
 	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@rm -rf splitbench.egg-info  # what the build leaves: from this folder it would hide what is installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(INPUTS) | $(VENV)/.created
 	@echo "installing splitbench, what it needs and the checkers into $(VENV); the first time takes minutes"
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@rm -rf splitbench.egg-info
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.created:

@@ -197,7 +197,7 @@ def test_new_refuses(splitbench: Command, tmp_path: Path, kind: str, name: str, 
 
 
 def test_names_of_the_templates_are_read_from_them() -> None:
-    assert {"dataclass", "torch", "Affinity", "Probe", "SubSpace", "Micro"} <= template_names("criterion")
+    assert {"dataclass", "torch", "Affinity", "Probe", "Micro"} <= template_names("criterion")
     assert {"functional", "Network", "Chain", "DATA"} <= template_names("proxy")
     assert {"np", "Affinity", "Partition"} <= template_names("partitioner")
     assert "Network" not in template_names("partitioner")
