@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.versions import lock
+from splitbench.harness.versions import lock, sequences
 from splitbench.harness.versions.lock import Change
 
 USAGE = "usage: python -m splitbench.harness.versions check|lock|golden"
@@ -51,19 +51,19 @@ def relock(anew: bool = False) -> list[str]:
         anew: accept all sequences as they are now; only where no code changed under its version, because they were
             made from other material (a test space, a study's settings).
     """
-    from splitbench.harness.versions import golden
+    from splitbench.harness.versions import golden  # torch
 
     found = lock.changes(lock.read())
     if anew and (quiet := [change for change in found if not change.raised]):
         return [str(change) for change in quiet]
-    now, committed = golden.compute(), golden.read()
-    differences = golden.differences(committed, now)
+    now, committed = golden.compute(), sequences.read()
+    differences = sequences.differences(committed, now)
     told = {name: (now[name].units if name in now else (), said) for name, said in differences.items()}
     new = {name for name in told if name not in committed}
     if not anew and (sentences := refusals(found, {name: each for name, each in told.items() if name not in new})):
         return sentences
     if differences:
-        golden.write(now)
+        sequences.write(now)
     lock.LOCK.write_text(lock.current()[0].text(), "utf-8")
     print(f"locked {len(lock.read().versions)} versions; {len(differences)} of {len(now)} golden sequences are new")
     return []

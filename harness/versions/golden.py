@@ -11,7 +11,6 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,39 +29,17 @@ from splitbench.harness.testing.chain import Chain
 from splitbench.harness.testing.checks import Skipped
 from splitbench.harness.testing.material import images_of, random_mixture
 from splitbench.harness.testing.suites import shape_of, shrunk
-from splitbench.harness.versions.lock import TOP
+from splitbench.harness.versions.sequences import Golden, Part
 from splitbench.results import metrics
 from splitbench.spaces.base import Choice, SearchSpace
 from splitbench.spaces.micro.space import Micro
 
-PATH = TOP / "tests" / "golden.json"
-RELATIVE = 1e-4
-SMALLEST = 1e-6  # of a part's largest number: differences below are a rounding
-NOTHING = 1e-9  # any number below is a rounding of zero
 UNSEEN = {
     "criteria/none": "it is never called",
     "datasets/cifar10": "its images have to be imported",
     "datasets/cifar100": "its images have to be imported",
 }
 """Units without a sequence of their own, and why."""
-
-Part = str | list[float]
-"""An exact choice, or numbers of one scale."""
-
-
-@dataclass(frozen=True)
-class Golden:
-    """A sequence.
-
-    Attributes:
-        name: of the sequence.
-        units: what it is a function of.
-        parts: what was computed.
-    """
-
-    name: str
-    units: tuple[str, ...]
-    parts: list[Part]
 
 
 def compute() -> dict[str, Golden]:
@@ -276,42 +253,3 @@ def of_metrics() -> Iterator[Golden]:
     values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(found.items())]
     values += [" ".join(sorted(found)), numbers([value for _, value in sorted(ceiling.items())])]
     yield Golden("metrics", ("stages/measure", "stages/facts"), values)
-
-
-def differences(committed: Mapping[str, list[Part]], now: Mapping[str, Golden]) -> dict[str, str]:
-    """Sequences that are not those committed, and how each differs, in words."""
-    found = dict.fromkeys(committed.keys() - now.keys(), "it is not computed any more")
-    for name, golden in now.items():
-        if name not in committed:
-            found[name] = "it is new"
-        elif said := difference(committed[name], golden.parts):
-            found[name] = said
-    return found
-
-
-def difference(before: list[Part], after: list[Part]) -> str:
-    """Where two sequences differ first, in words; nothing where they are equal to four digits."""
-    if len(before) != len(after):
-        return f"it has {len(after)} parts, and had {len(before)}"
-    for index, (old, new) in enumerate(zip(before, after, strict=True)):
-        if isinstance(old, str) or isinstance(new, str) or len(old) != len(new):
-            if old != new:
-                return f"part {index} is {str(new)[:80]}, and was {str(old)[:80]}"
-            continue
-        smallest = max(SMALLEST * max(map(abs, old), default=0.0), NOTHING)
-        for a, b in zip(old, new, strict=True):
-            if not abs(a - b) <= max(RELATIVE * max(abs(a), abs(b)), smallest):
-                return f"part {index} holds {b:g}, and {a:g} before"
-    return ""
-
-
-def read(path: Path = PATH) -> dict[str, list[Part]]:
-    """The committed sequences."""
-    found: dict[str, list[Part]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
-
-
-def write(sequences: Mapping[str, Golden], path: Path = PATH) -> None:
-    """Commit sequences to the file: a line each."""
-    lines = [f"{json.dumps(name)}: {json.dumps(golden.parts)}" for name, golden in sorted(sequences.items())]
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from splitbench.harness.versions import __main__ as command
-from splitbench.harness.versions import golden, lock, syntax
+from splitbench.harness.versions import golden, lock, sequences, syntax
 from splitbench.harness.versions.code import parsed, path_of, read
-from splitbench.harness.versions.golden import Golden
 from splitbench.harness.versions.lock import Change, State
+from splitbench.harness.versions.sequences import Golden
 from splitbench.harness.versions.units import Unit, component_units, covered, stage_units
 
 
@@ -269,7 +269,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lock file and golden sequences of its own, with one sequence of gm."""
     monkeypatch.setattr(lock, "LOCK", tmp_path / "versions.lock")
     monkeypatch.setattr(lock.read, "__defaults__", (tmp_path / "versions.lock",))
-    for function in (golden.read, golden.write):
+    for function in (sequences.read, sequences.write):
         monkeypatch.setattr(function, "__defaults__", (tmp_path / "golden.json",))
     computing(monkeypatch, 1.0)
     return tmp_path
@@ -322,7 +322,7 @@ def test_a_raised_version_takes_its_sequences_along(files: Path, monkeypatch: py
     assert command.main(["check"]) == 1
     computing(monkeypatch, 2.0)
     assert command.main(["lock"]) == 0
-    assert golden.read(files / "golden.json") == {"criterion gm": [[2.0]]}
+    assert sequences.read(files / "golden.json") == {"criterion gm": [[2.0]]}
     assert command.main(["check"]) == 0
 
 
@@ -331,7 +331,7 @@ def test_other_material_makes_other_sequences(files: Path, monkeypatch: pytest.M
     computing(monkeypatch, 2.0)
     assert command.main(["lock"]) == 1
     assert command.main(["golden"]) == 0
-    assert golden.read(files / "golden.json") == {"criterion gm": [[2.0]]}
+    assert sequences.read(files / "golden.json") == {"criterion gm": [[2.0]]}
 
 
 def test_what_is_gone_is_told(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
