@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.versions import lock, sequences
@@ -39,7 +40,12 @@ def refusals(found: Sequence[Change], differing: dict[str, tuple[tuple[str, ...]
     for name, (units, said) in sorted(differing.items()):
         if raised.isdisjoint(units):
             behind = [change.unit.name for change in quiet if change.unit.name in units]
-            remedy = f"raise the version of {' or '.join(behind)}" if behind else f"see `{USAGE.split()[-1]}`"
+            remedy = (
+                f"raise the version of {' or '.join(behind)}"
+                if behind
+                else "none of the code whose version it names changed; if its material did (a test space, the settings "
+                "of a study), run `python -m splitbench.harness.versions golden`"
+            )
             sentences.append(f"golden sequence {name!r}: {said}; {remedy}")
     return sentences
 
@@ -62,8 +68,9 @@ def relock(anew: bool = False) -> list[str]:
     new = {name for name in told if name not in committed}
     if not anew and (sentences := refusals(found, {name: each for name, each in told.items() if name not in new})):
         return sentences
-    if differences:
-        sequences.write(now)
+    if differences:  # the others stay as they are, lest many small differences add up
+        kept = {name: one if name in differences else replace(one, parts=committed[name]) for name, one in now.items()}
+        sequences.write(kept)
     lock.LOCK.write_text(lock.current()[0].text(), "utf-8")
     print(f"locked {len(lock.read().versions)} versions; {len(differences)} of {len(now)} golden sequences are new")
     return []

@@ -22,7 +22,7 @@ from splitbench.criteria.base import splits, unfit
 from splitbench.harness.components import BUILT_IN
 from splitbench.harness.device import one_thread
 from splitbench.harness.errors import SplitbenchError
-from splitbench.harness.registry import build, components, get
+from splitbench.harness.registry import build, components, get, nested, split_spec
 from splitbench.harness.testing import criteria, parts, proxies
 from splitbench.harness.testing.affinities import affinities
 from splitbench.harness.testing.chain import Chain
@@ -83,8 +83,20 @@ def small(kind: str, name: str) -> Any:
     return build(kind, {"name": name, **shrunk(get(kind, name), NEEDED.get(f"{kind}/{name}", {}))})
 
 
+def made_of(kind: str, name: str, thing: Any) -> tuple[str, ...]:
+    """The units of a component and of those that are nested in it."""
+    found: tuple[str, ...] = (f"{kind}/{name}",)
+    for key, inner in nested(thing).items():
+        other, given = split_spec(getattr(thing, key), key)
+        found += made_of(inner, other, build(inner, {"name": other, **given}))
+    return found
+
+
 NEEDED: Mapping[str, dict[str, Any]] = {"edge_rules/fixed": {"edges": [2, 1]}}
 """Parameters without a default."""
+
+
+SCORING = ("stages/score", "spaces/micro", "trainers/rsps", "trainers/darts")
 
 
 def of_criteria() -> Iterator[Golden]:
@@ -111,11 +123,7 @@ def of_criteria() -> Iterator[Golden]:
                 continue
             found += [numbers(one.affinity.dissimilarity), numbers(one.affinity.standard_error)]
             found += [numbers([value for _, value in one.affinity.worth]), numbers([one.cost.flops])]
-        yield Golden(
-            f"criterion {name}",
-            (f"criteria/{name}", "stages/score", "spaces/micro", "trainers/rsps", "trainers/darts"),
-            found,
-        )
+        yield Golden(f"criterion {name}", (*made_of("criteria", name, criterion), *SCORING), found)
 
 
 def of_proxies() -> Iterator[Golden]:
@@ -145,7 +153,7 @@ def of_partitioners() -> Iterator[Golden]:
                 found += [str(one.groups), numbers([one.cut, one.raw_cut, one.intra])]
             except SplitbenchError as error:
                 found.append(type(error).__name__)
-        yield Golden(f"partitioner {name}", (f"partitioners/{name}", "stages/run"), found)
+        yield Golden(f"partitioner {name}", (*made_of("partitioners", name, partitioner), "stages/run"), found)
 
 
 def of_edge_rules() -> Iterator[Golden]:

@@ -28,6 +28,14 @@ def test_every_version_has_a_sequence(now: dict[str, Golden]) -> None:
     assert units - seen == set(golden.UNSEEN)
 
 
+def test_a_sequence_is_a_function_of_the_components_inside_it(now: dict[str, Golden]) -> None:
+    """So that raising the version of the inner one is enough."""
+    assert "criteria/gm" in now["criterion inverted"].units
+    assert "proxies/synflow" in now["criterion metric_driven"].units
+    assert "proxies/synflow" in now["criterion zero_cost"].units
+    assert "criteria/gm" not in now["criterion lid"].units
+
+
 def test_sequences_hold_numbers(now: dict[str, Golden]) -> None:
     """Neither errors nor refusals alone: a sequence that says nothing would allow anything."""
     silent = [name for name, one in now.items() if not any(isinstance(part, list) and any(part) for part in one.parts)]
