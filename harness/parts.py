@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from splitbench.harness import registry
+from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
 
 
@@ -47,7 +48,18 @@ class Part:
         return _part(kind, registry.resolved(kind, spec, where), bound)
 
     def build(self) -> Any:
-        """The component itself."""
+        """The component itself.
+
+        Raises:
+            ConfigError: if a component is no longer the one that the part was made of: a worker would otherwise store
+                what an edited plugin computes under the name of the plugin before.
+        """
+        for part in self.all():
+            if (component := registry.get(part.kind, part.name)).identity != part.identity:
+                raise ConfigError(
+                    f"{part.kind} component {part.name!r} from {component.origin} has changed since this study began; "
+                    "run the study again"
+                )
         return registry.build(self.kind, self.written())
 
     def written(self) -> dict[str, Any]:

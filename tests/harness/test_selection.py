@@ -119,16 +119,17 @@ def test_a_search_spends_its_share_and_training_the_rest(tmp_path: Path, kind: s
         assert 0 <= limit - share - trained < (leaves + 1) * step + leaves
 
 
-def test_the_share_is_kept_back_whatever_is_spent_of_it(tmp_path: Path) -> None:
-    """A selector with a plan spends its plan, and not what the study would have let it."""
+def test_a_planned_selection_has_its_plan_kept_back_within_the_share(tmp_path: Path) -> None:
+    """What is not planned goes to training; a plan that is dearer than the share is refused."""
     first, second = (
         run_tiny(tmp_path / name, **STUDY | {"selector": {"name": "random_best", "samples": 2}, "schedule": schedule})
         for name, schedule in (("share", STUDY["schedule"]), ("plan", {"warmup": 0.3}))
     )
     for one, other in zip(first.records, second.records, strict=True):
         assert one.cost["selection"] == other.cost["selection"]
-        assert one.cost["training"].flops < other.cost["training"].flops
-        assert one.budget.spent < other.budget.spent
+        assert one.cost["training"] == other.cost["training"]
+    with pytest.raises(ConfigError, match=r"plans to spend .*; raise that, or lower the selector's samples"):
+        run_tiny(tmp_path / "dear", **STUDY | {"selector": {"name": "random_best", "samples": 200}})
 
 
 def test_keeping_the_best_child_halves_the_share_of_each_selection(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "sampler": ({"sweep": {"sampler": "tpe"}}, 'sampler.name "random", and the study file now says "tpe"'),
     "metric": ({"sweep": {"sampler": "random", "metric": "rho[all]"}}, 'metric "tau[all]", and the study file now'),
     "range": ({"search": {"trainer.learning_rate": [0.01, 0.2]}}, "search.trainer.learning_rate"),
-    "budget": ({"budget": {"steps": 41}}, "budget.steps 40.0, and the study file now says 41.0"),
+    "budget": ({"budget": {"steps": 41}}, "budget.steps 40, and the study file now says 41"),
     "trainer": ({"trainer": {"name": "rsps", "batch_size": 16}}, "started with"),
     "arm": ({"arms": [{"criterion": "none", "name": "none", "leaf_choice": "random_leaf"}]}, "started with"),
 }

@@ -347,7 +347,7 @@ def test_results_say_what_they_took(scene: Scene, tmp_path: Path) -> None:
     result: Result[tuple[Trained, ...]] = run(stage_of(scene), StageStore(tmp_path))
     assert result.seconds > 0
     assert result.peak_bytes > 10_000_000
-    assert result.device.startswith("CPU")
+    assert result.machine.device.startswith("CPU")
     (trained,) = result.output
     assert trained.steps == result.cost.steps == STEPS
     assert result.cost.examples == STEPS * 16
