@@ -404,10 +404,11 @@ def test_study_files_in_pages_parse(page: Path) -> None:
         if isinstance(content, dict) and set(content) <= set(config.StudyConfig.model_fields):
             whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 9999}, "arms": ["none", "gm"]} | content
             mine = [a for a in whole["arms"] if known_arm(a)]
-            own = [
-                key for key in ("trainer", "modifiers") if key in whole and not all(map(known_part, listed(whole[key])))
+            theirs = [
+                k for k in ("space", "trainer", "modifiers") if not all(map(known_part, listed(whole.get(k, []))))
             ]
-            study = config.parse({key: value for key, value in whole.items() if key not in own} | {"arms": mine})
+            known = {key: value for key, value in whole.items() if key not in theirs}
+            study = config.parse({"space": "micro"} | known | {"arms": mine})
             assert study.arms, block.where
             if study.search is not None:  # the arms have what is searched, and take its ends and choices
                 assert Tuner(study, "cpu").pairs, block.where
@@ -418,9 +419,9 @@ def listed(value: Any) -> list[Any]:
 
 
 def known_part(spec: Any) -> bool:
-    """Whether a trainer or modifier is built in."""
+    """Whether a space, trainer or modifier is built in."""
     name = spec if isinstance(spec, str) else spec["name"]
-    return any(name in registry.components(kind) for kind in ("trainers", "modifiers"))
+    return any(name in registry.components(kind) for kind in ("spaces", "trainers", "modifiers"))
 
 
 def known_arm(arm: Any) -> bool:

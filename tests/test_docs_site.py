@@ -162,6 +162,8 @@ def test_snippets_parse_and_are_the_defaults(kind: str, name: str, generator: Mo
         arm = study.arms[-1]
         found: Any = {"criteria": arm.criterion_spec, "proxies": arm.criterion_spec.get("proxy")}.get(kind)
         found = getattr(arm, key) if found is None else found
+    elif kind == "modifiers":
+        (found,) = study.modifiers
     else:
         found = getattr(study, key)
     given = {"name": found} if isinstance(found, str) else dict(found)

@@ -196,6 +196,8 @@ def snippet(component: Component) -> str:
         "edge_rules": {"criterion": "gm", "edge_rule": named},
         "proxies": {"criterion": "zero_cost", "proxy": named},
     }
+    if component.kind == "modifiers":
+        return lines("modifiers:", [named])
     if component.kind not in arms:
         return lines(f"{component.kind.removesuffix('s')}:", named)
     arm = arms[component.kind]

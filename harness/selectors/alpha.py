@@ -14,8 +14,10 @@ from splitbench.spaces.base import Choice
 
 @dataclass(frozen=True)
 class ArgmaxAlpha(Selector):
-    """The architecture that the architecture parameters speak for, as the space reads them (Liu et al., ICLR 2019):
-    the allowed operation with the largest on every edge, and on DARTS' edges the two strongest inputs of each node.
+    """The architecture that the architecture parameters speak for, as the space reads them (Liu et al., ICLR 2019).
+
+    That is the allowed operation with the largest on every edge, and on DARTS' edges the two strongest inputs of each
+    node.
 
     Leaves are compared by the validation accuracy of the mixture that was trained, as GM-NAS first did: a path of
     weights that were trained as a mixture says little, and the mixture's price is known before training.

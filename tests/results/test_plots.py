@@ -73,7 +73,7 @@ def budgeted(arm: str, budget: float, taus: list[float | None], **changes: Any) 
     kept: dict[str, Any] = {
         "budget": {"kind": "flops", "limit": budget, "spent": budget},
         "cost": {"training": {"flops": int(budget)}},
-        "protocol": f"p{budget:g}",
+        "protocol": f"p{budget:.0f}",
         "config": {"arm": {"name": arm}},
     }
     return arm_records(arm, taus, **(kept | changes))

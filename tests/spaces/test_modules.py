@@ -92,7 +92,8 @@ def test_flops_of_mixtures_are_those_of_all_that_runs() -> None:
 
 
 def test_a_path_runs_its_own_operations_and_a_straight_through_sample_is_a_path() -> None:
-    supernet, images = SPACE.supernet(0), torch.randn(5, 3, 8, 8)
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    supernet = SPACE.supernet(0)
     outputs = {path: supernet(images, path) for path in PATHS}
     assert not any(torch.equal(outputs[PATHS[0]], outputs[other]) for other in PATHS[1:])
     weights = torch.zeros(SPACE.weights_shape)
