@@ -13,7 +13,8 @@ import yaml
 from tiny_studies import tiny
 
 import splitbench
-from splitbench import sweep as tuned
+from splitbench import run as run_study
+from splitbench import sweep as sweep_study
 from splitbench.criteria.partition import Balanced
 from splitbench.harness import registry
 from splitbench.harness.config import load, parse
@@ -217,7 +218,8 @@ def test_what_cannot_run_is_told_apart_from_what_loses(tmp_path: Path) -> None:
         ("gm", 1e30, 6): "infeasible",
     }
     assert "the supernet has diverged" in states["none", 1e30, None].reason
-    assert "raise budget.steps" in states["gm", 0.1, 6].reason
+    assert "raise budget.steps, or take fewer levels" in states["gm", 0.1, 6].reason
+    assert "or lower schedule.warmup" in states["gm", 0.1, 6].reason
     assert states["none", 1e30, None].spent == 60  # a run that was broken off counts as a whole one
     assert states["gm", 0.1, 6].spent == 0
     assert [len(study.trials) for study in studies.values()] == [2, 4]  # the grid is smaller than what was asked for
@@ -388,7 +390,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_another_sweep_and_another_study_keep_their_folders(tmp_path: Path, splitbench: Splitbench) -> None:
     study, out = small(arms=["none"], seeds=1), tmp_path / "out"
-    tuned(study, trials=1, out=out, device="cpu")
+    sweep_study(study, trials=1, out=out, device="cpu")
     before = everything(out)
     path = tmp_path / "my.yaml"
 
@@ -405,7 +407,7 @@ def test_another_sweep_and_another_study_keep_their_folders(tmp_path: Path, spli
     assert "trainer.learning_rate" in refused("sweep", search={"trainer.learning_rate": {"log": [0.01, 0.4]}})
     assert "sampler" in refused("sweep", sweep={"sampler": "random"})
     ordinary = tmp_path / "ordinary"
-    splitbench.run(tiny(), ordinary, device="cpu")
+    run_study(tiny(), ordinary, device="cpu")
     kept = everything(ordinary)
     path.write_text(yaml.safe_dump(study))
     status, _, said = splitbench("sweep", path, "--out", ordinary)

@@ -184,7 +184,7 @@ STAGES = {f"stages/{kind}" for kind in ("train", "score", "select", "predict", "
         ("criteria.proxies.saliency", "Grasp", {"proxies/grasp"}),
         ("criteria.partition", "MaxCut", {"partitioners/max_cut"}),
         ("harness.trainers.rsps", "Rsps", {"trainers/rsps"}),
-        ("harness.trainers.sgd", "SgdTrainer", {"trainers/rsps", "trainers/darts"}),
+        ("harness.trainers.sgd", "SgdTrainer", {"trainers/rsps", "trainers/darts", "modifiers/momentum_groups"}),
         ("spaces.operations", "conv", {"spaces/micro", "spaces/nb201", "spaces/nb_macro"}),
         ("harness.probe", "SupernetProbe", {"stages/score"}),
         ("criteria.base", "Affinity", {"stages/score"}),
