@@ -6,13 +6,13 @@ import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
+from splitbench.harness.errors import ConfigError
 from splitbench.harness.estimate import Evaluation, estimate
-from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.parts import Part
 from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
@@ -87,8 +87,18 @@ class LeafSearch:
 
     @functools.cached_property
     def session(self) -> Session:
-        """The trainer's, where its training of the leaf has ended."""
+        """The trainer's, where its training of the leaf has ended.
+
+        Raises:
+            ConfigError: if a modifier needs the other leaves, which a search does not have.
+        """
         weights, modifiers = self.weights, [part.build() for part in self.stage.modifiers]
+        for part, modifier in zip(self.stage.modifiers, modifiers, strict=True):
+            if modifier.joint or modifier.shares_weights:
+                raise ConfigError(
+                    f"the selector {self.stage.selector.name} trains within its search, and the modifier {part.name} "
+                    "needs all leaves for that; leave out one of the two"
+                )
         job = Job(
             self.bench.space,
             self.stage.subspace,
@@ -98,7 +108,7 @@ class LeafSearch:
             self.meter,
             self.bench.precision,
         )
-        session = opened(self.trainer, [m for m in modifiers if not _of_siblings(m)], job)
+        session = opened(self.trainer, modifiers, job)
         session.restore(weights.tensors)
         return session
 
@@ -193,8 +203,3 @@ class Notes:
 
 def _counts(cost: Cost) -> tuple[int, int, int]:
     return cost.flops, cost.steps, cost.examples
-
-
-def _of_siblings(modifier: Any) -> bool:
-    """Whether a modifier needs other leaves, which a search does not have."""
-    return isinstance(modifier, Modifier) and (modifier.joint or modifier.shares_weights)

@@ -247,6 +247,15 @@ def test_training_in_a_search_goes_on_as_the_leafs_own_would(scene: Scene, train
     assert run(select_of(scene, leaf, {"name": "tuner", "rounds": [3]}), store).output == run(other, store).output
 
 
+def test_training_in_a_search_and_a_modifier_that_needs_all_leaves_is_a_sentence(
+    scene: Scene, trained_leaf: Leaf
+) -> None:
+    store, leaf = trained_leaf("store")
+    stage = replace(select_of(scene, leaf, "tuner"), modifiers=(Part.of("modifiers", "momentum_groups"),))
+    with pytest.raises(ConfigError, match="tuner trains within its search, and the modifier momentum_groups needs all"):
+        run(stage, store)
+
+
 def test_training_in_a_search_stops_where_the_allowance_does(scene: Scene, trained_leaf: Leaf) -> None:
     store, leaf = trained_leaf("store")
     with pytest.raises(AssertionError):  # the selector expects all its steps
