@@ -38,7 +38,7 @@ from splitbench.harness.testing.checks import enforce
 from splitbench.harness.testing.criteria import checks
 from splitbench.harness.testing.parts import edge_rule_checks
 from splitbench.harness.trainers.base import Session, Trainer
-from splitbench.harness.trainers.darts import Darts, mixture
+from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.micro.space import Micro
@@ -188,7 +188,7 @@ class Sprawling(Darts):
     """Mixes the whole space in its contexts."""
 
     def context(self, space: SearchSpace, subspace: SubSpace, state: Mapping[str, Tensor], rng: Any) -> Mixture:
-        return mixture(space.root(), state["alpha"])
+        return space.mixture(state["alpha"], space.root())
 
 
 @pytest.mark.parametrize(
