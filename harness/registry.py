@@ -291,18 +291,8 @@ def nested(thing: Any) -> Mapping[str, str]:
 
 
 def bare(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved spec as a study file would write it: without fingerprints, in nested specs as well.
-
-    Raises:
-        ConfigError: if the component is no longer the one that the spec was resolved with: a worker would otherwise
-            store what an edited plugin computes under the name of the plugin before.
-    """
+    """A resolved spec as a study file would write it: without fingerprints, in nested specs as well."""
     component = get(kind, str(spec["name"]))
-    if spec.get("fingerprint", component.identity) != component.identity:
-        raise ConfigError(
-            f"{component.kind} component {component.name!r} from {component.origin} has changed since this study "
-            "began; run the study again"
-        )
     values = {key: value for key, value in spec.items() if key != "fingerprint"}
     for key, inner in nested(component.load()).items():
         if isinstance(values.get(key), Mapping):

@@ -16,7 +16,8 @@ from tiny_studies import tiny
 import splitbench
 from splitbench.harness import plugin_files, plugin_imports, registry
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Component, bare, build, get, load_plugin, register, resolved
+from splitbench.harness.parts import Part
+from splitbench.harness.registry import Component, build, get, load_plugin, register, resolved
 from splitbench.harness.trainers.rsps import Rsps
 
 HEAD = "from splitbench.harness.registry import register\n"
@@ -355,12 +356,13 @@ def test_an_installed_module_is_hashed_with_the_other_modules_of_its_distributio
 def test_a_stage_is_not_computed_with_a_plugin_that_changed_under_the_study(tmp_path: Path) -> None:
     write(tmp_path, crit=plugin("swapped"), helper_mod="weight = 1\n")
     load_plugin(tmp_path / "crit.py")
-    spec = resolved("criteria", "swapped")
-    assert bare("criteria", spec) == {"name": "swapped"}
+    part = Part.of("criteria", "swapped")
+    assert part.written() == {"name": "swapped"}
+    assert callable(part.build())
     write(tmp_path, helper_mod="weight = 2\n")
     load_plugin(tmp_path / "crit.py")  # as a worker does that starts later
     with pytest.raises(ConfigError, match=r"'swapped' from crit.py has changed since this study began; run the study"):
-        bare("criteria", spec)
+        part.build()
 
 
 EDITED = (
