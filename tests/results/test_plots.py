@@ -334,7 +334,7 @@ def test_a_second_table_of_a_budget_is_left_out_and_named(write: Writer) -> None
     assert list(by_gid(anytime.figure(family, options), "arm gm").get_ydata()) == pytest.approx([0.3, 0.5])
     (note,) = options.notes
     assert "at 40 G FLOPs the table (zoo: micro on digits, protocol q) is left out beside (toy: micro on " in note
-    assert "digits, protocol p4e+10)" in note
+    assert "digits, protocol p40000000000)" in note
 
 
 def test_families_differ_in_the_budget_alone(write: Writer) -> None:
