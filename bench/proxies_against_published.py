@@ -32,9 +32,10 @@ import torch
 from splitbench.harness import device as devices
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.rank import DRAWS, Correlation, correlation, functions_of, measure, pool, pooled, spearman
-from splitbench.harness.registry import Spec, bare
+from splitbench.harness.registry import Spec
 from splitbench.harness.scores import Scored, ScoreFile, open_existing
 from splitbench.harness.scoring import Job, score
+from splitbench.results.record import bare
 from splitbench.results.store import write_atomically
 from splitbench.spaces.base import Architecture
 from splitbench.spaces.nb201.space import NB201
@@ -242,7 +243,7 @@ def report(out: Path, cells: int, population: int) -> None:
 
 def job_of(protocol: Any) -> Job:
     """The job that scores were made by, on the CPU."""
-    return Job("nb201", bare("datasets", protocol["dataset"]), protocol["seed"], protocol["batch_size"])
+    return Job("nb201", bare(protocol["dataset"]), protocol["seed"], protocol["batch_size"])
 
 
 def commit(files: dict[str, ScoreFile], scores: dict[str, dict[str, Scored]], names: list[str], folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import inspect
 import re
 import traceback
@@ -13,8 +12,8 @@ from concurrent.futures import BrokenExecutor
 from splitbench.harness.arm import Arm
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.errors import ComponentError, DataError, SplitbenchError, StoreError
-from splitbench.harness.record import protocol
-from splitbench.harness.registry import Component, get
+from splitbench.harness.record import which_run
+from splitbench.harness.registry import Component, get, singular
 from splitbench.harness.requests import Settings
 from splitbench.results.failures import Failure
 
@@ -49,21 +48,10 @@ def failure_of(
     """
     text = "".join(traceback.format_exception(error))
     component = responsible(arm, text, stage[0] if stage else "")
-    named = f"{singular(component.kind)} {component.name} from {component.origin}" if component else ""
+    named = f"{words(component)} from {component.origin}" if component else ""
     return Failure(
-        splitbench=importlib.metadata.version("splitbench"),
-        study=study.name,
-        arm=arm.label,
-        repetition=repetition,
-        draw=draw,
-        baseline=arm.label == study.baseline,
-        expected_runs=study.seeds * arm.draws,
-        space=settings.space.name,
-        dataset=settings.dataset,
-        trainer=arm.parts["trainers"].name,
-        reads_truth=arm.reads_truth,
+        **which_run(study, settings, arm, repetition, draw),
         config={"arm": arm.config()},
-        protocol=protocol(study, settings),
         budget_kind=settings.budget.kind,
         budget_limit=settings.budget.limit,
         stage=stage[1].partition(": ")[2] or stage[1] if stage else "",
@@ -80,7 +68,7 @@ def reason(error: BaseException, component: Component | None) -> str:
     else:
         kind, said = type(error).__name__, str(error)
     said = one_line(said)
-    who = f"the {singular(component.kind)} {component.name} ({component.origin})" if component else ""
+    who = f"the {words(component)} ({component.origin})" if component else ""
     if kind == "SystemExit":
         return f"{who or 'a component'} ended the program, as by sys.exit({said}); a component raises an error instead"
     if isinstance(error, SplitbenchError):
@@ -117,9 +105,9 @@ def components_of(arm: Arm) -> Iterator[Component]:
             yield get(each.kind, each.name)
 
 
-def singular(kind: str) -> str:
-    """A kind of component in words, for one: ``edge rule`` for ``edge_rules``."""
-    return {"criteria": "criterion", "proxies": "proxy"}.get(kind, kind.removesuffix("s")).replace("_", " ")
+def words(component: Component) -> str:
+    """Kind and name: ``edge rule fixed``."""
+    return f"{singular(component.kind).replace('_', ' ')} {component.name}"
 
 
 def one_line(said: str) -> str:

@@ -26,6 +26,9 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.flops + other.flops, self.steps + other.steps, self.examples + other.examples)
 
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.flops - other.flops, self.steps - other.steps, self.examples - other.examples)
+
     def as_dict(self) -> dict[str, int]:
         return {"flops": self.flops, "steps": self.steps, "examples": self.examples}
 

@@ -132,11 +132,12 @@ class Rehearser:
             if dearest > allowance.amount:
                 left = f"{allowance.amount:g} {allowance.unit}"
                 raise TooDearError(f"{left} are left for a supernet, and one step takes up to {dearest:g}")
-            cost = Cost(*(math.ceil(sum(each) / len(costs)) for each in zip(*map(_counts, costs), strict=True)))
-            steps = int(allowance.amount // allowance.of(cost))
+            summed = sum(costs, Cost()).as_dict()
+            mean = {unit: math.ceil(amount / len(costs)) for unit, amount in summed.items()}
+            steps = int(allowance.amount // mean[allowance.unit])
             trained.append(Trained(steps, ()))
             found.steps += steps
-            total += Cost(cost.flops * steps, cost.steps * steps, cost.examples * steps)
+            total += Cost(**{unit: amount * steps for unit, amount in mean.items()})
         if all(member.parent is None for member in stage.members):
             found.before_split[stage.key] = total.flops
         return tuple(trained), total
@@ -164,10 +165,9 @@ class Rehearser:
 
     def selection(self, stage: Select, arm: Arm) -> tuple[Selected, Cost]:
         """The allowance is spent: all of a plan's, at most all of a share."""
-        space, settings = self.settings.space, self.settings
+        space = self.settings.space
         plan = arm.selector.plan(stage.leaf(space))
-        prices = (settings.evaluation.cost(space, c, settings.images, arm.trainer.batch_size) for c in plan or ())
-        cost = sum(prices, Cost())
+        cost = self.settings.evaluations(plan or (), arm.trainer.batch_size)
         if plan is None and stage.allowance is not None:
             cost = _worth(stage.allowance)
         architecture = space.sample(np.random.default_rng(0), stage.subspace)
@@ -192,12 +192,5 @@ def supernet_of(space: SearchSpace) -> Supernet:
     return space.supernet(0)
 
 
-def _counts(cost: Cost) -> tuple[int, int, int]:
-    return cost.flops, cost.steps, cost.examples
-
-
 def _worth(allowance: Allowance) -> Cost:
-    amount = int(allowance.amount)
-    return {"flops": Cost(flops=amount), "steps": Cost(steps=amount), "examples": Cost(examples=amount)}.get(
-        allowance.unit, Cost()
-    )
+    return Cost() if allowance.unit == "seconds" else Cost(**{allowance.unit: int(allowance.amount)})

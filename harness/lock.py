@@ -112,7 +112,7 @@ class Lock:
     def _acquire(self, say: Say) -> None:
         while True:
             try:
-                self._open(os.O_CREAT | os.O_EXCL, self.path)
+                self._create(self.path)
                 return
             except FileExistsError:
                 seen = _read(self.path)
@@ -152,7 +152,7 @@ class Lock:
             return False
         new = self.path.with_name(f".{LOCK}.{self.token}")
         try:
-            self._open(os.O_CREAT | os.O_EXCL, new)
+            self._create(new)
             os.replace(new, self.path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -165,9 +165,8 @@ class Lock:
         self._close()
         return False
 
-    def _open(self, flags: int, path: Path) -> None:
-        handle = os.open(path, os.O_RDWR | flags, 0o644)
-        self._handle = handle
+    def _create(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._write()
 
     def _write(self) -> None:
@@ -182,9 +181,7 @@ class Lock:
     def _beat(self) -> None:
         while not self._released.wait(patience() / BEATS):
             self._counter += 1
-            with contextlib.suppress(
-                OSError
-            ):  # a full disk is told by whoever writes results; the next beat may succeed
+            with contextlib.suppress(OSError):  # whoever writes results tells of a full disk; the next beat may succeed
                 self._write()
 
     def _release(self) -> None:

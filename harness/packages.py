@@ -12,11 +12,11 @@ from pathlib import Path
 from string import Template
 
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.harness.registry import components, plural
+from splitbench.harness.registry import components, plural, singular
 
 TEMPLATES = Path(__file__).with_name("templates")
-SINGULAR = {"criteria": "criterion", "proxies": "proxy", "partitioners": "partitioner"}
-"""Kinds that there are templates for, and their folders."""
+KINDS = ("criteria", "proxies", "partitioners")
+"""Kinds that there are templates for; their folders are called by the singular."""
 
 FILES = {
     "pyproject.toml": "common/pyproject.toml.tmpl",
@@ -51,9 +51,9 @@ def write(kind: str, name: str, out: Path) -> Package:
         StoreError: if the folder cannot be written.
     """
     registry = plural(kind)
-    if registry not in SINGULAR:
+    if registry not in KINDS:
         raise ConfigError(
-            f"there is no template for {registry}; there are templates for: {', '.join(SINGULAR.values())}"
+            f"there is no template for {registry}; there are templates for: {', '.join(map(singular, KINDS))}"
         )
     check_name(registry, name)
     folder = out / name
@@ -61,7 +61,7 @@ def write(kind: str, name: str, out: Path) -> Package:
         raise ConfigError(f"{folder} is there already, and nothing in it is overwritten; choose another name or --out")
     values = {
         "name": name,
-        "kind": SINGULAR[registry],
+        "kind": singular(registry),
         "registry": registry,
         "class_name": camel(name),
         "distribution": "splitbench-" + name.strip("_").replace("_", "-").lower(),
@@ -97,11 +97,11 @@ def check_name(registry: str, name: str) -> None:
     known = components(registry)
     if name in known:
         raise ConfigError(
-            f"NAME {name}: there is a {SINGULAR[registry]} of this name, from {known[name].origin}; choose another "
+            f"NAME {name}: there is a {singular(registry)} of this name, from {known[name].origin}; choose another "
             f"name, like {'my_' + name!r}"
         )
     class_name = camel(name)
-    if keyword.iskeyword(class_name) or class_name in template_names(SINGULAR[registry]):
+    if keyword.iskeyword(class_name) or class_name in template_names(singular(registry)):
         why = "a word of Python's own" if keyword.iskeyword(class_name) else "a name that the new files use themselves"
         raise ConfigError(
             f"NAME {name}: its class would be called {class_name}, which is {why}; choose another name, like "
@@ -137,7 +137,7 @@ def corrected(name: str, registry: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     bare = re.sub(r"\W+", "_", ascii_name).strip("_")
     if not bare:
-        return f"my_{SINGULAR[registry]}"
+        return f"my_{singular(registry)}"
     return bare if bare[0].isalpha() and not keyword.iskeyword(bare) else f"my_{bare}"
 
 

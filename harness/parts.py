@@ -6,6 +6,7 @@ component itself.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,17 @@ class Part:
         Raises:
             ConfigError: unknown component or parameter, or a value of the wrong type.
         """
-        return _part(kind, registry.resolved(kind, spec, where), bound)
+        instance = registry.build(kind, spec, where) if bound is None else bound
+        name, given = registry.split_spec(spec, where)
+        component = registry.get(kind, name)
+        parameters = registry.parameters(component)
+        if isinstance(instance, functools.partial):
+            values = {key: instance.keywords.get(key, one.default) for key, one in parameters.items()}
+        else:
+            values = {key: getattr(instance, key, given.get(key, one.default)) for key, one in parameters.items()}
+        for key, inner in registry.nested(component.load()).items():
+            values[key] = cls.of(inner, values[key], f"{where or name}.{key}")
+        return cls(kind, name, component.identity, values)
 
     def build(self) -> Any:
         """The component itself.
@@ -75,16 +86,6 @@ class Part:
         """This part and those that it is made of."""
         inner = [value for value in self.parameters.values() if isinstance(value, Part)]
         return [self, *(part for one in inner for part in one.all())]
-
-
-def _part(kind: str, spec: Mapping[str, Any], bound: Any = None) -> Part:
-    component = registry.get(kind, str(spec["name"]))
-    values = {key: value for key, value in spec.items() if key not in ("name", "fingerprint")}
-    if bound is not None:
-        values = {key: getattr(bound, key, value) for key, value in values.items()}
-    for key, inner in registry.nested(component.load()).items():
-        values[key] = _part(inner, values[key])
-    return Part(kind, component.name, str(spec["fingerprint"]), values)
 
 
 def _each(value: Any, form: Any) -> Any:

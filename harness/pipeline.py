@@ -18,7 +18,7 @@ import numpy as np
 
 from splitbench.criteria.base import shortlist
 from splitbench.harness.arm import Arm, Judge
-from splitbench.harness.budget import Account, Allowance, Cost, TooDearError
+from splitbench.harness.budget import Account, Allowance, TooDearError
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.requests import Requests, Settings
 from splitbench.harness.seeds import Seeds
@@ -273,9 +273,7 @@ class Run:
         plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(settings.space))
         if plan is None:
             return most
-        size = self.arm.trainer.batch_size
-        prices = (settings.evaluation.cost(settings.space, choice, settings.images, size) for choice in plan)
-        price = budget.amount(sum(prices, Cost()))
+        price = budget.amount(settings.evaluations(plan, self.arm.trainer.batch_size))
         if most is not None and price > most.amount:
             raise ConfigError(
                 f"arm {self.arm.label}: the selector {self.arm.parts['selectors'].name} plans to spend {price:g} "

@@ -10,10 +10,9 @@ from splitbench.criteria.proxies.base import Proxy, Scores
 from splitbench.harness.budget import Cost, Meter, forward_pass, training_pass
 from splitbench.harness.dry_run import supernet_of
 from splitbench.harness.estimate import Evaluation
-from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.probe import SupernetProbe, all_on_edge
 from splitbench.harness.stages.score import Score
-from splitbench.harness.trainers.base import Job, Trainer, opened
+from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.spaces.base import Choice, SearchSpace, Supernet, reaches, with_operation
 from splitbench.spaces.datasets.base import ImageData
 
@@ -106,9 +105,9 @@ class ScorePrices:
     def price(self, stage: Score) -> Cost:
         trainer: Trainer = stage.trainer.build()
         criterion: Criterion = stage.criterion.build()
-        supernet, meter, modifiers = supernet_of(self.space), Meter(), list[Modifier]()
+        supernet, meter = supernet_of(self.space), Meter()
         job = Job(self.space, stage.subspace, supernet, self.data, stage.training_seed, Meter())
-        state = opened(trainer, modifiers, job).tensors()
+        state = trainer.open(job).tensors()
 
         def initial() -> Supernet:
             return supernet_of(self.space)

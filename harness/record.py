@@ -43,23 +43,12 @@ def make_record(
     budget, size = settings.budget, facts.size
     whole = settings.sample is None or size < settings.sample
     return Record(
-        splitbench=importlib.metadata.version("splitbench"),
-        study=study.name,
-        arm=arm.label,
-        repetition=repetition,
-        draw=draw,
-        baseline=arm.label == study.baseline,
-        expected_runs=study.seeds * arm.draws,
-        space=settings.space.name,
-        dataset=settings.dataset,
-        trainer=arm.parts["trainers"].name,
-        reads_truth=arm.reads_truth,
+        **which_run(study, settings, arm, repetition, draw),
         config={
             "study": study.model_dump(mode="json", exclude={"arms", "search", "sweep"}),
             "arm": arm.config(),
             "common": settings.scene.described(),
         },
-        protocol=protocol(study, settings),
         population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
         + ("" if whole else ", drawn anew for each seed and shared by all arms"),
         population_size=size,
@@ -74,6 +63,24 @@ def make_record(
         budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
         estimates_sha256=found.estimates_sha256,
     )
+
+
+def which_run(study: StudyConfig, settings: Settings, arm: Arm, repetition: int, draw: int) -> dict[str, Any]:
+    """What records of runs and of failed runs both say first."""
+    return {
+        "splitbench": importlib.metadata.version("splitbench"),
+        "study": study.name,
+        "arm": arm.label,
+        "repetition": repetition,
+        "draw": draw,
+        "baseline": arm.label == study.baseline,
+        "expected_runs": study.seeds * arm.draws,
+        "space": settings.space.name,
+        "dataset": settings.dataset,
+        "trainer": arm.parts["trainers"].name,
+        "reads_truth": arm.reads_truth,
+        "protocol": protocol(study, settings),
+    }
 
 
 def protocol(study: StudyConfig, settings: Settings) -> str:

@@ -53,10 +53,14 @@ def plural(kind: str) -> str:
     """
     word = kind.lower().replace("-", "_").replace(" ", "_")
     for known in KINDS:
-        singular = {"criteria": "criterion", "proxies": "proxy"}.get(known, known.removesuffix("s"))
-        if word in (known, singular):
+        if word in (known, singular(known)):
             return known
     raise ConfigError(f"unknown kind of component {kind!r}{suggestion(word, list(KINDS))}; kinds: {', '.join(KINDS)}")
+
+
+def singular(kind: str) -> str:
+    """One component of a kind, as :func:`plural` reads it: ``edge_rule`` for ``edge_rules``."""
+    return {"criteria": "criterion", "proxies": "proxy"}.get(kind, kind.removesuffix("s"))
 
 
 _registered: dict[tuple[str, str], Component] = {}
@@ -270,31 +274,7 @@ def split_spec(spec: Spec, where: str) -> tuple[str, dict[str, Any]]:
     return spec["name"], {str(key): value for key, value in spec.items() if key != "name"}
 
 
-def resolved(kind: str, spec: Spec, where: str = "") -> dict[str, Any]:
-    """The spec with every default filled in and, as ``fingerprint``, the identity: what stages are hashed by."""
-    instance = build(kind, spec, where)
-    name, given = split_spec(spec, where)
-    component = get(kind, name)
-    if isinstance(instance, functools.partial):
-        values = {key: instance.keywords.get(key, p.default) for key, p in parameters(component).items()}
-    else:
-        values = {key: getattr(instance, key, given.get(key, p.default)) for key, p in parameters(component).items()}
-    for key, inner in nested(component.load()).items():
-        values[key] = resolved(inner, values[key], f"{where or name}.{key}")
-    return {"name": name, "fingerprint": component.identity, **values}
-
-
 def nested(thing: Any) -> Mapping[str, str]:
     """Parameters that are specs of other components, and their kinds, as a class attribute ``nested`` declares them."""
     found: Mapping[str, str] = getattr(thing, "nested", {})
     return found
-
-
-def bare(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved spec as a study file would write it: without fingerprints, in nested specs as well."""
-    component = get(kind, str(spec["name"]))
-    values = {key: value for key, value in spec.items() if key != "fingerprint"}
-    for key, inner in nested(component.load()).items():
-        if isinstance(values.get(key), Mapping):
-            values[key] = bare(inner, values[key])
-    return values

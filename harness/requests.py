@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from splitbench.harness.arm import Arm, Judge
-from splitbench.harness.budget import Allowance, Budget
+from splitbench.harness.budget import Allowance, Budget, Cost
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Scene
@@ -18,7 +18,7 @@ from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.tree import Node
 from splitbench.harness.workbench import Population
-from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 from splitbench.spaces.subspaces import overlapping
 
 
@@ -45,6 +45,11 @@ class Settings:
     images: int
     sample: int | None
     truth: str
+
+    def evaluations(self, choices: Iterable[Choice], batch_size: int) -> Cost:
+        """What estimates of these paths or mixtures cost, counted in steps of the trainer's batch size."""
+        each = (self.evaluation.cost(self.space, choice, self.images, batch_size) for choice in choices)
+        return sum(each, Cost())
 
 
 class Requests:

@@ -43,7 +43,6 @@ from splitbench.harness.stages.base import Scene, Stage
 from splitbench.harness.store import StageStore
 from splitbench.results import store
 from splitbench.results.failures import Failure
-from splitbench.results.frame import Results, load
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.base import SearchSpace, refuse_running_statistics
@@ -349,21 +348,6 @@ def check_bound(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -
             raise ConfigError(
                 f"space.{key} is {getattr(unbound, key)}, but the dataset makes it {getattr(space, key)}: leave it out"
             )
-
-
-def run(
-    study: StudyConfig | Mapping[str, Any] | str | Path,
-    out: str | Path | None = None,
-    device: str = "auto",
-    workers: int = 1,
-    plugins: Sequence[str | Path] = (),
-    watcher: Watcher | None = None,
-) -> Results:
-    """Run a study from Python and give its results: ``splitbench.run``, where arguments and errors are described."""
-    config = opened(study, plugins)
-    folder = Path("runs") / config.name if out is None else Path(out)
-    Study.build(config, device).run(folder, workers, [Path(p) for p in plugins], watcher)
-    return load(folder)
 
 
 def opened(study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]) -> StudyConfig:

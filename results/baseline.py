@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.arms import SELECTED, Arm, Getter, metric, selected
 from splitbench.results.machines import kinds, machines
-from splitbench.results.record import Record
+from splitbench.results.record import Record, bare
 from splitbench.results.store import canonical_json, digest, encode, read_estimates, write_atomically
 
 SCHEMA = 1
@@ -93,8 +93,8 @@ def conditions(arm: Arm) -> dict[str, Any]:
     study, common = record.config.get("study", {}), record.config.get("common", {})
     return {
         "study": record.study,
-        "space": _bare(common.get("space", record.space)),
-        "dataset": _bare(common.get("dataset", record.dataset)),
+        "space": bare(common.get("space", record.space)),
+        "dataset": bare(common.get("dataset", record.dataset)),
         "budget": {record.budget.kind: record.budget.limit},
         "population": record.population,
         "evaluation": study.get("evaluation"),
@@ -300,12 +300,6 @@ def _over(arm: Arm, get: Getter) -> dict[int, float]:
 
 def _list(of: Mapping[int, float]) -> list[float]:
     return [of[r] for r in sorted(of)]
-
-
-def _bare(spec: Any) -> Any:
-    if isinstance(spec, Mapping):
-        return {key: _bare(value) for key, value in spec.items() if key != "fingerprint"}
-    return spec
 
 
 def _word(value: Any) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -166,3 +167,10 @@ class Measured(_Model):
     def computed_on(self) -> tuple[Machine, ...]:
         """Every machine that computed a stage of the run, as far as the record knows."""
         return tuple(self.machines) or (Machine(device=self.device, torch=self.torch),)
+
+
+def bare(component: Any) -> Any:
+    """A component of a record's ``config`` as a study file would write it: without fingerprints, at any depth."""
+    if isinstance(component, Mapping):
+        return {key: bare(value) for key, value in component.items() if key != "fingerprint"}
+    return component

@@ -98,6 +98,11 @@ class Mixture:
 Choice = Architecture | Mixture
 
 
+def named_operations(choice: Choice) -> tuple[tuple[int, ...], ...]:
+    """Edge by edge, the operations that a choice names, whether or not they run."""
+    return choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+
+
 def with_operation(context: Choice, edge: int, operation: int) -> Choice:
     """The context with ``operation`` alone on ``edge``, at weight 1."""
     if not isinstance(context, Mixture):

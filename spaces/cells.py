@@ -27,6 +27,7 @@ from splitbench.spaces.base import (
     SubSpace,
     Supernet,
     memory_format,
+    named_operations,
 )
 from splitbench.spaces.operations import avg_pool_3x3, relu_conv_norm
 
@@ -89,13 +90,13 @@ class Cell(nn.Module):
 
 def written(choice: Choice) -> tuple[tuple[int, ...], ...]:
     """Edge by edge, the operations of ``choice`` as they are written, dead ones included; never ``none``."""
-    active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+    active = named_operations(choice)
     return tuple(tuple(op for op in operations if op != NONE) for operations in active)
 
 
 def running(choice: Choice) -> tuple[tuple[int, ...], ...]:
     """Edge by edge, the operations of ``choice`` that run: live ones, never ``none``."""
-    active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+    active = named_operations(choice)
     live = live_edges(active)
     return tuple(
         tuple(op for op in operations if op != NONE) if alive else ()

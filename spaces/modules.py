@@ -31,6 +31,7 @@ from splitbench.spaces.base import (
     Supernet,
     as_rows,
     memory_format,
+    named_operations,
 )
 from splitbench.spaces.truth import TableTruth
 
@@ -95,7 +96,7 @@ class ModuleSupernet(Supernet):
         return {op: [module] for op, module in enumerate(self.slots[edge])}
 
     def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
-        return choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+        return named_operations(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
         return list(self.slots)
@@ -144,7 +145,7 @@ class ModuleSpace(SearchSpace):
         return supernet
 
     def flops(self, choice: Choice) -> Flops:
-        active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+        active = named_operations(choice)
         costs = _costs(self, _learning(self, active))
         parts = [costs[edge, op] for edge, operations in enumerate(active) for op in operations]
         parts.append(costs[ELSEWHERE])

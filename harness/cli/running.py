@@ -83,17 +83,23 @@ def opened(
     path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path]
 ) -> tuple[Study, Path, int]:
     """A checked study, its results folder, and how many workers it gets."""
-    for plugin in plugins:
-        load_plugin(plugin)
-    study = config.load(path)  # before torch is imported: a typing error is told at once
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+    study = read(path, workers, plugins)
 
     from splitbench.harness.device import choose
     from splitbench.harness.study import Study
 
     chosen = choose(device)
     return Study.build(study, chosen), out or Path("runs") / study.name, workers or usual_workers(chosen)
+
+
+def read(path: Path, workers: int | None, plugins: Sequence[Path]) -> config.StudyConfig:
+    """A study file and its plugins, before torch is imported: a typing error is told at once."""
+    for plugin in plugins:
+        load_plugin(plugin)
+    study = config.load(path)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+    return study
 
 
 def usual_workers(device: str) -> int:

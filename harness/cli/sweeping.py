@@ -8,10 +8,7 @@ from pathlib import Path
 
 import typer
 
-from splitbench.harness import config
 from splitbench.harness.cli import running
-from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import load_plugin
 
 
 def run(
@@ -25,11 +22,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Run what is missing of a sweep, and print what it found."""
-    for plugin in plugins:
-        load_plugin(plugin)
-    study = config.load(path)  # before torch is imported: a typing error is told at once
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+    study = running.read(path, workers, plugins)
     folder = out or Path("runs") / f"{study.name}-sweep"
 
     from splitbench.harness.device import choose

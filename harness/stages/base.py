@@ -87,6 +87,7 @@ class Stage(ABC, Generic[Output]):
         kind, version: of the class: what it is called, and what is raised when it computes something else from the
             same inputs.
         gives: the class of its output.
+        reads_images: whether it needs the dataset's images.
     """
 
     scene: Scene
@@ -95,6 +96,7 @@ class Stage(ABC, Generic[Output]):
     kind: ClassVar[str]
     version: ClassVar[int]
     gives: ClassVar[type]
+    reads_images: ClassVar[bool] = True
 
     @functools.cached_property
     def key(self) -> str:
@@ -106,11 +108,6 @@ class Stage(ABC, Generic[Output]):
     def reads_truth(self) -> bool:
         """Whether the ground truth may be opened while it works."""
         return False
-
-    @property
-    def reads_images(self) -> bool:
-        """Whether it needs the dataset's images."""
-        return True
 
     @abstractmethod
     def work(self, bench: Workbench, folder: Path) -> tuple[Output, Cost]:

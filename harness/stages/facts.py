@@ -46,6 +46,7 @@ class FactsStage(Stage[Facts]):
     kind: ClassVar[str] = "facts"
     version: ClassVar[int] = 3
     gives: ClassVar[type] = Facts
+    reads_images: ClassVar[bool] = False
 
     population: Population
     truth: str
@@ -53,10 +54,6 @@ class FactsStage(Stage[Facts]):
     @property
     def reads_truth(self) -> bool:
         return True
-
-    @property
-    def reads_images(self) -> bool:
-        return False
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Facts, Cost]:
         space, truth = bench.space, open_truth(bench.space, bench.dataset.name)

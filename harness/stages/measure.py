@@ -78,6 +78,7 @@ class Measure(Stage[Measurement]):
     kind: ClassVar[str] = "measure"
     version: ClassVar[int] = 3
     gives: ClassVar[type] = Measurement
+    reads_images: ClassVar[bool] = False
 
     population: Population
     truth: str
@@ -88,10 +89,6 @@ class Measure(Stage[Measurement]):
     @property
     def reads_truth(self) -> bool:
         return True
-
-    @property
-    def reads_images(self) -> bool:
-        return False
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Measurement, Cost]:
         space, truth = bench.space, open_truth(bench.space, bench.dataset.name)

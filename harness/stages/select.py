@@ -153,9 +153,8 @@ class LeafSearch:
         while done < steps and self._fits(self.session.seam.next_cost(first + done)):
             self.session.step(first + done, position)
             done += 1
-        spent = [after - earlier for after, earlier in zip(_counts(self.meter.cost), _counts(before), strict=True)]
         self.notes.trained += done
-        self.notes.add([done, *spent], self)
+        self.notes.add([done, *(self.meter.cost - before).as_dict().values()], self)
         return done
 
     def _fits(self, cost: Cost) -> bool:
@@ -199,7 +198,3 @@ class Notes:
         if time.monotonic() - self.saved > checkpoint_seconds():
             self.saved = time.monotonic()
             save_tensors(self.path, search.tensors(), {"known": self.known, "trained": self.trained})
-
-
-def _counts(cost: Cost) -> tuple[int, int, int]:
-    return cost.flops, cost.steps, cost.examples

@@ -29,6 +29,7 @@ from splitbench.spaces.base import (
     SubSpace,
     Supernet,
     memory_format,
+    named_operations,
 )
 from splitbench.spaces.operations import avg_pool_3x3, conv, norm, relu_conv_norm
 from splitbench.spaces.truth import TableTruth, require_open
@@ -58,7 +59,7 @@ def live_edges(active: Sequence[Sequence[int]]) -> tuple[bool, bool, bool]:
 
 def running(choice: Choice) -> tuple[tuple[int, ...], ...]:
     """Edge by edge, the operations that run: live ones, never ``none``."""
-    active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+    active = named_operations(choice)
     return tuple(
         tuple(op for op in operations if op != NONE) if live else ()
         for operations, live in zip(active, live_edges(active), strict=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SubSpace, Supernet
+from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SubSpace, Supernet, named_operations
 from splitbench.spaces.operations import SlicedBatchNorm2d, SlicedConv2d, conv
 
 KERNELS, WIDTHS, SLOTS = (3, 5), (2, 4, 6), 2
@@ -25,14 +25,9 @@ COUNTS = (SLOTS, *(len(KERNELS), len(WIDTHS)) * SLOTS) * len(CHANNELS)
 Active = tuple[tuple[int, ...], ...]
 
 
-def active_of(choice: Choice) -> Active:
-    """Edge by edge, the operations of ``choice``, dead ones included."""
-    return choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
-
-
 def running(choice: Choice) -> Active:
     """Edge by edge, the operations that run: none on the edges of slots behind the largest depth."""
-    active = list(active_of(choice))
+    active = list(named_operations(choice))
     for start in range(0, len(active), SPAN):
         alive = start + 1 + 2 * (max(active[start]) + 1)
         active[alive : start + SPAN] = [()] * (start + SPAN - alive)

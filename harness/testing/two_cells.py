@@ -30,6 +30,7 @@ from splitbench.spaces.base import (
     Supernet,
     as_rows,
     memory_format,
+    named_operations,
 )
 from splitbench.spaces.operations import conv, norm, relu_conv_norm
 from splitbench.spaces.truth import GroundTruth, SurrogateTruth, TableTruth, require_open
@@ -55,7 +56,7 @@ def live_in_cell(active: Sequence[Sequence[int]]) -> tuple[bool, ...]:
 
 def running(choice: Choice) -> Active:
     """Edge by edge, the live operations, never ``none``; nothing at all if any cell is cut off."""
-    active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+    active = named_operations(choice)
     live = [live_in_cell(active[start : start + len(EDGES)]) for start in (0, len(EDGES))]
     if not all(map(any, live)):
         return ((),) * len(active)

@@ -17,7 +17,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from splitbench.harness.arm import Arm
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, short
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Spec, get, nested, parameters, resolved, split_spec, suggestion
+from splitbench.harness.parts import Part
+from splitbench.harness.registry import Spec, get, nested, parameters, split_spec, suggestion
 from splitbench.harness.search import Range
 from splitbench.harness.tuning.types import (
     Declared,
@@ -178,7 +179,7 @@ def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str,
         raise ConfigError(f"search.{path}: two of the choices are the same; choices: {', '.join(map(str, choices))}")
     kind = component_kind(arm, path)
     if kind is not None:
-        same = [name for name, spec in choices.items() if resolved(kind, spec, f"search.{path}") == own]
+        same = [name for name, spec in choices.items() if Part.of(kind, spec, f"search.{path}").described() == own]
         return Parameter(path, choices, False, same[0] if same else None)
     mine = called(own, type_)
     return Parameter(path, choices, False, mine if mine in choices else None)

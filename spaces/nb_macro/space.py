@@ -28,6 +28,7 @@ from splitbench.spaces.base import (
     SubSpace,
     Supernet,
     memory_format,
+    named_operations,
 )
 from splitbench.spaces.operations import conv, norm
 from splitbench.spaces.truth import GroundTruth
@@ -167,7 +168,7 @@ class MacroSupernet(Supernet):
         return {op: [layer[op]] for op in range(len(OPERATIONS))}
 
     def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
-        return choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+        return named_operations(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
         return list(self.layers)
@@ -262,7 +263,7 @@ class NBMacro(SearchSpace):
         return sum(op != IDENTITY for op in architecture)
 
     def flops(self, choice: Choice) -> Flops:
-        active = choice.active.allowed if isinstance(choice, Mixture) else tuple((op,) for op in choice)
+        active = named_operations(choice)
         layers = sum(shape.macs(op) for shape, ops in zip(self.shapes, active, strict=True) for op in ops)
         forward = 2 * (self._outer_macs + layers)
         return Flops(forward, 2 * forward - 2 * self._stem_macs)

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from splitbench.harness.config import StudyConfig
     from splitbench.harness.driver import Watcher
     from splitbench.harness.registry import register as register
+    from splitbench.results import load as load
     from splitbench.results.frame import Results
 
 __all__ = ["Affinity", "load", "register", "run", "sweep"]
 
-_LAZY = {"Affinity": "splitbench.criteria.base", "register": "splitbench.harness.registry"}
+_LAZY = {
+    "Affinity": "splitbench.criteria.base",
+    "load": "splitbench.results",
+    "register": "splitbench.harness.registry",
+}
 
 
 def run(
@@ -61,9 +66,13 @@ def run(
         splitbench.harness.errors.DataError: data are missing or damaged.
         splitbench.harness.errors.StoreError: the folder cannot be written, or is another study's.
     """
-    from splitbench.harness.study import run as run_study  # torch takes seconds to import
+    from splitbench.harness.study import Study, opened  # torch takes seconds to import
+    from splitbench.results import load
 
-    return run_study(study, out, device, workers, plugins, watcher)
+    config = opened(study, plugins)
+    folder = Path("runs") / config.name if out is None else Path(out)
+    Study.build(config, device).run(folder, workers, [Path(p) for p in plugins], watcher)
+    return load(folder)
 
 
 def sweep(
@@ -116,23 +125,10 @@ def sweep(
     return Tuner(config, device, trials).run(folder, storage, workers, [Path(p) for p in plugins], watcher)
 
 
-def load(folder: str | Path) -> Results:
-    """Read a results folder, or a folder of results folders; a notebook shows its leaderboard.
-
-    A file that cannot be used is named in ``.warnings``, and the rest is there.
-
-    Raises:
-        splitbench.harness.errors.StoreError: if the folder is missing or holds no usable record at all.
-    """
-    from splitbench.results.frame import load as read
-
-    return read(folder)
-
-
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """``Affinity`` and ``register`` are imported when they are asked for: the first needs torch."""
+        """Names of other modules are imported when they are asked for: ``Affinity`` needs torch."""
         import importlib
 
         if name in _LAZY:

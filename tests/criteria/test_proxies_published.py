@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from splitbench.criteria.proxies.base import Proxy
+from splitbench.harness.parts import Part
 from splitbench.harness.rank import correlation, functions_of, pooled, spearman, truth_of
-from splitbench.harness.registry import bare, build, resolved
+from splitbench.harness.registry import build
 from splitbench.harness.scores import Scored, ScoreFile, open_existing
 from splitbench.harness.scoring import Job, Scorer
 from splitbench.results import ranking
+from splitbench.results.record import bare
 from splitbench.spaces.nb201.space import NB201
 
 pytestmark = pytest.mark.real_data
@@ -75,7 +77,7 @@ def test_the_published_table_is_read_by_cell(suite_zero: pd.DataFrame) -> None:
 def test_scores_order_cells_as_published_ones_do(proxy: str, suite_zero: pd.DataFrame) -> None:
     file = committed(proxy)
     found, name = cells(file.read()), proxy.partition("-")[0]
-    spec = bare("proxies", file.protocol["proxy"])
+    spec = bare(file.protocol["proxy"])
     rho = spearman(pooled(spec, found), suite_zero.loc[list(found), name].to_numpy(np.float64))
     assert rho is not None
     assert rho >= GATES[proxy]
@@ -132,7 +134,7 @@ def test_tau_is_what_the_committed_table_says(proxy: str, real_data: Path, table
 def job(file: ScoreFile) -> Job:
     """What scored the file, on the CPU."""
     protocol = file.protocol
-    return Job(bare("spaces", protocol["space"]), bare("datasets", protocol["dataset"]), protocol["seed"])
+    return Job(bare(protocol["space"]), bare(protocol["dataset"]), protocol["seed"])
 
 
 @pytest.mark.portable
@@ -145,9 +147,8 @@ def test_committed_scores_are_those_of_the_present_code(real_data: Path) -> None
     assert scorer.space == SPACE
     for proxy, file in files.items():
         assert file.protocol["batch_size"] == scorer.job.batch_size
-        then = resolved("proxies", bare("proxies", file.protocol["proxy"]))  # with the defaults of later parameters
-        now = resolved("proxies", proxy)
-        assert bare("proxies", then) == bare("proxies", now), f"{proxy} has other parameters by now: score it again"
+        then = Part.of("proxies", bare(file.protocol["proxy"]))  # with the defaults of later parameters
+        assert then == Part.of("proxies", proxy), f"{proxy} has other parameters by now: score it again"
     scores = {proxy: file.read() for proxy, file in files.items()}
     for name in list(cells(scores["synflow"], 3)):
         again = scorer.score(SPACE.decode(name), proxies)

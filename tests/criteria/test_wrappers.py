@@ -12,6 +12,7 @@ from splitbench.harness import registry
 from splitbench.harness.budget import Meter
 from splitbench.harness.config import ScheduleConfig
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.parts import Part
 from splitbench.harness.probe import SupernetProbe
 from splitbench.harness.testing import check_criterion, images_of
 from splitbench.harness.trainers.rsps import Rsps
@@ -128,11 +129,11 @@ def test_a_criterion_that_never_splits_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["inverted", "metric_driven"])
 def test_the_fingerprint_of_the_criterion_inside_is_hashed(name: str) -> None:
-    spec = registry.resolved("criteria", {"name": name, "of": {"name": "known", "factor": 3}})
+    part = Part.of("criteria", {"name": name, "of": {"name": "known", "factor": 3}})
+    spec = part.described()
     assert spec["of"]["factor"] == 3.0
     assert str(spec["of"]["fingerprint"]).startswith("known-")
-    again = registry.build("criteria", registry.bare("criteria", spec))
-    assert again.inner == Known(3.0)
+    assert part.build().inner == Known(3.0)
 
 
 def test_parts() -> None:

@@ -14,6 +14,7 @@ from splitbench.criteria.zero_cost import ZeroCost, pooled
 from splitbench.harness import registry
 from splitbench.harness.budget import Meter
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.parts import Part
 from splitbench.harness.probe import SupernetProbe
 from splitbench.harness.testing import check_criterion, images_of
 from splitbench.harness.trainers.base import Job
@@ -237,7 +238,7 @@ def test_the_proxy_is_built_once_and_its_fitness_is_the_criterions() -> None:
 
 def test_the_proxys_fingerprint_is_hashed() -> None:
     registry.register("criteria", "zero_cost_here")(ZeroCost)
-    found = registry.resolved("criteria", {"name": "zero_cost_here", "proxy": {"name": "weight_sum", "factor": 3}})
+    found = Part.of("criteria", {"name": "zero_cost_here", "proxy": {"name": "weight_sum", "factor": 3}}).described()
     assert found["proxy"]["factor"] == 3.0
     assert str(found["proxy"]["fingerprint"]).startswith("weight_sum-")
 

@@ -107,7 +107,12 @@ def test_of_two_that_take_over_at_once_one_is_the_owner(tmp_path: Path, monkeypa
     put(tmp_path)
     earlier, later = Lock(tmp_path), Lock(tmp_path)
     dead = lock._read(tmp_path / LOCK)
-    monkeypatch.setattr(lock.time, "sleep", lambda seconds: later._open(os.O_CREAT, tmp_path / LOCK))
+
+    def replace(seconds: float) -> None:
+        later._create(tmp_path / "later")
+        os.replace(tmp_path / "later", tmp_path / LOCK)
+
+    monkeypatch.setattr(lock.time, "sleep", replace)
     assert not earlier._take_over(dead)
     assert json.loads((tmp_path / LOCK).read_text())["token"] == later.token
     later._close()

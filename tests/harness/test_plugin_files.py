@@ -17,7 +17,7 @@ import splitbench
 from splitbench.harness import plugin_files, plugin_imports, registry
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.parts import Part
-from splitbench.harness.registry import Component, build, get, load_plugin, register, resolved
+from splitbench.harness.registry import Component, build, get, load_plugin, register
 from splitbench.harness.trainers.rsps import Rsps
 
 HEAD = "from splitbench.harness.registry import register\n"
@@ -251,7 +251,7 @@ def test_a_component_without_source_is_refused() -> None:
     exec("@register('criteria', 'typed_class')\nclass Typed:\n    def __call__(self): return 1", space)
     for name in ("typed", "typed_class"):
         with pytest.raises(ConfigError, match=rf"'{name}': its source cannot be found.*write it into a file.*--plugin"):
-            resolved("criteria", name)
+            Part.of("criteria", name)
 
 
 CELL = """

@@ -16,6 +16,7 @@ import splitbench
 from splitbench.harness import registry
 from splitbench.harness.config import parse
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.parts import Part
 from splitbench.harness.registry import (
     KINDS,
     Component,
@@ -26,7 +27,6 @@ from splitbench.harness.registry import (
     parameters,
     plural,
     register,
-    resolved,
 )
 from splitbench.harness.study import Study
 from splitbench.harness.trainers.rsps import Rsps
@@ -122,8 +122,9 @@ def test_a_registered_component_is_built_like_any_other() -> None:
     component = get("trainers", "mine")
     assert (component.summary, component.origin) == ("My trainer.", "test_registry.py")
     assert build("trainers", {"name": "mine", "patience": "4"}).patience == 4
-    assert resolved("trainers", "mine")["patience"] == 3
-    assert resolved("trainers", "mine")["fingerprint"] != "mine-1"  # the file is hashed: a plugin has no version
+    part = Part.of("trainers", "mine")
+    assert part.parameters["patience"] == 3
+    assert part.identity != "mine-1"  # the file is hashed: a plugin has no version
 
 
 def test_a_collision_names_both_origins() -> None:
@@ -305,9 +306,8 @@ def test_parameters_of_a_function_are_its_keyword_arguments(three: str) -> None:
     assert list(parameters(get("criteria", three))) == ["needed", "rate", "names"]
     built = build("criteria", {"name": three, "needed": "3", "names": ["a", "b"]})
     assert built(None, 0) == (3, 0.5, ("a", "b"))
-    assert resolved("criteria", {"name": three, "needed": 3}) | {"fingerprint": ""} == {
-        "name": three, "fingerprint": "", "needed": 3, "rate": 0.5, "names": (),
-    }  # fmt: skip
+    written = Part.of("criteria", {"name": three, "needed": 3}).written()
+    assert written == {"name": three, "needed": 3, "rate": 0.5, "names": ()}
 
 
 def test_parameters_of_a_plain_class_are_its_arguments() -> None:
@@ -317,7 +317,7 @@ def test_parameters_of_a_plain_class_are_its_arguments() -> None:
             self.size, self.kind = size, kind
 
     assert list(parameters(get("partitioners", "plain"))) == ["size", "kind"]
-    assert resolved("partitioners", {"name": "plain", "size": "2"})["size"] == 2
+    assert Part.of("partitioners", {"name": "plain", "size": "2"}).parameters["size"] == 2
     with pytest.raises(ConfigError, match=r"here\.size: input should be a valid integer.*, not 'two'"):
         build("partitioners", {"name": "plain", "size": "two"}, "here")
     with pytest.raises(ConfigError, match="here: plain needs the parameter 'size'; it takes: size, kind"):
@@ -364,11 +364,11 @@ def test_wrong_parameters_are_a_sentence(kind: str, spec: Any, sentence: str) ->
 
 def test_a_spec_is_resolved_with_all_defaults_in_any_spelling() -> None:
     """Stages are hashed by it, so a default that is written down is the same stage."""
-    short = resolved("criteria", "gm")
-    assert short == resolved("criteria", {"name": "gm", "repetitions": 100, "variant": "corrected"})
-    assert short == resolved("criteria", {"name": "gm", "repetitions": "100"})
-    assert short != resolved("criteria", {"name": "gm", "repetitions": 99})
-    assert list(short) == ["name", "fingerprint", "variant", "repetitions", "distance"]
+    short = Part.of("criteria", "gm")
+    assert short == Part.of("criteria", {"name": "gm", "repetitions": 100, "variant": "corrected"})
+    assert short == Part.of("criteria", {"name": "gm", "repetitions": "100"})
+    assert short != Part.of("criteria", {"name": "gm", "repetitions": 99})
+    assert list(short.described()) == ["name", "fingerprint", "variant", "repetitions", "distance"]
 
 
 def test_partials_keep_their_parameters(three: str) -> None:

@@ -325,12 +325,5 @@ def test_a_study_run_from_python_gives_results(tmp_path: Path, monkeypatch: pyte
     assert splitbench.run("from-python.yaml", device="cpu") == found
 
 
-def test_the_two_runs_take_the_same_arguments() -> None:
-    from splitbench.harness.study import run
-
-    mine, inner = inspect.signature(splitbench.run), inspect.signature(run)
-    assert [(p.name, p.default) for p in mine.parameters.values()] == [
-        (p.name, p.default) for p in inner.parameters.values()
-    ]
-    assert "Results" in str(mine.return_annotation)
-    assert all(name in (splitbench.run.__doc__ or "") for name in mine.parameters)
+def test_every_argument_of_run_is_described() -> None:
+    assert all(name in (splitbench.run.__doc__ or "") for name in inspect.signature(splitbench.run).parameters)
