@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from splitbench.results.failures import Failure, by_arm, same_table, told
+from splitbench.results.families import Range
 from splitbench.results.record import Record
 from splitbench.results.stats import Estimate, interval
 from splitbench.results.store import Run, table_key
@@ -75,10 +76,10 @@ class Arm:
             means[repetition] = math.fsum(defined) / len(defined)
         return means
 
-    def estimate(self, get: Getter) -> Estimate | None:
-        """Mean and interval over repetitions; None if one run lacks the value."""
+    def estimate(self, get: Getter, within: Range | None = None) -> Estimate | None:
+        """Mean and interval over repetitions, inside the range ``within``; None if one run lacks the value."""
         values = self.by_repetition(get)
-        return None if values is None else interval([values[repetition] for repetition in sorted(values)])
+        return None if values is None else interval([values[turn] for turn in sorted(values)], within=within)
 
 
 def metric(name: str) -> Getter:
@@ -94,6 +95,11 @@ def validation_metric(name: str) -> Getter:
 def selected(name: str) -> Getter:
     """Reads a number of the selection."""
     return lambda record: float(getattr(record.selection, name))
+
+
+TEST, REGRET = SELECTED
+JUDGED: Mapping[str, Getter] = {PRIMARY: metric(PRIMARY), TEST: selected(SELECTED[TEST])}
+"""What a leaderboard gives verdicts on, named beforehand: each is a family of hypotheses of its own."""
 
 
 def tables(runs: Iterable[Run], failed: Iterable[Failure] = ()) -> list[tuple[Arm, ...]]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from splitbench.results.stats import CONFIDENCE, Estimate, interval
+from splitbench.results.stats import CONFIDENCE, FEWEST, Estimate, interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +109,7 @@ def over_seeds_and_functions(
     and this is Student's interval: resampling functions within resampled seeds would count them twice. Where all seeds
     rank the same functions, s cannot see what moves all seeds together. That is c, the mean covariance of two seeds'
     values when functions are resampled for all seeds at once. Degrees of freedom are Satterthwaite's (Biometrics
-    Bulletin 1946). One seed alone has the BCa interval over its functions.
+    Bulletin 1946). One seed alone has the BCa interval over its functions; two have none.
 
     Args:
         statistics: of each seed, counts [resamples, functions] -> values [resamples].
@@ -133,7 +133,7 @@ def over_seeds_and_functions(
         return Estimate(alone.mean, alone.low, alone.high, 1)
     values = [float(one(np.ones((1, size), np.float32))[0]) for one, size in zip(statistics, functions, strict=True)]
     student = interval(values, confidence)
-    if not shared:
+    if not shared or n < FEWEST:
         return student
     counts = _counts(functions[0], resamples, seed)
     covariance = np.cov([one(counts) for one in statistics])

@@ -1,8 +1,9 @@
 """Two arms side by side: paired differences of every metric, repetition by repetition.
 
-The primary metric is named before anyone looks, so its verdict is its own sign-flip p. The other metrics are looked at
-together, so theirs are adjusted after Holm for the number of them. The selected architecture's regret is a constant
-less its test accuracy: both are one hypothesis, which counts once and has one p.
+Two metrics are named before anyone looks, tau over the whole population and the test accuracy of the honest choice, so
+the verdict on each rests on its own p. The other metrics are looked at together, so theirs are adjusted after Holm for
+the number of them. The selected architecture's regret is a constant less its test accuracy: both are one hypothesis,
+which counts once and has one p.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results import power, stats
-from splitbench.results.arms import PRIMARY, SELECTED, Arm, Getter, metric, selected, tables
+from splitbench.results import paired, power, stats
+from splitbench.results.arms import JUDGED, PRIMARY, REGRET, SELECTED, TEST, Arm, Getter, metric, selected, tables
 from splitbench.results.failures import by_arm, told
+from splitbench.results.families import family
+from splitbench.results.grounds import ungrounded
 from splitbench.results.machines import kinds, machines, mixture
+from splitbench.results.paired import compared
 from splitbench.results.populations import UnusableError, difference_over_functions
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Loaded, load
 from splitbench.results.verdicts import sentence
 
-TEST, REGRET = SELECTED
 ROUNDING = 1e-9
 
 
@@ -33,9 +36,13 @@ class Difference:
     Attributes:
         difference: mean over seeds with its Student-t interval, the headline.
         p: of the sign-flip test, for this metric alone.
-        word: better, worse or can't tell, by ``p_adjusted``.
-        p_adjusted: ``p`` itself for the primary metric; Holm-adjusted over all the other metrics for one of them, where
-            the selected regret counts together with the selected test accuracy.
+        word: one of :data:`splitbench.results.paired.WORDS`, by ``p_adjusted`` and ``equal_p``.
+        reason: why there is no verdict; empty where there is one.
+        p_adjusted: ``p`` itself for a metric that was named beforehand; Holm-adjusted over all the others for one of
+            them.
+        equal_p: of the two one-sided tests that the difference is inside ``region``, adjusted like ``p_adjusted``.
+        region: half the width of the region of practical equality, in the metric's unit.
+        probability: that the first arm is better (splitbench.results.paired.probability_better); None for few seeds.
         wilcoxon_p: of the signed-rank test, for this metric alone.
         seeds_and_functions: bootstrap interval over both, of the primary metric alone; None where it is not known.
         seeds_needed: for a difference as large as the one observed, at 80% power; None where none will do.
@@ -50,7 +57,11 @@ class Difference:
     difference: Estimate
     p: float
     word: str
+    reason: str
     p_adjusted: float
+    equal_p: float
+    region: float
+    probability: float | None
     wilcoxon_p: float
     seeds_and_functions: Estimate | None
     seeds_needed: int | None
@@ -141,11 +152,11 @@ def _pair(first: Arm, second: Arm) -> Pair:
     names = sorted({name for arm in (first, second) for run in arm.runs for name in run.record.metrics})
     getters: dict[str, Getter] = {name: metric(name) for name in names}
     getters |= {label: selected(name) for label, name in SELECTED.items()}
-    paired = {name: _paired(first, second, get) for name, get in getters.items()}
-    undefined = tuple(name for name, values in paired.items() if values is None)
-    differences = _adjusted(first.name, second.name, {name: v for name, v in paired.items() if v is not None})
+    pairs = {name: _paired(first, second, get) for name, get in getters.items()}
+    undefined = tuple(name for name, values in pairs.items() if values is None)
+    differences = _adjusted(first, second, {name: v for name, v in pairs.items() if v is not None})
     mixed = mixture(kinds(machines([*first.runs, *second.runs])), "this comparison mixes")
-    both, problem = _over_functions(first, second) if PRIMARY in paired and PRIMARY not in undefined else (None, "")
+    both, problem = _over_functions(first, second) if PRIMARY in pairs and PRIMARY not in undefined else (None, "")
     differences = tuple(replace(d, seeds_and_functions=both) if d.metric == PRIMARY else d for d in differences)
     return Pair(
         study=record.study,
@@ -172,37 +183,54 @@ def _paired(first: Arm, second: Arm, get: Getter) -> list[tuple[float, float]] |
     return [(a[repetition], b[repetition]) for repetition in sorted(a.keys() & b.keys())]
 
 
-def _adjusted(arm_a: str, arm_b: str, paired: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[Difference, ...]:
-    same = {REGRET: TEST} if _mirrored(paired.get(TEST, ()), paired.get(REGRET, ())) else {}
-    raw = {name: stats.sign_flip_p([a - b for a, b in values]) for name, values in paired.items() if name not in same}
-    families = [name == PRIMARY for name in raw]
-    adjusted = dict(zip(raw, stats.holm_within(list(raw.values()), families), strict=True))
-    found = []
-    for name, values in paired.items():
-        first, second, differences = [a for a, _ in values], [b for _, b in values], [a - b for a, b in values]
-        mean = stats.interval(differences)
-        hypothesis = same.get(name, name)
-        p, family = adjusted[hypothesis], families.count(name == PRIMARY)
-        needed = power.seeds_needed(differences, family)
-        word = stats.word(name.removeprefix("selected "), mean.mean, p)
-        found.append(
+def _adjusted(first: Arm, second: Arm, values: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[Difference, ...]:
+    same = {REGRET: TEST} if _mirrored(values.get(TEST, ()), values.get(REGRET, ())) else {}
+    found = {name: compared([a - b for a, b in pairs], name) for name, pairs in values.items()}
+    tested = [name for name in values if name not in same]
+    families = [name if name in JUDGED else "" for name in tested]
+    raw, equal = [found[name].p for name in tested], [found[name].equal_p for name in tested]
+    adjusted = dict(zip(tested, stats.holm_within(raw, families), strict=True))
+    equals = dict(zip(tested, stats.holm_within(equal, families), strict=True))
+    reasons = {ranks: _ungrounded(first, second, ranks) for ranks in (True, False)}
+    shown = []
+    for name, pairs in values.items():
+        one, hypothesis = found[name], same.get(name, name)
+        p, equal_p = adjusted[hypothesis], equals[hypothesis]
+        together = families.count(hypothesis if hypothesis in JUDGED else "")
+        differences = [a - b for a, b in pairs]
+        needed = power.seeds_needed(differences, together)
+        word, reason = paired.word(name, one.difference.mean, p, equal_p), reasons[name not in SELECTED]
+        if not reason and word == paired.CANNOT_TELL:
+            reason = paired.few_seeds(one.difference.n, together)
+        word = paired.NO_VERDICT if reason else word
+        decisive = equal_p if word == paired.EQUAL else p
+        limits = family(name).range
+        shown.append(
             Difference(
                 metric=name,
-                first=stats.interval(first),
-                second=stats.interval(second),
-                difference=mean,
-                p=raw[hypothesis],
+                first=stats.interval([a for a, _ in pairs], within=limits),
+                second=stats.interval([b for _, b in pairs], within=limits),
+                difference=one.difference,
+                p=found[hypothesis].p,
                 word=word,
+                reason=reason,
                 p_adjusted=p,
+                equal_p=equal_p,
+                region=family(name).region,
+                probability=one.probability,
                 wilcoxon_p=stats.wilcoxon_p(differences),
                 seeds_and_functions=None,
                 seeds_needed=needed,
-                detectable=power.detectable(differences, family),
-                sentence=sentence(arm_a, arm_b, name, word, mean, p, needed),
+                detectable=power.detectable(differences, together),
+                sentence=sentence(first.name, second.name, name, word, reason, one, decisive, needed),
                 same_as=same.get(name),
             )
         )
-    return tuple(found)
+    return tuple(shown)
+
+
+def _ungrounded(first: Arm, second: Arm, ranks: bool) -> str:
+    return "; ".join(f"{arm.name}: {why}" for arm in (first, second) if (why := ungrounded(arm, ranks)))
 
 
 def _mirrored(test: Sequence[tuple[float, float]], regret: Sequence[tuple[float, float]]) -> bool:
@@ -214,7 +242,8 @@ def _mirrored(test: Sequence[tuple[float, float]], regret: Sequence[tuple[float,
 
 def _over_functions(first: Arm, second: Arm) -> tuple[Estimate | None, str]:
     try:
-        return difference_over_functions(first, second), ""
+        both = difference_over_functions(first, second)
+        return stats.bounded(both, family(PRIMARY).differences), ""
     except UnusableError as problem:
         return None, str(problem)
 

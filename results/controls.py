@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from splitbench.results import stats
-from splitbench.results.arms import Arm, Getter
+from splitbench.results.arms import Arm, metric
+from splitbench.results.findings import conditions, findings
+from splitbench.results.grounds import ungrounded
+from splitbench.results.paired import Comparison, compare
 from splitbench.results.record import Node, Record
 from splitbench.results.stats import Estimate
 
@@ -68,18 +71,25 @@ def is_random(record: Record) -> bool:
     return known and isinstance(inside, Mapping) and inside.get("name") == "random"
 
 
-def against_chance(arms: Sequence[Arm], get: Getter) -> Chances:
-    """Hold the arms of one table against its random controls; ``get`` reads the metric."""
+def against_chance(arms: Sequence[Arm], name: str) -> Chances:
+    """Hold the arms of one table against its random controls by the metric of this name.
+
+    An arm that gives no ground for a verdict is not held against them, and none is held against such a control.
+    """
+    get = metric(name)
     complete = [arm for arm in arms if arm.complete]
     controls: dict[Hashable, list[Record]] = {}
     for arm in complete:
-        for run in arm.runs:
+        for run in arm.runs if not ungrounded(arm) else ():
             if is_random(run.record):
                 controls.setdefault(_key(run.record), []).append(run.record)
-    found: dict[str, tuple[stats.Comparison, str, tuple[str, ...]]] = {}
+    found: dict[str, tuple[Comparison, str, tuple[str, ...]]] = {}
     without: dict[str, str] = {}
     for arm in complete:
         if is_random(arm.runs[0].record) or not any(run.record.tree.children for run in arm.runs):
+            continue
+        if why := ungrounded(arm):
+            without[arm.name] = why
             continue
         matched = {_turn(run.record): controls.get(_key(run.record), []) for run in arm.runs}
         if not all(matched.values()):
@@ -90,14 +100,16 @@ def against_chance(arms: Sequence[Arm], get: Getter) -> Chances:
             return _mean([get(one) for one in matched[_turn(record)]])
 
         values, chance = arm.by_repetition(get), arm.by_repetition(control)
-        comparison = stats.compare(values, chance) if values is not None and chance is not None else None
+        comparison = compare(values, chance, name) if values is not None and chance is not None else None
         if comparison is None:
             without[arm.name] = NO_VALUE
             continue
         names = tuple(sorted({control.arm for own in matched.values() for control in own}))
         found[arm.name] = comparison, _sizes_words(arm), names
+    same = findings(complete)
     oracles = [arm.reads_truth for arm in complete if arm.name in found]
-    adjusted = stats.holm_within([comparison.p for comparison, _, _ in found.values()], oracles)
+    ps = [comparison.p for comparison, _, _ in found.values()]
+    adjusted = stats.holm_within(ps, oracles, [same[name] for name in found])
     chances = {
         name: Chance(sizes, names, comparison.difference, p)
         for (name, (comparison, sizes, names)), p in zip(found.items(), adjusted, strict=True)
@@ -111,14 +123,7 @@ def _turn(record: Record) -> tuple[int, int]:
 
 def _key(record: Record) -> Hashable:
     """What a run has in common with its controls."""
-    return record.repetition, pattern(record.tree), _kept(record)
-
-
-def _kept(record: Record) -> tuple[Any, ...]:
-    """What a control shares with its arm beside the sizes."""
-    parts: Mapping[str, Any] = record.config.get("arm", {})
-    alike = tuple(repr(parts.get(key)) for key in ("schedule", "trainers", "selectors", "leaf_choices"))
-    return (*alike, repr(parts.get("modifiers") or []))
+    return record.repetition, pattern(record.tree), conditions(record)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

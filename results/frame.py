@@ -12,6 +12,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results import store
 from splitbench.results.arms import PRIMARY
 from splitbench.results.failures import Failure
+from splitbench.results.paired import WORDS
 from splitbench.results.skipped import Skipped
 from splitbench.results.store import Loaded, Run
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from splitbench.results.leaderboard import Leaderboards, Row
-
-VERDICTS = ("better", "can't tell", "worse")
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,8 +129,9 @@ class Results:
         Returns:
             study, space, dataset, trainer, budget_kind, budget_limit, population, arm, baseline, reads_truth, complete,
             seeds, runs, expected_runs; mean, low and high of ``metric`` over seeds (95% Student-t interval, NaN for an
-            incomplete arm or where a run lacks the metric); verdict against the baseline (better, worse, can't tell, or
-            missing), its adjusted p and the paired difference with its interval, for the metric that verdicts are on;
+            incomplete arm or where a run lacks the metric); verdict against the baseline (better, practically equal,
+            can't tell, worse, no verdict, or missing), its adjusted p, the probability of being better and the paired
+            difference with its interval, for the metric that verdicts are on;
             selection_test (%), flops, seconds: means over runs.
 
         Raises:
@@ -160,7 +160,7 @@ class Results:
         if metric not in known:
             raise ConfigError(f"{self.folder}: there is no metric {metric!r}; there are: {', '.join(known)}")
         frame = categories(pd.DataFrame(rows))
-        return frame.assign(verdict=pd.Categorical(frame["verdict"], categories=VERDICTS))
+        return frame.assign(verdict=pd.Categorical(frame["verdict"], categories=WORDS))
 
     @cached_property
     def leaderboards(self) -> Leaderboards:
@@ -227,7 +227,8 @@ def _row(row: Row, metric: str) -> dict[str, Any]:
         "low": number(estimate.low) if estimate else nan,
         "high": number(estimate.high) if estimate else nan,
         "verdict": judged.word if judged else None,
-        "p": judged.p if judged else nan,
+        "p": number(judged.p) if judged else nan,
+        "probability": number(judged.probability) if judged else nan,
         "difference": judged.difference.mean if judged else nan,
         "difference_low": number(judged.difference.low) if judged else nan,
         "difference_high": number(judged.difference.high) if judged else nan,

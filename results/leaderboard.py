@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.results import stats
-from splitbench.results.arms import PRIMARY, Arm, metric, selected, tables, validation_metric
+from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, TEST, Arm, metric, selected, tables, validation_metric
 from splitbench.results.controls import Chance, against_chance
 from splitbench.results.costs import Cost, mean_cost
 from splitbench.results.failures import Failure, by_arm, same_table
+from splitbench.results.families import POINTS, Range, family
+from splitbench.results.findings import findings
 from splitbench.results.friedman import RankGroups, across
+from splitbench.results.grounds import ungrounded
 from splitbench.results.machines import kinds, machines, mixture
+from splitbench.results.paired import Comparison, Verdict, compare, judge
 from splitbench.results.record import Record
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Loaded, load
@@ -35,20 +39,6 @@ SELECTION = {
 }
 SEVERAL_BASELINES = "several arms are marked as the baseline"
 NOT_COMPARABLE = "so they are not comparable"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a paired comparison with the baseline says.
-
-    ``p`` is Holm-adjusted over the arms of the table; oracle controls are no hypotheses, and adjusted among themselves.
-    """
-
-    against: str
-    metric: str
-    word: str
-    p: float
-    difference: Estimate
 
 
 @dataclass(frozen=True)
@@ -67,8 +57,9 @@ class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
     ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
-    the same sizes. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None
-    where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete.
+    the same sizes, ``verdicts`` are those against the baseline by metric. ``same_partition`` are the other arms that
+    chose the same leaves on every seed. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition
+    by repetition; None where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete.
     """
 
     arm: str
@@ -89,17 +80,29 @@ class Row:
     selection: Mapping[str, Estimate | None] = field(default_factory=dict)
     leaves: tuple[int, ...] = ()
     chance: Chance | None = None
-    verdict: Verdict | None = None
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    same_partition: tuple[str, ...] = ()
     cost: Cost | None = None
     failed: tuple[Failed, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """That on the primary metric."""
+        return self.verdicts.get(PRIMARY)
+
+    @property
+    def selected_verdict(self) -> Verdict | None:
+        """That on the test accuracy of the honest choice."""
+        return self.verdicts.get(TEST)
 
 
 @dataclass(frozen=True)
 class Leaderboard:
     """One table.
 
-    ``comparisons`` arms that are no oracle controls are held against the baseline; below ``seeds_needed`` none of them
-    can get a verdict. ``without_chance`` says of each arm that splits, and has no comparison with chance, why.
+    ``comparisons`` findings of arms that are no oracle controls are tested against the baseline (arms that chose one
+    partition are one); below ``seeds_needed`` none of
+    them can get a verdict. ``without_chance`` says of each arm that splits, and has no comparison with chance, why.
     """
 
     study: str
@@ -168,12 +171,24 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
     warnings: list[str] = []
     lost = [name for name, own in failed.items() if own[0].baseline]
     baseline = _baseline(arms, lost, warnings)
-    verdicts = _verdicts(arms, baseline)
-    chances = against_chance(arms, metric(PRIMARY))
-    rows = [_row(arm, verdicts.get(arm.name), chances.found.get(arm.name), warnings) for arm in arms]
+    same = findings(arms)
+    judged = {name: _verdicts(arms, baseline, name, same) for name in JUDGED}
+    verdicts = judged[PRIMARY]
+    chances = against_chance(arms, PRIMARY)
+    rows = [
+        _row(
+            arm,
+            {name: own[arm.name] for name, own in judged.items() if arm.name in own},
+            chances.found.get(arm.name),
+            warnings,
+        )
+        for arm in arms
+    ]
+    rows = [replace(row, same_partition=_alike(row.arm, same)) for row in rows]
     rows += [_failed_row(own) for name, own in failed.items() if name not in {arm.name for arm in arms}]
     honest = [arm for arm in arms if arm is not baseline and not arm.reads_truth]
-    comparisons = sum(arm.name in verdicts for arm in honest) if verdicts else len(honest)
+    tested = [name for name, verdict in verdicts.items() if verdict.p is not None]
+    comparisons = len({same[arm.name] for arm in honest if arm.name in tested or not verdicts})
     _check_same_population(records, warnings)
     if mixed := mixture(kinds(machines(run for arm in arms for run in arm.runs))):
         warnings.append(mixed)
@@ -190,7 +205,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         comparisons=comparisons,
         seeds_needed=stats.repetitions_needed(max(1, comparisons)),
         ceiling=_ceiling(records),
-        rows=(*sorted(rows, key=_place), *_trivial_rows(records)),
+        rows=(*_together(sorted(rows, key=_place)), *_trivial_rows(records)),
         warnings=tuple(warnings),
         without_chance=chances.without,
     )
@@ -213,27 +228,24 @@ def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -
     return named[0]
 
 
-def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None) -> dict[str, Verdict]:
+def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None, name: str, same: Mapping[str, str]) -> dict[str, Verdict]:
+    """The verdict on each arm that can be compared with the baseline by the metric of this name."""
     if baseline is None or not baseline.complete:
         return {}
-    reference = baseline.by_repetition(metric(PRIMARY))
-    compared: dict[str, stats.Comparison] = {}
+    reference = baseline.by_repetition(JUDGED[name])
+    found: dict[str, Comparison] = {}
     for arm in arms:
-        values = arm.by_repetition(metric(PRIMARY)) if arm is not baseline and arm.complete else None
-        comparison = stats.compare(values, reference) if values is not None and reference is not None else None
-        if comparison is not None:
-            compared[arm.name] = comparison
-    oracles = [arm.reads_truth for arm in arms if arm.name in compared]
-    adjusted = stats.holm_within([comparison.p for comparison in compared.values()], oracles)
-    return {
-        name: Verdict(
-            baseline.name, PRIMARY, stats.word(PRIMARY, comparison.difference.mean, p), p, comparison.difference
-        )
-        for (name, comparison), p in zip(compared.items(), adjusted, strict=True)
-    }
+        values = arm.by_repetition(JUDGED[name]) if arm is not baseline and arm.complete else None
+        one = compare(values, reference, name) if values is not None and reference is not None else None
+        if one is not None:
+            found[arm.name] = one
+    ranks = name not in SELECTED
+    common = f"{why}, in {baseline.name}" if (why := ungrounded(baseline, ranks)) else ""
+    reasons = {arm.name: ungrounded(arm, ranks) or common for arm in arms if arm.name in found}
+    return judge(baseline.name, name, found, reasons, {arm.name: arm.reads_truth for arm in arms}, same)
 
 
-def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: list[str]) -> Row:
+def _row(arm: Arm, verdicts: Mapping[str, Verdict], chance: Chance | None, warnings: list[str]) -> Row:
     record = arm.runs[0].record
     row = Row(
         arm=arm.name,
@@ -259,13 +271,16 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
     validation = _names(record.validation_metrics for record in records)
     return replace(
         row,
-        metrics={name: arm.estimate(metric(name)) for name in _names(record.metrics for record in records)},
-        validation_metrics={name: arm.estimate(validation_metric(name)) for name in validation},
+        metrics={
+            name: arm.estimate(metric(name), family(name).range)
+            for name in _names(record.metrics for record in records)
+        },
+        validation_metrics={name: arm.estimate(validation_metric(name), family(name).range) for name in validation},
         of_ceiling=arm.estimate(lambda record: _of_ceiling(record, record.metrics)),
-        selection={name: arm.estimate(selected(name)) for name in SELECTION},
+        selection={name: arm.estimate(selected(name), POINTS.range) for name in SELECTION},
         leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
         chance=chance,
-        verdict=verdict,
+        verdicts=verdicts,
         cost=mean_cost(arm.runs),
     )
 
@@ -316,7 +331,8 @@ def _trivial_rows(records: list[Record]) -> tuple[Row, ...]:
     for size in _names(record.trivial for record in one_each):
         metrics: dict[str, Estimate | None] = {}
         for name in _shared(_names(record.trivial.get(size, {}) for record in one_each)):
-            metrics[name] = _whole_interval([record.trivial.get(size, {}).get(name) for record in one_each])
+            values = [record.trivial.get(size, {}).get(name) for record in one_each]
+            metrics[name] = _whole_interval(values, family(name).range)
         first, n = one_each[0], len(one_each)
         share = _whole_interval([_of_ceiling(record, record.trivial.get(size, {})) for record in one_each])
         row = Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics)
@@ -324,9 +340,9 @@ def _trivial_rows(records: list[Record]) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=_place))
 
 
-def _whole_interval(values: list[float | None]) -> Estimate | None:
+def _whole_interval(values: list[float | None], within: Range | None = None) -> Estimate | None:
     defined = [value for value in values if value is not None and math.isfinite(value)]
-    return stats.interval(defined) if len(defined) == len(values) else None
+    return stats.interval(defined, within=within) if len(defined) == len(values) else None
 
 
 def _check_same_population(records: list[Record], warnings: list[str]) -> None:
@@ -348,6 +364,16 @@ def _place(row: Row) -> tuple[bool, bool, float, str]:
     """Complete arms first, then by the primary metric from the best down, then by name."""
     primary = row.metrics.get(PRIMARY)
     return (not row.complete, primary is None, -primary.mean if primary else 0.0, row.arm)
+
+
+def _alike(arm: str, same: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for name in same if name != arm and same[name] == same[arm])
+
+
+def _together(rows: Sequence[Row]) -> list[Row]:
+    """Arms of one partition after the first of them."""
+    order = {row.arm: place for place, row in enumerate(rows)}
+    return sorted(rows, key=lambda row: (min(order[arm] for arm in (row.arm, *row.same_partition)), order[row.arm]))
 
 
 def _shared(names: Any) -> list[str]:

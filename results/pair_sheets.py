@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from splitbench.results import stats
-from splitbench.results.arms import PRIMARY
+from splitbench.results.arms import JUDGED
 from splitbench.results.compare import Pair
+from splitbench.results.families import CORRELATION, POINTS
 from splitbench.results.friedman import RankGroups
+from splitbench.results.paired import EQUAL
 from splitbench.results.sheet import (
     NOTHING,
     ORACLE,
@@ -17,7 +19,7 @@ from splitbench.results.sheet import (
     marked,
     seeds_words,
 )
-from splitbench.results.verdicts import digits, p_words
+from splitbench.results.verdicts import digits, p_words, probability_words
 
 
 def rank_sheet(ranks: RankGroups) -> Sheet:
@@ -51,7 +53,7 @@ def rank_sheet(ranks: RankGroups) -> Sheet:
 def pair_sheet(pair: Pair) -> Sheet:
     kind, limit = pair.budget
     first, second = (marked(arm, arm in pair.reads_truth) for arm in (pair.arm_a, pair.arm_b))
-    primary = tuple(f"{d.sentence}." for d in pair.differences if d.metric == PRIMARY)
+    primary = tuple(f"{d.sentence}." for d in pair.differences if d.metric in JUDGED)
     return Sheet(
         heading=f"{pair.study}: {first} against {second}, {pair.space} on {pair.dataset}",
         facts=(
@@ -71,12 +73,13 @@ def _difference_table(pair: Pair, first: str, second: str) -> Table:
             interval_words(d.first, digits(d.metric)),
             interval_words(d.second, digits(d.metric)),
             interval_words(d.difference, digits(d.metric), sign=True),
-            p_words(d.p_adjusted),
-            d.word,
+            probability_words(d.probability),
+            p_words(d.equal_p if d.word == EQUAL else d.p_adjusted),
+            f"{d.word}: {d.reason}" if d.reason else d.word,
         )
         for d in pair.differences
     )
-    header = ("metric", first, second, "difference", "p", "verdict")
+    header = ("metric", first, second, "difference", "P(better)", "p", "verdict")
     return Table("Paired differences", header, rows, left=("verdict",))
 
 
@@ -97,7 +100,7 @@ def _evidence_table(pair: Pair) -> Table:
 
 
 def _pair_legend(pair: Pair) -> list[str]:
-    others = sum(d.metric != PRIMARY and d.same_as is None for d in pair.differences)
+    others = sum(d.metric not in JUDGED and d.same_as is None for d in pair.differences)
     shared = "".join(
         f" {d.metric[:1].upper()}{d.metric[1:]} is a constant less {d.same_as}: they are one hypothesis, which counts "
         "once and has one p."
@@ -107,8 +110,12 @@ def _pair_legend(pair: Pair) -> list[str]:
     legend = [
         f"Differences are {pair.arm_a} less {pair.arm_b}, paired by seed; brackets are {stats.CONFIDENCE:.0%} "
         f"Student-t intervals over seeds. The verdict is on {pair.arm_a}: sign-flip permutation test, "
-        f"p < {stats.ALPHA:g}, {PRIMARY} for itself, the {others} others adjusted after Holm for their number. In "
-        f"regret and br@10 less is better.{shared}",
+        f"p < {stats.ALPHA:g}, {' and '.join(JUDGED)} each for itself, the {others} others adjusted after Holm for "
+        f"their number. In regret and br@10 less is better.{shared}",
+        "Practically equal rests on two one-sided tests, adjusted alike, whose p is shown then: the difference lies "
+        f"within {CORRELATION.region:g} either way ({POINTS.region:g} points for accuracies and regrets). P(better) is "
+        f"the chance that the mean over seeds of {pair.arm_a} is on the better side of that of {pair.arm_b}: Student's "
+        "posterior of the paired difference, adjusted for nothing.",
         seeds_words(pair.seeds, stats.repetitions_needed(), 1),
         "Sign flip and Wilcoxon p are each metric's own, not adjusted. Seeds for this: how many tell a difference as "
         f"large as this one in four studies of five, at the level that Holm may ask ({stats.ALPHA:g} over the number "

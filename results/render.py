@@ -145,7 +145,11 @@ def _rank_object(ranks: RankGroups | None) -> dict[str, Any] | None:
 
 def _row_object(row: Row) -> dict[str, Any]:
     plain = asdict(row)
+    del plain["verdicts"]
+    for key, verdict in (("verdict", row.verdict), ("selected_verdict", row.selected_verdict)):
+        plain[key] = None if verdict is None else asdict(verdict)
     plain["leaves"] = list(row.leaves)
+    plain["same_partition"] = list(row.same_partition)
     if not row.failed:
         del plain["failed"]
     return plain

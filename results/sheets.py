@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from splitbench.results import stats
-from splitbench.results.arms import PRIMARY
+from splitbench.results.arms import PRIMARY, TEST
 from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
+from splitbench.results.families import family
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
+from splitbench.results.paired import NO_VERDICT
 from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
-from splitbench.results.verdicts import p_words
+from splitbench.results.verdicts import number, p_words, probability_words, verdict_words
 
-SHOWN = ("tau[top50%]", "rho[all]")
+SHOWN = ("tau[top50%]",)
 FAILED_RUNS = "Failed runs"
 PHASES = ("warm_up", "scoring", "training", "selection")
 
@@ -37,6 +41,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
             _ranking_table(board),
             *_failed_table(board),
             *_chance_table(board),
+            *_chosen_table(board),
             _selection_table(board),
             _cost_table(board),
         ),
@@ -55,17 +60,20 @@ def _ceiling_words(board: Leaderboard) -> str:
 
 def _ranking_table(board: Leaderboard) -> Table:
     baseline = board.baseline or "baseline"
-    header = ("arm", PRIMARY, "of ceiling", f"difference to {baseline}", "verdict", *SHOWN, "runs")
-    rows = []
+    header = ("arm", PRIMARY, "of ceiling", f"difference to {baseline}", f"P(> {baseline})", "verdict", *SHOWN, "runs")
+    rows, above = [], set[str]()
     for row in board.rows:
         verdict = row.verdict
+        alike = "= " if above.intersection(row.same_partition) else ""
+        above.add(row.arm)
         rows.append(
             (
-                _arm_words(row),
+                alike + _arm_words(row),
                 interval_words(row.metrics.get(PRIMARY), 3, short=row.trivial),
                 NOTHING if row.of_ceiling is None else f"{row.of_ceiling.mean:z.0%}",
                 interval_words(verdict.difference, 3, sign=True) if verdict else NOTHING,
-                f"{verdict.word} (p = {p_words(verdict.p)})" if verdict else "baseline" if row.baseline else NOTHING,
+                probability_words(verdict.probability) if verdict else NOTHING,
+                verdict_words(verdict) if verdict else "baseline" if row.baseline else NOTHING,
                 *(interval_words(row.metrics.get(name), 3, short=True) for name in SHOWN),
                 _runs_words(row),
             )
@@ -100,6 +108,26 @@ def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
     )
     title = "Against chance: random edges and random groups of the same sizes, seed by seed"
     return (Table(title, header, rows, left=("group sizes", "control")),) if rows else ()
+
+
+def _chosen_table(board: Leaderboard) -> tuple[Table, ...]:
+    """No table where nothing is compared."""
+    found = [(row, row.selected_verdict) for row in board.rows if row.selected_verdict or row.baseline]
+    if all(verdict is None for _, verdict in found):
+        return ()
+    baseline = board.baseline or "baseline"
+    rows = tuple(
+        (
+            _arm_words(row),
+            interval_words(row.selection.get("test"), 2),
+            interval_words(verdict.difference, 2, sign=True) if verdict else NOTHING,
+            probability_words(verdict.probability) if verdict else NOTHING,
+            verdict_words(verdict) if verdict else "baseline",
+        )
+        for row, verdict in found
+    )
+    header = ("arm", "honest test %", f"difference to {baseline}", f"P(> {baseline})", "verdict")
+    return (Table("The honest choice: test accuracy %, seed by seed", header, rows, left=("verdict",)),)
 
 
 def _selection_table(board: Leaderboard) -> Table:
@@ -138,21 +166,40 @@ def _cost_words(cost: Cost | None, phases: list[str]) -> tuple[str, ...]:
 def _legend(board: Leaderboard) -> tuple[str, ...]:
     sentences = [
         f"Read it so: {PRIMARY} is Kendall's tau-b between supernet and stand-alone accuracy, 1 for the same order and "
-        "0 for none. [top50%] is within the better half by stand-alone accuracy, rho is Spearman's.",
+        "0 for none. [top50%] is within the better half by stand-alone accuracy.",
         f"Brackets are {stats.CONFIDENCE:.0%} Student-t intervals of the mean over seeds (draws are averaged within a "
-        "seed first): how far other seeds may land. They hold the draw of architectures only if each seed has its own.",
+        "seed first), cut at the ends of a metric's range: how far other seeds may land. They hold the draw of "
+        f"architectures only if each seed has its own. Fewer than {stats.FEWEST} seeds give none: two differ by one "
+        "number, which says too little of how far others spread.",
     ]
     if any(row.of_ceiling for row in board.rows):
         sentences.append(
             f"Of ceiling is {PRIMARY} over the noise ceiling of the same seed, averaged: how near the supernet "
             "comes to a second training. Where the truth is a mean of several trainings it may pass 100%."
         )
-    oracles = sum(row.reads_truth and row.verdict is not None for row in board.rows)
+    oracles = _findings(row for row in board.rows if row.reads_truth and row.verdict and row.verdict.p is not None)
+    once = any(row.same_partition for row in board.rows)
     if board.baseline and (board.comparisons or oracles):
         sentences.append(
             f"Difference and verdict pair each arm with {board.baseline} seed by seed: sign-flip permutation test on "
-            f"{PRIMARY}, p adjusted after Holm for {_family_words(board.comparisons, oracles)}; better or worse means "
-            f"p < {stats.ALPHA:g}, and can't tell does not mean equal."
+            f"{PRIMARY}, p adjusted after Holm for {_family_words(board.comparisons, oracles, once)}; better or worse "
+            f"means p < {stats.ALPHA:g}, and can't tell does not mean equal. Practically equal does: two one-sided "
+            f"tests, adjusted alike, place the difference inside {_region_words(PRIMARY)}. The test accuracy of the "
+            f"honest choice is judged in the same way and by itself; its region is {_region_words(TEST)} points."
+        )
+        sentences.append(
+            f"P(> {board.baseline}) is the chance that an arm's mean over seeds is above that of {board.baseline}, as "
+            "far as these seeds tell: Student's posterior of the paired difference. It is adjusted for nothing."
+        )
+    if any(row.same_partition for row in board.rows):
+        sentences.append(
+            "Arms after = chose the same leaves on every seed as the one above: one finding, whatever finding it cost "
+            "each. It counts once in Holm's adjustment, with the largest p of its arms."
+        )
+    if any(verdict.word == NO_VERDICT for row in board.rows for verdict in row.verdicts.values()):
+        sentences.append(
+            "No verdict, for the reason given: arms with given-up leaves, or whose criterion measured nothing, are not "
+            "tested and count for no other arm's p."
         )
     if board.baseline and board.comparisons:
         sentences.append(seeds_words(board.seeds, board.seeds_needed, board.comparisons))
@@ -173,12 +220,23 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _family_words(arms: int, oracles: int) -> str:
+def _region_words(metric: str) -> str:
+    region = family(metric).region
+    return f"{number(metric, -region)} to {number(metric, region, '+')}"
+
+
+def _findings(rows: Iterable[Row]) -> int:
+    """How many arms these are, those of one partition counted once."""
+    return len({frozenset((row.arm, *row.same_partition)) for row in rows})
+
+
+def _family_words(arms: int, oracles: int, once: bool) -> str:
     """How many p values were adjusted together; oracle controls are a family of their own."""
+    noun = "finding" if once else "arm"
     if not oracles:
-        return count(arms, "arm")
+        return count(arms, noun)
     apart = f"{count(oracles, 'oracle control')} (†)"
-    return f"{count(arms, 'arm')}, and apart from them for {apart}" if arms else apart
+    return f"{count(arms, noun)}, and apart from them for {apart}" if arms else apart
 
 
 def _chance_words(board: Leaderboard) -> list[str]:
@@ -186,10 +244,12 @@ def _chance_words(board: Leaderboard) -> list[str]:
     found = [row for row in board.rows if row.chance]
     if not found:
         return []
-    n, oracles = len(found), sum(row.reads_truth for row in found)
+    n, oracles = _findings(found), _findings(row for row in found if row.reads_truth)
+    once = any(row.same_partition for row in found)
+    all_of_them = count(n, "finding" if once else "arm")
     sentences = [
-        f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles)}. The brackets are not: of "
-        f"{count(n, 'arm')} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
+        f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles, once)}. The brackets are "
+        f"not: of {all_of_them} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
     ]
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)

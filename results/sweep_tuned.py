@@ -16,7 +16,7 @@ from splitbench.results.sheet import NOTHING, Table, interval_words, marked
 from splitbench.results.stats import Estimate
 from splitbench.results.store import load
 from splitbench.results.sweep import Sweep, SweptArm, baseline_arm, best, chosen, compare
-from splitbench.results.verdicts import digits, p_words
+from splitbench.results.verdicts import digits, verdict_words
 
 KINDS = {
     "trainer": "trainers",
@@ -157,8 +157,10 @@ def _left(sweep: Sweep, swept: SweptArm, over: str, tuning: Estimate, own: Arm, 
 
 def _difference(own: Arm, rival: Arm, get: Getter) -> Estimate | None:
     a, b = own.by_repetition(get), rival.by_repetition(get)
-    compared = stats.compare(a, b) if a is not None and b is not None else None
-    return compared.difference if compared else None
+    if a is None or b is None:
+        return None
+    shared = sorted(a.keys() & b.keys())
+    return stats.interval([a[seed] - b[seed] for seed in shared]) if shared else None
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def _rows(sweep: Sweep, tuned: Tuned) -> Table:
 def _verdict(row: Row) -> str:
     if row.verdict is None:
         return "baseline" if row.baseline else NOTHING
-    return f"{row.verdict.word} (p = {p_words(row.verdict.p)})"
+    return verdict_words(row.verdict)
 
 
 def _gains(sweep: Sweep, left: list[Left]) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 
 from splitbench.results.costs import Cost
 from splitbench.results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
+from splitbench.results.paired import Verdict
 from splitbench.results.stats import Estimate
 
 ENDS = ("mean", "low", "high")
@@ -45,7 +46,7 @@ def _inert(cell: Any) -> Any:
 def _line(
     board: Leaderboard, row: Row, metrics: Iterable[str], validation: Iterable[str], phases: Iterable[str]
 ) -> dict[str, Any]:
-    verdict, chance = row.verdict, row.chance
+    chance = row.chance
     return {
         "study": board.study,
         "space": row.space,
@@ -68,10 +69,8 @@ def _line(
         "failure": row.failed[0].reason if row.failed else None,
         **{key: value for name in metrics for key, value in _estimate(name, row.metrics.get(name)).items()},
         **_estimate("of ceiling", row.of_ceiling),
-        "verdict against": None if verdict is None else verdict.against,
-        "verdict": None if verdict is None else verdict.word,
-        "verdict p": None if verdict is None else verdict.p,
-        **_estimate("difference", None if verdict is None else verdict.difference),
+        **_verdict("", row.verdict),
+        **_verdict("selected ", row.selected_verdict),
         "chance sizes": None if chance is None else chance.sizes,
         "chance p": None if chance is None else chance.p,
         **_estimate("chance difference", None if chance is None else chance.difference),
@@ -87,6 +86,19 @@ def _line(
         },
         **_cost(row.cost, phases),
     }
+
+
+def _verdict(prefix: str, verdict: Verdict | None) -> dict[str, Any]:
+    values = {
+        "verdict against": None if verdict is None else verdict.against,
+        "verdict": None if verdict is None else verdict.word,
+        "verdict reason": None if verdict is None else verdict.reason,
+        "verdict p": None if verdict is None else verdict.p,
+        "verdict equal p": None if verdict is None else verdict.equal_p,
+        "verdict probability": None if verdict is None else verdict.probability,
+        **_estimate("difference", None if verdict is None else verdict.difference),
+    }
+    return {f"{prefix}{name}": value for name, value in values.items()}
 
 
 def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:

@@ -2,13 +2,15 @@
 
 const VIEW = { sort: "primary", direction: -1, baseline: "", metric: "", truth: "metrics", limit: 150, open: new Set() };
 
-let chosenVerdicts = new Map(); // against the baseline that was chosen in this page
+let chosenVerdicts = []; // of each metric of JUDGED, by arm, against the baseline that was chosen in this page
 
-function verdictOf(arm) {
-  if (VIEW.baseline) return chosenVerdicts.get(arm) ?? null;
-  if (!arm.verdict) return null;
-  const [against, word, p, difference, pText] = arm.verdict;
-  return { against, word, p, pText, difference };
+// The verdict on one of the metrics of JUDGED.
+function verdictOf(arm, judged = 0) {
+  if (VIEW.baseline) return chosenVerdicts[judged]?.get(arm) ?? null;
+  const found = arm.verdicts?.[judged];
+  if (!found) return null;
+  const [against, word, reason, difference, probability, p, equalP, pText] = found;
+  return { against, word, reason, difference, probability, p, equalP, pText };
 }
 const isBaseline = (arm) =>
   !arm.trivial && (VIEW.baseline ? arm.name === VIEW.baseline : arm.name === arm.on.baseline);
@@ -16,7 +18,9 @@ const isBaseline = (arm) =>
 const WORDS = {
   better: ["better", "▲"],
   worse: ["worse", "▼"],
+  "practically equal": ["equal", "≈"],
   "can't tell": ["unsure", "○"],
+  "no verdict": ["unsure", "–"],
 };
 function verdictMark(verdict) {
   if (!verdict.word) return h("span", { class: "quiet-text" }, `not computed, more than ${MOST_SEEDS} seeds`);
@@ -97,7 +101,58 @@ function runsWords(arm) {
 
 const mean = (estimate) => estimate?.[0] ?? null;
 const selection = (name) => (arm) => arm.selection[DATA.selection.indexOf(name)];
-const RANK = { better: 2, "can't tell": 1, worse: 0 };
+const RANK = { better: 4, "practically equal": 3, "can't tell": 2, worse: 1, "no verdict": 0 };
+const probabilityWords = (p) => (p === null ? NOTHING : p > 0.9995 ? "> 0.999" : p < 0.0005 ? "< 0.001" : fixed(p, 3));
+
+// What is said of one metric against the baseline: the difference, how likely the arm is better, the word.
+function verdictColumns(judged, group, prefix, label) {
+  const digits = digitsOf(JUDGED[judged].metric);
+  return [
+    {
+      id: `${prefix}difference`,
+      group,
+      label: `${label}less baseline`,
+      title: "paired difference to the baseline, with its interval",
+      first: -1,
+      sort: (arm) => mean(verdictOf(arm, judged)?.difference),
+      cell: (arm) => estimateCell(verdictOf(arm, judged)?.difference, digits, { sign: true }),
+      exact: (arm) => ({ "data-values": JSON.stringify(verdictOf(arm, judged).difference) }),
+      judged,
+    },
+    {
+      id: `${prefix}probability`,
+      group,
+      label: "P(better)",
+      title: "the chance that its mean over seeds is above the baseline's; adjusted for nothing",
+      first: -1,
+      sort: (arm) => verdictOf(arm, judged)?.probability ?? null,
+      cell: (arm) => probabilityWords(verdictOf(arm, judged)?.probability ?? null),
+      exact: (arm) => ({ "data-probability": verdictOf(arm, judged).probability }),
+      judged,
+    },
+    {
+      id: `${prefix}verdict`,
+      group,
+      label: "verdict",
+      title: "against the baseline, with the adjusted p",
+      first: -1,
+      left: true,
+      sort: (arm) => {
+        const verdict = verdictOf(arm, judged);
+        const within = JUDGED[judged].high + 1; // a difference never outweighs a word
+        return verdict ? 2 * within * (RANK[verdict.word] ?? 2) + verdict.difference[0] : isBaseline(arm) ? 4 * within : null;
+      },
+      cell: (arm) => {
+        const verdict = verdictOf(arm, judged);
+        if (!verdict) return h("span", { class: "none" }, isBaseline(arm) ? "baseline" : NOTHING);
+        const says = verdict.reason ? h("span", { class: "p" }, verdict.reason) : h("span", { class: "p" }, `p ${verdict.pText}`);
+        return [verdictMark(verdict), verdict.word ? " " : "", verdict.word ? says : ""];
+      },
+      exact: (arm) => ({ "data-p": verdictOf(arm, judged).p, "data-equal-p": verdictOf(arm, judged).equalP }),
+      judged,
+    },
+  ];
+}
 
 function selectionColumn(id, label, title, first = -1) {
   return {
@@ -133,32 +188,7 @@ const COLUMNS = [
     cell: (arm) => (arm.of_ceiling ? percent(arm.of_ceiling[0]) : NOTHING),
     tip: (arm) => (arm.of_ceiling?.[1] == null ? "" : `${percent(arm.of_ceiling[1])} to ${percent(arm.of_ceiling[2])}`),
   },
-  {
-    id: "difference",
-    group: "ranking",
-    label: "less baseline",
-    title: "paired difference to the baseline, with its interval",
-    first: -1,
-    sort: (arm) => mean(verdictOf(arm)?.difference),
-    cell: (arm) => estimateCell(verdictOf(arm)?.difference, 3, { sign: true }),
-  },
-  {
-    id: "verdict",
-    group: "ranking",
-    label: "verdict",
-    title: "against the baseline, with the adjusted p",
-    first: -1,
-    left: true,
-    sort: (arm) => {
-      const verdict = verdictOf(arm);
-      return verdict ? 10 * (RANK[verdict.word] ?? 1) + verdict.difference[0] : isBaseline(arm) ? 10 : null;
-    },
-    cell: (arm) => {
-      const verdict = verdictOf(arm);
-      if (!verdict) return h("span", { class: "none" }, isBaseline(arm) ? "baseline" : NOTHING);
-      return [verdictMark(verdict), " ", verdict.p === null ? "" : h("span", { class: "p" }, `p ${verdict.pText}`)];
-    },
-  },
+  ...verdictColumns(0, "ranking", "", ""),
   {
     id: "metric",
     group: "ranking",
@@ -183,6 +213,7 @@ const COLUMNS = [
       arm.chance ? `${range(arm.chance[2][1], arm.chance[2][2], 3, true)}; sizes ${arm.chance[0]}; control ${DATA.controls[arm.chance[1]].join(", ")}` : "",
   },
   selectionColumn("test", "test %", "ground-truth test accuracy of the honest choice, made by validation images alone"),
+  ...verdictColumns(1, "honest choice, test %", "test-", ""),
   selectionColumn("regret", "regret", "best test accuracy of the space less that", 1),
   selectionColumn("oracle", "oracle", "best of the leaves' choices by the ground truth: not a result, a bound"),
   selectionColumn("leaf_floor", "leaf floor", "what an oracle gets from one random architecture a leaf"),
@@ -230,7 +261,7 @@ const firstOf = (column) => (typeof column.first === "function" ? column.first()
 // Columns in which no arm has anything are left out.
 function shownColumns() {
   return COLUMNS.filter((column) => {
-    if (["arm", "primary", "verdict", "difference", "runs", "metric"].includes(column.id))
+    if (["arm", "primary", "difference", "probability", "verdict", "runs", "metric"].includes(column.id))
       return column.id !== "metric" || VIEW.metric !== "";
     return ARMS.some((arm) => column.sort(arm) !== null);
   });

@@ -3,6 +3,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const BOARDS = DATA.boards;
 const PRIMARY = DATA.primary;
+const JUDGED = DATA.judged.map(([metric, region, low, high]) => ({ metric, region, low, high }));
 
 const named = (fields, values) => Object.fromEntries(fields.map((field, i) => [field, values[i]]));
 const ARMS = DATA.arms.map((values, index) => ({ ...named(DATA.arm_fields, values), index }));
@@ -11,6 +12,9 @@ for (const arm of ARMS) {
   arm.on = BOARDS[arm.board];
   arm.metric = arm.metrics[DATA.metrics.indexOf(PRIMARY)] ?? null;
 }
+
+// Whether two arms of one table are one, or chose one partition on every seed.
+const sameFinding = (a, b) => a === b || (a.board === b.board && a.same.includes(b.name));
 
 function runsOf(arm) {
   arm.decoded ??= arm.runs.map((values) => ({ ...named(DATA.run_fields, values), arm }));

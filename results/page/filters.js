@@ -51,13 +51,13 @@ function metricField() {
 }
 
 function baselineField() {
-  const candidates = [...new Set(ARMS.filter((arm) => arm.primary).map((arm) => arm.name))].sort();
+  const candidates = [...new Set(ARMS.filter((arm) => arm.paired?.[0]).map((arm) => arm.name))].sort();
   const own = [...new Set(BOARDS.map((board) => board.baseline).filter(Boolean))];
   const name = own.length === 1 ? `the study's: ${own[0]}` : "the study's";
   const control = select(candidates.map((arm) => [arm, arm]), (value) => {
     VIEW.baseline = value;
-    const verdicts = BOARDS.flatMap((_, board) => [...verdictsAgainst(value, ARMS.filter((arm) => arm.board === board))]);
-    chosenVerdicts = new Map(verdicts);
+    const tables = BOARDS.map((_, board) => ARMS.filter((arm) => arm.board === board));
+    chosenVerdicts = JUDGED.map((_, judged) => new Map(tables.flatMap((arms) => [...verdictsAgainst(value, arms, judged)])));
     drawTable();
   }, name);
   return field("baseline", control);

@@ -25,7 +25,16 @@ function sorted(arms) {
     if (a.key !== b.key && a.key !== null) return (a.key < b.key ? -1 : 1) * VIEW.direction;
     return a.arm.index - b.arm.index;
   });
-  return keyed.map(({ arm }) => arm);
+  return together(keyed.map(({ arm }) => arm));
+}
+
+// Arms of one partition stand after the first of them.
+function together(arms) {
+  const place = new Map(arms.map((arm, i) => [arm, i]));
+  const first = (arm) => Math.min(...arms.filter((other) => sameFinding(arm, other)).map((other) => place.get(other)));
+  if (!arms.some((arm) => arm.same.length)) return arms;
+  const keys = new Map(arms.map((arm) => [arm, arm.same.length ? first(arm) : place.get(arm)]));
+  return [...arms].sort((a, b) => keys.get(a) - keys.get(b) || place.get(a) - place.get(b));
 }
 
 function sortBy(id) {
@@ -73,7 +82,7 @@ function head(columns) {
 
 function armCell(arm) {
   const open = VIEW.open.has(arm.index);
-  const tags = [isBaseline(arm) && "baseline", arm.oracle && "† oracle control", arm.trivial && "size"];
+  const tags = [isBaseline(arm) && "baseline", arm.oracle && "† oracle control", arm.trivial && "size", arm.same.length && `= ${arm.same.join(", ")}`];
   const context = contextOf(arm);
   return h(
     "th",
@@ -111,9 +120,7 @@ function row(arm, columns) {
 
 // Unrounded numbers beside the words, for whoever reads the page by program.
 function exact(column, arm) {
-  const verdict = column.id === "difference" || column.id === "verdict" ? verdictOf(arm) : null;
-  if (!verdict) return {};
-  return column.id === "verdict" ? { "data-p": verdict.p } : { "data-values": JSON.stringify(verdict.difference) };
+  return column.exact && verdictOf(arm, column.judged) ? column.exact(arm) : {};
 }
 
 function toggle(arm) {

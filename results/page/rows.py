@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from splitbench.results.arms import PRIMARY, Arm, metric
+from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, Arm
 from splitbench.results.controls import Chance
 from splitbench.results.costs import MEASUREMENT, Cost
-from splitbench.results.leaderboard import SELECTION, Leaderboard, Row, Verdict
+from splitbench.results.families import family
+from splitbench.results.grounds import ungrounded
+from splitbench.results.leaderboard import SELECTION, Leaderboard, Row
 from splitbench.results.page.pack import decimal, rounded, shown
+from splitbench.results.paired import EQUAL, Verdict
 from splitbench.results.sheet import Sheet
 from splitbench.results.sheets import PHASES
-from splitbench.results.stats import EXACT_UP_TO, Estimate
+from splitbench.results.stats import EXACT_UP_TO, FEWEST, Estimate
 from splitbench.results.store import Run
-from splitbench.results.verdicts import p_words
+from splitbench.results.verdicts import digits, p_words
 
 ARM_FIELDS = (
     "board",
@@ -32,11 +35,13 @@ ARM_FIELDS = (
     "metrics",
     "validation",
     "of_ceiling",
-    "verdict",
+    "verdicts",
+    "same",
+    "reasons",
     "chance",
     "selection",
     "cost",
-    "primary",
+    "paired",
     "runs",
 )
 RUN_FIELDS = ("repetition", "draw", "metrics", "selection", "leaf", "leaves", "architecture", "ledger", "spent", "peak")
@@ -60,6 +65,8 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
         "arms": rows,
         "controls": list(controls),
         "exact_up_to": EXACT_UP_TO,
+        "fewest": FEWEST,
+        "judged": [[name, family(name).region, *family(name).differences] for name in JUDGED],
         "boards": [_board(board, sheet, own) for board, sheet, own in zip(boards, sheets, arms, strict=True)],
         "metrics": metrics,
         "phases": phases,
@@ -76,7 +83,7 @@ def _board(board: Leaderboard, sheet: Sheet, arms: Sequence[Arm]) -> dict[str, A
     return {
         "baseline": board.baseline,
         "budget": [board.budget[0], board.budget[1]],
-        "ceiling": {name: decimal(value, decimals(name)) for name, value in board.ceiling.items()},
+        "ceiling": {name: decimal(value, digits(name)) for name, value in board.ceiling.items()},
         "dataset": board.dataset,
         "heading": sheet.heading,
         "population": board.population,
@@ -110,22 +117,19 @@ def _row(
         "seeds": row.seeds,
         "draws": row.draws,
         "leaves": list(row.leaves),
-        "metrics": [_estimate(row.metrics.get(name), decimals(name)) for name in metrics],
-        "validation": [_estimate(row.validation_metrics.get(name), decimals(name)) for name in validation],
+        "metrics": [_estimate(row.metrics.get(name), digits(name)) for name in metrics],
+        "validation": [_estimate(row.validation_metrics.get(name), digits(name)) for name in validation],
         "of_ceiling": _estimate(row.of_ceiling, 2),
-        "verdict": _verdict(row.verdict),
+        "verdicts": [_verdict(row.verdicts.get(name)) for name in JUDGED],
+        "same": list(row.same_partition),
+        "reasons": [] if arm is None else [ungrounded(arm, name not in SELECTED) for name in JUDGED],
         "chance": _chance(row.chance, controls),
         "selection": [_estimate(row.selection.get(name), 2) for name in SELECTION],
         "cost": _cost(row.cost, phases),
-        "primary": _primary(arm) if arm is not None and row.complete else None,
+        "paired": _paired(arm) if arm is not None and row.complete else None,
         "runs": [] if arm is None else [_run(run, metrics, phases) for run in arm.runs],
     }
     return [values[name] for name in ARM_FIELDS]
-
-
-def decimals(metric: str) -> int:
-    """How many the page shows: points of accuracy have two, everything else three."""
-    return 2 if metric.startswith(("regret", "selected")) else 3
 
 
 def _estimate(estimate: Estimate | None, digits: int) -> list[float | None] | None:
@@ -140,8 +144,10 @@ def _unrounded(estimate: Estimate) -> list[float | None]:
 def _verdict(verdict: Verdict | None) -> list[Any] | None:
     if verdict is None:
         return None
-    words = p_words(verdict.p)
-    return [verdict.against, verdict.word, rounded(verdict.p, FINE), _unrounded(verdict.difference), words]
+    decisive = verdict.equal_p if verdict.word == EQUAL else verdict.p
+    words = "" if decisive is None else p_words(decisive)
+    ps = (rounded(verdict.p, FINE), rounded(verdict.equal_p, FINE), words)
+    return [verdict.against, verdict.word, verdict.reason, _unrounded(verdict.difference), verdict.probability, *ps]
 
 
 def _chance(chance: Chance | None, controls: dict[tuple[str, ...], int]) -> list[Any] | None:
@@ -165,13 +171,14 @@ def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:
     ]
 
 
-def _primary(arm: Arm) -> list[list[Any]] | None:
-    """Repetitions and the primary metric's mean over draws in each, unrounded: what paired tests are made of."""
-    values = arm.by_repetition(metric(PRIMARY))
-    if values is None:
-        return None
-    repetitions = sorted(values)
-    return [repetitions, [values[repetition] for repetition in repetitions]]
+def _paired(arm: Arm) -> list[list[Any] | None]:
+    """For each metric with verdicts, repetitions and its mean over draws in each, unrounded; None where one lacks."""
+    found: list[list[Any] | None] = []
+    for get in JUDGED.values():
+        values = arm.by_repetition(get)
+        repetitions = sorted(values or {})
+        found.append(None if values is None else [repetitions, [values[repetition] for repetition in repetitions]])
+    return found
 
 
 def _run(run: Run, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
@@ -186,7 +193,7 @@ def _run(run: Run, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
     values = {
         "repetition": record.repetition,
         "draw": record.draw,
-        "metrics": [decimal(record.metrics.get(name), decimals(name)) for name in metrics],
+        "metrics": [decimal(record.metrics.get(name), digits(name)) for name in metrics],
         "selection": shown((float(getattr(chosen, name)) for name in SELECTION), 2),
         "leaf": chosen.leaf,
         "leaves": sum(leaf.kept for leaf in chosen.leaves),

@@ -15,9 +15,9 @@ from typing import Any
 from splitbench.harness.errors import StoreError
 from splitbench.results.arms import Arm
 from splitbench.results.page.pack import all_rounded, decimal, embedded_json, pack, quantised, rounded, shown
-from splitbench.results.page.rows import decimals
 from splitbench.results.record import EdgeScore, Node, Record
 from splitbench.results.store import Run, read_estimates
+from splitbench.results.verdicts import digits
 
 CURVE_POINTS = 60
 SCATTER_POINTS = 2_000
@@ -96,7 +96,7 @@ def _run(run: Run, found: Details) -> dict[str, Any]:
         "leaves": leaves,
         "scatter": _scatter(run, found),
         "tree": _tree(record.tree, None, record),
-        "validation": {name: decimal(value, decimals(name)) for name, value in record.validation_metrics.items()},
+        "validation": {name: decimal(value, digits(name)) for name, value in record.validation_metrics.items()},
     }
 
 

@@ -1,7 +1,8 @@
-// Paired comparisons with any baseline: the definitions of results/stats.py.
+// Paired comparisons with any baseline: the definitions of results/stats.py and results/paired.py.
 
 const ALPHA = 0.05;
 const CONFIDENCE = 0.95;
+const ROUNDING = 1e-12;
 const MOST_SEEDS = DATA.exact_up_to; // beyond, there are too many sign flips to count
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -35,14 +36,35 @@ function tQuantile(freedom) {
   return quantiles.get(freedom);
 }
 
-// [mean, low, high] of Student's interval.
-function interval(values) {
+// [mean, low, high] of Student's interval, inside what the values can be.
+function interval(values, least, most) {
   const n = values.length;
   const mean = sum(values) / n;
-  if (n === 1) return [mean, null, null];
+  if (n < DATA.fewest) return [mean, null, null];
   const variance = sum(values.map((value) => (value - mean) ** 2)) / (n - 1);
   const half = tQuantile(n - 1) * Math.sqrt(variance / n);
-  return [mean, mean - half, mean + half];
+  return [mean, Math.max(least, mean - half), Math.min(most, mean + half)];
+}
+
+// The larger p of two one-sided sign-flip tests: that the mean is -region or less, region or more. Null as there.
+function equivalenceP(differences, region) {
+  if (differences.length > MOST_SEEDS) return null;
+  if (Math.abs(sum(differences)) >= region * differences.length) return 1;
+  return Math.max(signFlipP(differences.map((d) => region + d)), signFlipP(differences.map((d) => region - d))) / 2;
+}
+
+// Student's posterior of the mean: the share above 0, or below where less is better.
+function probabilityBetter(differences, metric) {
+  const n = differences.length;
+  if (n < DATA.fewest) return null;
+  const mean = sum(differences) / n;
+  const error = Math.sqrt(sum(differences.map((d) => (d - mean) ** 2)) / (n - 1) / n);
+  let above = 0.5;
+  if (Math.abs(mean) > ROUNDING) {
+    const half = error <= ROUNDING ? 0.5 : tProbability(Math.atan(Math.abs(mean / error) / Math.sqrt(n - 1)), n - 1) / 2;
+    above += mean > 0 ? half : -half;
+  }
+  return lowerIsBetter(metric) ? 1 - above : above;
 }
 
 function signedSums(values) {
@@ -89,33 +111,68 @@ function holm(ps) {
   return adjusted;
 }
 
-function wordOf(difference, p) {
-  if (p >= ALPHA || difference === 0) return "can't tell";
-  return difference > 0 ? "better" : "worse";
+// The same where arms of one finding are one hypothesis, which has the largest p of its arms.
+function holmOnce(arms, ps) {
+  const leads = arms.map((arm) => arms.findIndex((other) => sameFinding(other, arm)));
+  const kept = arms.map((_, i) => i).filter((i) => leads[i] === i);
+  const adjusted = holm(kept.map((lead) => Math.max(...ps.filter((_, i) => leads[i] === lead))));
+  return leads.map((lead) => adjusted[kept.indexOf(lead)]);
 }
 
-// Verdicts of one table's arms against the arm of this name, by arm; oracle controls are adjusted among themselves.
-function verdictsAgainst(name, arms) {
+function wordOf(metric, difference, p, equalP) {
+  if (equalP < ALPHA) return "practically equal";
+  if (p >= ALPHA || difference === 0) return "can't tell";
+  return difference < 0 === lowerIsBetter(metric) ? "better" : "worse";
+}
+
+// Why so many seeds can give no verdict on one of so many comparisons; empty if they can.
+function fewSeeds(seeds, comparisons) {
+  const possible = (n) => (comparisons * 2) / 2 ** n < ALPHA;
+  if (possible(seeds)) return "";
+  let needed = 1;
+  while (!possible(needed)) needed++;
+  return `${seeds} seed${seeds === 1 ? "" : "s"}, and it takes ${needed}`;
+}
+
+// Verdicts of one table's arms against the arm of this name, by arm, on one of the metrics of JUDGED; oracle controls
+// are adjusted among themselves, and arms that give no ground for a verdict are not tested.
+function verdictsAgainst(name, arms, judged) {
   const found = new Map();
+  const { metric, region, low, high } = JUDGED[judged];
   const reference = arms.find((arm) => arm.name === name && arm.complete && !arm.trivial);
-  if (!reference?.primary) return found;
-  const values = new Map(reference.primary[0].map((repetition, i) => [repetition, reference.primary[1][i]]));
+  if (!reference?.paired?.[judged]) return found;
+  const [turns, own] = reference.paired[judged];
+  const values = new Map(turns.map((repetition, i) => [repetition, own[i]]));
   for (const arm of arms) {
-    if (arm === reference || !arm.complete || !arm.primary) continue;
-    const differences = arm.primary[0].flatMap((repetition, i) =>
-      values.has(repetition) ? [arm.primary[1][i] - values.get(repetition)] : [],
+    if (arm === reference || !arm.complete || !arm.paired?.[judged]) continue;
+    const differences = arm.paired[judged][0].flatMap((repetition, i) =>
+      values.has(repetition) ? [arm.paired[judged][1][i] - values.get(repetition)] : [],
     );
-    if (differences.length)
-      found.set(arm, { against: name, difference: interval(differences), p: signFlipP(differences), word: null });
+    if (!differences.length) continue;
+    const reason = arm.reasons[judged] || (reference.reasons[judged] && `${reference.reasons[judged]}, in ${name}`);
+    found.set(arm, {
+      against: name,
+      reason,
+      difference: interval(differences, low, high),
+      seeds: differences.length,
+      p: reason ? null : signFlipP(differences),
+      equalP: reason ? null : equivalenceP(differences, region),
+      probability: reason ? null : probabilityBetter(differences, metric),
+      word: reason ? "no verdict" : null,
+    });
   }
   for (const oracle of [0, 1]) {
     const family = [...found.keys()].filter((arm) => arm.oracle === oracle && found.get(arm).p !== null);
-    const adjusted = holm(family.map((arm) => found.get(arm).p));
+    const adjusted = holmOnce(family, family.map((arm) => found.get(arm).p));
+    const equal = holmOnce(family, family.map((arm) => found.get(arm).equalP));
+    const size = family.filter((arm, i) => family.findIndex((other) => sameFinding(other, arm)) === i).length;
     family.forEach((arm, i) => {
       const verdict = found.get(arm);
-      verdict.p = adjusted[i];
-      verdict.pText = pWords(adjusted[i]);
-      verdict.word = wordOf(verdict.difference[0], adjusted[i]);
+      [verdict.p, verdict.equalP] = [adjusted[i], equal[i]];
+      verdict.word = wordOf(metric, verdict.difference[0], adjusted[i], equal[i]);
+      verdict.pText = pWords(verdict.word === "practically equal" ? equal[i] : adjusted[i]);
+      if (verdict.word === "can't tell") verdict.reason = fewSeeds(verdict.seeds, size);
+      if (verdict.reason) verdict.word = "no verdict";
     });
   }
   return found;

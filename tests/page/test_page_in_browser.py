@@ -58,7 +58,9 @@ def full(arm: str, taus: list[float | None], split: bool = True, **changes: Any)
     selection = make_record().selection.model_dump()
     selection |= {"leaves": leaves if split else selection["leaves"][:1], "leaf": int(split), "architecture": "021"}
     topology = {"edges": EDGES, "operations": [OPERATIONS] * 3}
-    changes = {"tree": tree(split), "selection": selection, "topology": topology, "expected_runs": SEEDS, **changes}
+    config = {"arm": {"schedule": arm}}  # unlike ones: equal trees alone would make the arms one finding
+    changes = {"tree": tree(split), "selection": selection, "topology": topology, "config": config, **changes}
+    changes = {"expected_runs": SEEDS, **changes}
     return [make_record(arm, repetition, tau, **changes) for repetition, tau in enumerate(taus)]
 
 
@@ -210,17 +212,24 @@ def test_any_baseline_gets_the_numbers_that_python_gives(
     board = board_of(tmp_path)
     assert board.baseline == baseline
     compared = 0
-    for row in board.rows:
-        if row.verdict is None:
-            continue
+    for row, prefix, verdict in (
+        (one, prefix, verdict)
+        for one in board.rows
+        for prefix, verdict in (("", one.verdict), ("test-", one.selected_verdict))
+        if verdict is not None
+    ):
         compared += 1
-        difference = row.verdict.difference
-        values = json.loads(cell(shown, row.arm, "difference").get_attribute("data-values"))
+        difference = verdict.difference
+        values = json.loads(cell(shown, row.arm, f"{prefix}difference").get_attribute("data-values"))
         assert values == pytest.approx([difference.mean, difference.low, difference.high], abs=1e-12)
-        found = cell(shown, row.arm, "verdict")
-        assert float(found.get_attribute("data-p")) == pytest.approx(row.verdict.p, abs=1e-12)
-        assert row.verdict.word.replace("'", "’") in found.text_content()
-    assert compared == 6
+        found = cell(shown, row.arm, f"{prefix}verdict")
+        assert float(found.get_attribute("data-p")) == pytest.approx(verdict.p, abs=1e-12)
+        assert float(found.get_attribute("data-equal-p")) == pytest.approx(verdict.equal_p, abs=1e-12)
+        probability = cell(shown, row.arm, f"{prefix}probability").get_attribute("data-probability")
+        assert float(probability) == pytest.approx(verdict.probability, abs=1e-9)
+        assert verdict.word.replace("'", "’") in found.text_content()
+        assert verdict.reason in found.text_content()
+    assert compared == 12
     assert cell(shown, baseline, "verdict").text_content() == "baseline"
     shown.get_by_label("baseline", exact=True).select_option("")
     assert cell(shown, "none", "verdict").text_content() == "baseline"
@@ -265,17 +274,19 @@ def test_beyond_pythons_exact_limit_the_page_computes_no_p(opened: Any, tmp_path
 
 
 def test_the_page_rounds_as_the_text_does(opened: Any, tmp_path: Path) -> None:
-    """Five seeds that agree have p = 2 / 2^5, halfway between 0.062 and 0.063, as has the difference of 0.0625."""
-    gm = [0.5625, 0.5625, 0.5625, 0.5625, 0.5625]
-    path = page_of(tmp_path, none=[0.5] * 5, gm=gm)
+    """Five of six seeds that agree, and one without a difference, have p = 4 / 2^6, halfway between 0.062 and 0.063, as
+    has the mean difference of 0.0625."""
+    gm = [0.5625, 0.5625, 0.5625, 0.5625, 0.625, 0.5]
+    path = page_of(tmp_path, none=[0.5] * 6, gm=gm)
     text = markdown(leaderboards(tmp_path / "out"))
     assert "can't tell (p = 0.062)" in text
-    assert "+0.062 [+0.062, +0.062]" in text
+    assert "+0.062 [+0.021, +0.104]" in text
     shown = opened(path).page
     for baseline, other, difference in (("", "gm", "+0.062"), ("none", "gm", "+0.062"), ("gm", "none", "−0.062")):
         shown.get_by_label("baseline", exact=True).select_option(baseline)
         assert cell(shown, other, "verdict").text_content() == "○ can’t tell p 0.062"
-        assert cell(shown, other, "difference").text_content() == f"{difference} [{difference}, {difference}]"
+        ends = "[+0.021, +0.104]" if other == "gm" else "[−0.104, −0.021]"
+        assert cell(shown, other, "difference").text_content() == f"{difference} {ends}"
 
 
 def test_p_values_are_written_as_python_writes_them(opened: Any, tmp_path: Path) -> None:
@@ -285,6 +296,31 @@ def test_p_values_are_written_as_python_writes_them(opened: Any, tmp_path: Path)
     for baseline in ("", "none"):
         shown.get_by_label("baseline", exact=True).select_option(baseline)
         assert cell(shown, "gm", "verdict").text_content() == f"▲ better p {p_words(2 / 2**n)}" == "▲ better p 1.2e-07"
+
+
+def test_arms_of_one_partition_stand_together_and_are_judged_as_one(opened: Any, tmp_path: Path) -> None:
+    """With the study's baseline, which Python computes, and with another, which the page does."""
+    base = [0.50, 0.52, 0.48, 0.55, 0.51, 0.49, 0.53, 0.52]
+    alike = {"config": {"arm": {"schedule": "one"}}}
+    records = [
+        *full("none", list(base), split=False),
+        *full("first", [value + 0.1 + 0.01 * i for i, value in enumerate(base)], **alike),
+        *full("between", [value + 0.05 + 0.01 * i for i, value in enumerate(base)]),
+        *full("twin", [value + 0.01 - 0.04 * (i == 3) for i, value in enumerate(base)], **alike),
+    ]
+    for record in records:
+        write_run(tmp_path / "out", record, make_measured(), ESTIMATES)
+    rows = {row.arm: row for row in board_of(tmp_path / "out").rows}
+    (tmp_path / "page.html").write_bytes(page(tmp_path / "out"))
+    shown = opened(tmp_path / "page.html").page
+    assert "= twin" in cell(shown, "first", "arm").text_content()
+    for baseline in ("", "none"):
+        shown.get_by_label("baseline", exact=True).select_option(baseline)
+        assert [name for name in names(shown) if name in ("first", "twin", "between")] == ["first", "twin", "between"]
+        ps = [float(cell(shown, arm, "verdict").get_attribute("data-p")) for arm in ("first", "twin", "between")]
+        assert ps == pytest.approx([rows[arm].verdict.p for arm in ("first", "twin", "between")])  # type: ignore[union-attr]
+        assert ps[0] == ps[1]
+        assert ps[2] < ps[0]
 
 
 def test_no_difference_has_no_minus(opened: Any, tmp_path: Path) -> None:

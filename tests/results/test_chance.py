@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from synthetic_records import arm_records, make_record
 
 from splitbench.results import controls, render, stats
-from splitbench.results.arms import metric, tables
+from splitbench.results.arms import tables
 from splitbench.results.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
 from splitbench.results.leaderboard import leaderboards
 from splitbench.results.record import Node, Record
@@ -24,10 +25,10 @@ MOMENTUM = [{"name": "momentum_groups"}]
 
 def tree(*splits: list[list[int]]) -> dict[str, Any]:
     """A root that is split at edges 0, 1, ... at once into these groups."""
-    leaf = {"allowed": [[0]], "stage": "x", "steps": 1}
-    count = 1
-    for groups in splits:
-        count *= len(groups)
+    leaves = [
+        {"allowed": [sorted(group) for group in chosen], "stage": "x", "steps": 1}
+        for chosen in itertools.product(*splits)
+    ]
     scores = {
         str(edge): {
             "operations": sorted(op for group in groups for op in group),
@@ -40,7 +41,7 @@ def tree(*splits: list[list[int]]) -> dict[str, Any]:
         for edge, groups in enumerate(splits)
     }
     node = {"allowed": [[0]], "stage": "x", "steps": 1, "edges": list(range(len(splits))), "scores": scores}
-    return node | {"children": [leaf] * count}
+    return node | {"children": leaves}
 
 
 TWO_THREE = tree([[0, 1], [2, 3, 4]])
@@ -65,12 +66,12 @@ def split(arm: str, taus: list[float | None], shape: dict[str, Any], **changes: 
 
 def chances(folder: Path) -> Any:
     (arms,) = tables(load(folder).runs)
-    return against_chance(arms, metric("tau[all]")).found
+    return against_chance(arms, "tau[all]").found
 
 
 def without(folder: Path) -> dict[str, str]:
     (arms,) = tables(load(folder).runs)
-    return dict(against_chance(arms, metric("tau[all]")).without)
+    return dict(against_chance(arms, "tau[all]").without)
 
 
 def test_sizes_alone_make_a_pattern() -> None:
@@ -188,12 +189,13 @@ def test_a_control_in_some_seeds_only_is_none(write: Writer) -> None:
 def test_oracles_are_adjusted_among_themselves(write: Writer) -> None:
     """Seven seeds that agree: p is 2 / 2^7 for each arm, times 2 for two honest ones and for two oracles."""
     arms = ["gm", "snip", "seer", "prophet"]
+    shapes = dict(zip(arms, [TWO_THREE, THREE_TWO] * 2, strict=True))
     records = [
         record
         for arm in arms
-        for record in split(arm, [0.6] * 7, TWO_THREE, reads_truth=arm in {"seer", "prophet"}, baseline=False)
+        for record in split(arm, [0.6] * 7, shapes[arm], reads_truth=arm in {"seer", "prophet"}, baseline=False)
     ]
-    even = split("even", [0.5] * 7, TWO_THREE, criterion="random")
+    even = split("even", [0.5] * 7, tree([[0, 3], [1, 2, 4]]), criterion="random")
     found = chances(write(*records, *even))
     assert {arm: chance.p for arm, chance in found.items()} == dict.fromkeys(arms, 2 * 2 / 2**7)
     text = render.markdown(leaderboards(write(*records, *even)))

@@ -7,7 +7,8 @@ import pytest
 from synthetic_records import Writer, arm_records
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results import render, stats
+from splitbench.results import paired, render, stats
+from splitbench.results.arms import JUDGED
 from splitbench.results.compare import compare, to_json
 from splitbench.results.record import Record
 from splitbench.results.sheet import ORACLE, interval_words, limits_words
@@ -24,7 +25,7 @@ def test_differences_are_paired_and_directed(write: Writer) -> None:
         for record in gm
     ]
     (pair,) = compare(write(*arm_records("none", NONE), *less_regret), "gm", "none").pairs
-    others = sum(d.metric != "tau[all]" and d.same_as is None for d in pair.differences)
+    others = sum(d.metric not in JUDGED and d.same_as is None for d in pair.differences)
     found = {difference.metric: difference for difference in pair.differences}
     tau = found["tau[all]"]
     assert tau.difference.mean == pytest.approx(sum(GM) / 6 - sum(NONE) / 6)
@@ -32,9 +33,9 @@ def test_differences_are_paired_and_directed(write: Writer) -> None:
     assert (tau.p_adjusted, tau.wilcoxon_p) == (2 / 2**6, 2 / 2**6)
     regret = found["regret[all]"]
     assert regret.difference.mean < 0
-    assert (regret.p, regret.p_adjusted) == (2 / 2**6, others * 2 / 2**6), "Holm over the metrics beside the primary"
-    assert regret.word == "can't tell"
-    assert (found["rho[all]"].p, found["rho[all]"].word) == (1.0, "can't tell")
+    assert (regret.p, regret.p_adjusted) == (2 / 2**6, others * 2 / 2**6), "Holm over the metrics not named beforehand"
+    assert (regret.word, regret.reason) == ("no verdict", "6 seeds, and it takes 7")
+    assert (found["rho[all]"].p, found["rho[all]"].word) == (1.0, "practically equal")
     assert found["selected test %"].first.mean == pytest.approx(62.5)
     assert (pair.seeds, pair.undefined) == (6, ())
 
@@ -96,12 +97,13 @@ def test_the_regret_of_a_choice_and_its_accuracy_are_one_hypothesis(write: Write
     assert set(by_name) - {"tau[all]", "selected regret"} == {
         "rho[all]", "tau[top50%]", "regret[all]", "selected test %",
     }  # fmt: skip
-    assert (test.p, test.p_adjusted) == (2 / 2**6, 4 * 2 / 2**6), "four hypotheses beside tau[all], and not five"
+    assert (test.p, test.p_adjusted, test.word) == (2 / 2**6, 2 / 2**6, "better"), "named beforehand, as tau[all] is"
+    assert by_name["rho[all]"].equal_p == 3 / 2**6, "three others, and not four"
     assert (regret.p, regret.p_adjusted, regret.word) == (test.p, test.p_adjusted, test.word)
     assert (regret.same_as, test.same_as) == ("selected test %", None)
     assert regret.seeds_needed == test.seeds_needed
     text = render.markdown(found)
-    assert "tau[all] for itself, the 4 others adjusted after Holm for their number." in text
+    assert "tau[all] and selected test % each for itself, the 3 others adjusted after Holm for their number." in text
     assert "Selected regret is a constant less selected test %: they are one hypothesis" in text
 
 
@@ -111,28 +113,37 @@ def test_a_regret_that_is_not_that_of_the_accuracy_is_its_own_hypothesis(write: 
     found = compare(write(*records), "gm", "none")
     by_name = {d.metric: d for d in found.pairs[0].differences}
     assert (by_name["selected regret"].p, by_name["selected regret"].same_as) == (1.0, None)
-    assert by_name["selected test %"].p_adjusted == 5 * 2 / 2**6
+    assert by_name["selected test %"].p_adjusted == 2 / 2**6
+    assert by_name["rho[all]"].reason == "6 seeds, and it takes 8", "four others"
     assert "one hypothesis" not in render.markdown(found)
 
 
 def test_verdicts_are_sentences(write: Writer) -> None:
     folder = write(*arm_records("none", NONE), *arm_records("gm", GM))
     (tau,) = [d for d in compare(folder, "gm", "none").pairs[0].differences if d.metric == "tau[all]"]
-    assert tau.sentence == "gm is better than none by 0.048 in tau[all] (95% 0.029 to 0.068, 6 seeds, p = 0.031)"
+    assert (
+        tau.sentence
+        == "gm is better than none by 0.048 in tau[all] (95% 0.029 to 0.068, 6 seeds, p = 0.031, P(better) = 0.999)"
+    )
     assert f"\n{tau.sentence}.\n" in render.markdown(compare(folder, "gm", "none"))
     (back,) = [d for d in compare(folder, "none", "gm").pairs[0].differences if d.metric == "tau[all]"]
-    assert back.sentence == "none is worse than gm by 0.048 in tau[all] (95% 0.029 to 0.068, 6 seeds, p = 0.031)"
+    assert (
+        back.sentence
+        == "none is worse than gm by 0.048 in tau[all] (95% 0.029 to 0.068, 6 seeds, p = 0.031, P(better) = 0.001)"
+    )
 
 
 def test_words_where_nothing_can_be_told() -> None:
-    unclear = stats.Estimate(-0.0123, -0.05, 0.03, 5)
-    common = ("gm", "none", "tau[all]", stats.CANNOT_TELL, unclear, 0.4)
-    start = "can't tell: gm less none is -0.012 in tau[all] (95% -0.050 to +0.030, 5 seeds, p = 0.400); "
+    unclear = paired.Comparison(stats.Estimate(-0.0123, -0.05, 0.03, 5), 0.4, 1.0, 0.25)
+    common = ("gm", "none", "tau[all]", paired.CANNOT_TELL, "", unclear, 0.4)
+    start = (
+        "can't tell: gm less none is -0.012 in tau[all] (95% -0.050 to +0.030, 5 seeds, p = 0.400, P(better) = 0.250); "
+    )
     assert sentence(*common, 1234) == start + "about 1,234 seeds would be needed to tell a difference this large"
     assert sentence(*common, None) == start + "no number of seeds is known to tell a difference this small"
     assert sentence(*common, 5) == start + "5 seeds tell a difference this large four times in five, and these did not"
-    one = stats.Estimate(2.5, None, None, 1)
-    assert sentence("a", "b", "selected regret", stats.CANNOT_TELL, one, 1.0, None) == (
+    one = paired.Comparison(stats.Estimate(2.5, None, None, 1), 1.0, 1.0, None)
+    assert sentence("a", "b", "selected regret", paired.CANNOT_TELL, "", one, 1.0, None) == (
         "can't tell: a less b is +2.50 in selected regret % (1 seed, p = 1.000); "
         "one seed says nothing about how far another would land"
     )
@@ -140,7 +151,8 @@ def test_words_where_nothing_can_be_told() -> None:
 
 def test_what_rounds_to_zero_has_one_sign() -> None:
     nothing = stats.Estimate(-0.0001, -0.05, -0.0004, 5)
-    words = sentence("gm", "none", "tau[all]", stats.CANNOT_TELL, nothing, 0.4, None)
+    one = paired.Comparison(nothing, 0.4, 1.0, None)
+    words = sentence("gm", "none", "tau[all]", paired.CANNOT_TELL, "", one, 0.4, None)
     assert words.startswith("can't tell: gm less none is +0.000 in tau[all] (95% -0.050 to +0.000, 5 seeds, ")
     assert interval_words(nothing, 3, sign=True) == "+0.000 [-0.050, +0.000]"
     assert interval_words(nothing, 3) == "0.000 [-0.050, 0.000]"
@@ -198,6 +210,7 @@ def test_markdown_and_json(write: Writer) -> None:
     assert data["pairs"][0]["budget"] == {"kind": "flops", "limit": 1000.0}
     old = {"metric", "first", "second", "difference", "p", "word"}
     new = {"p_adjusted", "wilcoxon_p", "seeds_and_functions", "seeds_needed", "detectable", "sentence", "same_as"}
+    new |= {"reason", "equal_p", "region", "probability"}
     assert old | new == set(data["pairs"][0]["differences"][0])
 
 

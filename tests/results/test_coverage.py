@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from splitbench.results import bootstrap, stats
+from splitbench.results import bootstrap, paired, stats
 from splitbench.results.stats import Estimate
 
 SIMULATIONS = 2_000
@@ -108,7 +108,7 @@ def test_a_table_of_equal_arms_gets_a_verdict_in_at_most_a_twentieth(arms: int, 
         if simulation < 20:
             assert ps == pytest.approx([stats.sign_flip_p(one.tolist()) for one in differences], abs=1e-12)
         adjusted = stats.holm(ps)
-        words = [stats.word("tau[all]", sum(one), p) for one, p in zip(differences, adjusted, strict=True)]
-        wrong += any(word != stats.CANNOT_TELL for word in words)
+        words = [paired.word("tau[all]", sum(one), p, 1.0) for one, p in zip(differences, adjusted, strict=True)]
+        wrong += any(word != paired.CANNOT_TELL for word in words)
     assert wrong / SIMULATIONS <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / SIMULATIONS)
     assert wrong > 0.01 * SIMULATIONS, "a test that never rejects would pass too"

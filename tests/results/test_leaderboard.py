@@ -67,19 +67,20 @@ def test_rows_hold_means_intervals_and_verdicts(write: Writer) -> None:
 
 
 def test_of_ceiling_is_a_ratio_in_each_repetition(write: Writer) -> None:
-    """The mean of the ratios, and not the ratio of the means: .5 / .5 and .4 / .8, of which the mean is .75."""
+    """The mean of the ratios, and not the ratio of the means: .5 / .5, .4 / .8 and .6 / .8: .75 on average."""
     records = [
-        make_record("none", 0, 0.5, expected_runs=2, ceiling={"tau[all]": 0.5}),
-        make_record("none", 1, 0.4, expected_runs=2, ceiling={"tau[all]": 0.8}),
+        make_record("none", 0, 0.5, ceiling={"tau[all]": 0.5}),
+        make_record("none", 1, 0.4, ceiling={"tau[all]": 0.8}),
+        make_record("none", 2, 0.6, ceiling={"tau[all]": 0.8}),
     ]
     none, flops, _ = only(write(*records)).rows[:3]
     assert none.of_ceiling is not None
-    assert (none.of_ceiling.mean, none.of_ceiling.n) == (pytest.approx(0.75), 2)
+    assert (none.of_ceiling.mean, none.of_ceiling.n) == (pytest.approx(0.75), 3)
     assert (none.of_ceiling.low, none.of_ceiling.high) == pytest.approx(
-        scipy_stats.t.interval(0.95, 1, 0.75, scipy_stats.sem([1.0, 0.5]))
+        scipy_stats.t.interval(0.95, 2, 0.75, scipy_stats.sem([1.0, 0.5, 0.75]))
     )
     assert flops.of_ceiling is not None
-    assert flops.of_ceiling.mean == pytest.approx((0.6 / 0.5 + 0.6 / 0.8) / 2), "and may pass 1"
+    assert flops.of_ceiling.mean == pytest.approx((0.6 / 0.5 + 2 * 0.6 / 0.8) / 3), "and may pass 1"
     assert re.search(r"^\| none +\| [^|]+ \| +75% \|", render.markdown(leaderboards(write(*records))), re.MULTILINE)
 
 
@@ -100,17 +101,17 @@ def test_a_worse_arm_is_called_worse(write: Writer) -> None:
 
 def test_draws_are_averaged_within_a_repetition_first(write: Writer) -> None:
     draws = [
-        make_record("random", repetition, 0.4 + 0.1 * repetition + 0.02 * draw, draw=draw, expected_runs=6)
-        for repetition in range(2)
+        make_record("random", repetition, 0.4 + 0.1 * repetition + 0.02 * draw, draw=draw, expected_runs=9)
+        for repetition in range(3)
         for draw in range(3)
     ]
-    board = only(write(*draws, *arm_records("none", [0.5, 0.5])))
+    board = only(write(*draws, *arm_records("none", [0.5, 0.5, 0.5])))
     (row,) = [row for row in board.rows if row.arm == "random"]
-    assert (row.seeds, row.draws, row.runs) == (2, 3, 6)
+    assert (row.seeds, row.draws, row.runs) == (3, 3, 9)
     found = row.metrics["tau[all]"]
     assert found is not None
-    assert found.n == 2
-    assert (found.low, found.high) == pytest.approx(scipy_stats.t.interval(0.95, 1, 0.47, 0.05))
+    assert found.n == 3
+    assert (found.low, found.high) == pytest.approx(scipy_stats.t.interval(0.95, 2, 0.52, 0.1 / 3**0.5))
 
 
 def test_an_incomplete_arm_is_named_last_and_never_averaged(write: Writer) -> None:
@@ -277,7 +278,7 @@ def test_markdown_tells_what_a_reader_needs(write: Writer) -> None:
     ):
         assert words in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for table in tables:
         assert len({len(line) for line in table.splitlines()}) == 1, "columns are padded"
         assert len({line.count("|") for line in table.splitlines()}) == 1

@@ -211,11 +211,11 @@ def test_rows_hold_what_the_leaderboard_says(write: Writer) -> None:
                 digits = 2 if name.startswith("regret") else 3  # what the page shows of it
                 assert values == [None if end is None else round(end, digits) for end in ends]
         if row.verdict:
-            assert arm["verdict"][:2] == ["none", row.verdict.word]
-            assert arm["verdict"][3][0] == pytest.approx(row.verdict.difference.mean, rel=1e-6)
+            assert arm["verdicts"][0][:2] == ["none", row.verdict.word]
+            assert arm["verdicts"][0][3][0] == pytest.approx(row.verdict.difference.mean, rel=1e-6)
     by_name = {arm["name"]: arm for arm in arms}
-    assert by_name["gm"]["primary"] == [[0, 1, 2], [0.7, 0.8, 0.75]]
-    assert (by_name["half"]["primary"], by_name["half"]["found"], by_name["half"]["expected"]) == (None, 1, 3)
+    assert by_name["gm"]["paired"][0] == [[0, 1, 2], [0.7, 0.8, 0.75]]
+    assert (by_name["half"]["paired"], by_name["half"]["found"], by_name["half"]["expected"]) == (None, 1, 3)
     assert len(by_name["half"]["runs"]) == 1
 
 
