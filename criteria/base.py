@@ -235,12 +235,14 @@ class Parts:
         schedule: keys of the schedule that the method fixes, such as ``levels`` or ``weights``.
         only_whole_edges: whether only edges that still allow all their operations may be split, as released GM code
             has it.
+        burn: share of the budget that is charged as scoring and buys nothing; of random controls.
     """
 
     partitioner: str | Mapping[str, object] = "balanced"
     edge_rule: str | Mapping[str, object] = "normalised_max_cut"
     schedule: Mapping[str, object] = field(default_factory=dict)
     only_whole_edges: bool = False
+    burn: float = 0.0
 
 
 class Criterion(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
+from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, Parts, parts_of, reads_truth, splits, unfit
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.modifiers.base import Modifier
@@ -52,8 +52,10 @@ class Arm:
         judge: the criterion and its partitioner.
         consulted: the edge rule's own, if it has one.
         whole_edges: whether only edges that still allow all operations may be split.
+        burn: share of the budget that is charged as scoring and buys nothing.
         schedule: levels, branching, warm-up shares, weights.
         draws: runs a repetition.
+        scoring: whether scoring is paid out of the budget: charged or free.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
         modifiers: what changes its training.
         parts: kind -> the part that it was built of, as stages carry it.
@@ -66,8 +68,10 @@ class Arm:
     judge: Judge
     consulted: Judge | None
     whole_edges: bool
+    burn: float
     schedule: ScheduleConfig
     draws: int
+    scoring: str
     edge_rule: EdgeRule
     trainer: Trainer
     selector: Selector
@@ -96,7 +100,7 @@ class Arm:
         parts = {kind: part.described() for kind, part in self.parts.items()}
         modifiers = [part.described() for part in self.modifier_parts]
         schedule = self.schedule.model_dump(mode="json")
-        return {**parts, "modifiers": modifiers, "schedule": schedule, "draws": self.draws}
+        return {**parts, "modifiers": modifiers, "schedule": schedule, "draws": self.draws, "scoring": self.scoring}
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
@@ -126,6 +130,9 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
             f"{where}: keep: best compares supernets, and a modifier has all leaves share one; leave one out"
         )
     check_selection(schedule, built["selectors"], where)
+    check_listed(study, schedule, space, where)
+    scoring = config.scoring or study.scoring
+    check_burn(parts, scoring, study, where)
     consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
     own = {kind: Part.of(kind, spec, place) for kind, (place, spec) in chosen.items()}
     return Arm(
@@ -135,8 +142,10 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         judge=_judge(criterion, own["criteria"], built["partitioners"]),
         consulted=consulted,
         whole_edges=parts.only_whole_edges,
+        burn=parts.burn,
         schedule=schedule,
         draws=config.draws,
+        scoring=scoring,
         edge_rule=built["edge_rules"],
         trainer=built["trainers"],
         selector=built["selectors"],
@@ -168,6 +177,24 @@ def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) ->
             f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
             "it a share of the budget, as with schedule.selection: 0.1"
         )
+
+
+def check_burn(parts: Parts, scoring: str, study: StudyConfig, where: str) -> None:
+    """Refuse a bill that nobody could pay."""
+    if parts.burn and scoring == "free":
+        raise ConfigError(f"{where}: burn is a bill for scoring, and here scoring is free; leave one out")
+    if parts.burn and study.budget.seconds is not None:
+        raise ConfigError(f"{where}: seconds cannot be burnt; leave burn out, or give the budget in flops")
+
+
+def check_listed(study: StudyConfig, schedule: ScheduleConfig, space: SearchSpace, where: str) -> None:
+    """Refuse to count or draw functions that cannot be listed."""
+    for key, value in (("sampling", study.sampling), (f"{where}.schedule.share", schedule.share)):
+        if value == "functions" and not space.can_list:
+            raise ConfigError(
+                f"{key}: functions asks for all functions of a leaf, and those of space {space.name} cannot be listed; "
+                f"take {'strings' if key == 'sampling' else 'sampler, steps or flops'}"
+            )
 
 
 def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
@@ -210,7 +237,12 @@ def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
 
 
 def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
-    allowed = list(ScheduleConfig.model_fields)
+    allowed = [key for key in ScheduleConfig.model_fields if key != "share"]
+    if "share" in own:
+        raise ConfigError(
+            f"{where}.schedule.share: how leaves share a budget is one setting of the whole study, or arms would "
+            "differ in it as well; set schedule.share of the study (an arm's criterion may bring that of its paper)"
+        )
     for key in own:
         if key not in allowed and key != "splits":  # the schedule itself says what became of that one
             raise ConfigError(

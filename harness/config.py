@@ -73,6 +73,11 @@ class ScheduleConfig(_Model):
     keep: Literal["all", "best"] = Field(
         "all", description="which children are split further: all, or the one with the best estimate on validation data"
     )
+    share: Literal["sampler", "functions", "steps", "flops"] = Field(
+        "sampler",
+        description="how what is left is divided among leaves: as often as the unsplit supernet's sampler trains what "
+        "each owns, by functions owned, in equal steps, or in equal parts of the budget",
+    )
     selection: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="share of the budget kept back for selection; if absent, what the selector's plan costs"
     )
@@ -141,6 +146,7 @@ class ArmConfig(_Model):
     selector: Spec | None = None
     leaf_choice: Spec | None = None
     draws: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    scoring: Literal["charged", "free"] | None = None
 
     @property
     def criterion_spec(self) -> dict[str, Any]:
@@ -157,6 +163,8 @@ class ArmConfig(_Model):
                 shown[key] = value if isinstance(value, str) else value.get("name", "?")
         if self.modifiers is not None:
             shown["modifiers"] = [short(spec) for spec in self.modifiers] or "none"
+        if self.scoring is not None:
+            shown["scoring"] = self.scoring
         shown |= self.schedule
         words = ", ".join(f"{key}={short(value)}" for key, value in shown.items())
         return f"{self.criterion}({words})" if words else self.criterion
@@ -178,6 +186,12 @@ class StudyConfig(_Model):
     evaluation: EvaluationConfig = EvaluationConfig()
     selector: Spec = "random_best"
     leaf_choice: Spec = "best_estimate"
+    sampling: Literal["strings", "functions"] = Field(
+        "strings", description="what is equally likely to be drawn in the training of single paths, in all arms"
+    )
+    scoring: Literal["charged", "free"] = Field(
+        "charged", description="whether scoring is paid out of the budget; free is marked in every table"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: autocast of the training's forward pass"
     )

@@ -7,7 +7,6 @@ cost, are only likely ones.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy as np
 from splitbench.criteria.base import Affinity
 from splitbench.criteria.partition import MOST_OPERATIONS, partitions
 from splitbench.harness.arm import Arm
-from splitbench.harness.budget import Account, Allowance, Cost, Meter, TooDearError, forward_pass
+from splitbench.harness.budget import Account, Budget, Cost, TooDearError, forward_pass
 from splitbench.harness.device import Machine
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.pipeline import Run
@@ -29,14 +28,11 @@ from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.stages.predict import Predict, Predicted
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
-from splitbench.harness.stages.train import Member, Train, Trained
-from splitbench.harness.trainers.base import Job, opened
-from splitbench.spaces.base import SearchSpace, Supernet
-from splitbench.spaces.datasets.base import ImageData
+from splitbench.harness.stages.train import Train, Trained
 from splitbench.spaces.truth import closed
 
-PRICED_STEPS = 16
-"""How many steps are priced: paths differ."""
+LIKELY_FIRST = 16
+"""A training that could not pay for the dearest of so many steps is refused: any of them might be its first."""
 
 ScoreCost = Callable[[Score], Cost]
 
@@ -68,7 +64,7 @@ class Rehearsal:
 
 
 class Rehearser:
-    """Rehearses runs of a study's arms. What a step costs is asked once for each trainer and subspace.
+    """Rehearses runs of a study's arms.
 
     Args:
         settings: of the study.
@@ -77,7 +73,6 @@ class Rehearser:
 
     def __init__(self, settings: Settings, score_cost: ScoreCost | None = None) -> None:
         self.settings, self.score_cost = settings, score_cost
-        self._prices: dict[Any, list[Cost]] = {}
 
     def rehearse(self, arm: Arm, seeds: Seeds, draw: int = 0) -> Rehearsal:
         """One run.
@@ -124,11 +119,11 @@ class Rehearser:
     def training(self, stage: Train, arm: Arm, found: Rehearsal) -> tuple[tuple[Trained, ...], Cost]:
         trained, total = [], Cost()
         for member in stage.members:
-            allowance, costs = member.allowance, self.step_costs(arm, stage, member)
+            allowance, costs = member.allowance, self.settings.prices.costs(arm, member, len(stage.members))
             if allowance.unit == "seconds":
                 trained.append(Trained(0, ()))
                 continue
-            dearest = max(map(allowance.of, costs))
+            dearest = max(map(allowance.of, costs[:LIKELY_FIRST]))
             if dearest > allowance.amount:
                 left = f"{allowance.amount:g} {allowance.unit}"
                 raise TooDearError(f"{left} are left for a supernet, and one step takes up to {dearest:g}")
@@ -141,17 +136,6 @@ class Rehearser:
         if all(member.parent is None for member in stage.members):
             found.before_split[stage.key] = total.flops
         return tuple(trained), total
-
-    def step_costs(self, arm: Arm, stage: Train, member: Member) -> list[Cost]:
-        """What some training steps cost, told by a session that has not trained."""
-        key = (repr(arm.parts["trainers"]), repr(stage.modifiers), member.subspace, member.parts)
-        if key not in self._prices:
-            space, no_images = self.settings.space, ImageData({}, {}, 0)
-            job = Job(space, member.subspace, supernet_of(space), no_images, stage.seed, Meter(), parts=member.parts)
-            job.siblings = [job] * len(stage.members)
-            seam = opened(arm.trainer, arm.modifiers, job).seam
-            self._prices[key] = [seam.next_cost(step) for step in range(PRICED_STEPS)]
-        return self._prices[key]
 
     def affinity(self, stage: Score) -> Affinity:
         """Something that a criterion might find."""
@@ -169,7 +153,7 @@ class Rehearser:
         plan = arm.selector.plan(stage.leaf(space))
         cost = self.settings.evaluations(plan or (), arm.trainer.batch_size)
         if plan is None and stage.allowance is not None:
-            cost = _worth(stage.allowance)
+            cost = Budget(stage.allowance.unit, 0).worth(stage.allowance.amount)
         architecture = space.sample(np.random.default_rng(0), stage.subspace)
         return Selected(architecture, 0.0, 0.0), cost
 
@@ -184,13 +168,3 @@ class Rehearser:
             each, many = costs[0], len(rows)
             found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
         return Predicted(len(rows))
-
-
-@functools.lru_cache(maxsize=2)
-def supernet_of(space: SearchSpace) -> Supernet:
-    """A supernet that sessions can be opened on to ask what a step costs; it is never trained."""
-    return space.supernet(0)
-
-
-def _worth(allowance: Allowance) -> Cost:
-    return Cost() if allowance.unit == "seconds" else Cost(**{allowance.unit: int(allowance.amount)})

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -20,11 +21,13 @@ from splitbench.criteria.base import shortlist
 from splitbench.harness.arm import Arm, Judge
 from splitbench.harness.budget import Account, Allowance, TooDearError
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.requests import Requests, Settings
+from splitbench.harness.requests import Requests, Settings, earlier
 from splitbench.harness.seeds import Seeds
+from splitbench.harness.shares import shares
 from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
+from splitbench.harness.stages.train import Member
 from splitbench.harness.tree import Node, Scores
 from splitbench.harness.workbench import State
 from splitbench.spaces.base import SearchSpace, SubSpace
@@ -53,12 +56,12 @@ class Run:
     ``version`` is raised when it asks for other stages, or makes something else of what they give.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.request = Requests(settings, arm, seeds, draw, probing)
-        self.account = Account(settings.budget)
+        self.account = Account(settings.budget, ("scoring",) if arm.scoring == "free" else ())
         self.results: list[Result[Any]] = []
         self.measuring = 0.0  # seconds, not charged
         self.kept_back = 0.0  # of what is left, for selection
@@ -105,6 +108,9 @@ class Run:
                 continue
             if level and schedule.keep == "best":
                 frontier = yield from self.keep_best(frontier)
+            if not level and self.arm.burn:
+                budget = self.account.budget
+                self.account.charge("scoring", budget.worth(budget.portion(self.arm.burn)), 0.0)
             frontier = yield from self.split_level(frontier, level)
         return root, frontier
 
@@ -209,7 +215,7 @@ class Run:
     # -- training -----------------------------------------------------------------------------------------------
 
     def train_leaves(self, tree: Node, leaves: list[Node]) -> Asks[list[Node]]:
-        """Spend what is left, less what selection may spend, on the leaves in equal shares; gives what was trained.
+        """Spend what is left, less what selection may spend, on the leaves; gives what was trained.
 
         Where leaves share weights, that is the root alone.
         """
@@ -224,7 +230,7 @@ class Run:
         return trained
 
     def train(self, tree: Node, nodes: list[Node], total: float, window: tuple[float, float], phase: str) -> Asks[None]:
-        """Train each node for an equal share of ``total`` (in the budget's unit), which is fixed before any starts.
+        """Train each node for its share of ``total`` (in the budget's unit), which is fixed before any starts.
 
         Where leaves share weights, train the root for all of it.
         """
@@ -233,22 +239,33 @@ class Run:
         leaves, parts = nodes, tuple[SubSpace, ...]()
         if self.arm.shares_weights:
             parts, nodes = tuple(leaf.subspace for leaf in leaves if leaf is not tree), [tree]
-        allowance = self.account.budget.parts(total, len(nodes))
-        if allowance.amount <= 0:
+        allowances = self.account.budget.parts(total, self.shares(nodes, parts))
+        if not all(allowance.amount > 0 for allowance in allowances):
             raise self.too_small(phase, f"nothing is left for {len(nodes)} supernet{'s' * (len(nodes) > 1)}")
-        together = [nodes] if self.arm.joint else [[node] for node in nodes]
-        stages = [self.request.train(group, allowance, window, parts) for group in together]
+        before = [earlier(nodes, index) for index in range(len(nodes))]
+        members = list(zip(nodes, allowances, before, strict=True))
+        together = [members] if self.arm.joint else [[member] for member in members]
+        stages = [self.request.train(group, window, parts) for group in together]
         try:
             results = yield from self.ask(phase, stages)
         except TooDearError as error:
             raise self.too_small(phase, str(error)) from error
         for group, stage, result in zip(together, stages, results, strict=True):
-            for member, (node, trained) in enumerate(zip(group, result.output, strict=True)):
+            for member, ((node, _, _), trained) in enumerate(zip(group, result.output, strict=True)):
                 node.state = State(stage.key, member)
                 node.own_steps += trained.steps
                 node.curve += trained.curve
         for leaf in leaves:
             leaf.state = tree.state if self.arm.shares_weights else leaf.state
+
+    def shares(self, nodes: Sequence[Node], parts: tuple[SubSpace, ...]) -> tuple[Fraction, ...]:
+        """What part of the money each of these supernets gets."""
+        settings, unit = self.settings, Allowance(self.account.budget.kind, 0)
+        members = [Member(node.subspace, None, unit, parts, earlier(nodes, i)) for i, node in enumerate(nodes)]
+        together = len(nodes) if self.arm.joint else 1
+        prices = [settings.prices.mean(self.arm, member, together) for member in members] if len(nodes) > 1 else []
+        leaves = [node.subspace for node in nodes]
+        return shares(self.arm.schedule.share, settings.space, settings.sampling, leaves, prices)
 
     def too_small(self, phase: str, why: str) -> ConfigError:
         kind = self.account.budget.kind
@@ -267,7 +284,7 @@ class Run:
         most: Allowance | None = None
         if share is not None:
             rounds = self.arm.schedule.levels if self.arm.schedule.keep == "best" else 1
-            most = budget.parts(budget.portion(share) / rounds, len(leaves))
+            (most,) = budget.parts(budget.portion(share), [Fraction(1, rounds * len(leaves))])
         if budget.kind == "seconds":
             return most  # nobody knows the price of a plan: without a share it comes on top
         plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(settings.space))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,11 @@ from splitbench.harness.stages.predict import Predict, Predicted
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train
+from splitbench.harness.step_prices import StepPrices
 from splitbench.harness.tree import Node
 from splitbench.harness.workbench import Population
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
+from splitbench.spaces.sampling import STRINGS
 from splitbench.spaces.subspaces import overlapping
 
 
@@ -35,6 +38,7 @@ class Settings:
         images: number of validation images that an estimate takes.
         sample: size of the population; all functions if None.
         truth: checksum of the ground truth, an input of the stages that read it.
+        sampling: whether strings or functions are equally likely to be drawn in training.
     """
 
     space: SearchSpace
@@ -45,6 +49,12 @@ class Settings:
     images: int
     sample: int | None
     truth: str
+    sampling: str = STRINGS
+
+    @functools.cached_property
+    def prices(self) -> StepPrices:
+        """What training steps cost."""
+        return StepPrices(self.space, self.sampling)
 
     def evaluations(self, choices: Iterable[Choice], batch_size: int) -> Cost:
         """What estimates of these paths or mixtures cost, counted in steps of the trainer's batch size."""
@@ -69,22 +79,30 @@ class Requests:
 
     def train(
         self,
-        nodes: Sequence[Node],
-        allowance: Allowance,
+        members: Sequence[tuple[Node, Allowance, tuple[SubSpace, ...]]],
         window: tuple[float, float],
         parts: tuple[SubSpace, ...] = (),
     ) -> Train:
-        """One stage of several nodes, each with the same allowance. (A step is numbered from the root of the split
-        tree, so a leaf neither repeats its parent's batches nor its parent's architectures.)"""
+        """One stage of several nodes. (A step is numbered from the root of the split tree, so a leaf neither repeats
+        its parent's batches nor its parent's architectures.)
+
+        Args:
+            members: what is trained, what each may spend, and the leaves before it that overlap it.
+            window: of the learning-rate schedule.
+            parts: the leaves that share the one node's weights, where a modifier has them do so.
+        """
         return Train(
             scene=self.settings.scene,
-            title=self.title("train " + " ".join(node.path for node in nodes)),
+            title=self.title("train " + " ".join(node.path for node, _, _ in members)),
             trainer=self.arm.parts["trainers"],
             modifiers=self.arm.modifier_parts,
-            members=tuple(Member(node.subspace, node.state, allowance, parts) for node in nodes),
+            members=tuple(
+                Member(node.subspace, node.state, allowance, parts, others) for node, allowance, others in members
+            ),
             window=window,
             initial_seed=self.seeds.of("initial weights"),
             seed=self.seeds.of("training"),
+            sampling=self.settings.sampling,
         )
 
     def score(self, node: Node, edge: int, judge: Judge) -> Score:
@@ -120,6 +138,7 @@ class Requests:
             seed=self.seeds.of(f"selection {index}"),
             allowance=allowance,
             earlier=earlier(leaves, index),
+            sampling=self.settings.sampling,
         )
 
     def predict(self, leaves: Sequence[Node], index: int) -> Predict:

@@ -26,7 +26,7 @@ from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
-from splitbench.harness.dry_run import Rehearser, supernet_of
+from splitbench.harness.dry_run import Rehearser
 from splitbench.harness.earlier import set_aside
 from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
@@ -40,6 +40,7 @@ from splitbench.harness.registry import build, components, load_plugin, split_sp
 from splitbench.harness.requests import Settings
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Scene, Stage
+from splitbench.harness.step_prices import supernet_of
 from splitbench.harness.store import StageStore
 from splitbench.results import store
 from splitbench.results.failures import Failure
@@ -99,6 +100,7 @@ class Study:
             images,
             config.population.sample,
             truth.identity,
+            config.sampling,
         )
         arms = []
         for index, arm_config in enumerate(config.arms):

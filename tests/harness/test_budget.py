@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,24 @@ def test_a_portion_is_not_a_unit_short_for_the_last_bit_of_a_product() -> None:
 )
 def test_parts_of_a_budget_are_equal_and_whole(kind: str, total: float, count: int, amount: float) -> None:
     """What rounding leaves over is lost: no leaf waits for what another has left."""
-    assert Budget(kind, 60).parts(total, count) == Allowance(kind, amount)
+    assert Budget(kind, 60).parts(total, [Fraction(1, count)] * count) == [Allowance(kind, amount)] * count
+
+
+def test_parts_of_a_budget_follow_their_shares() -> None:
+    shares = (Fraction(1, 7), Fraction(4, 7), Fraction(2, 7))
+    assert [part.amount for part in Budget("flops", 1e12).parts(1e12, shares)] == [
+        142857142857,
+        571428571428,
+        285714285714,
+    ]
+
+
+def test_what_is_free_is_noted_and_not_paid_for() -> None:
+    account = Account(Budget("steps", 20), free=("scoring",))
+    account.charge("warm_up", Cost(100, 5, 10), 1.0)
+    account.charge("scoring", Cost(10, 9, 10), 2.0)
+    assert (account.spent, account.left) == (5, 15)
+    assert account.phases["scoring"] == Cost(10, 9, 10)
 
 
 def test_an_account_keeps_phases_apart_and_knows_what_is_left() -> None:
