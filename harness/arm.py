@@ -56,6 +56,7 @@ class Arm:
         schedule: levels, branching, warm-up shares, weights.
         draws: runs a repetition.
         scoring: whether scoring is paid out of the budget: charged or free.
+        decompose: whether its difference to no split is decomposed.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
         modifiers: what changes its training.
         parts: kind -> the part that it was built of, as stages carry it.
@@ -72,6 +73,7 @@ class Arm:
     schedule: ScheduleConfig
     draws: int
     scoring: str
+    decompose: bool
     edge_rule: EdgeRule
     trainer: Trainer
     selector: Selector
@@ -100,7 +102,14 @@ class Arm:
         parts = {kind: part.described() for kind, part in self.parts.items()}
         modifiers = [part.described() for part in self.modifier_parts]
         schedule = self.schedule.model_dump(mode="json")
-        return {**parts, "modifiers": modifiers, "schedule": schedule, "draws": self.draws, "scoring": self.scoring}
+        return {
+            **parts,
+            "modifiers": modifiers,
+            "schedule": schedule,
+            "draws": self.draws,
+            "scoring": self.scoring,
+            "decompose": self.decompose,
+        }
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
@@ -146,6 +155,7 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         schedule=schedule,
         draws=config.draws,
         scoring=scoring,
+        decompose=study.decompose if config.decompose is None else config.decompose,
         edge_rule=built["edge_rules"],
         trainer=built["trainers"],
         selector=built["selectors"],

@@ -147,6 +147,7 @@ class ArmConfig(_Model):
     leaf_choice: Spec | None = None
     draws: Annotated[Whole, Field(ge=1, le=1000)] = 1
     scoring: Literal["charged", "free"] | None = None
+    decompose: bool | None = None
 
     @property
     def criterion_spec(self) -> dict[str, Any]:
@@ -191,6 +192,11 @@ class StudyConfig(_Model):
     )
     scoring: Literal["charged", "free"] = Field(
         "charged", description="whether scoring is paid out of the budget; free is marked in every table"
+    )
+    decompose: bool = Field(
+        False,
+        description="whether each arm's difference to no split is decomposed into training lost, bill, relief within "
+        "leaves and across leaves, by shams that are trained beside it and charged to no arm",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: autocast of the training's forward pass"

@@ -19,12 +19,14 @@ import numpy as np
 
 from splitbench.criteria.base import shortlist
 from splitbench.harness.arm import Arm, Judge
-from splitbench.harness.budget import Account, Allowance, TooDearError
+from splitbench.harness.budget import Account, Allowance, Cost, TooDearError
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.requests import Requests, Settings, earlier
 from splitbench.harness.seeds import Seeds
+from splitbench.harness.shams import Shams, undefined
 from splitbench.harness.shares import shares
 from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.stages.decompose import Decomposed
 from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
 from splitbench.harness.stages.train import Member
@@ -48,6 +50,7 @@ class Outcome:
     measured: Result[Measurement]
     facts: Result[Facts]
     results: tuple[Result[Any], ...]
+    decomposed: Result[Decomposed] | None = None
 
 
 class Run:
@@ -66,6 +69,8 @@ class Run:
         self.measuring = 0.0  # seconds, not charged
         self.kept_back = 0.0  # of what is left, for selection
         self.given_up: list[Node] = []  # leaves that are not trained to the end
+        self.paid: dict[str, Cost] = {}  # for the latest training of each node, by its path
+        self.windows: dict[str, tuple[float, float]] = {}  # of the learning-rate schedule in that training
 
     def stages(self) -> Asks[Outcome]:
         """The whole run."""
@@ -76,7 +81,25 @@ class Run:
         predicted = yield from self.ask(None, [self.request.predict(leaves, index) for index in range(len(leaves))])
         measuring: list[Stage[Any]] = [self.request.facts(), self.request.measure(leaves, predicted)]
         facts, measured = yield from self.ask(None, measuring)
-        return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
+        decomposed = None
+        if self.arm.decompose and undefined(self.arm) is None:
+            shams = Shams(self, self.paid, self.windows, self.lengthening())
+            decomposed = yield from shams.stages(tree, leaves, predicted)
+        return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results), decomposed)
+
+    def lengthening(self) -> float:
+        """How much longer the leaves would have been trained, had scoring cost nothing."""
+        account = self.account
+        bill, trained = (
+            account.budget.amount(account.phases.get(phase, Cost()), account.seconds.get(phase, 0.0))
+            for phase in ("scoring", "training")
+        )
+        return 1.0 if account.free or not trained else 1.0 + bill / trained
+
+    def adopt(self, other: Run) -> None:
+        """Count another run's stages as this one's measurement."""
+        self.results += other.results
+        self.measuring += other.measuring + sum(other.account.seconds.values())
 
     def ask(self, phase: str | None, stages: Sequence[Stage[Given]]) -> Asks[list[Result[Given]]]:
         """Have stages run, and charge them to a phase (None: measurement, which is not charged)."""
@@ -255,6 +278,7 @@ class Run:
                 node.state = State(stage.key, member)
                 node.own_steps += trained.steps
                 node.curve += trained.curve
+                self.paid[node.path], self.windows[node.path] = result.cost, window
         for leaf in leaves:
             leaf.state = tree.state if self.arm.shares_weights else leaf.state
 

@@ -11,6 +11,7 @@ from splitbench.harness.budget import Allowance, Budget, Cost
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Scene
+from splitbench.harness.stages.decompose import Decompose
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure, MeasuredLeaf
 from splitbench.harness.stages.predict import Predict, Predicted
@@ -82,6 +83,7 @@ class Requests:
         members: Sequence[tuple[Node, Allowance, tuple[SubSpace, ...]]],
         window: tuple[float, float],
         parts: tuple[SubSpace, ...] = (),
+        sham: bool = False,
     ) -> Train:
         """One stage of several nodes. (A step is numbered from the root of the split tree, so a leaf neither repeats
         its parent's batches nor its parent's architectures.)
@@ -90,10 +92,11 @@ class Requests:
             members: what is trained, what each may spend, and the leaves before it that overlap it.
             window: of the learning-rate schedule.
             parts: the leaves that share the one node's weights, where a modifier has them do so.
+            sham: whether it is the sham of these nodes; it only says so in its title.
         """
         return Train(
             scene=self.settings.scene,
-            title=self.title("train " + " ".join(node.path for node, _, _ in members)),
+            title=self.title(("sham of " if sham else "train ") + " ".join(node.path for node, _, _ in members)),
             trainer=self.arm.parts["trainers"],
             modifiers=self.arm.modifier_parts,
             members=tuple(
@@ -159,6 +162,20 @@ class Requests:
             title=self.title("ceiling and size baselines"),
             population=self.population,
             truth=self.settings.truth,
+        )
+
+    def decompose(
+        self, unsplit: str, free: tuple[str, ...], charged: tuple[str, ...], arm: tuple[str, ...]
+    ) -> Decompose:
+        """The keys are of predict stages: of the whole supernet, and of each leaf."""
+        return Decompose(
+            scene=self.settings.scene,
+            title=self.title("decompose"),
+            truth=self.settings.truth,
+            unsplit=unsplit,
+            free=free,
+            charged=charged,
+            arm=arm,
         )
 
     def measure(self, leaves: Sequence[Node], predicted: Sequence[Result[Predicted]]) -> Measure:

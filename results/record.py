@@ -142,6 +142,25 @@ class Record(_Model):
     cost: dict[str, PhaseCost] = Field(description="by phase: warm_up, scoring, training, selection")
     budget: Budget
     estimates_sha256: str = Field(description="of the Parquet file with every architecture's estimates")
+    decomposition: Decomposition | None = Field(
+        default=None,
+        description="None if it was not asked for, or is undefined: leaves that share weights, or given up",
+    )
+
+
+class Decomposition(_Model):
+    """The difference to no split, term by term: :mod:`splitbench.results.decomposition` says what each is."""
+
+    training_lost: float
+    bill: float
+    relief: float
+    across: float
+    calibration: float = Field(description="the part of across that comes from the leaves' offsets")
+    difference: float
+    tau_none: float
+    tau_free: float
+    tau_charged: float
+    tau_arm: float
 
 
 class Machine(_Model):

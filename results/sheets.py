@@ -87,13 +87,15 @@ def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
 def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
     """No table where no arm has a control."""
     found = [(row, row.chance) for row in board.rows if row.chance]
-    header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "control")
+    header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "bill", "what the bill costs", "control")
     rows = tuple(
         (
             _arm_words(row),
             chance.sizes,
             interval_words(chance.difference, 3, sign=True),
             p_words(chance.p),
+            f"{chance.paid:.1%}",
+            interval_words(chance.bill, 3, sign=True),
             ", ".join(chance.controls),
         )
         for row, chance in sorted(found, key=lambda one: -one[1].difference.mean)
@@ -191,6 +193,16 @@ def _chance_words(board: Leaderboard) -> list[str]:
         f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles)}. The brackets are not: of "
         f"{count(n, 'arm')} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
     ]
+    if any(row.chance.bill for row in found if row.chance):
+        sentences.append(
+            "Bill is the share of the budget that scoring took; where random controls burn as much, chance is that of "
+            "random groups at the same bill, and what the bill costs is that less chance that pays nothing."
+        )
+    if unpaid := [row.arm for row in found if row.chance and row.chance.paid > 0 and row.chance.bill is None]:
+        sentences.append(
+            f"No random control burns as much as these arms pay, so their bill is part of the difference: "
+            f"{', '.join(unpaid)}. Random arms with burn: 0.03, 0.15, 0.3 and 0.5 would tell it apart."
+        )
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)
         sentences.append(f"Split, but not held against chance ({reason}): {arms}.")

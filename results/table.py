@@ -75,6 +75,8 @@ def _line(
         "chance sizes": None if chance is None else chance.sizes,
         "chance p": None if chance is None else chance.p,
         **_estimate("chance difference", None if chance is None else chance.difference),
+        "scoring paid": None if chance is None else chance.paid,
+        **_estimate("chance bill", None if chance is None else chance.bill),
         **{
             key: value
             for name in SELECTION
