@@ -19,6 +19,7 @@ from splitbench.results import stats
 from splitbench.results.arms import PRIMARY, Arm, metric, selected, tables, validation_metric
 from splitbench.results.controls import Chance, against_chance
 from splitbench.results.costs import Cost, mean_cost
+from splitbench.results.explain import decomposition_of
 from splitbench.results.failures import Failure, by_arm, same_table
 from splitbench.results.friedman import RankGroups, across
 from splitbench.results.machines import kinds, machines, mixture
@@ -68,7 +69,8 @@ class Row:
 
     ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
     the same sizes. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None
-    where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete.
+    where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete. ``decomposition`` has
+    the terms of the difference to no split, where every run has them.
     """
 
     arm: str
@@ -92,6 +94,7 @@ class Row:
     verdict: Verdict | None = None
     cost: Cost | None = None
     failed: tuple[Failed, ...] = ()
+    decomposition: Mapping[str, Estimate] | None = None
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,7 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
         selection={name: arm.estimate(selected(name)) for name in SELECTION},
         leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
         chance=chance,
+        decomposition=decomposition_of(arm),
         verdict=verdict,
         cost=mean_cost(arm.runs),
     )

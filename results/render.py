@@ -148,6 +148,8 @@ def _row_object(row: Row) -> dict[str, Any]:
     plain["leaves"] = list(row.leaves)
     if not row.failed:
         del plain["failed"]
+    if row.decomposition is None:
+        del plain["decomposition"]
     return plain
 
 

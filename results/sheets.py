@@ -6,6 +6,7 @@ from splitbench.results import stats
 from splitbench.results.arms import PRIMARY
 from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
+from splitbench.results.explain import NAMES as EXPLAINED
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
 from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
@@ -37,6 +38,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
             _ranking_table(board),
             *_failed_table(board),
             *_chance_table(board),
+            *_decomposition_table(board),
             _selection_table(board),
             _cost_table(board),
         ),
@@ -102,6 +104,17 @@ def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
     )
     title = "Against chance: random edges and random groups of the same sizes, seed by seed"
     return (Table(title, header, rows, left=("group sizes", "control")),) if rows else ()
+
+
+def _decomposition_table(board: Leaderboard) -> tuple[Table, ...]:
+    """No table where no arm was decomposed."""
+    rows = tuple(
+        (_arm_words(row), *(interval_words(row.decomposition[name], 3, sign=True) for name in EXPLAINED))
+        for row in board.rows
+        if row.decomposition is not None
+    )
+    header = ("arm", *(EXPLAINED[name] for name in EXPLAINED))
+    return (Table("What each part of a split cost and brought, beside no split", header, rows),) if rows else ()
 
 
 def _selection_table(board: Leaderboard) -> Table:
