@@ -54,6 +54,7 @@ class Arm:
         whole_edges: whether only edges that still allow all operations may be split.
         burn: share of the budget that is charged as scoring and buys nothing.
         schedule: levels, branching, warm-up shares, weights.
+        common: the study's own schedule: that of the arms that do not split.
         draws: runs a repetition.
         scoring: whether scoring is paid out of the budget: charged or free.
         decompose: whether its difference to no split is decomposed.
@@ -71,6 +72,7 @@ class Arm:
     whole_edges: bool
     burn: float
     schedule: ScheduleConfig
+    common: ScheduleConfig
     draws: int
     scoring: str
     decompose: bool
@@ -153,6 +155,7 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         whole_edges=parts.only_whole_edges,
         burn=parts.burn,
         schedule=schedule,
+        common=study.schedule,
         draws=config.draws,
         scoring=scoring,
         decompose=study.decompose if config.decompose is None else config.decompose,

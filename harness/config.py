@@ -155,9 +155,11 @@ class ArmConfig(_Model):
 
     @property
     def label(self) -> str:
-        """The arm's name: its own, or its criterion with everything that differs from the defaults."""
+        """The arm's name: its own, or its criterion with everything that differs from the defaults. What was not paid
+        for is said in it, so that every table and picture does."""
         if self.name:
-            return self.name
+            unsaid = self.scoring == "free" and "free" not in self.name.lower()
+            return f"{self.name} (scoring free)" if unsaid else self.name
         shown = dict(self.model_extra or {})
         for key in ("partitioner", "edge_rule", "trainer", "selector", "leaf_choice"):
             if (value := getattr(self, key)) is not None:

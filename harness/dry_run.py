@@ -29,10 +29,8 @@ from splitbench.harness.stages.predict import Predict, Predicted
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Train, Trained
+from splitbench.harness.step_prices import FIRST_STEPS
 from splitbench.spaces.truth import closed
-
-LIKELY_FIRST = 16
-"""A training that could not pay for the dearest of so many steps is refused: any of them might be its first."""
 
 ScoreCost = Callable[[Score], Cost]
 
@@ -45,8 +43,9 @@ class Rehearsal:
         account: what it would spend, by phase.
         steps: training steps.
         stages: all of them.
+        training: what all trainings would cost.
         before_split: FLOPs of the trainings of the unsplit supernet, by stage: what arms share whatever they find.
-        measurement: what ranking the population would cost, which is not charged.
+        measurement: what ranking the population would cost, and the shams of a decomposition: not charged.
         leaves: how many.
     """
 
@@ -56,6 +55,7 @@ class Rehearsal:
     before_split: dict[str, int] = field(default_factory=dict)
     measurement: Cost = field(default_factory=Cost)
     leaves: int = 0
+    training: Cost = field(default_factory=Cost)
 
     @property
     def trained(self) -> int:
@@ -95,6 +95,8 @@ class Rehearser:
                         continue
                     asked = generator.send(results)
             except StopIteration:
+                charged = (found.account.phases.get(phase, Cost()) for phase in ("warm_up", "training"))
+                found.measurement += found.training - sum(charged, Cost())
                 return found
             except ConfigError as error:
                 named = str(error) if str(error).startswith("arm ") else f"arm {arm.label}: {error}"
@@ -106,6 +108,7 @@ class Rehearser:
         cost = Cost()
         if isinstance(stage, Train):
             output, cost = self.training(stage, arm, found)
+            found.training += cost
         elif isinstance(stage, Score):
             output = self.affinity(stage)
             cost = self.score_cost(stage) if self.score_cost is not None else Cost()
@@ -123,7 +126,8 @@ class Rehearser:
             if allowance.unit == "seconds":
                 trained.append(Trained(0, ()))
                 continue
-            dearest = max(map(allowance.of, costs[:LIKELY_FIRST]))
+            # A training that could not pay for the dearest of so many is refused: any of them might be its first.
+            dearest = max(map(allowance.of, costs[:FIRST_STEPS]))
             if dearest > allowance.amount:
                 left = f"{allowance.amount:g} {allowance.unit}"
                 raise TooDearError(f"{left} are left for a supernet, and one step takes up to {dearest:g}")

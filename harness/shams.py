@@ -37,10 +37,9 @@ def undefined(arm: Arm) -> str | None:
 
 
 def unsplit(arm: Arm) -> Arm:
-    """The same trainer with the same warm-up shares, and no split."""
-    schedule = arm.schedule.model_copy(update={"weights": "inherit", "keep": "all"})
+    """The same trainer with the study's own schedule, and no split: what the arm ``none`` does."""
     return dataclasses.replace(
-        arm, label=f"{arm.label} unsplit", splits=False, schedule=schedule, burn=0.0, decompose=False, draws=1
+        arm, label=f"{arm.label} unsplit", splits=False, schedule=arm.common, burn=0.0, decompose=False, draws=1
     )
 
 

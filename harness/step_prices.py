@@ -14,6 +14,9 @@ from splitbench.harness.trainers.base import Job, opened
 from splitbench.spaces.base import SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
 
+FIRST_STEPS = 16
+"""How many steps are priced at first: if all cost the same, as a mixture's do, no more are."""
+
 PRICED_STEPS = 256
 """How many steps a mean price is taken over: the prices of paths scatter by some 40%, so their mean by 2.5%."""
 
@@ -32,7 +35,8 @@ class StepPrices:
         self._known: dict[Any, list[Cost]] = {}
 
     def costs(self, arm: Arm, member: Member, together: int = 1) -> Sequence[Cost]:
-        """Of the first ``PRICED_STEPS`` steps of a supernet that is trained beside ``together - 1`` others."""
+        """Of the first steps of a supernet that is trained beside ``together - 1`` others: ``PRICED_STEPS``, or
+        ``FIRST_STEPS`` that cost the same."""
         modifiers = repr(arm.modifier_parts)
         key = repr(arm.parts["trainers"]), modifiers, member.subspace, member.parts, member.earlier, together
         if key not in self._known:
@@ -49,7 +53,10 @@ class StepPrices:
             )
             job.siblings = [job] * together
             seam = opened(arm.trainer, arm.modifiers, job).seam
-            self._known[key] = [seam.next_cost(step) for step in range(PRICED_STEPS)]
+            found = [seam.next_cost(step) for step in range(FIRST_STEPS)]
+            if len(set(found)) > 1:
+                found += [seam.next_cost(step) for step in range(FIRST_STEPS, PRICED_STEPS)]
+            self._known[key] = found
         return self._known[key]
 
     def mean(self, arm: Arm, member: Member, together: int = 1) -> Fraction:

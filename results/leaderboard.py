@@ -103,6 +103,8 @@ class Leaderboard:
 
     ``comparisons`` arms that are no oracle controls are held against the baseline; below ``seeds_needed`` none of them
     can get a verdict. ``without_chance`` says of each arm that splits, and has no comparison with chance, why.
+    ``share``, ``sampling`` and ``scoring`` are the study's: how leaves share the budget, what is equally likely to be
+    drawn in training, and whether scoring is paid for. Studies from before these settings are as their defaults here.
     """
 
     study: str
@@ -120,6 +122,9 @@ class Leaderboard:
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
     without_chance: Mapping[str, str] = field(default_factory=dict)
+    share: str = "flops"
+    sampling: str = "strings"
+    scoring: str = "charged"
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -196,7 +201,16 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         rows=(*sorted(rows, key=_place), *_trivial_rows(records)),
         warnings=tuple(warnings),
         without_chance=chances.without,
+        **_settings(first),
     )
+
+
+def _settings(record: Record) -> dict[str, str]:
+    """How leaves share the budget, what is drawn, and who pays for scoring; nothing of what an old record lacks."""
+    study = record.config.get("study", {})
+    schedule = study.get("schedule", {}) if isinstance(study, Mapping) else {}
+    found = {"share": schedule.get("share"), "sampling": study.get("sampling"), "scoring": study.get("scoring")}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -> Arm | None:

@@ -29,7 +29,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
     return Sheet(
         heading=f"{board.study}: {board.space} on {board.dataset}",
         facts=(
-            f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm; "
+            f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm, {_sharing_words(board)}; "
             f"{count(board.seeds, 'seed')}; population: {board.population} "
             f"({count(board.population_size, 'architecture')}).",
             _ceiling_words(board),
@@ -45,6 +45,19 @@ def _board_sheet(board: Leaderboard) -> Sheet:
         legend=_legend(board),
         warnings=board.warnings,
     )
+
+
+def _sharing_words(board: Leaderboard) -> str:
+    """Settings that make another order of the same arms."""
+    words = {
+        "sampler": "shared among leaves as the unsplit sampler would",
+        "functions": "shared among leaves by functions",
+        "steps": "shared among leaves in equal steps",
+        "flops": "shared among leaves in equal parts",
+    }
+    drawn = ", functions drawn in training" if board.sampling == "functions" else ""
+    free = ", scoring free" if board.scoring == "free" else ""
+    return f"{words.get(board.share, board.share)}{drawn}{free}"
 
 
 def _ceiling_words(board: Leaderboard) -> str:
