@@ -171,7 +171,7 @@ def test_a_study_spends_its_budget_to_within_a_step_a_supernet(tmp_path: Path, t
     """The same of trained arms, from their records."""
     arms = {name: ARMS[name] for name in ("none", "exhaustive", "gm", "random 2 restart")}
     notes = run_tiny(
-        tmp_path, budget={"flops": 3e9}, trainer=TRAINERS[trainer], arms=named(arms), evaluation={"images": 20}
+        tmp_path, budget={"flops": 6e9}, trainer=TRAINERS[trainer], arms=named(arms), evaluation={"images": 20}
     )
     assert [record.arm for record in notes.records] == list(arms)
     for record in notes.records:
@@ -236,7 +236,7 @@ def test_gm_with_twice_the_repetitions_trains_less_by_exactly_that(tmp_path: Pat
     fixed = {"partitioner": "singletons", "edge_rule": {"name": "fixed", "edges": [3]}}
     arms: list[dict[str, Any]] = [{"criterion": "exhaustive", "edges": [3], "name": "free"}]
     arms += [{"criterion": "gm", "repetitions": r, "name": f"gm {r}", **fixed} for r in (8, 16)]
-    notes = run_tiny(tmp_path, budget={"flops": 3e9}, trainer=TRAINERS["rsps"], arms=arms, baseline="free")
+    notes = run_tiny(tmp_path, budget={"flops": 6e9}, trainer=TRAINERS["rsps"], arms=arms, baseline="free")
     check_twice_as_dear(notes, "flops")
 
 
