@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from splitbench.harness.cli import boards, data, explaining, gating, plotting, plugins, show
+from splitbench.harness.cli import boards, break_even, data, explaining, gating, plotting, plugins, show
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -261,6 +261,7 @@ app.command()(plugins.new)
 app.command()(boards.leaderboard)
 app.command()(boards.compare)
 app.command()(explaining.explain)
+app.command("break-even")(break_even.break_even)
 app.command()(plotting.plot)
 app.command()(gating.gate)
 
