@@ -25,7 +25,6 @@ They add up to tau(arm) - tau(none). On another path (relief first, say) single 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +32,6 @@ import numpy as np
 from splitbench.results.metrics import lexicographic_score
 from splitbench.results.ranking import Floats, Integers, constant
 
-TERMS = ("training_lost", "bill", "relief", "across")
-"""What adds up to the difference, in the order of the path."""
 _ROWS = 512  # of the pairs' matrix at a time
 
 
@@ -132,14 +129,3 @@ def with_offsets(charged: Estimates, arm: Estimates, leaf: Integers) -> Estimate
         inside = leaf == index
         accuracy[inside] += arm.accuracy[inside].mean() - charged.accuracy[inside].mean()
     return Estimates(accuracy, charged.loss)
-
-
-def words(terms: Mapping[str, float], arm: str) -> str:
-    """One sentence about means over seeds: what a split lost and gained, in the order of the path."""
-    parts = [
-        f"its leaves' shorter trainings cost {-terms['training_lost']:z.3f}",
-        f"scoring another {-terms['bill']:z.3f}",
-        f"the separation of weights brought {terms['relief']:+z.3f} within leaves",
-        f"and {terms['across']:+z.3f} across them, {terms['calibration']:+z.3f} of that by the leaves' offsets alone",
-    ]
-    return f"{arm} ends at {terms['difference']:+z.3f} tau beside no split: {', '.join(parts)}."

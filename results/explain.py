@@ -9,10 +9,12 @@ from pathlib import Path
 
 from splitbench.harness.errors import ConfigError
 from splitbench.results.arms import PRIMARY, Arm, tables
-from splitbench.results.decomposition import TERMS
 from splitbench.results.sheet import Sheet, Table, count, interval_words
 from splitbench.results.stats import Estimate, interval
 from splitbench.results.store import Loaded, load
+
+TERMS = ("training_lost", "bill", "relief", "across")
+"""What adds up to the difference, in the order of the path (see :mod:`splitbench.results.decomposition`)."""
 
 NAMES = {
     "training_lost": "training lost",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from splitbench.harness.errors import ConfigError
 from splitbench.results import style
 from splitbench.results.arms import PRIMARY, Arm
-from splitbench.results.decomposition import TERMS
-from splitbench.results.explain import NAMES, Explanation, of_arms
+from splitbench.results.explain import NAMES, TERMS, Explanation, of_arms
 from splitbench.results.plots.source import CannotDrawError, Options, Table
 from splitbench.results.sheet import count, interval_words
 

@@ -29,7 +29,8 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"budgt": {"steps": 3}},
         "unknown key 'budgt' (did you mean 'budget'?); allowed keys: name, space, dataset, trainer, modifiers, "
-        "schedule, budget, seeds, seed, population, evaluation, selector, leaf_choice, precision, baseline, arms, "
+        "schedule, budget, seeds, seed, population, evaluation, selector, leaf_choice, "
+        "sampling, scoring, decompose, precision, baseline, arms, "
         "search, sweep",
     ),
     "unknown budget": (
@@ -39,7 +40,7 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown schedule key": (
         {"schedule": {"level": 1}},
         "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, "
-        "keep, selection",
+        "keep, share, selection",
     ),
     "unknown population key": (
         {"population": {"samples": 50}},
@@ -189,7 +190,7 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "misspelt parameter": (gm(repetition=3), ["unknown key 'repetition' (did you mean 'repetitions'?)"]),
     "parameter of a criterion without": (
         arms({"criterion": "random", "sizes": [1, 4]}),
-        ["criterion random takes: no param"],
+        ["criterion random takes: burn"],
     ),
     "parameter of a wrong type": (gm(repetitions="x"), ["arms[1] (mine).repetitions: input should be a valid integer"]),
     "parameter out of range": (

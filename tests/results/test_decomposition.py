@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from splitbench.results.decomposition import TERMS, Estimates, decompose, pair_sums, with_offsets
+from splitbench.results.decomposition import Estimates, decompose, pair_sums, with_offsets
+from splitbench.results.explain import TERMS
 from splitbench.results.ranking import Floats, Integers, tau_b
 from splitbench.results.stats import interval
 
