@@ -16,7 +16,7 @@ from splitbench.results.record import Record, bare
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Run, load, table_key
 
-NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget")
+NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget", "decompose")
 """Of a study: what tables of one ladder may differ in."""
 NAMED = 3  # differences told
 CEILING_DIGITS = 6
@@ -197,12 +197,17 @@ def _baseline(where: str, by_budget: Mapping[float, Mapping[str, Arm]]) -> str:
     return names[0]
 
 
+def settings(record: Record) -> dict[str, Any]:
+    """What makes an arm what it is: whether its difference is decomposed does not."""
+    return {key: value for key, value in record.config.get("arm", {}).items() if key != "decompose"}
+
+
 def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, Arm]]) -> None:
     """An arm's name stands for one thing: its settings, code included, are the same at every budget."""
     seen: dict[str, tuple[float, Any]] = {}
     for budget, own in by_budget.items():
         for name, arm in own.items():
-            for config in (run.record.config.get("arm", {}) for run in arm.runs):
+            for config in (settings(run.record) for run in arm.runs):
                 at, there = seen.setdefault(name, (budget, config))
                 if there != config:
                     told = changes(there, config) or [f"{bare(there)} -> {bare(config)}"]

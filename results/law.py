@@ -42,7 +42,8 @@ class Point:
 Points = Mapping[float, Mapping[int, Point]]
 """Budget -> seed -> point."""
 Relief = Callable[[Points], Mapping[float, Mapping[int, float]]]
-"""Measures relief: budget -> seed -> tau; budgets at which it cannot are absent."""
+"""Measures relief: budget -> seed -> tau. What is not known is absent; seeds and budgets that it was not given are
+ignored, so a decomposition's table can be looked up."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Prediction:
 
 def at_equal_length(points: Points) -> dict[float, dict[int, float]]:
     """Relief as the arm's tau less that of the unsplit supernet at a leaf's length, which its own curve over budgets
-    gives: a straight line in ln steps between neighbours, seed by seed. A leaf shorter than the curve has none."""
+    gives: a straight line in ln steps between neighbours, seed by seed. A leaf shorter than the curve has none. Where
+    the curve levels off the line lies below it, and relief comes out too large."""
     found: dict[float, dict[int, float]] = {}
     for budget, own in points.items():
         for seed, point in own.items():
@@ -139,7 +141,8 @@ def fit(points: Points, ceiling: float, relief: Relief = at_equal_length) -> Law
     Raises:
         ValueError: if relief is known at no budget, or the curve cannot be fitted.
     """
-    measured = [value for own in relief(points).values() for value in own.values()]
+    known = relief(points)  # what it says of other seeds and budgets is not to be seen here
+    measured = [value for budget, own in points.items() for seed, value in known.get(budget, {}).items() if seed in own]
     if not measured:
         raise ValueError(
             "relief is known at no fitted budget, because every leaf is shorter than the shortest unsplit training"

@@ -74,6 +74,14 @@ def test_the_slope_is_the_law_itself_where_leaves_are_hardly_shorter() -> None:
     assert CURVE.slope(steps) == pytest.approx(rise, rel=1e-3)
 
 
+def test_relief_of_the_other_half_is_not_seen() -> None:
+    """A table of all seeds and budgets can be looked up: the fit takes its own seeds and budgets from it."""
+    table = {b: {s: 0.01 if s % 2 else 0.02 for s in own} for b, own in planted(0.0).items()}
+    table[8e11] = dict.fromkeys(table[8e11], 99.0)
+    first, second = predict(planted(0.01), 2e11, 0.8, lambda _: table)
+    assert (first.law.relief, second.law.relief) == pytest.approx((0.02, 0.01))
+
+
 def test_relief_at_equal_length_by_hand() -> None:
     """A leaf of 200 steps lies half way, in ln steps, between 100 and 400; that of the lowest budget is below both."""
     points = {1e9: {0: Point(100, 60, 0.3, 0.2)}, 4e9: {0: Point(400, 200, 0.5, 0.45), 1: Point(400, 200, 0.5, 0.4)}}
