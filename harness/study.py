@@ -35,6 +35,7 @@ from splitbench.harness.finished import Finished
 from splitbench.harness.lock import Lock
 from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome, Run
+from splitbench.harness.portion import Portion
 from splitbench.harness.record import arm_mark, make_measured, make_record, protocol
 from splitbench.harness.registry import build, components, load_plugin, split_spec
 from splitbench.harness.requests import Settings
@@ -60,15 +61,17 @@ class Study:
         config, settings: what was asked for, and what all runs share.
         arms: those that run.
         skipped: the other arms' names, and why their criteria cannot serve the space.
+        portion: the part of the study that is run.
     """
 
     config: StudyConfig
     settings: Settings
     arms: list[Arm]
     skipped: dict[str, str] = field(default_factory=dict)
+    portion: Portion = field(default_factory=Portion)
 
     @classmethod
-    def build(cls, config: StudyConfig, device: str = "auto") -> Study:
+    def build(cls, config: StudyConfig, device: str = "auto", portion: Portion | None = None) -> Study:
         """Build and check every part.
 
         Raises:
@@ -105,10 +108,12 @@ class Study:
             with closed(), naming(arm_config.label):
                 arms.append(build_arm(config, arm_config, index, space))
         skipped = {arm.label: arm.unfit for arm in arms if arm.unfit is not None}
-        study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped)
+        study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped, portion or Portion())
         for label, reason in skipped.items():
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
+        if not study.runs():
+            raise ConfigError(f"--arms: none of these runs on the space {space.name}: {'; '.join(skipped.values())}")
         for arm in study.arms:
             with closed(), naming(arm.label):
                 study.rehearser.rehearse(arm, study.seeds(0))
@@ -146,7 +151,12 @@ class Study:
         return open_truth(self.settings.space, self.settings.dataset).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
-        """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""
+        """(arm, repetition, draw) of the part that is run, in the order in which they start: all arms of a seed before
+        the next seed."""
+        return [run for run in self.all_runs() if self.portion.holds(run[0].label, run[1])]
+
+    def all_runs(self) -> list[tuple[Arm, int, int]]:
+        """Those of the whole study."""
         return [
             (arm, repetition, draw)
             for repetition in range(self.config.seeds)
@@ -181,7 +191,7 @@ class Study:
                 self.rehearser.rehearse(arm, self.seeds(repetition), draw)
         store.prepare(folder)
         with Lock(folder).held(watcher.note) as lock:
-            for sentence in [*self.notes(), *self.take_folder(folder)]:
+            for sentence in [*self.notes(), *self.portion.notes(self.config), *self.take_folder(folder)]:
                 watcher.note(sentence)
             store.write_skipped(folder, self.skipped)
             for label, reason in self.skipped.items():
@@ -276,7 +286,7 @@ class Study:
         text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
         shared = protocol(self.config, self.settings)
         wanted = {
-            (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
+            (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in self.all_runs()
         }
         sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())

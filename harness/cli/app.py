@@ -82,17 +82,31 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run nothing: show stages, steps, FLOPs by phase, expected time, disk.")
     ] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a key of the study file, as budget.flops=2e11 (again for more)."
+        ),
+    ] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Run these arms alone, as none,gm; the baseline too only if it is named."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Run these repetitions alone, counted from 0, as 0-5,8.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run what is missing of a study, and show its leaderboard."""
-    from splitbench.harness.cli.running import run_study, show_forecast
+    """Run what is missing of a study, or of a part of it, and show its leaderboard."""
+    from splitbench.harness.cli.running import Asked, run_study, show_forecast
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
+    asked = Asked(tuple(change or ()), tuple(arms or ()), seeds)
     if dry_run:
-        show_forecast(study, out, device, workers, plugin or [], as_json)
+        show_forecast(study, out, device, workers, plugin or [], as_json, asked)
     else:
-        run_study(study, out, device, workers, plugin or [], as_json)
+        run_study(study, out, device, workers, plugin or [], as_json, asked)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ import typer
 from splitbench.harness import config
 from splitbench.harness.cli import show
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.overrides import parse_set, put_all
+from splitbench.harness.portion import portion
 from splitbench.harness.registry import load_plugin
 from splitbench.results.failures import Failure
 from splitbench.results.listing import FAILED
@@ -25,6 +28,24 @@ if TYPE_CHECKING:
     from splitbench.harness.study import Study
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a command line changes of a study file (``--set``), and which part of the study it runs.
+
+    Attributes:
+        sets: each ``KEY=VALUE``.
+        arms: names of arms, or several with commas between; none for all.
+        seeds: repetitions, as ``0-5,8``; None for all.
+    """
+
+    sets: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    seeds: str | None = None
+
+
+WHOLE = Asked()
+
+
 def run_study(
     path: Path,
     out: Path | None,
@@ -32,9 +53,10 @@ def run_study(
     workers: int | None,
     plugins: Sequence[Path],
     as_json: bool,
+    asked: Asked = WHOLE,
 ) -> None:
     """Run a study file and print its leaderboard. Where runs failed, a line an arm says so, and the status is 1."""
-    study, folder, workers = opened(path, out, device, workers, plugins)
+    study, folder, workers = opened(path, out, device, workers, plugins, asked)
     with watcher(study.config.name, folder) as shown:
         failed = study.run(folder, workers, plugins, shown)
 
@@ -62,10 +84,16 @@ def run_study(
 
 
 def show_forecast(
-    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path], as_json: bool
+    path: Path,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+    asked: Asked = WHOLE,
 ) -> None:
     """Print what a study file would run, and what that would take; nothing is written."""
-    study, _, workers = opened(path, out, device, workers, plugins)
+    study, _, workers = opened(path, out, device, workers, plugins, asked)
 
     from splitbench.harness import forecast
     from splitbench.results import render
@@ -80,23 +108,33 @@ def show_forecast(
 
 
 def opened(
-    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path]
+    path: Path,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    asked: Asked = WHOLE,
 ) -> tuple[Study, Path, int]:
     """A checked study, its results folder, and how many workers it gets."""
-    study = read(path, workers, plugins)
+    study = read(path, workers, plugins, asked.sets)
+    part = portion(study, asked.arms, asked.seeds)
 
     from splitbench.harness.device import choose
     from splitbench.harness.study import Study
 
     chosen = choose(device)
-    return Study.build(study, chosen), out or Path("runs") / study.name, workers or usual_workers(chosen)
+    return Study.build(study, chosen, part), out or Path("runs") / study.name, workers or usual_workers(chosen)
 
 
-def read(path: Path, workers: int | None, plugins: Sequence[Path]) -> config.StudyConfig:
-    """A study file and its plugins, before torch is imported: a typing error is told at once."""
+def read(path: Path, workers: int | None, plugins: Sequence[Path], sets: Sequence[str] = ()) -> config.StudyConfig:
+    """A study file as ``sets`` change it, and its plugins, before torch is imported: a typing error is told at once."""
     for plugin in plugins:
         load_plugin(plugin)
-    study = config.load(path)
+    changes = parse_set(sets)
+    if changes:
+        study = config.parse(put_all(config.read(path), changes), f"{path} with --set {' '.join(sets)}")
+    else:
+        study = config.load(path)
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
     return study
