@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from splitbench.harness.cli import boards, data, gating, plotting, plugins, show
+from splitbench.harness.cli import boards, data, gating, merging, plotting, plugins, show
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -274,6 +274,7 @@ app.command()(plugins.new)
 
 app.command()(boards.leaderboard)
 app.command()(boards.compare)
+app.command()(merging.merge)
 app.command()(plotting.plot)
 app.command()(gating.gate)
 
