@@ -262,6 +262,11 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
     """Check a study given as a mapping; numbers like ``2e14`` may be strings, as YAML 1.1 reads them."""
+    if "grid" in data:
+        raise ConfigError(
+            f"{source}: the key 'grid' makes it several studies, which splitbench run takes; here take it out, or name "
+            "the study.yaml of one of its cells"
+        )
     try:
         _check_text(data, "")
         return StudyConfig.model_validate(data)

@@ -92,8 +92,14 @@ class Forecast:
         return {**vars(self), "arms": arms, "rates": {name: vars(rates) for name, rates in self.rates.items()}}
 
 
-def forecast(study: Study, workers: int = 1) -> Forecast:
-    """Rehearse every run of a study, and measure this machine's rate for some seconds."""
+def forecast(study: Study, workers: int = 1, seen: set[str] | None = None) -> Forecast:
+    """Rehearse every run of a study, and measure this machine's rate for some seconds.
+
+    Args:
+        study: the study.
+        workers: how many share the work.
+        seen: trainings that are there already, by their stages; those of the study are added.
+    """
     settings = study.settings
     dataset: Dataset = settings.scene.dataset.build()
     prices = ScorePrices(settings.space, dataset.shape, dataset.classes, dataset.sizes["validation"])
@@ -101,7 +107,7 @@ def forecast(study: Study, workers: int = 1) -> Forecast:
     arms = {arm.label: ArmForecast(arm.label) for arm, _, _ in study.runs()}
     rates: dict[str, Rates] = {}
     seconds, measuring, disk = 0.0, 0.0, 0
-    seen: set[str] = set()
+    seen = set() if seen is None else seen
     for arm, repetition, draw in study.runs():
         found = rehearser.rehearse(arm, study.seeds(repetition), draw)
         name = trainer_name(arm)

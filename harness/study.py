@@ -44,6 +44,7 @@ from splitbench.harness.stages.base import Scene, Stage
 from splitbench.harness.store import StageStore
 from splitbench.results import store
 from splitbench.results.failures import Failure
+from splitbench.results.grids import GRID, home
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.base import SearchSpace, refuse_running_statistics
@@ -189,6 +190,7 @@ class Study:
         for arm, repetition, draw in self.runs():
             with naming(arm.label):
                 self.rehearser.rehearse(arm, self.seeds(repetition), draw)
+        self.check_folder(folder)  # before a folder of something else gets as much as an empty one for records
         store.prepare(folder)
         with Lock(folder).held(watcher.note) as lock:
             for sentence in [*self.notes(), *self.portion.notes(self.config), *self.take_folder(folder)]:
@@ -240,16 +242,16 @@ class Study:
     ) -> None:
         """Have an engine run the stages that tasks ask for, in this process or in several; ``parallel`` tasks at a
         time, or as many as suit a study. ``check`` is called before anything is begun or written."""
-        alone = workers == 1
+        alone, stages = workers == 1, home(folder)
         with one_thread():
             engine: Engine
             if alone:
-                engine = InProcess(StageStore(folder), lambda stage, share: watcher.running([(stage, share)]))
+                engine = InProcess(StageStore(stages), lambda stage, share: watcher.running([(stage, share)]))
             else:
-                engine = WorkerPool(folder, workers, plugins=plugins)
+                engine = WorkerPool(stages, workers, plugins=plugins)
             try:
                 parallel = 1 if alone else parallel or self.parallel(workers)
-                Driver(folder, engine, watcher, check).drive(tasks, parallel)
+                Driver(stages, engine, watcher, check).drive(tasks, parallel)
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
@@ -266,7 +268,7 @@ class Study:
         """Write a run's record; gives it, and what the run took."""
         record = make_record(self.config, self.settings, arm, repetition, draw, outcome)
         measured = make_measured(outcome, 1, torch.__version__)
-        estimates = (StageStore(folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
+        estimates = (StageStore(home(folder)).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
         store.write_run(folder, record, measured, estimates)
         return record, measured
 
@@ -296,10 +298,12 @@ class Study:
         """Refuse a folder of another study; gives the path of the study that is kept in it.
 
         Raises:
-            StoreError: if the folder is another study's, or a sweep's.
+            StoreError: if the folder is another study's, a sweep's or a grid's.
         """
         if (folder / SWEEP).exists():
             raise StoreError(f"{folder} holds a sweep, whose trials would be set aside; choose another --out")
+        if (folder / GRID).exists():
+            raise StoreError(f"{folder} holds a grid of studies; choose another --out")
         path = folder / STUDY_FILE
         if path.exists():
             try:

@@ -95,14 +95,17 @@ def run(
     seeds: Annotated[
         str | None, typer.Option(metavar="LIST", help="Run these repetitions alone, counted from 0, as 0-5,8.")
     ] = None,
+    cell: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this cell of a grid alone (again for more).")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run what is missing of a study, or of a part of it, and show its leaderboard."""
+    """Run what is missing of a study, of a part of it or of a grid of studies, and show its leaderboard."""
     from splitbench.harness.cli.running import Asked, run_study, show_forecast
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
-    asked = Asked(tuple(change or ()), tuple(arms or ()), seeds)
+    asked = Asked(tuple(change or ()), tuple(arms or ()), seeds, tuple(cell or ()))
     if dry_run:
         show_forecast(study, out, device, workers, plugin or [], as_json, asked)
     else:

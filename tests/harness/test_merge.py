@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,15 @@ def test_a_merged_study_has_nothing_left_to_do(there: Path, tmp_path: Path, spli
     assert Study.build(parse(STUDY), "cpu").run(tmp_path) == ()
     assert not list(tmp_path.glob("stages/*/*"))
     assert record_bytes(tmp_path) == record_bytes(there / "whole")
+
+
+def test_merge_needs_no_torch(there: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from splitbench.harness.cli.app import main; main(['merge', *sys.argv[1:]]);"
+        "assert not {'torch', 'pandas'} & set(sys.modules)"
+    )
+    folders = [str(there / "first"), str(there / "second"), "--out", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", code, *folders], check=True, stdout=subprocess.DEVNULL)
 
 
 def edit(part: Path, change: Callable[[dict[str, Any]], None], pattern: str = "records/*-d0.json") -> None:
