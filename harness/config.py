@@ -255,6 +255,15 @@ def load(path: str | Path) -> StudyConfig:
     Raises:
         ConfigError: one sentence with the file, the key's path, what is allowed and what to do.
     """
+    return parse(read(path), str(path))
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a study file says, not checked yet; a study without a name gets the file's.
+
+    Raises:
+        ConfigError: if the file cannot be read, or is no mapping.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -270,11 +279,16 @@ def load(path: str | Path) -> StudyConfig:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a study file is a mapping with the keys space, dataset, budget and arms")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")
-    return parse({"name": name or "study", **data}, str(path))
+    return {"name": name or "study", **data}
 
 
 def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
     """Check a study given as a mapping; numbers like ``2e14`` may be strings, as YAML 1.1 reads them."""
+    if "grid" in data:
+        raise ConfigError(
+            f"{source}: the key 'grid' makes it several studies, which splitbench run takes; here take it out, or name "
+            "the study.yaml of one of its cells"
+        )
     try:
         _check_text(data, "")
         return StudyConfig.model_validate(data)

@@ -9,7 +9,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from splitbench.harness.cli import boards, break_even, data, explaining, gating, plotting, plugins, show
+from splitbench.harness.cli import (
+    boards,
+    break_even,
+    data,
+    explaining,
+    gating,
+    merging,
+    plotting,
+    plugins,
+    ranking,
+    show,
+    sweeping,
+)
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -82,17 +94,34 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run nothing: show stages, steps, FLOPs by phase, expected time, disk.")
     ] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a key of the study file, as budget.flops=2e11 (again for more)."
+        ),
+    ] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Run these arms alone, as none,gm; the baseline too only if it is named."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Run these repetitions alone, counted from 0, as 0-5,8.")
+    ] = None,
+    cell: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this cell of a grid alone (again for more).")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run what is missing of a study, and show its leaderboard."""
-    from splitbench.harness.cli.running import run_study, show_forecast
+    """Run what is missing of a study, of a part of it or of a grid of studies, and show its leaderboard."""
+    from splitbench.harness.cli.running import Asked, run_study, show_forecast
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
+    asked = Asked(tuple(change or ()), tuple(arms or ()), seeds, tuple(cell or ()))
     if dry_run:
-        show_forecast(study, out, device, workers, plugin or [], as_json)
+        show_forecast(study, out, device, workers, plugin or [], as_json, asked)
     else:
-        run_study(study, out, device, workers, plugin or [], as_json)
+        run_study(study, out, device, workers, plugin or [], as_json, asked)
 
 
 @app.command()
@@ -122,7 +151,6 @@ def sweep(
 
     Several processes, on one machine or on many, share a sweep by its storage: start the same command again.
     """
-    from splitbench.harness.cli import sweeping
 
     sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json)
 
@@ -152,7 +180,6 @@ def rank(
     as_json: JsonFlag = False,
 ) -> None:
     """Rank freshly initialised stand-alone networks by zero-cost proxies."""
-    from splitbench.harness.cli import ranking
 
     ranking.run(
         space, dataset, proxy or [], sample, seed, out, population, batch_size, workers, device, plugin or [], as_json
@@ -262,6 +289,7 @@ app.command()(boards.leaderboard)
 app.command()(boards.compare)
 app.command()(explaining.explain)
 app.command("break-even")(break_even.break_even)
+app.command()(merging.merge)
 app.command()(plotting.plot)
 app.command()(gating.gate)
 

@@ -20,7 +20,7 @@ PAGE = "leaderboard.html"
 
 
 def leaderboard(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, or a grid's.")],
     form: Annotated[
         str | None,
         typer.Option(
@@ -42,10 +42,26 @@ def leaderboard(
         list[str] | None,
         typer.Option(metavar="NAME", help="html: details of this arm's runs and no others (may be repeated)."),
     ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="This cell of a grid. [default: an index of all cells, and mean ranks]"),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the leaderboard of a results folder, as text, data or a page."""
+    """Show the leaderboard of a results folder, or the index of a grid's, as text, data or a page."""
+    from splitbench.results.grids import read_grid
+
     chosen = _format(form, out, as_json)
+    grid = read_grid(folder)
+    if cell is not None:
+        if grid is None:
+            raise ConfigError(f"--cell {cell}: {folder} holds no grid; leave it out")
+        folder = grid.cell(cell)
+    elif grid is not None:
+        from splitbench.harness.cli.grids import show_index
+
+        show_index(grid, chosen, out)
+        return
     if chosen != "html" and (details is not None or arm):
         raise ConfigError(f"--{'arm' if arm else 'details'} belongs to --format html, and the format is {chosen}")
     if chosen == "html" and out is None and sys.stdout.isatty():
@@ -121,7 +137,9 @@ def compare(
     from splitbench.results import render
     from splitbench.results.compare import compare as compare_arms
     from splitbench.results.compare import to_json
+    from splitbench.results.grids import refuse_grid
 
+    refuse_grid(folder, "compare")
     compared = compare_arms(folder, arm_a, arm_b)
     if as_json:
         show.json_out(to_json(compared))
