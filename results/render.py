@@ -148,6 +148,8 @@ def _row_object(row: Row) -> dict[str, Any]:
     plain["leaves"] = list(row.leaves)
     if not row.failed:
         del plain["failed"]
+    if not row.outside:
+        del plain["outside"]
     return plain
 
 

@@ -160,6 +160,42 @@ def rank(
 
 
 @app.command()
+def measure(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
+    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset: a name, or a mapping.")],
+    estimates: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet: a column of architectures, a column of estimates.")
+    ],
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that names architectures. [default: by name, or by content]"),
+    ] = None,
+    estimate: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of estimates. [default: by name, or the only one]")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="The column holds losses, or errors.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write to a file instead of standard output; JSON if it ends in .json."),
+    ] = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score estimates that were made elsewhere, by any supernet or ranker, against the ground truth.
+
+    Every metric, with bootstrap intervals over functions, beside the noise ceiling, what sizes alone give, and the
+    rank-sum of estimates and FLOPs; on the strings as given and on their distinct functions.
+    """
+    from splitbench.harness.cli import measuring
+
+    measuring.run(space, dataset, estimates, architecture, estimate, lower_is_better, out, plugin or [], as_json)
+
+
+@app.command()
 def geometry(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file.")],
     out: Annotated[
