@@ -136,15 +136,23 @@ def rank(
     proxy: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A proxy: a name, or a mapping. [default: all of them]")
     ] = None,
-    sample: Annotated[int, typer.Option(metavar="N", help="How many architectures.")] = 1000,
+    sample: Annotated[int | None, typer.Option(metavar="N", help="How many architectures. [default: 1000]")] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the sample, weights and batches.")] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Results folder.")] = Path("runs/rank"),
     population: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="NAME", help="strings: all, disconnected ones too; functions: distinct and connected ones."
+            metavar="NAME",
+            help="strings: all, disconnected ones too; functions: distinct and connected ones. [default: strings]",
         ),
-    ] = "strings",
+    ] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The architectures instead of a sample, in the file's order: one a line, or a column of a table.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Training images a batch.")] = 64,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes, one torch thread each.")] = 1,
     device: Device = "auto",
@@ -155,7 +163,19 @@ def rank(
     from splitbench.harness.cli import ranking
 
     ranking.run(
-        space, dataset, proxy or [], sample, seed, out, population, batch_size, workers, device, plugin or [], as_json
+        space,
+        dataset,
+        proxy or [],
+        sample,
+        seed,
+        out,
+        population,
+        cells,
+        batch_size,
+        workers,
+        device,
+        plugin or [],
+        as_json,
     )
 
 
