@@ -21,9 +21,10 @@ from splitbench.results.function_bootstrap import over_functions
 from splitbench.results.outside import ESTIMATES, RANK_SUM, Ranked, population, rank_sum
 
 Floats = npt.NDArray[np.floating[Any]]
+Doubles = npt.NDArray[np.float64]
 
 
-def data(n: int, seed: int = 0) -> tuple[Floats, Floats]:
+def data(n: int, seed: int = 0) -> tuple[Doubles, Doubles]:
     """Score and truth with ties in both."""
     rng = np.random.default_rng(seed)
     truth = np.round(rng.normal(size=n), 1)
