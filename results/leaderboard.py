@@ -68,9 +68,10 @@ class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
     ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
-    the same sizes. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None
-    where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete. ``decomposition`` has
-    the terms of the difference to no split, where every run has them.
+    the same sizes. ``outside`` marks estimates of a file: on the populations of the arms, without budget, seeds or
+    verdict. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None where
+    the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete. ``decomposition`` has the
+    terms of the difference to no split, where every run has them.
     """
 
     arm: str
@@ -85,6 +86,7 @@ class Row:
     baseline: bool
     trivial: bool = False
     reads_truth: bool = False
+    outside: bool = False
     metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     of_ceiling: Estimate | None = None
@@ -144,6 +146,12 @@ class Leaderboards:
     warnings: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     rank_groups: RankGroups | None = None
+
+
+def with_rows(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
+    """The table with more rows, each at its place among the arms."""
+    arms = [*(row for row in board.rows if not row.trivial), *rows]
+    return replace(board, rows=(*sorted(arms, key=_place), *(row for row in board.rows if row.trivial)))
 
 
 def leaderboards(folder: str | Path) -> Leaderboards:

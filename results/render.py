@@ -150,6 +150,8 @@ def _row_object(row: Row) -> dict[str, Any]:
         del plain["failed"]
     if row.decomposition is None:
         del plain["decomposition"]
+    if not row.outside:
+        del plain["outside"]
     return plain
 
 

@@ -14,6 +14,10 @@ from splitbench.results.verdicts import p_words
 
 SHOWN = ("tau[top50%]", "rho[all]")
 FAILED_RUNS = "Failed runs"
+OUTSIDE = (
+    "‡ Measured from outside: estimates of a file, ranked on the architectures that the arms ranked. No budget was "
+    "held, there are no seeds, and so no interval and no verdict."
+)
 PHASES = ("warm_up", "scoring", "training", "selection")
 
 
@@ -140,13 +144,13 @@ def _selection_table(board: Leaderboard) -> Table:
             " or ".join(map(str, row.leaves)) or NOTHING,
         )
         for row in board.rows
-        if not row.trivial
+        if not (row.trivial or row.outside)
     )
     return Table("Selection, test accuracy % (* reads the ground-truth table)", header, rows)
 
 
 def _cost_table(board: Leaderboard) -> Table:
-    costs = [(row, row.cost) for row in board.rows if not row.trivial]
+    costs = [(row, row.cost) for row in board.rows if not (row.trivial or row.outside)]
     charged = {phase for _, cost in costs if cost for phase in cost.by_phase} - {MEASUREMENT}
     phases = [*(phase for phase in PHASES if phase in charged), *sorted(charged - set(PHASES))]
     header = ("arm", "FLOPs", *(phase.replace("_", "-") for phase in phases), "seconds", "peak MiB")
@@ -194,6 +198,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
     if any(row.reads_truth for row in board.rows):
         sentences.append(ORACLE)
+    if any(row.outside for row in board.rows):
+        sentences.append(OUTSIDE)
     if any(row.failed for row in board.rows):
         sentences.append("Arms with failed runs are incomplete: `splitbench run` tries those runs again.")
     if any(not row.complete for row in board.rows):
@@ -236,12 +242,16 @@ def _chance_words(board: Leaderboard) -> list[str]:
 
 
 def _arm_words(row: Row) -> str:
-    return f"({row.arm})" if row.trivial else marked(row.arm, row.reads_truth)
+    if row.trivial:
+        return f"({row.arm})"
+    return f"{row.arm} ‡" if row.outside else marked(row.arm, row.reads_truth)
 
 
 def _runs_words(row: Row) -> str:
     if row.trivial:
         return NOTHING
+    if row.outside:
+        return "none"
     if row.failed:
         return f"failed: {len(row.failed)} of {row.expected_runs}"
     if not row.complete:

@@ -18,9 +18,7 @@ from splitbench.harness.cli import (
     merging,
     plotting,
     plugins,
-    ranking,
     show,
-    sweeping,
 )
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
@@ -151,6 +149,7 @@ def sweep(
 
     Several processes, on one machine or on many, share a sweep by its storage: start the same command again.
     """
+    from splitbench.harness.cli import sweeping
 
     sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json)
 
@@ -164,15 +163,23 @@ def rank(
     proxy: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A proxy: a name, or a mapping. [default: all of them]")
     ] = None,
-    sample: Annotated[int, typer.Option(metavar="N", help="How many architectures.")] = 1000,
+    sample: Annotated[int | None, typer.Option(metavar="N", help="How many architectures. [default: 1000]")] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the sample, weights and batches.")] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Results folder.")] = Path("runs/rank"),
     population: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="NAME", help="strings: all, disconnected ones too; functions: distinct and connected ones."
+            metavar="NAME",
+            help="strings: all, disconnected ones too; functions: distinct and connected ones. [default: strings]",
         ),
-    ] = "strings",
+    ] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The architectures instead of a sample, in the file's order: one a line, or a column of a table.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Training images a batch.")] = 64,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes, one torch thread each.")] = 1,
     device: Device = "auto",
@@ -180,10 +187,59 @@ def rank(
     as_json: JsonFlag = False,
 ) -> None:
     """Rank freshly initialised stand-alone networks by zero-cost proxies."""
+    from splitbench.harness.cli import ranking
 
     ranking.run(
-        space, dataset, proxy or [], sample, seed, out, population, batch_size, workers, device, plugin or [], as_json
+        space,
+        dataset,
+        proxy or [],
+        sample,
+        seed,
+        out,
+        population,
+        cells,
+        batch_size,
+        workers,
+        device,
+        plugin or [],
+        as_json,
     )
+
+
+@app.command()
+def measure(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
+    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset: a name, or a mapping.")],
+    estimates: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet: a column of architectures, a column of estimates.")
+    ],
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that names architectures. [default: by name, or by content]"),
+    ] = None,
+    estimate: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of estimates. [default: by name, or the only one]")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="The column holds losses, or errors.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write to a file instead of standard output; JSON if it ends in .json."),
+    ] = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score estimates that were made elsewhere, by any supernet or ranker, against the ground truth.
+
+    Every metric, with bootstrap intervals over functions, beside the noise ceiling, what sizes alone give, and the
+    rank-sum of estimates and FLOPs; on the strings as given and on their distinct functions.
+    """
+    from splitbench.harness.cli import measuring
+
+    measuring.run(space, dataset, estimates, architecture, estimate, lower_is_better, out, plugin or [], as_json)
 
 
 @app.command()

@@ -46,6 +46,13 @@ def leaderboard(
         str | None,
         typer.Option(metavar="NAME", help="This cell of a grid. [default: an index of all cells, and mean ranks]"),
     ] = None,
+    estimates: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A row of estimates that were made elsewhere, as splitbench measure reads them (may be repeated).",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the leaderboard of a results folder, or the index of a grid's, as text, data or a page."""
@@ -62,17 +69,18 @@ def leaderboard(
 
         show_index(grid, chosen, out)
         return
+    if chosen == "html" and estimates:
+        raise ConfigError("--estimates belongs to text, md, json and csv: a page shows the runs of a folder alone")
     if chosen != "html" and (details is not None or arm):
         raise ConfigError(f"--{'arm' if arm else 'details'} belongs to --format html, and the format is {chosen}")
     if chosen == "html" and out is None and sys.stdout.isatty():
         out = folder / PAGE
     if chosen == "text" and out is None:
         from splitbench.results import render
-        from splitbench.results.leaderboard import leaderboards
 
-        render.terminal(leaderboards(folder))
+        render.terminal(_boards(folder, estimates or []))
         return
-    data = _rendered(folder, chosen, details, arm or [])
+    data = _rendered(folder, chosen, details, arm or [], estimates or [])
     if out is None:
         # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
         typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)
@@ -94,15 +102,27 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
     return chosen
 
 
-def _rendered(folder: Path, form: str, details: float | None, arms: list[str]) -> bytes:
+def _boards(folder: Path, estimates: list[str]) -> Leaderboards:
+    from splitbench.results.leaderboard import leaderboards_of
+    from splitbench.results.store import load
+
+    loaded = load(folder)
+    if not estimates:
+        return leaderboards_of(loaded)
+    from splitbench.harness.cli.measuring import for_leaderboard
+    from splitbench.results.outside_rows import leaderboards_with
+
+    return leaderboards_with(loaded, for_leaderboard(estimates, {run.record.space for run in loaded.runs}))
+
+
+def _rendered(folder: Path, form: str, details: float | None, arms: list[str], estimates: list[str]) -> bytes:
     if form == "html":
         from splitbench.results.page import DETAILS_MB, page
 
         return page(folder, DETAILS_MB if details is None else details, arms)
     from splitbench.results import render
-    from splitbench.results.leaderboard import leaderboards
 
-    boards = leaderboards(folder)
+    boards = _boards(folder, estimates)
     if form == "json":
         return render.to_json(boards).encode()
     if form == "csv":
