@@ -224,7 +224,12 @@ def short(value: Any) -> str:
     if isinstance(value, dict):
         inner = " ".join(f"{key}={short(one)}" for key, one in value.items() if key != "name")
         return f"{value.get('name', '?')}[{inner}]" if inner else str(value.get("name", "?"))
-    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        if any(isinstance(inner, list | tuple) for row in value if isinstance(row, list | tuple) for inner in row):
+            return f"{len(value)} lists"  # of lists of lists: leaves, which no name has room for
+        nested = any(isinstance(inner, list | tuple) for inner in value)
+        return ("|" if nested else "+").join(map(short, value))
+    return str(value)
 
 
 def load(path: str | Path) -> StudyConfig:

@@ -154,7 +154,11 @@ class Rehearser:
         return self._prices[key]
 
     def affinity(self, stage: Score) -> Affinity:
-        """Something that a criterion might find."""
+        """Something that a criterion might find, or what it will answer where that is known."""
+        foreseen = getattr(stage.criterion.build(), "foreseen", None)
+        if foreseen is not None:
+            found: Affinity = foreseen(self.settings.space, stage.subspace, stage.edge)
+            return found
         operations = self.settings.space.comparable(stage.subspace, stage.edge)
         n = len(operations)
         affinity = Affinity.assumed(operations, 1.0 - np.eye(n))

@@ -8,7 +8,7 @@ from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
-from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
+from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
 from splitbench.results.verdicts import p_words
 
 SHOWN = ("tau[top50%]", "rho[all]")
@@ -166,6 +166,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
     if any(row.reads_truth for row in board.rows):
         sentences.append(ORACLE)
+    if any(row.given for row in board.rows):
+        sentences.append(GIVEN)
     if any(row.failed for row in board.rows):
         sentences.append("Arms with failed runs are incomplete: `splitbench run` tries those runs again.")
     if any(not row.complete for row in board.rows):
@@ -198,7 +200,7 @@ def _chance_words(board: Leaderboard) -> list[str]:
 
 
 def _arm_words(row: Row) -> str:
-    return f"({row.arm})" if row.trivial else marked(row.arm, row.reads_truth)
+    return f"({row.arm})" if row.trivial else marked(row.arm, row.reads_truth, row.given)
 
 
 def _runs_words(row: Row) -> str:
