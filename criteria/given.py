@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +38,7 @@ class Given:
     """
 
     given: ClassVar[bool] = True
+    example: ClassVar[Mapping[str, Any]] = {"edge": 0, "groups": [[0], [1, 2, 3, 4]]}
     version: ClassVar[int] = 1
 
     edge: int | None = None
