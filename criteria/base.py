@@ -275,6 +275,12 @@ def reads_truth(component: object) -> bool:
     return bool(getattr(component, "reads_truth", False))
 
 
+def given_leaves(criterion: Criterion, space: SearchSpace) -> tuple[SubSpace, ...]:
+    """The leaves that a criterion names itself; none for one that is asked about edges."""
+    own: Callable[[SearchSpace], tuple[SubSpace, ...]] | None = getattr(criterion, "subspaces", None)
+    return own(space) if own is not None else ()
+
+
 def unfit(component: object, space: SearchSpace) -> str | None:
     """Why a criterion cannot serve a space; None if it can. (Of a proxy: ``proxies.base.unfit_proxy``.)"""
     own: Callable[[SearchSpace], str | None] | None = getattr(component, "unfit", None)

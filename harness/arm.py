@@ -9,7 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, Parts, parts_of, reads_truth, splits, unfit
+from splitbench.criteria.base import (
+    Criterion,
+    EdgeRule,
+    Partitioner,
+    Parts,
+    given_leaves,
+    parts_of,
+    reads_truth,
+    splits,
+    unfit,
+)
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.modifiers.base import Modifier
@@ -17,7 +27,7 @@ from splitbench.harness.parts import Part
 from splitbench.harness.registry import Spec, build, get, parameters, suggestion
 from splitbench.harness.selectors.base import LeafChoice, Selector
 from splitbench.harness.trainers.base import Trainer
-from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.base import SearchSpace, SubSpace
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class Arm:
         modifiers: what changes its training.
         parts: kind -> the part that it was built of, as stages carry it.
         modifier_parts: of the modifiers.
+        leaves: the root's children, where the study file names them; none where edges are split.
     """
 
     label: str
@@ -83,6 +94,7 @@ class Arm:
     parts: Mapping[str, Part]
     modifiers: tuple[Modifier, ...] = ()
     modifier_parts: tuple[Part, ...] = ()
+    leaves: tuple[SubSpace, ...] = ()
 
     @property
     def shares_weights(self) -> bool:
@@ -98,6 +110,11 @@ class Arm:
     def reads_truth(self) -> bool:
         """Whether any part of it sees the ground truth: an oracle control, marked in every table."""
         return self.judge.reads_truth or (self.consulted is not None and self.consulted.reads_truth)
+
+    @property
+    def given(self) -> bool:
+        """Whether its partition was written down in the study file: marked in every table."""
+        return self.judge.criterion.name == "given"
 
     def config(self) -> dict[str, Any]:
         """Everything that makes this arm what it is, for its records."""
@@ -146,10 +163,13 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     check_burn(parts, scoring, study, where)
     consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
     own = {kind: Part.of(kind, spec, place) for kind, (place, spec) in chosen.items()}
+    misfit = unfit(criterion, space)
+    if misfit is not None and getattr(criterion, "given", False):
+        raise ConfigError(f"{where}: {misfit}")
     return Arm(
         label=config.label,
         splits=splits(criterion),
-        unfit=unfit(criterion, space) or (consulted.unfit(space) if consulted else None),
+        unfit=misfit or (consulted.unfit(space) if consulted else None),
         judge=_judge(criterion, own["criteria"], built["partitioners"]),
         consulted=consulted,
         whole_edges=parts.only_whole_edges,
@@ -166,7 +186,22 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         parts=own,
         modifiers=tuple(part.build() for part in modifiers),
         modifier_parts=modifiers,
+        leaves=() if misfit else _leaves(criterion, config, schedule, space, where),
     )
+
+
+def _leaves(
+    criterion: Criterion, config: ArmConfig, schedule: ScheduleConfig, space: SearchSpace, where: str
+) -> tuple[SubSpace, ...]:
+    """The leaves that the criterion names itself; nothing else then decides how the root is split."""
+    leaves = given_leaves(criterion, space)
+    unread = [key for key in ("partitioner", "edge_rule") if leaves and getattr(config, key) is not None]
+    if leaves and (unread or schedule.levels > 1):
+        raise ConfigError(
+            f"{where}: the leaves are given, so the root is split once and by nothing else; leave out "
+            f"{' and '.join(unread) or 'schedule.levels'}"
+        )
+    return leaves
 
 
 def _modifiers(

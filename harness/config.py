@@ -119,9 +119,12 @@ class ScheduleConfig(_Model):
 
 
 class PopulationConfig(_Model):
-    """Which architectures the metrics are computed on: distinct connected functions."""
+    """Which architectures the metrics are computed on: distinct connected functions, or connected strings."""
 
     sample: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many, drawn uniformly; all if absent")
+    of: Literal["functions", "strings"] = Field(
+        "functions", description="strings: each spelling of a function is a member, ranked by the leaf that contains it"
+    )
 
 
 class EvaluationConfig(_Model):
@@ -246,7 +249,12 @@ def short(value: Any) -> str:
     if isinstance(value, dict):
         inner = " ".join(f"{key}={short(one)}" for key, one in value.items() if key != "name")
         return f"{value.get('name', '?')}[{inner}]" if inner else str(value.get("name", "?"))
-    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        if any(isinstance(inner, list | tuple) for row in value if isinstance(row, list | tuple) for inner in row):
+            return f"{len(value)} lists"  # of lists of lists: leaves, which no name has room for
+        nested = any(isinstance(inner, list | tuple) for inner in value)
+        return ("|" if nested else "+").join(map(short, value))
+    return str(value)
 
 
 def load(path: str | Path) -> StudyConfig:

@@ -30,6 +30,7 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Train, Trained
 from splitbench.harness.step_prices import FIRST_STEPS
+from splitbench.spaces.base import Rows
 from splitbench.spaces.truth import closed
 
 ScoreCost = Callable[[Score], Cost]
@@ -73,6 +74,7 @@ class Rehearser:
 
     def __init__(self, settings: Settings, score_cost: ScoreCost | None = None) -> None:
         self.settings, self.score_cost = settings, score_cost
+        self._distinct: dict[Any, int] = {}
 
     def rehearse(self, arm: Arm, seeds: Seeds, draw: int = 0) -> Rehearsal:
         """One run.
@@ -142,7 +144,11 @@ class Rehearser:
         return tuple(trained), total
 
     def affinity(self, stage: Score) -> Affinity:
-        """Something that a criterion might find."""
+        """Something that a criterion might find, or what it will answer where that is known."""
+        foreseen = getattr(stage.criterion.build(), "foreseen", None)
+        if foreseen is not None:
+            found: Affinity = foreseen(self.settings.space, stage.subspace, stage.edge)
+            return found
         operations = self.settings.space.comparable(stage.subspace, stage.edge)
         n = len(operations)
         affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
@@ -169,6 +175,16 @@ class Rehearser:
         if some:
             costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]
             mean = sum(cost.flops for cost in costs) / len(costs)
-            each, many = costs[0], len(rows)
+            each, many = costs[0], self.distinct(stage, rows)
             found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
         return Predicted(len(rows))
+
+    def distinct(self, stage: Predict, rows: Rows) -> int:
+        """How many estimates a leaf's part of the population takes: strings of one function share theirs."""
+        if stage.population.of == "functions":
+            return len(rows)
+        key = (stage.population.sample and stage.population, stage.subspace, stage.earlier)
+        if key not in self._distinct:
+            functions = {stage.population.estimated(self.settings.space, tuple(row)) for row in rows.tolist()}
+            self._distinct[key] = len(functions)
+        return self._distinct[key]

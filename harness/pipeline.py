@@ -150,8 +150,10 @@ class Run:
         """Score every edge of every node that can be split, and split each node.
 
         Where the edge rule consults a criterion of its own, that one is asked about all edges, and the arm's about the
-        chosen ones.
+        chosen ones. Leaves that the study file names are the root's children, and nothing is scored.
         """
+        if self.arm.leaves:
+            return self.grow(frontier)
         work = [(node, edge) for node in frontier for edge in self.considered(node, level)]
         if (consulted := self.arm.consulted) is not None:
             found = yield from self.scores(work, consulted)
@@ -202,10 +204,10 @@ class Run:
         return found
 
     def grow(self, frontier: list[Node]) -> list[Node]:
-        """The children: one for each combination of groups on the edges at which a node is split."""
+        """The children: one for each combination of groups on the edges at which a node is split, or as given."""
         space, children = self.settings.space, list[Node]()
         for node in frontier:
-            subspaces = [node.subspace]
+            subspaces = list(self.arm.leaves) or [node.subspace]
             for edge in node.edges:
                 groups = node.scores[edge][1].groups
                 subspaces = [part for subspace in subspaces for part in space.divide(subspace, edge, groups)]

@@ -105,6 +105,7 @@ class Study:
             config.population.sample,
             truth.identity,
             config.sampling,
+            config.population.of,
         )
         arms = []
         for index, arm_config in enumerate(config.arms):

@@ -67,11 +67,11 @@ class Failed:
 class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
-    ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
-    the same sizes. ``outside`` marks estimates of a file: on the populations of the arms, without budget, seeds or
-    verdict. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition by repetition; None where
-    the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete. ``decomposition`` has the
-    terms of the difference to no split, where every run has them.
+    ``reads_truth`` marks an oracle control: it has seen the answers. ``given`` marks a partition that the study file
+    gave. ``chance`` is the comparison with random groups of the same sizes. ``outside`` marks estimates of a file: on
+    the populations of the arms, without budget, seeds or verdict. ``of_ceiling`` is the primary metric over its noise
+    ceiling, divided repetition by repetition; None where the ceiling is not known. ``failed`` are the runs that failed;
+    their arm is incomplete. ``decomposition`` has the terms of the difference to no split, where every run has them.
     """
 
     arm: str
@@ -87,6 +87,7 @@ class Row:
     trivial: bool = False
     reads_truth: bool = False
     outside: bool = False
+    given: bool = False
     metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     of_ceiling: Estimate | None = None
@@ -272,6 +273,7 @@ def _row(arm: Arm, verdict: Verdict | None, chance: Chance | None, warnings: lis
         complete=arm.complete,
         baseline=arm.baseline,
         reads_truth=arm.reads_truth,
+        given=arm.given,
         failed=_failed(arm.failed),
     )
     if not arm.complete:

@@ -6,10 +6,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from splitbench.results.population_names import plain, shown
 
 SCHEMA = 3
 PROTOCOL = r"^[A-Za-z0-9_-]{0,64}$"
@@ -161,6 +170,23 @@ class Decomposition(_Model):
     tau_free: float
     tau_charged: float
     tau_arm: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, data: Any) -> Any:
+        """Inside the program a metric has one name; the table says what its population is."""
+        return _renamed(data, plain) if isinstance(data, dict) else data
+
+    @model_serializer(mode="wrap")
+    def _shown_names(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A file's names say what population they are on."""
+        return _renamed(handler(self), shown)
+
+
+def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[str, Any]:
+    population = str(record.get("population", ""))
+    named = ("metrics", "validation_metrics", "ceiling", "trivial")
+    return record | {key: rename(record[key], population) for key in named if key in record}
 
 
 class Machine(_Model):

@@ -9,13 +9,14 @@ from splitbench.results.costs import MEASUREMENT, Cost
 from splitbench.results.explain import NAMES as EXPLAINED
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
-from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
+from splitbench.results.population_names import shown as named
+from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
 from splitbench.results.verdicts import p_words
 
 SHOWN = ("tau[top50%]", "rho[all]")
 FAILED_RUNS = "Failed runs"
 OUTSIDE = (
-    "‡ Measured from outside: estimates of a file, ranked on the architectures that the arms ranked. No budget was "
+    "§ Measured from outside: estimates of a file, ranked on the architectures that the arms ranked. No budget was "
     "held, there are no seeds, and so no interval and no verdict."
 )
 PHASES = ("warm_up", "scoring", "training", "selection")
@@ -24,8 +25,8 @@ PHASES = ("warm_up", "scoring", "training", "selection")
 def sheets(shown: Leaderboards | Compared) -> list[Sheet]:
     if isinstance(shown, Leaderboards):
         ranks = [rank_sheet(shown.rank_groups)] if shown.rank_groups else []
-        return [_board_sheet(board) for board in shown.boards] + ranks
-    return [pair_sheet(pair) for pair in shown.pairs]
+        return [named(_board_sheet(board), board.population) for board in shown.boards] + ranks
+    return [named(pair_sheet(pair), pair.population) for pair in shown.pairs]
 
 
 def _board_sheet(board: Leaderboard) -> Sheet:
@@ -200,6 +201,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         sentences.append(ORACLE)
     if any(row.outside for row in board.rows):
         sentences.append(OUTSIDE)
+    if any(row.given for row in board.rows):
+        sentences.append(GIVEN)
     if any(row.failed for row in board.rows):
         sentences.append("Arms with failed runs are incomplete: `splitbench run` tries those runs again.")
     if any(not row.complete for row in board.rows):
@@ -244,7 +247,7 @@ def _chance_words(board: Leaderboard) -> list[str]:
 def _arm_words(row: Row) -> str:
     if row.trivial:
         return f"({row.arm})"
-    return f"{row.arm} ‡" if row.outside else marked(row.arm, row.reads_truth)
+    return f"{row.arm} §" if row.outside else marked(row.arm, row.reads_truth, row.given)
 
 
 def _runs_words(row: Row) -> str:

@@ -92,7 +92,10 @@ def made_of(kind: str, name: str, thing: Any) -> tuple[str, ...]:
     return found
 
 
-NEEDED: Mapping[str, dict[str, Any]] = {"edge_rules/fixed": {"edges": [2, 1]}}
+NEEDED: Mapping[str, dict[str, Any]] = {
+    "criteria/given": {"edge": 0, "groups": [[1], [0, 2], [3, 4]]},
+    "edge_rules/fixed": {"edges": [2, 1]},
+}
 """Parameters without a default."""
 
 

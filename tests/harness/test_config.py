@@ -158,10 +158,10 @@ def test_a_bad_file_is_a_sentence(case: str) -> None:
 # What needs components, space or prices: a piece of the study, and what the sentence must contain.
 BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown criterion": (
-        arms("gn"),
+        arms("gmm"),
         [
             "arms[1]",
-            "unknown criteria component 'gn' (did you mean 'gm'?)",
+            "unknown criteria component 'gmm' (did you mean 'gm'?)",
             "gradient_contribution, hierarchy",
         ],
     ),

@@ -175,6 +175,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "output_distance": {"repetitions": 2},
     "perturbation": {"repetitions": 2, "images": 24},
     "zero_cost": {"repetitions": 2, "proxy": "snip"},
+    "given": {"edge": 0, "groups": [[0], [1]]},
     "hierarchy": {"of": {"name": "gm", "repetitions": 2}},
     "inverted": {"of": {"name": "gm", "repetitions": 2}},
 }

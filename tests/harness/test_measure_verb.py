@@ -236,8 +236,8 @@ def test_a_file_becomes_a_row_beside_the_arms(splitbench: Command, tmp_path: Pat
     assert [r for r in board["rows"] if not r.get("outside")] == before["rows"]
     assert board["rows"][0] == row  # it ranks better than any arm here
     status, out, _ = splitbench("leaderboard", PUBLISHED, "--estimates", f"mine={path}", "--format", "md")
-    assert "| mine ‡ " in out
-    assert "‡ Measured from outside" in out
+    assert "| mine § " in out
+    assert "§ Measured from outside" in out
     selection = out.partition("**Selection")[2]
     assert "mine" not in selection.partition("Read it so")[0]
     status, out, _ = splitbench("leaderboard", PUBLISHED, "--estimates", f"mine={path}", "--format", "csv")
