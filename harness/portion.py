@@ -37,9 +37,11 @@ class Portion:
         """What whoever runs a part should know; nothing for the whole."""
         if self == Portion():
             return []
-        arms = f"{len(self.arms)} of {len(study.arms)} arms" if self.arms is not None else "all arms"
-        seeds = f"{len(self.repetitions)} of {study.seeds}" if self.repetitions is not None else f"all {study.seeds}"
-        found = [f"a part of the study: {arms}, {seeds} seeds; splitbench merge joins the folders of its parts"]
+        arms = f"{len(self.arms)} of {count(len(study.arms), 'arm')}" if self.arms is not None else "all arms"
+        seeds = "all seeds"
+        if self.repetitions is not None:
+            seeds = f"{len(self.repetitions)} of {count(study.seeds, 'seed')}"
+        found = [f"a part of the study: {arms}, {seeds}; splitbench merge joins the folders of its parts"]
         if self.arms is not None and study.baseline not in self.arms:
             found.append(
                 f"the baseline {study.baseline} is not in this part, so it gets no verdicts before it is merged with "
