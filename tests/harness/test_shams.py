@@ -35,16 +35,16 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Notes, Path]:
     out = tmp_path_factory.mktemp("decomposed")
     arms = ["none", {**GM, "name": "gm"}, {"criterion": "exhaustive", "edges": [0], "name": "e0"}]
     arms += [{**GM, "name": "momentum", "modifiers": ["momentum_groups"]}]
-    arms += [{**GM, "name": "levels", "schedule": {"levels": 2, "warmup": [0.2, 0.2]}, "scoring": "free"}]
+    arms += [{**GM, "name": "levels free", "schedule": {"levels": 2, "warmup": [0.2, 0.2]}, "scoring": "free"}]
     schedule = {"warmup": 0.3, "share": "steps"}
     return run_tiny(out, budget={"steps": 200}, arms=arms, decompose=True, schedule=schedule), out
 
 
 def test_records_hold_terms_that_add_up_and_those_that_have_none_say_nothing(study: tuple[Notes, Path]) -> None:
     records = {record.arm: record for record in study[0].records}
-    assert [name for name, record in records.items() if record.decomposition] == ["gm", "e0", "levels"]
+    assert [name for name, record in records.items() if record.decomposition] == ["gm", "e0", "levels free"]
     none = records["none"].metrics["tau[all]"]
-    for name in ("gm", "e0", "levels"):
+    for name in ("gm", "e0", "levels free"):
         found = records[name].decomposition
         assert found is not None
         assert math.fsum(getattr(found, term) for term in TERMS) == pytest.approx(found.difference, abs=1e-12)
@@ -80,12 +80,12 @@ def test_with_a_bill_the_free_sham_is_longer_by_what_scoring_took(study: tuple[N
 
 def test_free_scoring_has_no_bill_and_shams_follow_the_tree(study: tuple[Notes, Path]) -> None:
     notes, _ = study
-    record = next(record for record in notes.records if record.arm == "levels")
+    record = next(record for record in notes.records if record.arm == "levels free")
     assert record.decomposition is not None
     assert record.decomposition.bill == 0
     inner = {node.steps for node in record.tree.children}
     last = {leaf.steps for node in record.tree.children for leaf in node.children}
-    lengths = sorted(stage.members[0].allowance.amount for stage in shams_of(notes, "levels"))
+    lengths = sorted(stage.members[0].allowance.amount for stage in shams_of(notes, "levels free"))
     assert set(lengths) == inner | last
 
 
