@@ -58,7 +58,7 @@ def precision_statistic(score: Floats, truth: Floats, percent: int) -> CountStat
         k = np.ceil(total * percent / 100 - 1e-6)[:, None]  # counts are whole: this undoes rounding errors and no more
         drawn = np.cumsum(counts[:, order], axis=1, dtype=np.float64)
         last = (drawn < k).sum(axis=1)
-        weights = counts[:, predicted].astype(np.float64)
+        weights = counts[:, predicted].astype(np.float64, copy=False)
         equal = groups.sums(weights)
         reached = np.cumsum(equal, axis=1)
         chance = np.clip((k - reached + equal) / np.maximum(equal, 1), 0, 1)[:, groups.group]
@@ -93,7 +93,7 @@ def _linear(slopes: Floats, sums: Floats) -> CountStatistic:
     """The first of three sums over the root of the two others, each to first order: slopes [3, rows], sums [3]."""
 
     def statistic(counts: Floats) -> Floats:
-        return _ratio(*(slopes @ counts.T.astype(np.float64) + (sums - slopes.sum(axis=1))[:, None]))
+        return _ratio(*(slopes @ counts.T.astype(np.float64, copy=False) + (sums - slopes.sum(axis=1))[:, None]))
 
     return statistic
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Name = TypeVar("Name", bound=Hashable)
 
 FEWEST, WHOLE = 20, 1_000
-RESAMPLES = 999
-BLOCK = 37  # resamples that are held at once
+RESAMPLES, FEWER_RESAMPLES = 999, 500
+BLOCK = 50  # resamples that are held at once
 
 
 def over_functions(
@@ -56,9 +56,9 @@ def over_functions(
         }
     rng = np.random.default_rng(seed)
     drawn: dict[Name, list[Floats]] = {name: [] for name in statistics}
-    for _ in range(RESAMPLES // BLOCK):
+    for _ in range(FEWER_RESAMPLES // BLOCK):
         flat = rng.integers(n, size=(BLOCK, n)) + n * np.arange(BLOCK)[:, None]
-        counts = np.bincount(flat.ravel(), minlength=BLOCK * n).reshape(BLOCK, n)[:, number].astype(np.float32)
+        counts = np.bincount(flat.ravel(), minlength=BLOCK * n).reshape(BLOCK, n).astype(np.float64)[:, number]
         for name, statistic in statistics.items():
             drawn[name].append(statistic(counts))
     return {name: _percentiles(observed[name], np.concatenate(found), confidence, n) for name, found in drawn.items()}
