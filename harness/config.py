@@ -114,9 +114,12 @@ class ScheduleConfig(_Model):
 
 
 class PopulationConfig(_Model):
-    """Which architectures the metrics are computed on: distinct connected functions."""
+    """Which architectures the metrics are computed on: distinct connected functions, or connected strings."""
 
     sample: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many, drawn uniformly; all if absent")
+    of: Literal["functions", "strings"] = Field(
+        "functions", description="strings: each spelling of a function is a member, ranked by the leaf that contains it"
+    )
 
 
 class EvaluationConfig(_Model):

@@ -31,7 +31,7 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train, Trained
 from splitbench.harness.trainers.base import Job, opened
-from splitbench.spaces.base import SearchSpace, Supernet
+from splitbench.spaces.base import Rows, SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.truth import closed
 
@@ -78,6 +78,7 @@ class Rehearser:
     def __init__(self, settings: Settings, score_cost: ScoreCost | None = None) -> None:
         self.settings, self.score_cost = settings, score_cost
         self._prices: dict[Any, list[Cost]] = {}
+        self._distinct: dict[Any, int] = {}
 
     def rehearse(self, arm: Arm, seeds: Seeds, draw: int = 0) -> Rehearsal:
         """One run.
@@ -185,9 +186,19 @@ class Rehearser:
         if some:
             costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]
             mean = sum(cost.flops for cost in costs) / len(costs)
-            each, many = costs[0], len(rows)
+            each, many = costs[0], self.distinct(stage, rows)
             found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
         return Predicted(len(rows))
+
+    def distinct(self, stage: Predict, rows: Rows) -> int:
+        """How many estimates a leaf's part of the population takes: strings of one function share theirs."""
+        if stage.population.of == "functions":
+            return len(rows)
+        key = (stage.population.sample and stage.population, stage.subspace, stage.earlier)
+        if key not in self._distinct:
+            functions = {stage.population.estimated(self.settings.space, tuple(row)) for row in rows.tolist()}
+            self._distinct[key] = len(functions)
+        return self._distinct[key]
 
 
 @functools.lru_cache(maxsize=2)

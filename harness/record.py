@@ -18,6 +18,7 @@ from splitbench.harness.stages.base import hashed
 from splitbench.harness.stages.kinds import KINDS
 from splitbench.harness.store import canonical_json
 from splitbench.harness.tree import Node
+from splitbench.results.population_names import STRINGS
 from splitbench.results.record import (
     Budget,
     EdgeScore,
@@ -31,6 +32,8 @@ from splitbench.results.record import (
 from splitbench.results.record import Node as TreeNode
 from splitbench.spaces.base import SearchSpace
 
+MEMBERS = {"functions": "distinct connected functions", "strings": STRINGS}
+"""What a population is of, in words."""
 SHARED_PARTS = {"trainer": "trainers", "selector": "selectors", "leaf_choice": "leaf_choices"}
 """Keys of a study file that arms may replace, and the kinds of what they name."""
 
@@ -49,7 +52,7 @@ def make_record(
             "arm": arm.config(),
             "common": settings.scene.described(),
         },
-        population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
+        population=f"{'all' if whole else 'a uniform sample of'} {size:,} {MEMBERS[settings.of]}"
         + ("" if whole else ", drawn anew for each seed and shared by all arms"),
         population_size=size,
         topology=_topology(settings.space),
@@ -100,6 +103,8 @@ def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
     """
     apart = {"arms", "seeds", "name", "baseline", "search", "sweep", "space", "dataset", *SHARED_PARTS}
     shared = study.model_dump(mode="json", exclude=apart)
+    if shared["population"]["of"] == "functions":  # as all were before there were others
+        del shared["population"]["of"]
     shared["schedule"] = schedule_parts(shared["schedule"])
     for key, kind in SHARED_PARTS.items():
         shared[key] = Part.of(kind, getattr(study, key), key).written()

@@ -17,8 +17,9 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.tree import Node
-from splitbench.harness.workbench import Population
+from splitbench.harness.workbench import Population, Strings
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
+from splitbench.spaces.populations import Of
 from splitbench.spaces.subspaces import overlapping
 
 
@@ -33,8 +34,9 @@ class Settings:
         budget: of each arm.
         evaluation: how estimates are measured, and on how many images.
         images: number of validation images that an estimate takes.
-        sample: size of the population; all functions if None.
+        sample: size of the population; all if None.
         truth: checksum of the ground truth, an input of the stages that read it.
+        of: what the population is of.
     """
 
     space: SearchSpace
@@ -45,6 +47,7 @@ class Settings:
     images: int
     sample: int | None
     truth: str
+    of: Of = "functions"
 
     def evaluations(self, choices: Iterable[Choice], batch_size: int) -> Cost:
         """What estimates of these paths or mixtures cost, counted in steps of the trainer's batch size."""
@@ -62,7 +65,10 @@ class Requests:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.probing = f" probing {probing}" if probing else ""
         self.name = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
-        self.population = Population(settings.sample, seeds.of("population"))
+        self.functions = Population(settings.sample, seeds.of("population"))  # what selectors look at
+        self.population = self.functions
+        if settings.of == "strings":
+            self.population = Strings(settings.sample, seeds.of("population"))
 
     def title(self, what: str) -> str:
         return f"{self.name}: {what}"
@@ -114,7 +120,7 @@ class Requests:
             subspace=leaf.subspace,
             state=leaf.state,
             evaluation=self.settings.evaluation,
-            population=self.population,
+            population=self.functions,
             index=index,
             count=count,
             seed=self.seeds.of(f"selection {index}"),

@@ -99,6 +99,7 @@ class Study:
             images,
             config.population.sample,
             truth.identity,
+            config.population.of,
         )
         arms = []
         for index, arm_config in enumerate(config.arms):

@@ -8,6 +8,7 @@ from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
+from splitbench.results.population_names import shown as named
 from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
 from splitbench.results.verdicts import p_words
 
@@ -19,8 +20,8 @@ PHASES = ("warm_up", "scoring", "training", "selection")
 def sheets(shown: Leaderboards | Compared) -> list[Sheet]:
     if isinstance(shown, Leaderboards):
         ranks = [rank_sheet(shown.rank_groups)] if shown.rank_groups else []
-        return [_board_sheet(board) for board in shown.boards] + ranks
-    return [pair_sheet(pair) for pair in shown.pairs]
+        return [named(_board_sheet(board), board.population) for board in shown.boards] + ranks
+    return [named(pair_sheet(pair), pair.population) for pair in shown.pairs]
 
 
 def _board_sheet(board: Leaderboard) -> Sheet:

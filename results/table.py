@@ -9,6 +9,7 @@ from typing import Any
 
 from splitbench.results.costs import Cost
 from splitbench.results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
+from splitbench.results.population_names import shown as named
 from splitbench.results.stats import Estimate
 
 ENDS = ("mean", "low", "high")
@@ -28,6 +29,9 @@ def to_csv(boards: Leaderboards) -> str:
     validation = _names(row.validation_metrics for _, row in rows)
     phases = _names(row.cost.by_phase for _, row in rows if row.cost is not None)
     lines = [_line(board, row, metrics, validation, phases) for board, row in rows]
+    populations = {named("[all]", board.population) for board in boards.boards}
+    if len(populations) == 1:  # else the column that names the population tells tables apart
+        lines = [named(line, boards.boards[0].population) for line in lines]
     return "".join(map(_written, [list(lines[0]), *(line.values() for line in lines)] if lines else []))
 
 

@@ -17,6 +17,7 @@ from splitbench.harness import config
 from splitbench.harness.cli import show
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import load_plugin
+from splitbench.results import population_names
 from splitbench.results.failures import Failure
 from splitbench.results.listing import FAILED
 from splitbench.results.record import Measured, Record
@@ -210,7 +211,7 @@ def bars(name: str) -> Iterator[Any]:
 
 
 def _summary(record: Record) -> str:
-    tau = record.metrics.get("tau[all]")
+    tau, name = record.metrics.get("tau[all]"), population_names.shown("tau[all]", record.population)
     shown = "undefined" if tau is None else f"{tau:.3f}"
     draw = f" draw {record.draw + 1}" if record.draw else ""
-    return f"{record.arm}, seed {record.repetition + 1}{draw}: tau[all] {shown}, chosen {record.selection.test:.2f} %"
+    return f"{record.arm}, seed {record.repetition + 1}{draw}: {name} {shown}, chosen {record.selection.test:.2f} %"

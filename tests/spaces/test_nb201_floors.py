@@ -19,6 +19,7 @@ from splitbench.spaces.base import SubSpace
 from splitbench.spaces.nb201.space import NB201
 from splitbench.spaces.subspaces import owner
 
+pytestmark = [pytest.mark.real_data, pytest.mark.usefixtures("real_data")]
 SPACE = NB201()
 ALL = (0, 1, 2, 3, 4)
 DATASETS = ("cifar10", "cifar100", "imagenet16")
