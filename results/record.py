@@ -96,7 +96,8 @@ class Selection(_Model):
     regret: float = Field(description="best test accuracy of the space minus that")
     oracle: float = Field(description="best test accuracy over the leaves' choices: reads the table")
     leaf_floor: float = Field(
-        description="expected best of one random function a leaf, uniform over all connected ones"
+        description="expected best of one random function a leaf, uniform over all connected ones "
+        "(strings, where the population is of strings)"
     )
     best_of_k: float = Field(
         description="expected best of K random connected functions of the space, K the number of leaves"
@@ -170,6 +171,23 @@ class Decomposition(_Model):
     tau_free: float
     tau_charged: float
     tau_arm: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, data: Any) -> Any:
+        """Inside the program a metric has one name; the table says what its population is."""
+        return _renamed(data, plain) if isinstance(data, dict) else data
+
+    @model_serializer(mode="wrap")
+    def _shown_names(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A file's names say what population they are on."""
+        return _renamed(handler(self), shown)
+
+
+def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[str, Any]:
+    population = str(record.get("population", ""))
+    named = ("metrics", "validation_metrics", "ceiling", "trivial")
+    return record | {key: rename(record[key], population) for key in named if key in record}
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ images, each part as one batch normalised by its own statistics. The three seeds
 replicas of one network (grouped convolutions): no arithmetic is shared between them, only the calls.
 
 ``--recipe long`` trains ten times as long (312 steps), a random sample of 1,000 functions, in a work folder and a table
-of its own. It is not part of the package yet.
+of its own. No such table is in the package yet.
 """
 
 from __future__ import annotations
