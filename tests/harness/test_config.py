@@ -44,7 +44,7 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown population key": (
         {"population": {"samples": 50}},
-        "unknown key 'population.samples' (did you mean 'sample'?); allowed keys: sample",
+        "unknown key 'population.samples' (did you mean 'sample'?); allowed keys: sample, of",
     ),
     "no space": ({"space": None}, "the key 'space' is missing; a study needs space, dataset, budget and arms"),
     "no arms": ({"arms": None}, "the key 'arms' is missing; a study needs space, dataset, budget and arms"),
