@@ -189,23 +189,6 @@ def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[
     named = ("metrics", "validation_metrics", "ceiling", "trivial")
     return record | {key: rename(record[key], population) for key in named if key in record}
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_name(cls, data: Any) -> Any:
-        """Inside the program a metric has one name; the table says what its population is."""
-        return _renamed(data, plain) if isinstance(data, dict) else data
-
-    @model_serializer(mode="wrap")
-    def _shown_names(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A file's names say what population they are on."""
-        return _renamed(handler(self), shown)
-
-
-def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[str, Any]:
-    population = str(record.get("population", ""))
-    named = ("metrics", "validation_metrics", "ceiling", "trivial")
-    return record | {key: rename(record[key], population) for key in named if key in record}
-
 
 class Machine(_Model):
     """What decides the last digits of a training; an empty word is not known."""
