@@ -265,6 +265,6 @@ def of_metrics() -> Iterator[Golden]:
     values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(found.items())]
     values += [" ".join(sorted(found)), numbers([value for _, value in sorted(ceiling.items())])]
     yield Golden("metrics", ("stages/measure", "stages/facts"), values)
-    four = [Estimates(rng.integers(0, 20, 60).astype(np.float64), rng.random(60)) for _ in range(4)]
-    terms = decompose(*four, truth, np.arange(60) % 3) or {}
+    none, free, charged, arm = (Estimates(rng.integers(0, 20, 60).astype(float), rng.random(60)) for _ in range(4))
+    terms = decompose(none, free, charged, arm, truth, np.arange(60) % 3) or {}
     yield Golden("decomposition", ("stages/decompose",), [numbers([terms[name] for name in sorted(terms)])])
