@@ -121,6 +121,21 @@ class Budget(_Model):
     spent: float
 
 
+class Decomposition(_Model):
+    """The difference to no split, term by term: :mod:`splitbench.results.decomposition` says what each is."""
+
+    training_lost: float
+    bill: float
+    relief: float
+    across: float
+    calibration: float = Field(description="the part of across that comes from the leaves' offsets")
+    difference: float
+    tau_none: float
+    tau_free: float
+    tau_charged: float
+    tau_arm: float
+
+
 class Record(_Model):
     """One arm, one repetition, one draw."""
 
@@ -156,21 +171,6 @@ class Record(_Model):
         default=None,
         description="None if it was not asked for, or is undefined: leaves that share weights, or given up",
     )
-
-
-class Decomposition(_Model):
-    """The difference to no split, term by term: :mod:`splitbench.results.decomposition` says what each is."""
-
-    training_lost: float
-    bill: float
-    relief: float
-    across: float
-    calibration: float = Field(description="the part of across that comes from the leaves' offsets")
-    difference: float
-    tau_none: float
-    tau_free: float
-    tau_charged: float
-    tau_arm: float
 
     @model_validator(mode="before")
     @classmethod

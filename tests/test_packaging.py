@@ -144,7 +144,7 @@ def test_the_quickstart_study_is_the_packages() -> None:
 
 @pytest.mark.parametrize("path", sorted((TOP / "studies").glob("*.yaml")), ids=lambda path: path.name)
 def test_committed_studies_are_called_like_their_files(path: Path) -> None:
-    assert config.load(path).name == path.stem
+    assert grid.load(path, {}, str(path)).name == path.stem
 
 
 # -- README and docs -----------------------------------------------------------------------------------------------
