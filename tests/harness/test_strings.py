@@ -114,7 +114,7 @@ def test_files_and_tables_name_the_population(folder: Path, record: Record) -> N
     assert "tau[all]" not in text
     rows = json.loads(render.to_json(boards))["rows"]
     assert "tau[all strings]" in rows[0]["metrics"]
-    assert rows[1]["verdict"]["metric"] == "tau[all strings]"
+    assert {row["verdict"]["metric"] for row in rows if row["verdict"]} == {"tau[all strings]"}
     assert "tau[all strings] mean" in to_csv(boards)
     (pair,) = pair_json(compare(folder, "two", "none"))["pairs"]
     assert "tau[all strings]" in {difference["metric"] for difference in pair["differences"]}
