@@ -136,10 +136,11 @@ class Study:
             rehearsal = self.rehearser.rehearse(arm, self.seeds(0))
             measurement = budget.amount(rehearsal.measurement)
             if measurement > budget.limit:
+                shams, without = ("", "") if not arm.decompose else (" and training shams", ", or no decompose,")
                 found.append(
-                    f"ranking the population takes {measurement / budget.limit:.1f} times as much as an arm's whole "
-                    f"budget ({measurement:.2g} {budget.kind} of forward passes a run, charged to no arm); a smaller "
-                    "population.sample or evaluation.images would end the study sooner"
+                    f"ranking the population{shams} takes {measurement / budget.limit:.1f} times as much as an arm's "
+                    f"whole budget ({measurement:.2g} {budget.kind} a run, charged to no arm); a smaller "
+                    f"population.sample or evaluation.images{without} would end the study sooner"
                 )
                 break
         return found
