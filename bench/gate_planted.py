@@ -143,10 +143,15 @@ def from_one_leaf() -> Iterator[None]:
     real = workbench.population
 
     def population(
-        space: SearchSpace, sample: int | None, seed: int, subspace: SubSpace | None = None, earlier: Any = ()
+        space: SearchSpace,
+        sample: int | None,
+        seed: int,
+        subspace: SubSpace | None = None,
+        earlier: Any = (),
+        of: Any = "functions",
     ) -> Any:
         if sample is None:
-            return real(space, sample, seed, subspace, earlier)
+            return real(space, sample, seed, subspace, earlier, of)
         root = space.root()
         rows = listed(space, SubSpace((LEAF, *root.allowed[1:])))
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]

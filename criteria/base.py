@@ -235,12 +235,14 @@ class Parts:
         schedule: keys of the schedule that the method fixes, such as ``levels`` or ``weights``.
         only_whole_edges: whether only edges that still allow all their operations may be split, as released GM code
             has it.
+        burn: share of the budget that is charged as scoring and buys nothing; of random controls.
     """
 
     partitioner: str | Mapping[str, object] = "balanced"
     edge_rule: str | Mapping[str, object] = "normalised_max_cut"
     schedule: Mapping[str, object] = field(default_factory=dict)
     only_whole_edges: bool = False
+    burn: float = 0.0
 
 
 class Criterion(Protocol):
@@ -271,6 +273,12 @@ def splits(criterion: Criterion) -> bool:
 def reads_truth(component: object) -> bool:
     """Whether it is an oracle control, which sees the ground truth; False unless it says otherwise."""
     return bool(getattr(component, "reads_truth", False))
+
+
+def given_leaves(criterion: Criterion, space: SearchSpace) -> tuple[SubSpace, ...]:
+    """The leaves that a criterion names itself; none for one that is asked about edges."""
+    own: Callable[[SearchSpace], tuple[SubSpace, ...]] | None = getattr(criterion, "subspaces", None)
+    return own(space) if own is not None else ()
 
 
 def unfit(component: object, space: SearchSpace) -> str | None:

@@ -29,11 +29,21 @@ class Random:
     """A random edge and random groups of a size pattern (by default as equal as possible).
 
     Its dissimilarities are independent and uniform on [0, 1), so it is a control for every partitioner and edge rule
-    that reads them, too.
+    that reads them, too. It asks the probe for nothing, so it costs nothing: with ``burn`` it throws away what another
+    criterion would pay, and is the chance that one has to beat at its own bill.
+
+    Attributes:
+        burn: share of the budget that is charged as scoring.
     """
 
+    burn: float = 0.0
+
     draws: ClassVar[bool] = True
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.burn < 1:
+            raise ConfigError(f"criterion random: burn is a share of the budget from 0 to below 1, not {self.burn}")
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         operations = probe.operations(edge)
@@ -41,7 +51,7 @@ class Random:
         return Affinity.assumed(operations, upper + upper.T)
 
     def parts(self) -> Parts:
-        return Parts(partitioner="random_groups", edge_rule="random_edge")
+        return Parts(partitioner="random_groups", edge_rule="random_edge", burn=self.burn)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from splitbench.criteria.base import Affinity, Parts, Probe
+from splitbench.criteria.base import Affinity, Parts, Probe, parts_of
 from splitbench.criteria.wrappers import Wrapper
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
@@ -39,8 +39,8 @@ class Hierarchy(Wrapper):
             )
 
     def parts(self) -> Parts:
-        schedule = {"levels": self.levels, "branching": 2, "keep": "best"}
-        return Parts(partitioner="balanced", edge_rule="hierarchy", schedule=schedule)
+        schedule = {"levels": self.levels, "branching": 2, "keep": "best", "share": "steps"}
+        return Parts(partitioner="balanced", edge_rule="hierarchy", schedule=schedule, burn=parts_of(self.inner).burn)
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:
         return self.inner(probe, edge)

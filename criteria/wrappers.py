@@ -135,7 +135,7 @@ class MetricDriven(Wrapper):
         return Parts(
             partitioner="max_cut",
             edge_rule={"name": "fixed", "edges": self.edges},
-            schedule={"levels": len(self.edges), "branching": 2, "warmup": 0.0, "weights": "restart"},
+            schedule={"levels": len(self.edges), "branching": 2, "warmup": 0.0, "weights": "restart", "share": "steps"},
         )
 
     def __call__(self, probe: Probe, edge: int) -> Affinity:

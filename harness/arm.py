@@ -9,7 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from splitbench.criteria.base import Criterion, EdgeRule, Partitioner, parts_of, reads_truth, splits, unfit
+from splitbench.criteria.base import (
+    Criterion,
+    EdgeRule,
+    Partitioner,
+    Parts,
+    given_leaves,
+    parts_of,
+    reads_truth,
+    splits,
+    unfit,
+)
 from splitbench.harness.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.modifiers.base import Modifier
@@ -17,7 +27,7 @@ from splitbench.harness.parts import Part
 from splitbench.harness.registry import Spec, build, get, parameters, suggestion
 from splitbench.harness.selectors.base import LeafChoice, Selector
 from splitbench.harness.trainers.base import Trainer
-from splitbench.spaces.base import SearchSpace
+from splitbench.spaces.base import SearchSpace, SubSpace
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,17 @@ class Arm:
         judge: the criterion and its partitioner.
         consulted: the edge rule's own, if it has one.
         whole_edges: whether only edges that still allow all operations may be split.
+        burn: share of the budget that is charged as scoring and buys nothing.
         schedule: levels, branching, warm-up shares, weights.
+        common: the study's own schedule: that of the arms that do not split.
         draws: runs a repetition.
+        scoring: whether scoring is paid out of the budget: charged or free.
+        decompose: whether its difference to no split is decomposed.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
         modifiers: what changes its training.
         parts: kind -> the part that it was built of, as stages carry it.
         modifier_parts: of the modifiers.
+        leaves: the root's children, where the study file names them; none where edges are split.
     """
 
     label: str
@@ -66,8 +81,12 @@ class Arm:
     judge: Judge
     consulted: Judge | None
     whole_edges: bool
+    burn: float
     schedule: ScheduleConfig
+    common: ScheduleConfig
     draws: int
+    scoring: str
+    decompose: bool
     edge_rule: EdgeRule
     trainer: Trainer
     selector: Selector
@@ -75,6 +94,7 @@ class Arm:
     parts: Mapping[str, Part]
     modifiers: tuple[Modifier, ...] = ()
     modifier_parts: tuple[Part, ...] = ()
+    leaves: tuple[SubSpace, ...] = ()
 
     @property
     def shares_weights(self) -> bool:
@@ -91,12 +111,24 @@ class Arm:
         """Whether any part of it sees the ground truth: an oracle control, marked in every table."""
         return self.judge.reads_truth or (self.consulted is not None and self.consulted.reads_truth)
 
+    @property
+    def given(self) -> bool:
+        """Whether its partition was written down in the study file: marked in every table."""
+        return self.judge.criterion.name == "given"
+
     def config(self) -> dict[str, Any]:
         """Everything that makes this arm what it is, for its records."""
         parts = {kind: part.described() for kind, part in self.parts.items()}
         modifiers = [part.described() for part in self.modifier_parts]
         schedule = self.schedule.model_dump(mode="json")
-        return {**parts, "modifiers": modifiers, "schedule": schedule, "draws": self.draws}
+        return {
+            **parts,
+            "modifiers": modifiers,
+            "schedule": schedule,
+            "draws": self.draws,
+            "scoring": self.scoring,
+            "decompose": self.decompose,
+        }
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
@@ -126,17 +158,27 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
             f"{where}: keep: best compares supernets, and a modifier has all leaves share one; leave one out"
         )
     check_selection(schedule, built["selectors"], where)
+    check_listed(study, schedule, space, where)
+    scoring = config.scoring or study.scoring
+    check_burn(parts, scoring, study, where)
     consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
     own = {kind: Part.of(kind, spec, place) for kind, (place, spec) in chosen.items()}
+    misfit = unfit(criterion, space)
+    if misfit is not None and getattr(criterion, "given", False):
+        raise ConfigError(f"{where}: {misfit}")
     return Arm(
         label=config.label,
         splits=splits(criterion),
-        unfit=unfit(criterion, space) or (consulted.unfit(space) if consulted else None),
+        unfit=misfit or (consulted.unfit(space) if consulted else None),
         judge=_judge(criterion, own["criteria"], built["partitioners"]),
         consulted=consulted,
         whole_edges=parts.only_whole_edges,
+        burn=parts.burn,
         schedule=schedule,
+        common=study.schedule,
         draws=config.draws,
+        scoring=scoring,
+        decompose=study.decompose if config.decompose is None else config.decompose,
         edge_rule=built["edge_rules"],
         trainer=built["trainers"],
         selector=built["selectors"],
@@ -144,7 +186,22 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
         parts=own,
         modifiers=tuple(part.build() for part in modifiers),
         modifier_parts=modifiers,
+        leaves=() if misfit else _leaves(criterion, config, schedule, space, where),
     )
+
+
+def _leaves(
+    criterion: Criterion, config: ArmConfig, schedule: ScheduleConfig, space: SearchSpace, where: str
+) -> tuple[SubSpace, ...]:
+    """The leaves that the criterion names itself; nothing else then decides how the root is split."""
+    leaves = given_leaves(criterion, space)
+    unread = [key for key in ("partitioner", "edge_rule") if leaves and getattr(config, key) is not None]
+    if leaves and (unread or schedule.levels > 1):
+        raise ConfigError(
+            f"{where}: the leaves are given, so the root is split once and by nothing else; leave out "
+            f"{' and '.join(unread) or 'schedule.levels'}"
+        )
+    return leaves
 
 
 def _modifiers(
@@ -168,6 +225,24 @@ def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) ->
             f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
             "it a share of the budget, as with schedule.selection: 0.1"
         )
+
+
+def check_burn(parts: Parts, scoring: str, study: StudyConfig, where: str) -> None:
+    """Refuse a bill that nobody could pay."""
+    if parts.burn and scoring == "free":
+        raise ConfigError(f"{where}: burn is a bill for scoring, and here scoring is free; leave one out")
+    if parts.burn and study.budget.seconds is not None:
+        raise ConfigError(f"{where}: seconds cannot be burnt; leave burn out, or give the budget in flops")
+
+
+def check_listed(study: StudyConfig, schedule: ScheduleConfig, space: SearchSpace, where: str) -> None:
+    """Refuse to count or draw functions that cannot be listed."""
+    for key, value in (("sampling", study.sampling), (f"{where}.schedule.share", schedule.share)):
+        if value == "functions" and not space.can_list:
+            raise ConfigError(
+                f"{key}: functions asks for all functions of a leaf, and those of space {space.name} cannot be listed; "
+                f"take {'strings' if key == 'sampling' else 'sampler, steps or flops'}"
+            )
 
 
 def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
@@ -210,7 +285,12 @@ def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
 
 
 def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
-    allowed = list(ScheduleConfig.model_fields)
+    allowed = [key for key in ScheduleConfig.model_fields if key != "share"]
+    if "share" in own:
+        raise ConfigError(
+            f"{where}.schedule.share: how leaves share a budget is one setting of the whole study, or arms would "
+            "differ in it as well; set schedule.share of the study (an arm's criterion may bring that of its paper)"
+        )
     for key in own:
         if key not in allowed and key != "splits":  # the schedule itself says what became of that one
             raise ConfigError(

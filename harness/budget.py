@@ -7,7 +7,9 @@ backward, or trainer-sized batches that ran forward only; ``examples`` counts th
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from splitbench.harness.errors import SplitbenchError
 from splitbench.spaces.base import Choice, SearchSpace
@@ -75,11 +77,16 @@ class Budget:
         amount = self.limit * share
         return amount if self.kind == "seconds" else float(math.floor(round(amount, 3)))
 
-    def parts(self, total: float, count: int) -> Allowance:
-        """One of ``count`` equal parts of ``total``. What rounding leaves over is lost, so that no leaf waits for what
-        another has left."""
-        amount = max(total, 0.0) / count
-        return Allowance(self.kind, amount if self.kind == "seconds" else float(math.floor(amount)))
+    def parts(self, total: float, shares: Sequence[Fraction]) -> list[Allowance]:
+        """``total`` divided by shares. What rounding leaves over is lost, so that no leaf waits for what another has
+        left."""
+        amounts = [Fraction(max(total, 0.0)) * share for share in shares]
+        whole = self.kind != "seconds"
+        return [Allowance(self.kind, float(math.floor(amount) if whole else amount)) for amount in amounts]
+
+    def worth(self, amount: float) -> Cost:
+        """A cost that is worth so much in this budget's unit, and nothing in the others; none in seconds."""
+        return Cost() if self.kind == "seconds" else Cost(**{self.kind: int(amount)})
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,16 @@ class TooDearError(SplitbenchError):
 
 @dataclass
 class Account:
-    """What an arm has spent so far, by phase, and what is left."""
+    """What an arm has spent so far, by phase, and what is left.
+
+    Attributes:
+        budget: what it may spend.
+        free: phases that are noted and not paid for.
+        phases, seconds: what each phase has cost.
+    """
 
     budget: Budget
+    free: Collection[str] = ()
     phases: dict[str, Cost] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -117,8 +131,9 @@ class Account:
 
     @property
     def spent(self) -> float:
-        total = sum(self.phases.values(), Cost())
-        return self.budget.amount(total, sum(self.seconds.values()))
+        paid = [phase for phase in self.phases if phase not in self.free]
+        total = sum((self.phases[phase] for phase in paid), Cost())
+        return self.budget.amount(total, sum(self.seconds[phase] for phase in paid))
 
     @property
     def left(self) -> float:

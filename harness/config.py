@@ -73,6 +73,11 @@ class ScheduleConfig(_Model):
     keep: Literal["all", "best"] = Field(
         "all", description="which children are split further: all, or the one with the best estimate on validation data"
     )
+    share: Literal["sampler", "functions", "steps", "flops"] = Field(
+        "sampler",
+        description="how what is left is divided among leaves: as often as the unsplit supernet's sampler trains what "
+        "each owns, by functions owned, in equal steps, or in equal parts of the budget",
+    )
     selection: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="share of the budget kept back for selection; if absent, what the selector's plan costs"
     )
@@ -114,9 +119,12 @@ class ScheduleConfig(_Model):
 
 
 class PopulationConfig(_Model):
-    """Which architectures the metrics are computed on: distinct connected functions."""
+    """Which architectures the metrics are computed on: distinct connected functions, or connected strings."""
 
     sample: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many, drawn uniformly; all if absent")
+    of: Literal["functions", "strings"] = Field(
+        "functions", description="strings: each spelling of a function is a member, ranked by the leaf that contains it"
+    )
 
 
 class EvaluationConfig(_Model):
@@ -141,6 +149,8 @@ class ArmConfig(_Model):
     selector: Spec | None = None
     leaf_choice: Spec | None = None
     draws: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    scoring: Literal["charged", "free"] | None = None
+    decompose: bool | None = None
 
     @property
     def criterion_spec(self) -> dict[str, Any]:
@@ -148,15 +158,19 @@ class ArmConfig(_Model):
 
     @property
     def label(self) -> str:
-        """The arm's name: its own, or its criterion with everything that differs from the defaults."""
+        """The arm's name: its own, or its criterion with everything that differs from the defaults. What was not paid
+        for is said in it, so that every table and picture does."""
         if self.name:
-            return self.name
+            unsaid = self.scoring == "free" and "free" not in self.name.lower()
+            return f"{self.name} (scoring free)" if unsaid else self.name
         shown = dict(self.model_extra or {})
         for key in ("partitioner", "edge_rule", "trainer", "selector", "leaf_choice"):
             if (value := getattr(self, key)) is not None:
                 shown[key] = value if isinstance(value, str) else value.get("name", "?")
         if self.modifiers is not None:
             shown["modifiers"] = [short(spec) for spec in self.modifiers] or "none"
+        if self.scoring is not None:
+            shown["scoring"] = self.scoring
         shown |= self.schedule
         words = ", ".join(f"{key}={short(value)}" for key, value in shown.items())
         return f"{self.criterion}({words})" if words else self.criterion
@@ -178,6 +192,17 @@ class StudyConfig(_Model):
     evaluation: EvaluationConfig = EvaluationConfig()
     selector: Spec = "random_best"
     leaf_choice: Spec = "best_estimate"
+    sampling: Literal["strings", "functions"] = Field(
+        "strings", description="what is equally likely to be drawn in the training of single paths, in all arms"
+    )
+    scoring: Literal["charged", "free"] = Field(
+        "charged", description="whether scoring is paid out of the budget; free is marked in every table"
+    )
+    decompose: bool = Field(
+        False,
+        description="whether each arm's difference to no split is decomposed into training lost, bill, relief within "
+        "leaves and across leaves, by shams that are trained beside it and charged to no arm",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16: autocast of the training's forward pass"
     )
@@ -224,7 +249,12 @@ def short(value: Any) -> str:
     if isinstance(value, dict):
         inner = " ".join(f"{key}={short(one)}" for key, one in value.items() if key != "name")
         return f"{value.get('name', '?')}[{inner}]" if inner else str(value.get("name", "?"))
-    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        if any(isinstance(inner, list | tuple) for row in value if isinstance(row, list | tuple) for inner in row):
+            return f"{len(value)} lists"  # of lists of lists: leaves, which no name has room for
+        nested = any(isinstance(inner, list | tuple) for inner in value)
+        return ("|" if nested else "+").join(map(short, value))
+    return str(value)
 
 
 def load(path: str | Path) -> StudyConfig:
@@ -232,6 +262,15 @@ def load(path: str | Path) -> StudyConfig:
 
     Raises:
         ConfigError: one sentence with the file, the key's path, what is allowed and what to do.
+    """
+    return parse(read(path), str(path))
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a study file says, not checked yet; a study without a name gets the file's.
+
+    Raises:
+        ConfigError: if the file cannot be read, or is no mapping.
     """
     path = Path(path)
     try:
@@ -248,11 +287,16 @@ def load(path: str | Path) -> StudyConfig:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a study file is a mapping with the keys space, dataset, budget and arms")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")
-    return parse({"name": name or "study", **data}, str(path))
+    return {"name": name or "study", **data}
 
 
 def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
     """Check a study given as a mapping; numbers like ``2e14`` may be strings, as YAML 1.1 reads them."""
+    if "grid" in data:
+        raise ConfigError(
+            f"{source}: the key 'grid' makes it several studies, which splitbench run takes; here take it out, or name "
+            "the study.yaml of one of its cells"
+        )
     try:
         _check_text(data, "")
         return StudyConfig.model_validate(data)

@@ -66,7 +66,7 @@ class Driver:
     """Keeps an engine busy with the stages that tasks ask for.
 
     Args:
-        folder: the results folder.
+        folder: where stages are kept.
         engine: runs the stages.
         watcher: told what happens.
         check: called before anything is begun or written: raises if the folder is no longer this process's.

@@ -7,7 +7,6 @@ cost, are only likely ones.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy as np
 from splitbench.criteria.base import Affinity
 from splitbench.criteria.partition import MOST_OPERATIONS, partitions
 from splitbench.harness.arm import Arm
-from splitbench.harness.budget import Account, Allowance, Cost, Meter, TooDearError, forward_pass
+from splitbench.harness.budget import Account, Budget, Cost, TooDearError, forward_pass
 from splitbench.harness.device import Machine
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.pipeline import Run
@@ -29,14 +28,10 @@ from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.stages.predict import Predict, Predicted
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
-from splitbench.harness.stages.train import Member, Train, Trained
-from splitbench.harness.trainers.base import Job, opened
-from splitbench.spaces.base import SearchSpace, Supernet
-from splitbench.spaces.datasets.base import ImageData
+from splitbench.harness.stages.train import Train, Trained
+from splitbench.harness.step_prices import FIRST_STEPS
+from splitbench.spaces.base import Rows
 from splitbench.spaces.truth import closed
-
-PRICED_STEPS = 16
-"""How many steps are priced: paths differ."""
 
 ScoreCost = Callable[[Score], Cost]
 
@@ -49,8 +44,9 @@ class Rehearsal:
         account: what it would spend, by phase.
         steps: training steps.
         stages: all of them.
+        training: what all trainings would cost.
         before_split: FLOPs of the trainings of the unsplit supernet, by stage: what arms share whatever they find.
-        measurement: what ranking the population would cost, which is not charged.
+        measurement: what ranking the population would cost, and the shams of a decomposition: not charged.
         leaves: how many.
     """
 
@@ -60,6 +56,7 @@ class Rehearsal:
     before_split: dict[str, int] = field(default_factory=dict)
     measurement: Cost = field(default_factory=Cost)
     leaves: int = 0
+    training: Cost = field(default_factory=Cost)
 
     @property
     def trained(self) -> int:
@@ -68,7 +65,7 @@ class Rehearsal:
 
 
 class Rehearser:
-    """Rehearses runs of a study's arms. What a step costs is asked once for each trainer and subspace.
+    """Rehearses runs of a study's arms.
 
     Args:
         settings: of the study.
@@ -77,7 +74,7 @@ class Rehearser:
 
     def __init__(self, settings: Settings, score_cost: ScoreCost | None = None) -> None:
         self.settings, self.score_cost = settings, score_cost
-        self._prices: dict[Any, list[Cost]] = {}
+        self._distinct: dict[Any, int] = {}
 
     def rehearse(self, arm: Arm, seeds: Seeds, draw: int = 0) -> Rehearsal:
         """One run.
@@ -100,6 +97,8 @@ class Rehearser:
                         continue
                     asked = generator.send(results)
             except StopIteration:
+                charged = (found.account.phases.get(phase, Cost()) for phase in ("warm_up", "training"))
+                found.measurement += found.training - sum(charged, Cost())
                 return found
             except ConfigError as error:
                 named = str(error) if str(error).startswith("arm ") else f"arm {arm.label}: {error}"
@@ -111,6 +110,7 @@ class Rehearser:
         cost = Cost()
         if isinstance(stage, Train):
             output, cost = self.training(stage, arm, found)
+            found.training += cost
         elif isinstance(stage, Score):
             output = self.affinity(stage)
             cost = self.score_cost(stage) if self.score_cost is not None else Cost()
@@ -124,11 +124,12 @@ class Rehearser:
     def training(self, stage: Train, arm: Arm, found: Rehearsal) -> tuple[tuple[Trained, ...], Cost]:
         trained, total = [], Cost()
         for member in stage.members:
-            allowance, costs = member.allowance, self.step_costs(arm, stage, member)
+            allowance, costs = member.allowance, self.settings.prices.costs(arm, member, len(stage.members))
             if allowance.unit == "seconds":
                 trained.append(Trained(0, ()))
                 continue
-            dearest = max(map(allowance.of, costs))
+            # A training that could not pay for the dearest of so many is refused: any of them might be its first.
+            dearest = max(map(allowance.of, costs[:FIRST_STEPS]))
             if dearest > allowance.amount:
                 left = f"{allowance.amount:g} {allowance.unit}"
                 raise TooDearError(f"{left} are left for a supernet, and one step takes up to {dearest:g}")
@@ -142,19 +143,12 @@ class Rehearser:
             found.before_split[stage.key] = total.flops
         return tuple(trained), total
 
-    def step_costs(self, arm: Arm, stage: Train, member: Member) -> list[Cost]:
-        """What some training steps cost, told by a session that has not trained."""
-        key = (repr(arm.parts["trainers"]), repr(stage.modifiers), member.subspace, member.parts)
-        if key not in self._prices:
-            space, no_images = self.settings.space, ImageData({}, {}, 0)
-            job = Job(space, member.subspace, supernet_of(space), no_images, stage.seed, Meter(), parts=member.parts)
-            job.siblings = [job] * len(stage.members)
-            seam = opened(arm.trainer, arm.modifiers, job).seam
-            self._prices[key] = [seam.next_cost(step) for step in range(PRICED_STEPS)]
-        return self._prices[key]
-
     def affinity(self, stage: Score) -> Affinity:
-        """Something that a criterion might find."""
+        """Something that a criterion might find, or what it will answer where that is known."""
+        foreseen = getattr(stage.criterion.build(), "foreseen", None)
+        if foreseen is not None:
+            found: Affinity = foreseen(self.settings.space, stage.subspace, stage.edge)
+            return found
         operations = self.settings.space.comparable(stage.subspace, stage.edge)
         n = len(operations)
         affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
@@ -169,7 +163,7 @@ class Rehearser:
         plan = arm.selector.plan(stage.leaf(space))
         cost = self.settings.evaluations(plan or (), arm.trainer.batch_size)
         if plan is None and stage.allowance is not None:
-            cost = _worth(stage.allowance)
+            cost = Budget(stage.allowance.unit, 0).worth(stage.allowance.amount)
         architecture = space.sample(np.random.default_rng(0), stage.subspace)
         return Selected(architecture, 0.0, 0.0), cost
 
@@ -181,16 +175,16 @@ class Rehearser:
         if some:
             costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]
             mean = sum(cost.flops for cost in costs) / len(costs)
-            each, many = costs[0], len(rows)
+            each, many = costs[0], self.distinct(stage, rows)
             found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
         return Predicted(len(rows))
 
-
-@functools.lru_cache(maxsize=2)
-def supernet_of(space: SearchSpace) -> Supernet:
-    """A supernet that sessions can be opened on to ask what a step costs; it is never trained."""
-    return space.supernet(0)
-
-
-def _worth(allowance: Allowance) -> Cost:
-    return Cost() if allowance.unit == "seconds" else Cost(**{allowance.unit: int(allowance.amount)})
+    def distinct(self, stage: Predict, rows: Rows) -> int:
+        """How many estimates a leaf's part of the population takes: strings of one function share theirs."""
+        if stage.population.of == "functions":
+            return len(rows)
+        key = (stage.population.sample and stage.population, stage.subspace, stage.earlier)
+        if key not in self._distinct:
+            functions = {stage.population.estimated(self.settings.space, tuple(row)) for row in rows.tolist()}
+            self._distinct[key] = len(functions)
+        return self._distinct[key]

@@ -92,16 +92,22 @@ class Forecast:
         return {**vars(self), "arms": arms, "rates": {name: vars(rates) for name, rates in self.rates.items()}}
 
 
-def forecast(study: Study, workers: int = 1) -> Forecast:
-    """Rehearse every run of a study, and measure this machine's rate for some seconds."""
+def forecast(study: Study, workers: int = 1, seen: set[str] | None = None) -> Forecast:
+    """Rehearse every run of a study, and measure this machine's rate for some seconds.
+
+    Args:
+        study: the study.
+        workers: how many share the work.
+        seen: trainings that are there already, by their stages; those of the study are added.
+    """
     settings = study.settings
     dataset: Dataset = settings.scene.dataset.build()
     prices = ScorePrices(settings.space, dataset.shape, dataset.classes, dataset.sizes["validation"])
     rehearser = Rehearser(settings, prices)
-    arms = {arm.label: ArmForecast(arm.label) for arm in study.arms}
+    arms = {arm.label: ArmForecast(arm.label) for arm, _, _ in study.runs()}
     rates: dict[str, Rates] = {}
     seconds, measuring, disk = 0.0, 0.0, 0
-    seen: set[str] = set()
+    seen = set() if seen is None else seen
     for arm, repetition, draw in study.runs():
         found = rehearser.rehearse(arm, study.seeds(repetition), draw)
         name = trainer_name(arm)
@@ -168,7 +174,7 @@ def sheet(study: Study, found: Forecast) -> Sheet:
     """A forecast in words."""
     config, settings = study.config, study.settings
     kind, limit = settings.budget.kind, settings.budget.limit
-    runs = sum(arm.runs for arm in found.arms)
+    runs, seeds = sum(arm.runs for arm in found.arms), len({repetition for _, repetition, _ in study.runs()})
     rows = tuple(
         (
             arm.arm,
@@ -182,7 +188,7 @@ def sheet(study: Study, found: Forecast) -> Sheet:
     )
     header = ("arm", "runs", "leaves a run", "stages", "steps", *(phase.replace("_", "-") for phase in PHASES))
     facts = [
-        f"{runs:,} runs of {len(found.arms)} arms and {config.seeds} seeds, {limit:g} {kind} each.",
+        f"{runs:,} runs of {count(len(found.arms), 'arm')} and {count(seeds, 'seed')}, {limit:g} {kind} each.",
         f"About {duration(found.seconds)} with {count(found.workers, 'worker')}, of which measurement, which no arm is "
         f"charged for, takes {found.measuring:.0%}; about {found.disk / 1e6:,.0f} MB of weights.",
         *(

@@ -209,6 +209,7 @@ def write(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int)
         "protocol": protocol(study.config, settings),
         "fingerprints": {arm.label: fingerprint(arm.config()) for arm in study.arms},
         "reads_truth": [arm.label for arm in study.arms if arm.reads_truth],
+        "given": [arm.label for arm in study.arms if arm.given],
         "not_splitting": [arm.label for arm in study.arms if not arm.splits],
         "skipped": study.skipped,
     }

@@ -12,19 +12,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from splitbench.criteria.base import shortlist
 from splitbench.harness.arm import Arm, Judge
-from splitbench.harness.budget import Account, Allowance, TooDearError
+from splitbench.harness.budget import Account, Allowance, Cost, TooDearError
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.requests import Requests, Settings
+from splitbench.harness.requests import Requests, Settings, earlier
 from splitbench.harness.seeds import Seeds
+from splitbench.harness.shams import Shams, undefined
+from splitbench.harness.shares import shares
 from splitbench.harness.stages.base import Result, Stage
+from splitbench.harness.stages.decompose import Decomposed
 from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
+from splitbench.harness.stages.train import Member
 from splitbench.harness.tree import Node, Scores
 from splitbench.harness.workbench import State
 from splitbench.spaces.base import SearchSpace, SubSpace
@@ -45,6 +50,7 @@ class Outcome:
     measured: Result[Measurement]
     facts: Result[Facts]
     results: tuple[Result[Any], ...]
+    decomposed: Result[Decomposed] | None = None
 
 
 class Run:
@@ -53,16 +59,18 @@ class Run:
     ``version`` is raised when it asks for other stages, or makes something else of what they give.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.request = Requests(settings, arm, seeds, draw, probing)
-        self.account = Account(settings.budget)
+        self.account = Account(settings.budget, ("scoring",) if arm.scoring == "free" else ())
         self.results: list[Result[Any]] = []
         self.measuring = 0.0  # seconds, not charged
         self.kept_back = 0.0  # of what is left, for selection
         self.given_up: list[Node] = []  # leaves that are not trained to the end
+        self.paid: dict[str, Cost] = {}  # for the latest training of each node, by its path
+        self.windows: dict[str, tuple[float, float]] = {}  # of the learning-rate schedule in that training
 
     def stages(self) -> Asks[Outcome]:
         """The whole run."""
@@ -73,7 +81,25 @@ class Run:
         predicted = yield from self.ask(None, [self.request.predict(leaves, index) for index in range(len(leaves))])
         measuring: list[Stage[Any]] = [self.request.facts(), self.request.measure(leaves, predicted)]
         facts, measured = yield from self.ask(None, measuring)
-        return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results))
+        decomposed = None
+        if self.arm.decompose and undefined(self.arm) is None:
+            shams = Shams(self, self.paid, self.windows, self.lengthening())
+            decomposed = yield from shams.stages(tree, leaves, predicted)
+        return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results), decomposed)
+
+    def lengthening(self) -> float:
+        """How much longer the leaves would have been trained, had scoring cost nothing."""
+        account = self.account
+        bill, trained = (
+            account.budget.amount(account.phases.get(phase, Cost()), account.seconds.get(phase, 0.0))
+            for phase in ("scoring", "training")
+        )
+        return 1.0 if account.free or not trained else 1.0 + bill / trained
+
+    def adopt(self, other: Run) -> None:
+        """Count another run's stages as this one's measurement."""
+        self.results += other.results
+        self.measuring += other.measuring + sum(other.account.seconds.values())
 
     def ask(self, phase: str | None, stages: Sequence[Stage[Given]]) -> Asks[list[Result[Given]]]:
         """Have stages run, and charge them to a phase (None: measurement, which is not charged)."""
@@ -105,6 +131,9 @@ class Run:
                 continue
             if level and schedule.keep == "best":
                 frontier = yield from self.keep_best(frontier)
+            if not level and self.arm.burn:
+                budget = self.account.budget
+                self.account.charge("scoring", budget.worth(budget.portion(self.arm.burn)), 0.0)
             frontier = yield from self.split_level(frontier, level)
         return root, frontier
 
@@ -121,8 +150,10 @@ class Run:
         """Score every edge of every node that can be split, and split each node.
 
         Where the edge rule consults a criterion of its own, that one is asked about all edges, and the arm's about the
-        chosen ones.
+        chosen ones. Leaves that the study file names are the root's children, and nothing is scored.
         """
+        if self.arm.leaves:
+            return self.grow(frontier)
         work = [(node, edge) for node in frontier for edge in self.considered(node, level)]
         if (consulted := self.arm.consulted) is not None:
             found = yield from self.scores(work, consulted)
@@ -173,10 +204,10 @@ class Run:
         return found
 
     def grow(self, frontier: list[Node]) -> list[Node]:
-        """The children: one for each combination of groups on the edges at which a node is split."""
+        """The children: one for each combination of groups on the edges at which a node is split, or as given."""
         space, children = self.settings.space, list[Node]()
         for node in frontier:
-            subspaces = [node.subspace]
+            subspaces = list(self.arm.leaves) or [node.subspace]
             for edge in node.edges:
                 groups = node.scores[edge][1].groups
                 subspaces = [part for subspace in subspaces for part in space.divide(subspace, edge, groups)]
@@ -209,7 +240,7 @@ class Run:
     # -- training -----------------------------------------------------------------------------------------------
 
     def train_leaves(self, tree: Node, leaves: list[Node]) -> Asks[list[Node]]:
-        """Spend what is left, less what selection may spend, on the leaves in equal shares; gives what was trained.
+        """Spend what is left, less what selection may spend, on the leaves; gives what was trained.
 
         Where leaves share weights, that is the root alone.
         """
@@ -224,7 +255,7 @@ class Run:
         return trained
 
     def train(self, tree: Node, nodes: list[Node], total: float, window: tuple[float, float], phase: str) -> Asks[None]:
-        """Train each node for an equal share of ``total`` (in the budget's unit), which is fixed before any starts.
+        """Train each node for its share of ``total`` (in the budget's unit), which is fixed before any starts.
 
         Where leaves share weights, train the root for all of it.
         """
@@ -233,22 +264,34 @@ class Run:
         leaves, parts = nodes, tuple[SubSpace, ...]()
         if self.arm.shares_weights:
             parts, nodes = tuple(leaf.subspace for leaf in leaves if leaf is not tree), [tree]
-        allowance = self.account.budget.parts(total, len(nodes))
-        if allowance.amount <= 0:
+        allowances = self.account.budget.parts(total, self.shares(nodes, parts))
+        if not all(allowance.amount > 0 for allowance in allowances):
             raise self.too_small(phase, f"nothing is left for {len(nodes)} supernet{'s' * (len(nodes) > 1)}")
-        together = [nodes] if self.arm.joint else [[node] for node in nodes]
-        stages = [self.request.train(group, allowance, window, parts) for group in together]
+        before = [earlier(nodes, index) for index in range(len(nodes))]
+        members = list(zip(nodes, allowances, before, strict=True))
+        together = [members] if self.arm.joint else [[member] for member in members]
+        stages = [self.request.train(group, window, parts) for group in together]
         try:
             results = yield from self.ask(phase, stages)
         except TooDearError as error:
             raise self.too_small(phase, str(error)) from error
         for group, stage, result in zip(together, stages, results, strict=True):
-            for member, (node, trained) in enumerate(zip(group, result.output, strict=True)):
+            for member, ((node, _, _), trained) in enumerate(zip(group, result.output, strict=True)):
                 node.state = State(stage.key, member)
                 node.own_steps += trained.steps
                 node.curve += trained.curve
+                self.paid[node.path], self.windows[node.path] = result.cost, window
         for leaf in leaves:
             leaf.state = tree.state if self.arm.shares_weights else leaf.state
+
+    def shares(self, nodes: Sequence[Node], parts: tuple[SubSpace, ...]) -> tuple[Fraction, ...]:
+        """What part of the money each of these supernets gets."""
+        settings, unit = self.settings, Allowance(self.account.budget.kind, 0)
+        members = [Member(node.subspace, None, unit, parts, earlier(nodes, i)) for i, node in enumerate(nodes)]
+        together = len(nodes) if self.arm.joint else 1
+        prices = [settings.prices.mean(self.arm, member, together) for member in members] if len(nodes) > 1 else []
+        leaves = [node.subspace for node in nodes]
+        return shares(self.arm.schedule.share, settings.space, settings.sampling, leaves, prices)
 
     def too_small(self, phase: str, why: str) -> ConfigError:
         kind = self.account.budget.kind
@@ -267,7 +310,7 @@ class Run:
         most: Allowance | None = None
         if share is not None:
             rounds = self.arm.schedule.levels if self.arm.schedule.keep == "best" else 1
-            most = budget.parts(budget.portion(share) / rounds, len(leaves))
+            (most,) = budget.parts(budget.portion(share), [Fraction(1, rounds * len(leaves))])
         if budget.kind == "seconds":
             return most  # nobody knows the price of a plan: without a share it comes on top
         plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(settings.space))

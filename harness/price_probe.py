@@ -8,10 +8,10 @@ from torch import Tensor
 from splitbench.criteria.base import Criterion
 from splitbench.criteria.proxies.base import Proxy, Scores
 from splitbench.harness.budget import Cost, Meter, forward_pass, training_pass
-from splitbench.harness.dry_run import supernet_of
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.probe import SupernetProbe, all_on_edge
 from splitbench.harness.stages.score import Score
+from splitbench.harness.step_prices import supernet_of
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.spaces.base import Choice, SearchSpace, Supernet, reaches, with_operation
 from splitbench.spaces.datasets.base import ImageData

@@ -113,7 +113,7 @@ class Ranked:
         unanswered: how many of them have no score, or none that is finite: they count as the worst.
         forward, backward: mean passes, in batches of the job's size.
         flops: mean FLOPs charged.
-        milliseconds: mean time of one network.
+        milliseconds: mean time of one network, its making included.
     """
 
     proxy: str

@@ -18,8 +18,10 @@ from splitbench.harness.stages.base import hashed
 from splitbench.harness.stages.kinds import KINDS
 from splitbench.harness.store import canonical_json
 from splitbench.harness.tree import Node
+from splitbench.results.population_names import STRINGS
 from splitbench.results.record import (
     Budget,
+    Decomposition,
     EdgeScore,
     Machine,
     Measured,
@@ -31,6 +33,8 @@ from splitbench.results.record import (
 from splitbench.results.record import Node as TreeNode
 from splitbench.spaces.base import SearchSpace
 
+MEMBERS = {"functions": "distinct connected functions", "strings": STRINGS}
+"""What a population is of, in words."""
 SHARED_PARTS = {"trainer": "trainers", "selector": "selectors", "leaf_choice": "leaf_choices"}
 """Keys of a study file that arms may replace, and the kinds of what they name."""
 
@@ -49,7 +53,7 @@ def make_record(
             "arm": arm.config(),
             "common": settings.scene.described(),
         },
-        population=f"{'all' if whole else 'a uniform sample of'} {size:,} distinct connected functions"
+        population=f"{'all' if whole else 'a uniform sample of'} {size:,} {MEMBERS[settings.of]}"
         + ("" if whole else ", drawn anew for each seed and shared by all arms"),
         population_size=size,
         topology=_topology(settings.space),
@@ -62,6 +66,7 @@ def make_record(
         cost={phase: PhaseCost(**cost.as_dict()) for phase, cost in outcome.account.phases.items()},
         budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
         estimates_sha256=found.estimates_sha256,
+        decomposition=_decomposition(outcome),
     )
 
 
@@ -87,7 +92,7 @@ def protocol(study: StudyConfig, settings: Settings) -> str:
     """A hash of all that the arms of a study share; records with different ones never stand in one table.
 
     What may change without making arms incomparable is left out: the arms themselves, the number of seeds, the name,
-    which arm is the baseline, and what a sweep searches.
+    which arm is the baseline, what a sweep searches, and whether differences are decomposed.
     """
     return hashlib.sha256(canonical_json(protocol_parts(study, settings)).encode()).hexdigest()[:16]
 
@@ -98,8 +103,10 @@ def protocol_parts(study: StudyConfig, settings: Settings) -> dict[str, Any]:
     Components stand with their defaults filled in and their values as they were checked, so that ``0.1`` and ``1e-1``,
     ``digits`` and ``{name: digits}``, a default and nothing are one protocol. Space and dataset stand in ``common``.
     """
-    apart = {"arms", "seeds", "name", "baseline", "search", "sweep", "space", "dataset", *SHARED_PARTS}
+    apart = {"arms", "seeds", "name", "baseline", "search", "sweep", "decompose", "space", "dataset", *SHARED_PARTS}
     shared = study.model_dump(mode="json", exclude=apart)
+    if shared["population"]["of"] == "functions":  # as all were before there were others
+        del shared["population"]["of"]
     shared["schedule"] = schedule_parts(shared["schedule"])
     for key, kind in SHARED_PARTS.items():
         shared[key] = Part.of(kind, getattr(study, key), key).written()
@@ -145,6 +152,11 @@ def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measure
         threads=threads,
         machines=[Machine(**asdict(machine)) for machine in machines],
     )
+
+
+def _decomposition(outcome: Outcome) -> Decomposition | None:
+    terms = outcome.decomposed.output.terms if outcome.decomposed is not None else None
+    return None if terms is None else Decomposition(**terms)
 
 
 def _topology(space: SearchSpace) -> Topology:

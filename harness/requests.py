@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,15 +11,19 @@ from splitbench.harness.budget import Allowance, Budget, Cost
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Scene
+from splitbench.harness.stages.decompose import Decompose
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure, MeasuredLeaf
 from splitbench.harness.stages.predict import Predict, Predicted
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train
+from splitbench.harness.step_prices import StepPrices
 from splitbench.harness.tree import Node
-from splitbench.harness.workbench import Population
+from splitbench.harness.workbench import Population, Strings
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
+from splitbench.spaces.populations import Of
+from splitbench.spaces.sampling import STRINGS
 from splitbench.spaces.subspaces import overlapping
 
 
@@ -33,8 +38,10 @@ class Settings:
         budget: of each arm.
         evaluation: how estimates are measured, and on how many images.
         images: number of validation images that an estimate takes.
-        sample: size of the population; all functions if None.
+        sample: size of the population; all if None.
         truth: checksum of the ground truth, an input of the stages that read it.
+        sampling: whether strings or functions are equally likely to be drawn in training.
+        of: what the population is of.
     """
 
     space: SearchSpace
@@ -45,6 +52,13 @@ class Settings:
     images: int
     sample: int | None
     truth: str
+    sampling: str = STRINGS
+    of: Of = "functions"
+
+    @functools.cached_property
+    def prices(self) -> StepPrices:
+        """What training steps cost."""
+        return StepPrices(self.space, self.sampling)
 
     def evaluations(self, choices: Iterable[Choice], batch_size: int) -> Cost:
         """What estimates of these paths or mixtures cost, counted in steps of the trainer's batch size."""
@@ -62,29 +76,42 @@ class Requests:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.probing = f" probing {probing}" if probing else ""
         self.name = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
-        self.population = Population(settings.sample, seeds.of("population"))
+        self.functions = Population(settings.sample, seeds.of("population"))  # what selectors look at
+        self.population = self.functions
+        if settings.of == "strings":
+            self.population = Strings(settings.sample, seeds.of("population"))
 
     def title(self, what: str) -> str:
         return f"{self.name}: {what}"
 
     def train(
         self,
-        nodes: Sequence[Node],
-        allowance: Allowance,
+        members: Sequence[tuple[Node, Allowance, tuple[SubSpace, ...]]],
         window: tuple[float, float],
         parts: tuple[SubSpace, ...] = (),
+        sham: bool = False,
     ) -> Train:
-        """One stage of several nodes, each with the same allowance. (A step is numbered from the root of the split
-        tree, so a leaf neither repeats its parent's batches nor its parent's architectures.)"""
+        """One stage of several nodes. (A step is numbered from the root of the split tree, so a leaf neither repeats
+        its parent's batches nor its parent's architectures.)
+
+        Args:
+            members: what is trained, what each may spend, and the leaves before it that overlap it.
+            window: of the learning-rate schedule.
+            parts: the leaves that share the one node's weights, where a modifier has them do so.
+            sham: whether it is the sham of these nodes; it only says so in its title.
+        """
         return Train(
             scene=self.settings.scene,
-            title=self.title("train " + " ".join(node.path for node in nodes)),
+            title=self.title(("sham of " if sham else "train ") + " ".join(node.path for node, _, _ in members)),
             trainer=self.arm.parts["trainers"],
             modifiers=self.arm.modifier_parts,
-            members=tuple(Member(node.subspace, node.state, allowance, parts) for node in nodes),
+            members=tuple(
+                Member(node.subspace, node.state, allowance, parts, others) for node, allowance, others in members
+            ),
             window=window,
             initial_seed=self.seeds.of("initial weights"),
             seed=self.seeds.of("training"),
+            sampling=self.settings.sampling,
         )
 
     def score(self, node: Node, edge: int, judge: Judge) -> Score:
@@ -114,12 +141,13 @@ class Requests:
             subspace=leaf.subspace,
             state=leaf.state,
             evaluation=self.settings.evaluation,
-            population=self.population,
+            population=self.functions,
             index=index,
             count=count,
             seed=self.seeds.of(f"selection {index}"),
             allowance=allowance,
             earlier=earlier(leaves, index),
+            sampling=self.settings.sampling,
         )
 
     def predict(self, leaves: Sequence[Node], index: int) -> Predict:
@@ -140,6 +168,20 @@ class Requests:
             title=self.title("ceiling and size baselines"),
             population=self.population,
             truth=self.settings.truth,
+        )
+
+    def decompose(
+        self, unsplit: str, free: tuple[str, ...], charged: tuple[str, ...], arm: tuple[str, ...]
+    ) -> Decompose:
+        """The keys are of predict stages: of the whole supernet, and of each leaf."""
+        return Decompose(
+            scene=self.settings.scene,
+            title=self.title("decompose"),
+            truth=self.settings.truth,
+            unsplit=unsplit,
+            free=free,
+            charged=charged,
+            arm=arm,
         )
 
     def measure(self, leaves: Sequence[Node], predicted: Sequence[Result[Predicted]]) -> Measure:

@@ -28,7 +28,7 @@ class Scored:
     Attributes:
         architecture: as the space encodes it.
         terms: what the proxy returned, a number or several; NaN where it has no answer.
-        milliseconds: what that took, without building the network.
+        milliseconds: what that took, the making of the network (and of the proxy's own copy) included.
         forward, backward: passes that were charged, in images of the network's own size.
     """
 

@@ -148,10 +148,16 @@ class Scorer:
         """
         name = self.space.encode(architecture)
         with closed(), one_thread():
+            start = self._clock()
             fresh = self.space.stand_alone(architecture, self.seeds.of(f"initial weights of {name}")).to(self.device)
-            return {key: self._score(fresh, architecture, name, key, proxy) for key, proxy in proxies.items()}
+            making = self._clock() - start
+            return {key: self._score(fresh, architecture, name, key, proxy, making) for key, proxy in proxies.items()}
 
-    def _score(self, fresh: Any, architecture: Architecture, name: str, key: str, proxy: Proxy) -> Scored:
+    def _score(
+        self, fresh: Any, architecture: Architecture, name: str, key: str, proxy: Proxy, making: float
+    ) -> Scored:
+        """``making`` is what the network took in seconds: each proxy is billed as if it had asked for it alone."""
+        start, reading = self._clock(), self._reading
         spent = [0.0, 0.0]
 
         def charge(forward: float, backward: float) -> None:
@@ -163,7 +169,6 @@ class Scorer:
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)  # a proxy that draws from torch's own state is still a function of the seed
-            start, reading = self._clock(), self._reading
             try:
                 values = terms(proxy, network)
             except SplitbenchError:
@@ -173,7 +178,7 @@ class Scorer:
                 raise SplitbenchError(
                     f"proxy {key} fails on architecture {name}: {type(error).__name__}: {said}; leave it out or mend it"
                 ) from error
-            seconds = self._clock() - start - (self._reading - reading)
+            seconds = making + self._clock() - start - (self._reading - reading)
         return Scored(name, tuple(values.tolist()), round(1000 * seconds, 2), *(round(count, 4) for count in spent))
 
     def _clock(self) -> float:

@@ -26,7 +26,7 @@ from splitbench.harness.budget import Budget
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
-from splitbench.harness.dry_run import Rehearser, supernet_of
+from splitbench.harness.dry_run import Rehearser
 from splitbench.harness.earlier import set_aside
 from splitbench.harness.engine import Engine, InProcess, WorkerPool
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
@@ -35,14 +35,17 @@ from splitbench.harness.finished import Finished
 from splitbench.harness.lock import Lock
 from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome, Run
+from splitbench.harness.portion import Portion
 from splitbench.harness.record import arm_mark, make_measured, make_record, protocol
 from splitbench.harness.registry import build, components, load_plugin, split_spec
 from splitbench.harness.requests import Settings
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Scene, Stage
+from splitbench.harness.step_prices import supernet_of
 from splitbench.harness.store import StageStore
 from splitbench.results import store
 from splitbench.results.failures import Failure
+from splitbench.results.grids import GRID, home
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
 from splitbench.spaces.base import SearchSpace, refuse_running_statistics
@@ -60,15 +63,17 @@ class Study:
         config, settings: what was asked for, and what all runs share.
         arms: those that run.
         skipped: the other arms' names, and why their criteria cannot serve the space.
+        portion: the part of the study that is run.
     """
 
     config: StudyConfig
     settings: Settings
     arms: list[Arm]
     skipped: dict[str, str] = field(default_factory=dict)
+    portion: Portion = field(default_factory=Portion)
 
     @classmethod
-    def build(cls, config: StudyConfig, device: str = "auto") -> Study:
+    def build(cls, config: StudyConfig, device: str = "auto", portion: Portion | None = None) -> Study:
         """Build and check every part.
 
         Raises:
@@ -99,16 +104,20 @@ class Study:
             images,
             config.population.sample,
             truth.identity,
+            config.sampling,
+            config.population.of,
         )
         arms = []
         for index, arm_config in enumerate(config.arms):
             with closed(), naming(arm_config.label):
                 arms.append(build_arm(config, arm_config, index, space))
         skipped = {arm.label: arm.unfit for arm in arms if arm.unfit is not None}
-        study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped)
+        study = cls(config, settings, [arm for arm in arms if arm.unfit is None], skipped, portion or Portion())
         for label, reason in skipped.items():
             if label == config.baseline or not study.arms:
                 raise ConfigError(f"arm {label} cannot run on the space {space.name}: {reason}; take it out")
+        if not study.runs():
+            raise ConfigError(f"--arms: none of these runs on the space {space.name}: {'; '.join(skipped.values())}")
         for arm in study.arms:
             with closed(), naming(arm.label):
                 study.rehearser.rehearse(arm, study.seeds(0))
@@ -127,10 +136,11 @@ class Study:
             rehearsal = self.rehearser.rehearse(arm, self.seeds(0))
             measurement = budget.amount(rehearsal.measurement)
             if measurement > budget.limit:
+                shams, without = ("", "") if not arm.decompose else (" and training shams", ", or no decompose,")
                 found.append(
-                    f"ranking the population takes {measurement / budget.limit:.1f} times as much as an arm's whole "
-                    f"budget ({measurement:.2g} {budget.kind} of forward passes a run, charged to no arm); a smaller "
-                    "population.sample or evaluation.images would end the study sooner"
+                    f"ranking the population{shams} takes {measurement / budget.limit:.1f} times as much as an arm's "
+                    f"whole budget ({measurement:.2g} {budget.kind} a run, charged to no arm); a smaller "
+                    f"population.sample or evaluation.images{without} would end the study sooner"
                 )
                 break
         return found
@@ -146,7 +156,12 @@ class Study:
         return open_truth(self.settings.space, self.settings.dataset).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
-        """(arm, repetition, draw) in the order in which they start: all arms of a seed before the next seed."""
+        """(arm, repetition, draw) of the part that is run, in the order in which they start: all arms of a seed before
+        the next seed."""
+        return [run for run in self.all_runs() if self.portion.holds(run[0].label, run[1])]
+
+    def all_runs(self) -> list[tuple[Arm, int, int]]:
+        """Those of the whole study."""
         return [
             (arm, repetition, draw)
             for repetition in range(self.config.seeds)
@@ -179,9 +194,10 @@ class Study:
         for arm, repetition, draw in self.runs():
             with naming(arm.label):
                 self.rehearser.rehearse(arm, self.seeds(repetition), draw)
+        self.check_folder(folder)  # before a folder of something else gets as much as an empty one for records
         store.prepare(folder)
         with Lock(folder).held(watcher.note) as lock:
-            for sentence in [*self.notes(), *self.take_folder(folder)]:
+            for sentence in [*self.notes(), *self.portion.notes(self.config), *self.take_folder(folder)]:
                 watcher.note(sentence)
             store.write_skipped(folder, self.skipped)
             for label, reason in self.skipped.items():
@@ -230,16 +246,16 @@ class Study:
     ) -> None:
         """Have an engine run the stages that tasks ask for, in this process or in several; ``parallel`` tasks at a
         time, or as many as suit a study. ``check`` is called before anything is begun or written."""
-        alone = workers == 1
+        alone, stages = workers == 1, home(folder)
         with one_thread():
             engine: Engine
             if alone:
-                engine = InProcess(StageStore(folder), lambda stage, share: watcher.running([(stage, share)]))
+                engine = InProcess(StageStore(stages), lambda stage, share: watcher.running([(stage, share)]))
             else:
-                engine = WorkerPool(folder, workers, plugins=plugins)
+                engine = WorkerPool(stages, workers, plugins=plugins)
             try:
                 parallel = 1 if alone else parallel or self.parallel(workers)
-                Driver(folder, engine, watcher, check).drive(tasks, parallel)
+                Driver(stages, engine, watcher, check).drive(tasks, parallel)
             except BrokenExecutor as error:
                 raise SplitbenchError(
                     "a worker process ended without a word, as it does when memory runs out; what had ended is kept: "
@@ -256,7 +272,7 @@ class Study:
         """Write a run's record; gives it, and what the run took."""
         record = make_record(self.config, self.settings, arm, repetition, draw, outcome)
         measured = make_measured(outcome, 1, torch.__version__)
-        estimates = (StageStore(folder).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
+        estimates = (StageStore(home(folder)).folder(outcome.measured.key) / "estimates.parquet").read_bytes()
         store.write_run(folder, record, measured, estimates)
         return record, measured
 
@@ -276,7 +292,7 @@ class Study:
         text = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
         shared = protocol(self.config, self.settings)
         wanted = {
-            (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in self.runs()
+            (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in self.all_runs()
         }
         sentences = set_aside(folder, wanted)
         store.write_atomically(path, text.encode())
@@ -286,10 +302,12 @@ class Study:
         """Refuse a folder of another study; gives the path of the study that is kept in it.
 
         Raises:
-            StoreError: if the folder is another study's, or a sweep's.
+            StoreError: if the folder is another study's, a sweep's or a grid's.
         """
         if (folder / SWEEP).exists():
             raise StoreError(f"{folder} holds a sweep, whose trials would be set aside; choose another --out")
+        if (folder / GRID).exists():
+            raise StoreError(f"{folder} holds a grid of studies; choose another --out")
         path = folder / STUDY_FILE
         if path.exists():
             try:

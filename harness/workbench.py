@@ -15,9 +15,9 @@ from splitbench.harness.errors import ConfigError, DataError
 from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
 from splitbench.harness.store import StageStore, canonical_json, load_tensors
-from splitbench.spaces.base import Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
-from splitbench.spaces.populations import population
+from splitbench.spaces.populations import Of, population
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,34 @@ class Population:
 
     def rows(self, space: SearchSpace, subspace: SubSpace | None = None, earlier: Sequence[SubSpace] = ()) -> Rows:
         """Them, [A, edges]; with a ``subspace``, those that this leaf owns: no leaf ``earlier`` contains them."""
-        return population(space, self.sample, self.seed, subspace, earlier)
+        return population(space, self.sample, self.seed, subspace, earlier, self.of)
+
+    @property
+    def of(self) -> Of:
+        """What its members are."""
+        return "functions"
+
+    def estimated(self, space: SearchSpace, member: Architecture) -> Architecture:
+        """What runs when a member is estimated: equal architectures are estimated once a leaf."""
+        return member
+
+
+@dataclass(frozen=True)
+class Strings(Population):
+    """All connected strings, or a uniform sample: each is ranked by the leaf that contains it as it is spelled.
+
+    Attributes:
+        members: sets a stage's hash apart from that of the functions.
+    """
+
+    members: str = "strings"
+
+    @property
+    def of(self) -> Of:
+        return "strings"
+
+    def estimated(self, space: SearchSpace, member: Architecture) -> Architecture:
+        return space.function(member)
 
 
 def write_note(path: Path, share: float) -> None:

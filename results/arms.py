@@ -64,6 +64,12 @@ class Arm:
         """Whether it is an oracle control: a bound, and no hypothesis to be tested beside the others."""
         return any(run.record.reads_truth for run in self.runs)
 
+    @property
+    def given(self) -> bool:
+        """Whether its partition was written down in the study file: no finding of a criterion."""
+        chosen = [run.record.config.get("arm", {}).get("criteria", {}) for run in self.runs]
+        return any(criterion.get("name") == "given" for criterion in chosen)
+
     def by_repetition(self, get: Getter) -> dict[int, float] | None:
         """The mean over draws for each repetition; None if one run lacks the value, so that a mean never leaves out
         the runs that collapsed."""

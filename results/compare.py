@@ -21,6 +21,7 @@ from splitbench.results.families import family
 from splitbench.results.grounds import ungrounded
 from splitbench.results.machines import kinds, machines, mixture
 from splitbench.results.paired import compared
+from splitbench.results.population_names import shown
 from splitbench.results.populations import UnusableError, difference_over_functions
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Loaded, load
@@ -255,5 +256,5 @@ def to_json(compared: Compared) -> dict[str, Any]:
     pairs = []
     for pair in compared.pairs:
         kind, limit = pair.budget
-        pairs.append({**asdict(pair), "budget": {"kind": kind, "limit": limit}})
+        pairs.append(shown({**asdict(pair), "budget": {"kind": kind, "limit": limit}}, pair.population))
     return {"pairs": pairs, "warnings": list(compared.warnings)}

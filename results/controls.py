@@ -3,6 +3,12 @@
 A criterion with groups of 1 and 4 operations has other leaves than one with groups of 2 and 3, whatever it measures. So
 the control of a run is the mean of those random runs of its repetition whose split has the same sizes and whose
 schedule, trainer and modifiers are the same. An arm has this comparison if every repetition of it has such a control.
+
+What an arm pays for scoring it cannot train with, so an arm that finds nothing falls below random groups that pay
+nothing. Where random controls of the same sizes burn shares of the budget, chance is taken at the arm's own bill:
+linear in the logarithm of a leaf's steps between the controls on both sides of it. What the bill alone costs stands
+beside the difference.
+
 Oracle controls are bounds, so their p values are adjusted among themselves and do not count for the other arms.
 """
 
@@ -10,11 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from splitbench.results import stats
-from splitbench.results.arms import Arm, metric
+from splitbench.results.arms import Arm, Getter, metric
 from splitbench.results.findings import conditions, findings
 from splitbench.results.grounds import ungrounded
 from splitbench.results.paired import Comparison, compare
@@ -23,6 +29,7 @@ from splitbench.results.stats import Estimate
 
 Pattern = tuple[Any, ...]
 NO_CONTROL = "no random control of the same sizes and schedule in every seed"
+NOTHING_FREE = "no random control of the same sizes and schedule that pays nothing in every seed"
 NO_VALUE = "no value in some run, its own or a control's"
 
 
@@ -33,15 +40,19 @@ class Chance:
     Attributes:
         sizes: of the groups, in words, smallest first; several where seeds differ.
         controls: the arms that the control runs belong to.
-        difference: of the metric, arm less control, over repetitions.
+        difference: of the metric, arm less control, over repetitions; at the arm's own bill, if ``bill`` is known.
         p: of the sign-flip test, Holm-adjusted over the arms of the table that have such a control: over those that
             are no oracle controls, or over those that are.
+        paid: share of the budget that the arm pays for scoring, a mean over its runs.
+        bill: chance at that bill less chance that pays nothing, over repetitions; None where no controls burn as much.
     """
 
     sizes: str
     controls: tuple[str, ...]
     difference: Estimate
     p: float
+    paid: float = 0.0
+    bill: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -76,14 +87,13 @@ def against_chance(arms: Sequence[Arm], name: str) -> Chances:
 
     An arm that gives no ground for a verdict is not held against them, and none is held against such a control.
     """
-    get = metric(name)
     complete = [arm for arm in arms if arm.complete]
     controls: dict[Hashable, list[Record]] = {}
     for arm in complete:
         for run in arm.runs if not ungrounded(arm) else ():
             if is_random(run.record):
                 controls.setdefault(_key(run.record), []).append(run.record)
-    found: dict[str, tuple[Comparison, str, tuple[str, ...]]] = {}
+    found: dict[str, tuple[Comparison, Chance]] = {}
     without: dict[str, str] = {}
     for arm in complete:
         if is_random(arm.runs[0].record) or not any(run.record.tree.children for run in arm.runs):
@@ -95,26 +105,102 @@ def against_chance(arms: Sequence[Arm], name: str) -> Chances:
         if not all(matched.values()):
             without[arm.name] = NO_CONTROL
             continue
-
-        def control(record: Record, matched: Mapping[Any, list[Record]] = matched) -> float | None:
-            return _mean([get(one) for one in matched[_turn(record)]])
-
-        values, chance = arm.by_repetition(get), arm.by_repetition(control)
-        comparison = compare(values, chance, name) if values is not None and chance is not None else None
-        if comparison is None:
+        if not all(any(burnt(control) == 0 for control in own) for own in matched.values()):
+            without[arm.name] = NOTHING_FREE
+            continue
+        compared = _compared(arm, matched, name)
+        if compared is None:
             without[arm.name] = NO_VALUE
             continue
-        names = tuple(sorted({control.arm for own in matched.values() for control in own}))
-        found[arm.name] = comparison, _sizes_words(arm), names
+        found[arm.name] = compared
     same = findings(complete)
     oracles = [arm.reads_truth for arm in complete if arm.name in found]
-    ps = [comparison.p for comparison, _, _ in found.values()]
+    ps = [comparison.p for comparison, _ in found.values()]
     adjusted = stats.holm_within(ps, oracles, [same[name] for name in found])
-    chances = {
-        name: Chance(sizes, names, comparison.difference, p)
-        for (name, (comparison, sizes, names)), p in zip(found.items(), adjusted, strict=True)
-    }
+    chances = {name: replace(chance, p=p) for (name, (_, chance)), p in zip(found.items(), adjusted, strict=True)}
     return Chances(chances, without)
+
+
+def _compared(arm: Arm, matched: Mapping[tuple[int, int], list[Record]], name: str) -> tuple[Comparison, Chance] | None:
+    """An arm against its controls, p not yet adjusted; None if some run lacks the value."""
+    get = metric(name)
+
+    def free(record: Record) -> float | None:
+        return chance_at(0.0, matched[_turn(record)], get)
+
+    def at_bill(record: Record) -> float | None:
+        return chance_at(billed(record), matched[_turn(record)], get)
+
+    values, chance = arm.by_repetition(get), arm.by_repetition(free)
+    if values is None or chance is None:
+        return None
+    paid = math.fsum(billed(run.record) for run in arm.runs) / len(arm.runs)
+    bill = None
+    if paid > 0 and (dearer := arm.by_repetition(at_bill)) is not None:
+        difference = compare(dearer, chance, name)
+        bill, chance = difference.difference if difference is not None else None, dearer
+    comparison = compare(values, chance, name)
+    if comparison is None:
+        return None
+    names = tuple(sorted({control.arm for own in matched.values() for control in own}))
+    return comparison, Chance(_sizes_words(arm), names, comparison.difference, comparison.p, paid, bill)
+
+
+def chance_at(bill: float, controls: Sequence[Record], get: Getter) -> float | None:
+    """What random groups reach that pay a share of the budget for nothing; None if no control pays as much.
+
+    A bill takes a leaf's steps away, in proportion; the value is linear in their logarithm between neighbouring
+    controls.
+    """
+    burns = sorted({burnt(record) for record in controls})
+    values, steps = [], []
+    for burn in burns:
+        own = [record for record in controls if burnt(record) == burn]
+        values.append(_mean([get(record) for record in own]))
+        steps.append(math.fsum(leaf_steps(record.tree) for record in own) / len(own))
+    if bill in burns:
+        return values[burns.index(bill)]
+    above = next((index for index, burn in enumerate(burns) if burn > bill), 0)
+    first, last = values[above - 1], values[above]
+    if not above or first is None or last is None:
+        return None
+    part = (bill - burns[above - 1]) / (burns[above] - burns[above - 1])
+    length = steps[above - 1] + part * (steps[above] - steps[above - 1])
+    if length <= 0 or not 0 < steps[above] < steps[above - 1]:
+        return None
+    along = math.log(length / steps[above - 1]) / math.log(steps[above] / steps[above - 1])
+    return first + along * (last - first)
+
+
+def billed(record: Record) -> float:
+    """The share of its budget that a run paid for scoring: 0 where scoring is free, or the budget is in seconds."""
+    cost = record.cost.get("scoring")
+    if cost is None or record.budget.kind == "seconds" or is_free(record):
+        return 0.0
+    return float(getattr(cost, record.budget.kind)) / record.budget.limit
+
+
+def is_free(record: Record) -> bool:
+    """Whether a run's scoring was not paid out of its budget."""
+    return bool(record.config.get("arm", {}).get("scoring") == "free")
+
+
+def burnt(record: Record) -> float:
+    """The share of the budget that a random control throws away."""
+    criterion = record.config.get("arm", {}).get("criteria", {})
+    while isinstance(criterion, Mapping) and isinstance(criterion.get("of"), Mapping):
+        criterion = criterion["of"]
+    return float(criterion.get("burn", 0.0)) if isinstance(criterion, Mapping) else 0.0
+
+
+def leaf_steps(node: Node) -> float:
+    """Training steps of a tree's leaves, their mean."""
+    leaves = _leaves(node)
+    return math.fsum(leaf.steps for leaf in leaves) / len(leaves)
+
+
+def _leaves(node: Node) -> list[Node]:
+    return [leaf for child in node.children for leaf in _leaves(child)] or [node]
 
 
 def _turn(record: Record) -> tuple[int, int]:

@@ -32,7 +32,10 @@ def figure(found: Mapping[str, Any]) -> Figure:
     from matplotlib.lines import Line2D
 
     short = style.shortened([arm["arm"] for arm in found["arms"]])
-    names = [marked(short[arm["arm"]], arm["arm"] in found["reads_truth"]) for arm in found["arms"]]
+    names = [
+        marked(short[arm["arm"]], arm["arm"] in found["reads_truth"], arm["arm"] in found.get("given", ()))
+        for arm in found["arms"]
+    ]
     n = len(names)
     cell = 0.4 if n <= MOST_NUMBERS else 0.17
     label, side = style.widest(names), max(cell * n, 1.6)

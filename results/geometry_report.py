@@ -19,12 +19,13 @@ from splitbench.results.geometry import (
     separations,
     stability,
 )
-from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, marked
+from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, marked
 
 METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
 BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}
 AGREEMENT = tuple(field.name for field in fields(Agreement))
 MOST_ROWS = 3
+GIVEN_LEAVES = "leaves as given"
 
 
 def report(about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth: npt.ArrayLike) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def report(about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth:
 
     Args:
         about: ``study, space, dataset, truth, seeds, probes``, ``protocol`` and ``fingerprints`` (arm -> hash) that
-            say which records it belongs to, ``reads_truth`` and ``not_splitting`` (arms) and ``skipped`` (arm -> why).
+            say which records it belongs to, ``reads_truth``, ``given`` and ``not_splitting`` (arms) and ``skipped``
+            (arm -> why).
         arms: label -> its splits in order of repetitions and draws; all over the same A functions.
         truth: [A] stand-alone test accuracy, percent.
     """
@@ -151,6 +153,8 @@ def _partitions(found: Mapping[str, Any]) -> Table:
 
 def first_split(partition: Mapping[str, Any]) -> str:
     """The split of the root in words: edge, and groups of operations with bars between them."""
+    if not partition["splits"]:
+        return GIVEN_LEAVES
     root = [split for split in partition["splits"] if split["path"] == "root"]
     return "; ".join(f"{split['edge']}: {' | '.join(', '.join(group) for group in split['groups'])}" for split in root)
 
@@ -204,7 +208,7 @@ def number(value: float | None) -> str:
 
 
 def _words(found: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
-    return marked(str(arm["arm"]), arm["arm"] in found["reads_truth"])
+    return marked(str(arm["arm"]), arm["arm"] in found["reads_truth"], arm["arm"] in found.get("given", ()))
 
 
 def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -221,4 +225,6 @@ def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
     ]
     if found["reads_truth"]:
         sentences.append(ORACLE)
+    if found.get("given"):
+        sentences.append(GIVEN)
     return tuple(sentences)

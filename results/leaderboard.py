@@ -19,6 +19,7 @@ from splitbench.results import stats
 from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, TEST, Arm, metric, selected, tables, validation_metric
 from splitbench.results.controls import Chance, against_chance
 from splitbench.results.costs import Cost, mean_cost
+from splitbench.results.explain import decomposition_of
 from splitbench.results.failures import Failure, by_arm, same_table
 from splitbench.results.families import POINTS, Range, family
 from splitbench.results.findings import findings
@@ -56,10 +57,13 @@ class Failed:
 class Row:
     """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
 
-    ``reads_truth`` marks an oracle control: it has seen the answers. ``chance`` is the comparison with random groups of
-    the same sizes, ``verdicts`` are those against the baseline by metric. ``same_partition`` are the other arms that
-    chose the same leaves on every seed. ``of_ceiling`` is the primary metric over its noise ceiling, divided repetition
-    by repetition; None where the ceiling is not known. ``failed`` are the runs that failed; their arm is incomplete.
+    ``reads_truth`` marks an oracle control: it has seen the answers. ``given`` marks a partition that the study file
+    gave. ``chance`` is the comparison with random groups of the same sizes, ``verdicts`` are those against the baseline
+    by metric. ``same_partition`` are the other arms that chose the same leaves on every seed. ``outside`` marks
+    estimates of a file: on the populations of the arms, without budget, seeds or verdict. ``of_ceiling`` is the primary
+    metric over its noise ceiling, divided repetition by repetition; None where the ceiling is not known. ``failed`` are
+    the runs that failed; their arm is incomplete. ``decomposition`` has the terms of the difference to no split, where
+    every run has them.
     """
 
     arm: str
@@ -74,6 +78,8 @@ class Row:
     baseline: bool
     trivial: bool = False
     reads_truth: bool = False
+    outside: bool = False
+    given: bool = False
     metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     of_ceiling: Estimate | None = None
@@ -84,6 +90,7 @@ class Row:
     same_partition: tuple[str, ...] = ()
     cost: Cost | None = None
     failed: tuple[Failed, ...] = ()
+    decomposition: Mapping[str, Estimate] | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -101,8 +108,10 @@ class Leaderboard:
     """One table.
 
     ``comparisons`` findings of arms that are no oracle controls are tested against the baseline (arms that chose one
-    partition are one); below ``seeds_needed`` none of
-    them can get a verdict. ``without_chance`` says of each arm that splits, and has no comparison with chance, why.
+    partition are one); below ``seeds_needed`` none of them can get a verdict. ``without_chance`` says of each arm that
+    splits, and has no comparison with chance, why. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves
+    share the budget, what is equally likely to be drawn in training, and whether scoring is paid for. Studies from
+    before these settings are as their defaults here.
     """
 
     study: str
@@ -120,6 +129,9 @@ class Leaderboard:
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
     without_chance: Mapping[str, str] = field(default_factory=dict)
+    share: str = "flops"
+    sampling: str = "strings"
+    scoring: str = "charged"
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -139,6 +151,12 @@ class Leaderboards:
     warnings: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     rank_groups: RankGroups | None = None
+
+
+def with_rows(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
+    """The table with more rows, each at its place among the arms."""
+    arms = [*(row for row in board.rows if not row.trivial), *rows]
+    return replace(board, rows=(*sorted(arms, key=_place), *(row for row in board.rows if row.trivial)))
 
 
 def leaderboards(folder: str | Path) -> Leaderboards:
@@ -208,7 +226,16 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         rows=(*_together(sorted(rows, key=_place)), *_trivial_rows(records)),
         warnings=tuple(warnings),
         without_chance=chances.without,
+        **_settings(first),
     )
+
+
+def _settings(record: Record) -> dict[str, str]:
+    """How leaves share the budget, what is drawn, and who pays for scoring; nothing of what an old record lacks."""
+    study = record.config.get("study", {})
+    schedule = study.get("schedule", {}) if isinstance(study, Mapping) else {}
+    found = {"share": schedule.get("share"), "sampling": study.get("sampling"), "scoring": study.get("scoring")}
+    return {key: str(value) for key, value in found.items() if value is not None}
 
 
 def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -> Arm | None:
@@ -259,6 +286,7 @@ def _row(arm: Arm, verdicts: Mapping[str, Verdict], chance: Chance | None, warni
         complete=arm.complete,
         baseline=arm.baseline,
         reads_truth=arm.reads_truth,
+        given=arm.given,
         failed=_failed(arm.failed),
     )
     if not arm.complete:
@@ -280,6 +308,7 @@ def _row(arm: Arm, verdicts: Mapping[str, Verdict], chance: Chance | None, warni
         selection={name: arm.estimate(selected(name), POINTS.range) for name in SELECTION},
         leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
         chance=chance,
+        decomposition=decomposition_of(arm),
         verdicts=verdicts,
         cost=mean_cost(arm.runs),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from splitbench.harness.errors import StoreError
 from splitbench.results.arms import PRIMARY, Arm
 from splitbench.results.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
+from splitbench.results.population_names import STRINGS
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Run, read_estimates
 
@@ -81,6 +82,8 @@ def ranked(run: Run) -> Ranked:
             grows with their square, and the interval shrinks).
     """
     arm, n = run.record.arm, run.record.population_size
+    if STRINGS in run.record.population:
+        raise UnusableError(f"{arm} ranks strings, and those of one function are no independent draws")
     if not FEWEST <= n <= MOST:
         raise UnusableError(f"{arm} ranks {n:,} functions, and a bootstrap takes {FEWEST} to {MOST:,}")
     try:

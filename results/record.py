@@ -6,10 +6,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from splitbench.results.population_names import plain, shown
 
 SCHEMA = 3
 PROTOCOL = r"^[A-Za-z0-9_-]{0,64}$"
@@ -87,7 +96,8 @@ class Selection(_Model):
     regret: float = Field(description="best test accuracy of the space minus that")
     oracle: float = Field(description="best test accuracy over the leaves' choices: reads the table")
     leaf_floor: float = Field(
-        description="expected best of one random function a leaf, uniform over all connected ones"
+        description="expected best of one random function a leaf, uniform over all connected ones "
+        "(strings, where the population is of strings)"
     )
     best_of_k: float = Field(
         description="expected best of K random connected functions of the space, K the number of leaves"
@@ -109,6 +119,21 @@ class Budget(_Model):
     kind: str
     limit: float
     spent: float
+
+
+class Decomposition(_Model):
+    """The difference to no split, term by term: :mod:`splitbench.results.decomposition` says what each is."""
+
+    training_lost: float
+    bill: float
+    relief: float
+    across: float
+    calibration: float = Field(description="the part of across that comes from the leaves' offsets")
+    difference: float
+    tau_none: float
+    tau_free: float
+    tau_charged: float
+    tau_arm: float
 
 
 class Record(_Model):
@@ -142,6 +167,27 @@ class Record(_Model):
     cost: dict[str, PhaseCost] = Field(description="by phase: warm_up, scoring, training, selection")
     budget: Budget
     estimates_sha256: str = Field(description="of the Parquet file with every architecture's estimates")
+    decomposition: Decomposition | None = Field(
+        default=None,
+        description="None if it was not asked for, or is undefined: leaves that share weights, or given up",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, data: Any) -> Any:
+        """Inside the program a metric has one name; the table says what its population is."""
+        return _renamed(data, plain) if isinstance(data, dict) else data
+
+    @model_serializer(mode="wrap")
+    def _shown_names(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A file's names say what population they are on."""
+        return _renamed(handler(self), shown)
+
+
+def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[str, Any]:
+    population = str(record.get("population", ""))
+    named = ("metrics", "validation_metrics", "ceiling", "trivial")
+    return record | {key: rename(record[key], population) for key in named if key in record}
 
 
 class Machine(_Model):

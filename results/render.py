@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from splitbench.results.compare import Compared
 from splitbench.results.friedman import RankGroups
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
+from splitbench.results.population_names import shown as named
 from splitbench.results.sheet import Sheet, Table
 from splitbench.results.sheets import sheets
 
@@ -120,7 +121,7 @@ def _board_object(board: Leaderboard) -> dict[str, Any]:
     plain = asdict(board)
     plain.update(budget={"kind": kind, "limit": limit}, trainers=list(board.trainers), warnings=list(board.warnings))
     plain["rows"] = [_row_object(row) for row in board.rows]
-    return plain
+    return named(plain, board.population)
 
 
 def _rank_object(ranks: RankGroups | None) -> dict[str, Any] | None:
@@ -152,6 +153,10 @@ def _row_object(row: Row) -> dict[str, Any]:
     plain["same_partition"] = list(row.same_partition)
     if not row.failed:
         del plain["failed"]
+    if row.decomposition is None:
+        del plain["decomposition"]
+    if not row.outside:
+        del plain["outside"]
     return plain
 
 

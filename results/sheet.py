@@ -10,6 +10,7 @@ from splitbench.results.verdicts import number, p_words
 
 NOTHING = "-"
 ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."
+GIVEN = "‡ Its partition was given in the study file: no finding of a criterion."
 ORACLE_LABEL = "† oracle control, reads the ground truth"
 
 
@@ -34,9 +35,9 @@ class Sheet:
     warnings: tuple[str, ...] = ()
 
 
-def marked(arm: str, reads_truth: bool) -> str:
-    """An arm's name, with the mark of an oracle control."""
-    return f"{arm} †" if reads_truth else arm
+def marked(arm: str, reads_truth: bool, given: bool = False) -> str:
+    """An arm's name, with the mark of an oracle control or of a partition that was given."""
+    return f"{arm} †" if reads_truth else f"{arm} ‡" if given else arm
 
 
 def interval_words(estimate: Estimate | None, digits: int, sign: bool = False, short: bool = False) -> str:

@@ -8,23 +8,29 @@ from splitbench.results import stats
 from splitbench.results.arms import PRIMARY, TEST
 from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
+from splitbench.results.explain import NAMES as EXPLAINED
 from splitbench.results.families import family
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
 from splitbench.results.paired import NO_VERDICT
-from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
+from splitbench.results.population_names import shown as named
+from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
 from splitbench.results.verdicts import number, p_words, probability_words, verdict_words
 
 SHOWN = ("tau[top50%]",)
 FAILED_RUNS = "Failed runs"
+OUTSIDE = (
+    "§ Measured from outside: estimates of a file, ranked on the architectures that the arms ranked. No budget was "
+    "held, there are no seeds, and so no interval and no verdict."
+)
 PHASES = ("warm_up", "scoring", "training", "selection")
 
 
 def sheets(shown: Leaderboards | Compared) -> list[Sheet]:
     if isinstance(shown, Leaderboards):
         ranks = [rank_sheet(shown.rank_groups)] if shown.rank_groups else []
-        return [_board_sheet(board) for board in shown.boards] + ranks
-    return [pair_sheet(pair) for pair in shown.pairs]
+        return [named(_board_sheet(board), board.population) for board in shown.boards] + ranks
+    return [named(pair_sheet(pair), pair.population) for pair in shown.pairs]
 
 
 def _board_sheet(board: Leaderboard) -> Sheet:
@@ -32,7 +38,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
     return Sheet(
         heading=f"{board.study}: {board.space} on {board.dataset}",
         facts=(
-            f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm; "
+            f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm, {_sharing_words(board)}; "
             f"{count(board.seeds, 'seed')}; population: {board.population} "
             f"({count(board.population_size, 'architecture')}).",
             _ceiling_words(board),
@@ -42,12 +48,26 @@ def _board_sheet(board: Leaderboard) -> Sheet:
             *_failed_table(board),
             *_chance_table(board),
             *_chosen_table(board),
+            *_decomposition_table(board),
             _selection_table(board),
             _cost_table(board),
         ),
         legend=_legend(board),
         warnings=board.warnings,
     )
+
+
+def _sharing_words(board: Leaderboard) -> str:
+    """Settings that make another order of the same arms."""
+    words = {
+        "sampler": "shared among leaves as the unsplit sampler would",
+        "functions": "shared among leaves by functions",
+        "steps": "shared among leaves in equal steps",
+        "flops": "shared among leaves in equal parts",
+    }
+    drawn = ", functions drawn in training" if board.sampling == "functions" else ""
+    free = ", scoring free" if board.scoring == "free" else ""
+    return f"{words.get(board.share, board.share)}{drawn}{free}"
 
 
 def _ceiling_words(board: Leaderboard) -> str:
@@ -95,13 +115,15 @@ def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
 def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
     """No table where no arm has a control."""
     found = [(row, row.chance) for row in board.rows if row.chance]
-    header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "control")
+    header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "bill", "what the bill costs", "control")
     rows = tuple(
         (
             _arm_words(row),
             chance.sizes,
             interval_words(chance.difference, 3, sign=True),
             p_words(chance.p),
+            f"{chance.paid:.1%}",
+            interval_words(chance.bill, 3, sign=True),
             ", ".join(chance.controls),
         )
         for row, chance in sorted(found, key=lambda one: -one[1].difference.mean)
@@ -130,6 +152,17 @@ def _chosen_table(board: Leaderboard) -> tuple[Table, ...]:
     return (Table("The honest choice: test accuracy %, seed by seed", header, rows, left=("verdict",)),)
 
 
+def _decomposition_table(board: Leaderboard) -> tuple[Table, ...]:
+    """No table where no arm was decomposed."""
+    rows = tuple(
+        (_arm_words(row), *(interval_words(row.decomposition[name], 3, sign=True) for name in EXPLAINED))
+        for row in board.rows
+        if row.decomposition is not None
+    )
+    header = ("arm", *(EXPLAINED[name] for name in EXPLAINED))
+    return (Table("What each part of a split cost and brought, beside no split", header, rows),) if rows else ()
+
+
 def _selection_table(board: Leaderboard) -> Table:
     header = ("arm", "honest test %", "regret", "oracle*", "leaf floor*", "best of K*", "K")
     names = ("test", "regret", "oracle", "leaf_floor", "best_of_k")
@@ -140,13 +173,13 @@ def _selection_table(board: Leaderboard) -> Table:
             " or ".join(map(str, row.leaves)) or NOTHING,
         )
         for row in board.rows
-        if not row.trivial
+        if not (row.trivial or row.outside)
     )
     return Table("Selection, test accuracy % (* reads the ground-truth table)", header, rows)
 
 
 def _cost_table(board: Leaderboard) -> Table:
-    costs = [(row, row.cost) for row in board.rows if not row.trivial]
+    costs = [(row, row.cost) for row in board.rows if not (row.trivial or row.outside)]
     charged = {phase for _, cost in costs if cost for phase in cost.by_phase} - {MEASUREMENT}
     phases = [*(phase for phase in PHASES if phase in charged), *sorted(charged - set(PHASES))]
     header = ("arm", "FLOPs", *(phase.replace("_", "-") for phase in phases), "seconds", "peak MiB")
@@ -213,6 +246,10 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
     if any(row.reads_truth for row in board.rows):
         sentences.append(ORACLE)
+    if any(row.outside for row in board.rows):
+        sentences.append(OUTSIDE)
+    if any(row.given for row in board.rows):
+        sentences.append(GIVEN)
     if any(row.failed for row in board.rows):
         sentences.append("Arms with failed runs are incomplete: `splitbench run` tries those runs again.")
     if any(not row.complete for row in board.rows):
@@ -251,6 +288,16 @@ def _chance_words(board: Leaderboard) -> list[str]:
         f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles, once)}. The brackets are "
         f"not: of {all_of_them} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
     ]
+    if any(row.chance.bill for row in found if row.chance):
+        sentences.append(
+            "Bill is the share of the budget that scoring took; where random controls burn as much, chance is that of "
+            "random groups at the same bill, and what the bill costs is that less chance that pays nothing."
+        )
+    if unpaid := [row.arm for row in found if row.chance and row.chance.paid > 0 and row.chance.bill is None]:
+        sentences.append(
+            f"No random control burns as much as these arms pay, so their bill is part of the difference: "
+            f"{', '.join(unpaid)}. Random arms with burn: 0.03, 0.15, 0.3 and 0.5 would tell it apart."
+        )
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)
         sentences.append(f"Split, but not held against chance ({reason}): {arms}.")
@@ -258,12 +305,16 @@ def _chance_words(board: Leaderboard) -> list[str]:
 
 
 def _arm_words(row: Row) -> str:
-    return f"({row.arm})" if row.trivial else marked(row.arm, row.reads_truth)
+    if row.trivial:
+        return f"({row.arm})"
+    return f"{row.arm} §" if row.outside else marked(row.arm, row.reads_truth, row.given)
 
 
 def _runs_words(row: Row) -> str:
     if row.trivial:
         return NOTHING
+    if row.outside:
+        return "none"
     if row.failed:
         return f"failed: {len(row.failed)} of {row.expected_runs}"
     if not row.complete:

@@ -10,6 +10,7 @@ from typing import Any
 from splitbench.results.costs import Cost
 from splitbench.results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
 from splitbench.results.paired import Verdict
+from splitbench.results.population_names import shown as named
 from splitbench.results.stats import Estimate
 
 ENDS = ("mean", "low", "high")
@@ -29,6 +30,9 @@ def to_csv(boards: Leaderboards) -> str:
     validation = _names(row.validation_metrics for _, row in rows)
     phases = _names(row.cost.by_phase for _, row in rows if row.cost is not None)
     lines = [_line(board, row, metrics, validation, phases) for board, row in rows]
+    populations = {named("[all]", board.population) for board in boards.boards}
+    if len(populations) == 1:  # else the column that names the population tells tables apart
+        lines = [named(line, boards.boards[0].population) for line in lines]
     return "".join(map(_written, [list(lines[0]), *(line.values() for line in lines)] if lines else []))
 
 
@@ -51,8 +55,8 @@ def _line(
         "study": board.study,
         "space": row.space,
         "dataset": row.dataset,
-        "budget kind": board.budget[0],
-        "budget limit": board.budget[1],
+        "budget kind": None if row.outside else board.budget[0],
+        "budget limit": None if row.outside else board.budget[1],
         "population": board.population,
         "population size": board.population_size,
         "arm": row.arm,
@@ -60,6 +64,7 @@ def _line(
         "baseline": _yes(row.baseline),
         "size baseline": _yes(row.trivial),
         "reads truth": _yes(row.reads_truth),
+        "outside": _yes(row.outside),
         "complete": _yes(row.complete),
         "runs": row.runs,
         "expected runs": row.expected_runs,
@@ -74,6 +79,8 @@ def _line(
         "chance sizes": None if chance is None else chance.sizes,
         "chance p": None if chance is None else chance.p,
         **_estimate("chance difference", None if chance is None else chance.difference),
+        "scoring paid": None if chance is None else chance.paid,
+        **_estimate("chance bill", None if chance is None else chance.bill),
         **{
             key: value
             for name in SELECTION

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces.base import Rows, SearchSpace, SubSpace, listed
+from splitbench.spaces.base import FRUITLESS, Architecture, Rows, SearchSpace, SubSpace, as_rows, listed
 from splitbench.spaces.subspaces import owner
 
 REFERENCE = 2000
 """Functions that stand for a whole space, or a leaf, that cannot be listed."""
+
+
+Of = Literal["functions", "strings"]
+"""What a population is of: distinct connected functions, or connected strings (all spellings of a function)."""
+
+MOST_STRINGS = 1_000_000
+"""Strings of a space that are looked at one by one; of a larger space some are drawn."""
 
 
 def population(
@@ -22,8 +31,9 @@ def population(
     seed: int,
     subspace: SubSpace | None = None,
     earlier: Sequence[SubSpace] = (),
+    of: Of = "functions",
 ) -> Rows:
-    """Distinct connected functions [A, edges] that the metrics are computed on: all, or ``sample`` of them.
+    """Distinct connected functions or strings [A, edges] that the metrics are computed on: all, or ``sample`` of them.
 
     Args:
         space: the space; how its functions are drawn, :meth:`SearchSpace.sample_functions` says.
@@ -31,48 +41,93 @@ def population(
         seed: of the sample.
         subspace: if given, only those of the population that this leaf owns:
         earlier: the leaves before it, of which none may contain them.
+        of: functions, or strings: each is then in the leaf that contains it as it is spelled.
 
     Raises:
-        ConfigError: if all functions of a space are asked for that cannot be listed.
+        ConfigError: if all functions or strings of a space are asked for that cannot be listed.
     """
-    rows = everything(space) if sample is None else space.sample_functions(sample, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    if sample is None:
+        rows = everything(space, of)
+    else:
+        rows = sample_strings(space, sample, rng) if of == "strings" else space.sample_functions(sample, rng)
     if subspace is None:
         return rows
     owned: Rows = rows[owner([*earlier, subspace], rows) == len(earlier)]
     return owned
 
 
-def everything(space: SearchSpace) -> Rows:
-    """All distinct connected functions of a space: [A, edges].
+def can_list(space: SearchSpace, of: Of = "functions") -> bool:
+    """Whether all functions, or strings, of a space can be looked at."""
+    return space.root().size <= MOST_STRINGS if of == "strings" else space.can_list
+
+
+def everything(space: SearchSpace, of: Of = "functions") -> Rows:
+    """All distinct connected functions, or connected strings, of a space: [A, edges] in lexicographic order.
 
     Raises:
-        ConfigError: if it cannot be listed.
+        ConfigError: if they cannot be listed.
     """
-    if not space.can_list:
+    if not can_list(space, of):
         raise ConfigError(
-            f"population: the functions of space {space.name} cannot be listed, so all of them cannot be ranked; "
+            f"population: the {of} of space {space.name} cannot be listed, so all of them cannot be ranked; "
             "name a sample, as population: {sample: 1000}"
         )
-    return listed(space, space.root())
+    return connected_strings(space) if of == "strings" else listed(space, space.root())
+
+
+@functools.lru_cache(maxsize=4)
+def connected_strings(space: SearchSpace) -> Rows:
+    """All connected strings of a space, one by one: [A, edges] in lexicographic order."""
+    strings = itertools.product(*space.root().allowed)
+    rows = as_rows([string for string in strings if space.connected(string)], len(space.edges))
+    rows.flags.writeable = False  # shared by whoever asks
+    return rows
+
+
+def sample_strings(
+    space: SearchSpace,
+    n: int,
+    rng: np.random.Generator,
+    subspace: SubSpace | None = None,
+    earlier: Sequence[SubSpace] = (),
+) -> Rows:
+    """``n`` distinct connected strings of ``subspace``, or all if there are no more; as
+    :meth:`SearchSpace.sample_functions` has it of functions. Every connected string is equally likely."""
+    subspace = subspace or space.root()
+    if can_list(space, "strings"):
+        rows = connected_strings(space)
+        rows = rows[owner([*earlier, subspace], rows) == len(earlier)]
+        chosen: Rows = rows if n >= len(rows) else rows[np.sort(rng.choice(len(rows), n, replace=False))]
+        return chosen
+    found, fruitless = set[Architecture](), 0
+    while len(found) < n and fruitless < FRUITLESS:
+        string = space.sample(rng, subspace)
+        fruitless += 1
+        if string not in found and not any(other.contains(string) for other in earlier):
+            found.add(string)
+            fruitless = 0
+    return as_rows(sorted(found), len(space.edges))
 
 
 @functools.lru_cache(maxsize=8)
-def reference(space: SearchSpace) -> Rows:
-    """What stands for the whole space: all its functions, or always the same ``REFERENCE`` of those it can draw."""
-    return population(space, None if space.can_list else REFERENCE, 0)
+def reference(space: SearchSpace, of: Of = "functions") -> Rows:
+    """What stands for the whole space: all its functions or strings, or always the same ``REFERENCE`` of those it can
+    draw."""
+    return population(space, None if can_list(space, of) else REFERENCE, 0, of=of)
 
 
-def by_leaf(space: SearchSpace, leaves: Sequence[SubSpace]) -> tuple[Rows, npt.NDArray[np.int64]]:
-    """Functions that stand for leaves [A, edges], and the leaf that owns each [A] (-1: none).
+def by_leaf(space: SearchSpace, leaves: Sequence[SubSpace], of: Of = "functions") -> tuple[Rows, npt.NDArray[np.int64]]:
+    """Functions or strings that stand for leaves [A, edges], and the leaf that owns each [A] (-1: none).
 
-    All functions of the space if it can be listed; otherwise ``REFERENCE`` drawn from each leaf, so that small leaves
-    are not overlooked.
+    All of the space if they can be listed; otherwise ``REFERENCE`` drawn from each leaf, so that small leaves are not
+    overlooked.
     """
-    if space.can_list:
-        rows = everything(space)
+    if can_list(space, of):
+        rows = everything(space, of)
         return rows, owner(leaves, rows)
+    draw = functools.partial(sample_strings, space) if of == "strings" else space.sample_functions
     drawn = [
-        space.sample_functions(REFERENCE, np.random.default_rng((0, index)), leaf, leaves[:index])
-        for index, leaf in enumerate(leaves)
+        draw(REFERENCE, np.random.default_rng((0, index)), leaf, leaves[:index]) for index, leaf in enumerate(leaves)
     ]
     return np.concatenate(drawn), np.repeat(np.arange(len(leaves)), [len(rows) for rows in drawn])

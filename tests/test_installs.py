@@ -287,8 +287,8 @@ print(json.dumps(said))
         new = f": import splitbench.{name} instead of {name}, as packages of splitbench are called since version 0.2"
         as_file, installed = said[name]
         assert as_file.startswith(f"--plugin {tmp_path}/old_{name}.py: ")
-        assert as_file.endswith(new)
+        assert as_file.endswith(f"{new} (old_{name}.py, line 1)")
         assert installed.startswith(f"criteria component 'old_{name}' from old-plugins cannot be loaded from ")
-        assert installed.endswith(f"{new}; mend or uninstall old-plugins")
+        assert installed.endswith(f"{new} (old_{name}.py, line 1); mend or uninstall old-plugins")
     error = found.splitbench("check", "old", "--plugin", tmp_path / "old_harness.py", status=2)
     assert "import splitbench.harness instead of harness" in " ".join(error.split())

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from splitbench.harness import config
+from splitbench.harness import config, grid
 from splitbench.harness.cli import app
 from splitbench.harness.cli.data import app as data_app
 from splitbench.harness.registry import KINDS, components
@@ -144,7 +144,7 @@ def test_the_quickstart_study_is_the_packages() -> None:
 
 @pytest.mark.parametrize("path", sorted((TOP / "studies").glob("*.yaml")), ids=lambda path: path.name)
 def test_committed_studies_are_called_like_their_files(path: Path) -> None:
-    assert config.load(path).name == path.stem
+    assert grid.load(path, {}, str(path)).name == path.stem
 
 
 # -- README and docs -----------------------------------------------------------------------------------------------
@@ -158,7 +158,9 @@ def test_readmes_verbs_exist() -> None:
     verbs = {name or function.__name__ for name, function in _commands(app.app)}
     data_verbs = {name or function.__name__ for name, function in _commands(data_app)}
     for page in PAGES:
-        for verb, second in re.findall(r"^(?:\.venv/bin/)?splitbench (\w+)(?: (\w+))?", page.read_text(), re.MULTILINE):
+        for verb, second in re.findall(
+            r"^(?:\.venv/bin/)?splitbench ([\w-]+)(?: (\w+))?", page.read_text(), re.MULTILINE
+        ):
             assert verb in verbs | {"data"}, page.name
             assert verb != "data" or second in data_verbs, page.name
 
@@ -181,6 +183,9 @@ def test_study_files_in_the_docs_are_valid(page: Path) -> None:
     assert found
     for study in found:
         whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none", "gm"]} | study
+        if "grid" in study:
+            assert grid.parse(whole).cells
+            continue
         for index, arm in enumerate(config.parse(whole).arms):
             if arm.criterion_spec.keys() != {"name"} or arm.partitioner:
                 from splitbench.harness.arm import build_arm

@@ -130,13 +130,14 @@ def second_order(network: Network) -> float:
 
 @dataclass(frozen=True)
 class Fisher:
-    """sum over convolutions and their channels of 1/2 mean_n (sum_hw a dL/da)^2, at the convolutions' outputs a.
+    """Fisher pruning's formula, and not the ``fisher`` of published tables: that is ``variant: as_shipped``.
 
-    Theis et al., "Faster gaze prediction with dense networks and Fisher pruning", 2018, as Turner et al. ("BlockSwap",
-    ICLR 2020) take it for channels; summed over the network by Abdelfattah et al., ICLR 2021. Larger is better. Needs
-    a batch with labels; costs one forward pass and the input gradients of a backward pass: B - F with F and B the
-    FLOPs forward and backward. For a network that is cut off 0, the lowest value (``as_shipped``: the classifier's own
-    term).
+    sum over convolutions and their channels of 1/2 mean_n (sum_hw a dL/da)^2, at the convolutions' outputs a. Theis et
+    al., "Faster gaze prediction with dense networks and Fisher pruning", 2018, as Turner et al. ("BlockSwap", ICLR
+    2020) take it for channels; summed over the network by Abdelfattah et al., ICLR 2021. The formula is the default, as
+    it is of every component that has a published variant. Larger is better. Needs a batch with labels; costs one
+    forward pass and the input gradients of a backward pass: B - F with F and B the FLOPs forward and backward. For a
+    network that is cut off 0, the lowest value (``as_shipped``: the classifier's own term).
 
     Attributes:
         variant: ``corrected`` is the formula; ``as_shipped`` is what the released code of Abdelfattah et al. and of
@@ -215,6 +216,12 @@ class _Run(nn.Module):
 
 def synaptic_flow(network: Network, exponent: int) -> float:
     """sum W dR/dW with input and R scaled by 2^exponent."""
+    return dot(*flow(network, exponent))
+
+
+def flow(network: Network, exponent: int) -> tuple[list[Tensor], list[Tensor]]:
+    """dR/dW and the absolute W, layer by layer, with input and R scaled by 2^exponent: one forward and one backward
+    pass of a single image."""
     run = _Run(network)
     doubles = {name: parameter.detach().double().abs() for name, parameter in run.named_parameters()}
     counted = {id(weight) for weight in network.weights()}
@@ -222,7 +229,7 @@ def synaptic_flow(network: Network, exponent: int) -> float:
     with without(run, _BatchNorm):
         images = torch.full_like(network.images[:1], 2.0**exponent, dtype=torch.float64)
         total = functional_call(run, doubles, (images,)).sum()
-    return dot(network.gradient(total * 2.0**exponent, weights), weights)
+    return network.gradient(total * 2.0**exponent, weights), weights
 
 
 @contextmanager

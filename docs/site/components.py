@@ -187,8 +187,9 @@ def flow(value: Any) -> str:
 
 
 def snippet(component: Component) -> str:
-    """Lines of a study file that name the component with its defaults."""
-    given = {name: p.default for name, p in parameters(component).items() if p.default is not p.empty}
+    """Lines of a study file that name the component with its defaults, or with its own example where it has one."""
+    defaults = {name: p.default for name, p in parameters(component).items() if p.default is not p.empty}
+    given = example(component) or defaults
     named = {"name": component.name, **given} if given else component.name
     arms = {
         "criteria": {"criterion": component.name, **given} if given else component.name,
@@ -215,11 +216,17 @@ def lines(head: str, value: Any) -> str:
     return "\n".join([first, *(pad + row for row in rows[1:])]) + "\n"
 
 
+def example(component: Component) -> Mapping[str, Any]:
+    """Parameters of a component that is nothing without some: it gives an ``example`` of them."""
+    found: Mapping[str, Any] = getattr(component.load(), "example", {})
+    return found
+
+
 def own_parts(component: Component) -> Iterator[str]:
     """What an arm of this criterion uses where it names nothing else."""
     from splitbench.criteria.base import parts_of, splits
 
-    criterion = build("criteria", component.name)
+    criterion = build("criteria", {"name": component.name, **example(component)})
     if not splits(criterion):
         return
     own = parts_of(criterion)

@@ -9,7 +9,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from splitbench.harness.cli import boards, data, gating, plotting, plugins, show
+from splitbench.harness.cli import (
+    boards,
+    break_even,
+    data,
+    explaining,
+    gating,
+    merging,
+    plotting,
+    plugins,
+    show,
+)
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -82,17 +92,34 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run nothing: show stages, steps, FLOPs by phase, expected time, disk.")
     ] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a key of the study file, as budget.flops=2e11 (again for more)."
+        ),
+    ] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Run these arms alone, as none,gm; the baseline too only if it is named."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Run these repetitions alone, counted from 0, as 0-5,8.")
+    ] = None,
+    cell: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this cell of a grid alone (again for more).")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run what is missing of a study, and show its leaderboard."""
-    from splitbench.harness.cli.running import run_study, show_forecast
+    """Run what is missing of a study, of a part of it or of a grid of studies, and show its leaderboard."""
+    from splitbench.harness.cli.running import Asked, run_study, show_forecast
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
+    asked = Asked(tuple(change or ()), tuple(arms or ()), seeds, tuple(cell or ()))
     if dry_run:
-        show_forecast(study, out, device, workers, plugin or [], as_json)
+        show_forecast(study, out, device, workers, plugin or [], as_json, asked)
     else:
-        run_study(study, out, device, workers, plugin or [], as_json)
+        run_study(study, out, device, workers, plugin or [], as_json, asked)
 
 
 @app.command()
@@ -136,15 +163,23 @@ def rank(
     proxy: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A proxy: a name, or a mapping. [default: all of them]")
     ] = None,
-    sample: Annotated[int, typer.Option(metavar="N", help="How many architectures.")] = 1000,
+    sample: Annotated[int | None, typer.Option(metavar="N", help="How many architectures. [default: 1000]")] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the sample, weights and batches.")] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Results folder.")] = Path("runs/rank"),
     population: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="NAME", help="strings: all, disconnected ones too; functions: distinct and connected ones."
+            metavar="NAME",
+            help="strings: all, disconnected ones too; functions: distinct and connected ones. [default: strings]",
         ),
-    ] = "strings",
+    ] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The architectures instead of a sample, in the file's order: one a line, or a column of a table.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Training images a batch.")] = 64,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes, one torch thread each.")] = 1,
     device: Device = "auto",
@@ -155,8 +190,56 @@ def rank(
     from splitbench.harness.cli import ranking
 
     ranking.run(
-        space, dataset, proxy or [], sample, seed, out, population, batch_size, workers, device, plugin or [], as_json
+        space,
+        dataset,
+        proxy or [],
+        sample,
+        seed,
+        out,
+        population,
+        cells,
+        batch_size,
+        workers,
+        device,
+        plugin or [],
+        as_json,
     )
+
+
+@app.command()
+def measure(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
+    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset: a name, or a mapping.")],
+    estimates: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet: a column of architectures, a column of estimates.")
+    ],
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that names architectures. [default: by name, or by content]"),
+    ] = None,
+    estimate: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of estimates. [default: by name, or the only one]")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="The column holds losses, or errors.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write to a file instead of standard output; JSON if it ends in .json."),
+    ] = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score estimates that were made elsewhere, by any supernet or ranker, against the ground truth.
+
+    Every metric, with bootstrap intervals over functions, beside the noise ceiling, what sizes alone give, and the
+    rank-sum of estimates and FLOPs; on the strings as given and on their distinct functions.
+    """
+    from splitbench.harness.cli import measuring
+
+    measuring.run(space, dataset, estimates, architecture, estimate, lower_is_better, out, plugin or [], as_json)
 
 
 @app.command()
@@ -260,6 +343,9 @@ app.command()(plugins.new)
 
 app.command()(boards.leaderboard)
 app.command()(boards.compare)
+app.command()(explaining.explain)
+app.command("break-even")(break_even.break_even)
+app.command()(merging.merge)
 app.command()(plotting.plot)
 app.command()(gating.gate)
 

@@ -20,7 +20,7 @@ PAGE = "leaderboard.html"
 
 
 def leaderboard(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, or a grid's.")],
     form: Annotated[
         str | None,
         typer.Option(
@@ -42,21 +42,45 @@ def leaderboard(
         list[str] | None,
         typer.Option(metavar="NAME", help="html: details of this arm's runs and no others (may be repeated)."),
     ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="This cell of a grid. [default: an index of all cells, and mean ranks]"),
+    ] = None,
+    estimates: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A row of estimates that were made elsewhere, as splitbench measure reads them (may be repeated).",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the leaderboard of a results folder, as text, data or a page."""
+    """Show the leaderboard of a results folder, or the index of a grid's, as text, data or a page."""
+    from splitbench.results.grids import read_grid
+
     chosen = _format(form, out, as_json)
+    grid = read_grid(folder)
+    if cell is not None:
+        if grid is None:
+            raise ConfigError(f"--cell {cell}: {folder} holds no grid; leave it out")
+        folder = grid.cell(cell)
+    elif grid is not None:
+        from splitbench.harness.cli.grids import show_index
+
+        show_index(grid, chosen, out)
+        return
+    if chosen == "html" and estimates:
+        raise ConfigError("--estimates belongs to text, md, json and csv: a page shows the runs of a folder alone")
     if chosen != "html" and (details is not None or arm):
         raise ConfigError(f"--{'arm' if arm else 'details'} belongs to --format html, and the format is {chosen}")
     if chosen == "html" and out is None and sys.stdout.isatty():
         out = folder / PAGE
     if chosen == "text" and out is None:
         from splitbench.results import render
-        from splitbench.results.leaderboard import leaderboards
 
-        render.terminal(leaderboards(folder))
+        render.terminal(_boards(folder, estimates or []))
         return
-    data = _rendered(folder, chosen, details, arm or [])
+    data = _rendered(folder, chosen, details, arm or [], estimates or [])
     if out is None:
         # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
         typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)
@@ -78,15 +102,27 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
     return chosen
 
 
-def _rendered(folder: Path, form: str, details: float | None, arms: list[str]) -> bytes:
+def _boards(folder: Path, estimates: list[str]) -> Leaderboards:
+    from splitbench.results.leaderboard import leaderboards_of
+    from splitbench.results.store import load
+
+    loaded = load(folder)
+    if not estimates:
+        return leaderboards_of(loaded)
+    from splitbench.harness.cli.measuring import for_leaderboard
+    from splitbench.results.outside_rows import leaderboards_with
+
+    return leaderboards_with(loaded, for_leaderboard(estimates, {run.record.space for run in loaded.runs}))
+
+
+def _rendered(folder: Path, form: str, details: float | None, arms: list[str], estimates: list[str]) -> bytes:
     if form == "html":
         from splitbench.results.page import DETAILS_MB, page
 
         return page(folder, DETAILS_MB if details is None else details, arms)
     from splitbench.results import render
-    from splitbench.results.leaderboard import leaderboards
 
-    boards = leaderboards(folder)
+    boards = _boards(folder, estimates)
     if form == "json":
         return render.to_json(boards).encode()
     if form == "csv":
@@ -121,7 +157,9 @@ def compare(
     from splitbench.results import render
     from splitbench.results.compare import compare as compare_arms
     from splitbench.results.compare import to_json
+    from splitbench.results.grids import refuse_grid
 
+    refuse_grid(folder, "compare")
     compared = compare_arms(folder, arm_a, arm_b)
     if as_json:
         show.json_out(to_json(compared))

@@ -35,9 +35,11 @@ def gate(
     """
     from splitbench.results import gate as gates
     from splitbench.results import gate_report
+    from splitbench.results.grids import refuse_grid
     from splitbench.results.junit import junit as as_junit
     from splitbench.results.store import write_atomically
 
+    refuse_grid(folder, "gate")
     metrics = list(dict.fromkeys(metric or []))
     if update:
         if junit or summary:

@@ -15,22 +15,24 @@ import typer
 from splitbench.harness.cli import show
 from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Spec, build, components, load_plugin
+from splitbench.harness.registry import Spec, build, components, load_plugin, nested
 
 if TYPE_CHECKING:
     from splitbench.harness.rank import Correlation, Ranked
     from splitbench.harness.scores import Scored
     from splitbench.harness.scoring import Job
+    from splitbench.spaces.base import Architecture, SearchSpace
 
 
 def run(
     space: str,
     dataset: str,
     named: Sequence[str],
-    sample: int,
+    sample: int | None,
     seed: int,
     out: Path,
-    population: str,
+    population: str | None,
+    cells: Path | None,
     batch_size: int,
     workers: int,
     device: str,
@@ -42,6 +44,9 @@ def run(
         load_plugin(plugin)
     if workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
+    if cells is not None and (sample is not None or population is not None):
+        other = "--sample" if sample is not None else "--population"
+        raise ConfigError(f"--cells {cells} names the architectures, and {other} would draw them: leave one out")
     specs = [spec_of(text, "--proxy", "proxies") for text in named]
     space_spec, dataset_spec = spec_of(space, "SPACE", "spaces"), spec_of(dataset, "DATASET", "datasets")
 
@@ -50,7 +55,12 @@ def run(
 
     job = scoring.Job(space_spec, dataset_spec, seed, batch_size, choose(device))
     specs = specs or serving(job)
-    architectures = rank.pool(job.bound, population, sample, seed)
+    if cells is None:
+        population = population or "strings"
+        architectures = rank.pool(job.bound, population, SAMPLE if sample is None else sample, seed)
+    else:
+        population = f"architectures of {cells.name}"
+        architectures = named_in(cells, job.bound)
     truth = rank.truth_of(job, architectures)  # a missing table is told before the work, not after it
     scoring.score_files(job, specs, out / "scores")
     with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
@@ -70,14 +80,26 @@ def run(
         show.json_out(found)
     else:
         title = f"{space} on {dataset}: {len(architectures)} {population}, seed {seed}; 95%: bootstrap over functions"
-        show.table(title, COLUMNS, [cells(row) for row in ranked])
-    typer.echo(f"Scores: {out / 'scores'}. The same command with a larger --sample goes on from them.", err=True)
+        show.table(title, COLUMNS, [in_words(row) for row in ranked])
+    larger = "with a larger --sample" if cells is None else "with a longer file"
+    typer.echo(f"Scores: {out / 'scores'}. The same command {larger} goes on from them.", err=True)
 
 
-COLUMNS = ["proxy", "tau", "95%", "rho", "95%", "no answer", "passes forward", "backward", "FLOPs", "ms"]
+def named_in(path: Path, space: SearchSpace) -> list[Architecture]:
+    """The architectures of a file; repetitions are told."""
+    from splitbench.harness.cells_file import read_cells
+
+    found, repeated = read_cells(path, space)
+    if repeated:
+        typer.echo(f"{path}: {repeated:,} rows repeat an architecture, and are scored once", err=True)
+    return found
 
 
-def cells(row: Ranked) -> list[str]:
+SAMPLE = 1000
+COLUMNS = ["proxy", "tau", "95%", "rho", "95%", "no answer", "passes forward", "backward", "FLOPs", "ms with making"]
+
+
+def in_words(row: Ranked) -> list[str]:
     """A row of the table, in words."""
     return [
         row.proxy,
@@ -99,11 +121,13 @@ def _correlation(found: Correlation | None) -> tuple[str, str]:
 
 
 def serving(job: Job) -> list[Spec]:
-    """Every proxy that can serve the job's space; the others are told."""
+    """Every proxy, those around another one aside, that can serve the job's space; the others are told."""
     from splitbench.criteria.base import unfit
 
     found: list[Spec] = []
-    for name in components("proxies"):
+    for name, component in components("proxies").items():
+        if nested(component.load()):  # another proxy in other clothes
+            continue
         reason = unfit(build("proxies", name, "proxy"), job.bound)
         if reason is None:
             found.append(name)

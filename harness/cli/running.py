@@ -8,21 +8,47 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from splitbench.harness import config
-from splitbench.harness.cli import show
+from splitbench.harness.cli import grids, show
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.grid import Grid
+from splitbench.harness.grid import load as load_any
+from splitbench.harness.overrides import parse_set
+from splitbench.harness.portion import portion
 from splitbench.harness.registry import load_plugin
-from splitbench.results.failures import Failure
+from splitbench.results import population_names
+from splitbench.results.failures import Failure, by_arm, told
 from splitbench.results.listing import FAILED
 from splitbench.results.record import Measured, Record
 
 if TYPE_CHECKING:
     from splitbench.harness.study import Study
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line changes of a study file (``--set``), and which part of the study it runs.
+
+    Attributes:
+        sets: each ``KEY=VALUE``.
+        arms: names of arms, or several with commas between; none for all.
+        seeds: repetitions, as ``0-5,8``; None for all.
+        cells: names of cells of a grid; none for all.
+    """
+
+    sets: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    seeds: str | None = None
+    cells: tuple[str, ...] = ()
+
+
+WHOLE = Asked()
 
 
 def run_study(
@@ -32,14 +58,18 @@ def run_study(
     workers: int | None,
     plugins: Sequence[Path],
     as_json: bool,
+    asked: Asked = WHOLE,
 ) -> None:
     """Run a study file and print its leaderboard. Where runs failed, a line an arm says so, and the status is 1."""
-    study, folder, workers = opened(path, out, device, workers, plugins)
+    whole = read(path, workers, plugins, asked)
+    if isinstance(whole, Grid):
+        grids.run_grid(whole, out, device, workers, plugins, as_json, asked)
+        return
+    study, folder, workers = built(whole, out, device, workers, asked)
     with watcher(study.config.name, folder) as shown:
         failed = study.run(folder, workers, plugins, shown)
 
     from splitbench.results import render
-    from splitbench.results.failures import by_arm, told
     from splitbench.results.leaderboard import leaderboards
 
     if len(failed) < len(study.runs()):
@@ -51,21 +81,36 @@ def run_study(
         else:
             typer.echo(render.markdown(boards), nl=False)
         typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
-    runs = Counter(arm.label for arm, _, _ in study.runs())
-    for arm, own in by_arm(failed).items():
-        typer.echo(f"splitbench: arm {arm}: {len(own)} of {runs[arm]} runs failed: {told(own)}", err=True)
-        if show.DEBUG:
-            typer.echo(own[0].traceback, err=True)
+    tell_failures(study, failed)
     if failed:
         typer.echo(f"The same command tries them again; tracebacks are in {folder}/records/*{FAILED}", err=True)
         raise typer.Exit(1)
 
 
+def tell_failures(study: Study, failed: Sequence[Failure], where: str = "") -> None:
+    """A line for each arm with failed runs."""
+    runs = Counter(arm.label for arm, _, _ in study.runs())
+    for arm, own in by_arm(failed).items():
+        typer.echo(f"splitbench: {where}arm {arm}: {len(own)} of {runs[arm]} runs failed: {told(own)}", err=True)
+        if show.DEBUG:
+            typer.echo(own[0].traceback, err=True)
+
+
 def show_forecast(
-    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path], as_json: bool
+    path: Path,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+    asked: Asked = WHOLE,
 ) -> None:
     """Print what a study file would run, and what that would take; nothing is written."""
-    study, _, workers = opened(path, out, device, workers, plugins)
+    whole = read(path, workers, plugins, asked)
+    if isinstance(whole, Grid):
+        grids.show_forecast(whole, device, workers, as_json, asked)
+        return
+    study, _, workers = built(whole, out, device, workers, asked)
 
     from splitbench.harness import forecast
     from splitbench.results import render
@@ -82,24 +127,44 @@ def show_forecast(
 def opened(
     path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path]
 ) -> tuple[Study, Path, int]:
-    """A checked study, its results folder, and how many workers it gets."""
-    study = read(path, workers, plugins)
+    """A checked study, its results folder, and how many workers it gets; a grid is refused."""
+    return built(read_study(path, workers, plugins), out, device, workers, WHOLE)
+
+
+def built(
+    study: config.StudyConfig, out: Path | None, device: str, workers: int | None, asked: Asked
+) -> tuple[Study, Path, int]:
+    """A study with its parts built, its results folder, and how many workers it gets."""
+    if asked.cells:
+        raise ConfigError(f"--cell {asked.cells[0]}: the study file has no grid; leave it out")
+    part = portion(study, asked.arms, asked.seeds)
 
     from splitbench.harness.device import choose
     from splitbench.harness.study import Study
 
     chosen = choose(device)
-    return Study.build(study, chosen), out or Path("runs") / study.name, workers or usual_workers(chosen)
+    return Study.build(study, chosen, part), out or Path("runs") / study.name, workers or usual_workers(chosen)
 
 
-def read(path: Path, workers: int | None, plugins: Sequence[Path]) -> config.StudyConfig:
-    """A study file and its plugins, before torch is imported: a typing error is told at once."""
+def read(path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE) -> config.StudyConfig | Grid:
+    """A study file as ``--set`` changes it, and its plugins; torch is not imported: a typing error is told at once."""
+    prepare(workers, plugins)
+    source = f"{path} with --set {' '.join(asked.sets)}" if asked.sets else str(path)
+    return load_any(path, parse_set(asked.sets), source)
+
+
+def read_study(path: Path, workers: int | None, plugins: Sequence[Path]) -> config.StudyConfig:
+    """A file of one study, for verbs that take no grid."""
+    prepare(workers, plugins)
+    return config.load(path)
+
+
+def prepare(workers: int | None, plugins: Sequence[Path]) -> None:
+    """Load the plugins, and check what the command line says of workers."""
     for plugin in plugins:
         load_plugin(plugin)
-    study = config.load(path)
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
-    return study
 
 
 def usual_workers(device: str) -> int:
@@ -210,7 +275,7 @@ def bars(name: str) -> Iterator[Any]:
 
 
 def _summary(record: Record) -> str:
-    tau = record.metrics.get("tau[all]")
+    tau, name = record.metrics.get("tau[all]"), population_names.shown("tau[all]", record.population)
     shown = "undefined" if tau is None else f"{tau:.3f}"
     draw = f" draw {record.draw + 1}" if record.draw else ""
-    return f"{record.arm}, seed {record.repetition + 1}{draw}: tau[all] {shown}, chosen {record.selection.test:.2f} %"
+    return f"{record.arm}, seed {record.repetition + 1}{draw}: {name} {shown}, chosen {record.selection.test:.2f} %"

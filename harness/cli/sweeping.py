@@ -22,7 +22,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Run what is missing of a sweep, and print what it found."""
-    study = running.read(path, workers, plugins)
+    study = running.read_study(path, workers, plugins)
     folder = out or Path("runs") / f"{study.name}-sweep"
 
     from splitbench.harness.device import choose

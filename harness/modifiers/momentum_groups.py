@@ -21,12 +21,12 @@ from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
 class MomentumGroups(Modifier):
     """One supernet with one set of weights, and a momentum of its own for each leaf of the split.
 
-    A step takes the momentum of the leaf that holds its path. A new group goes on from the momentum of the group that
-    it was split from. DYNAS (CVPR 2025) does so for the operations of one random edge; here the groups are those of any
-    criterion and partitioner. It costs nothing beyond scoring.
+    A step takes the momentum of the leaf that owns its path's function. A new group goes on from the momentum of the
+    group that it was split from. DYNAS (CVPR 2025) does so for the operations of one random edge; here the groups are
+    those of any criterion and partitioner. It costs nothing beyond scoring.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     shares_weights: ClassVar[bool] = True
 
     def open(self, session: Session) -> MomentumGroupsAtWork:
@@ -59,7 +59,8 @@ class MomentumGroupsAtWork(Modification):
             return
         (path,) = choices
         assert not isinstance(path, Mixture)  # unfit() has refused trainers of mixtures
-        group = next(part for part in self.parts if part.contains(path))
+        function = self.session.job.space.function(path)
+        group = next(part for part in self.parts if part.contains(function))
         optimizer = self.session.optimizer
         before, optimizer.state = optimizer.state, self.states[group]
         self.inner.update(step, choices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.decompose import Decompose
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure
 from splitbench.harness.stages.predict import Predict
@@ -12,5 +13,5 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Train
 
-KINDS: tuple[type[Stage[Any]], ...] = (Train, Score, Select, Predict, FactsStage, Measure)
+KINDS: tuple[type[Stage[Any]], ...] = (Train, Score, Select, Predict, FactsStage, Measure, Decompose)
 """Every kind of stage, in the order in which a run asks for them."""

@@ -129,8 +129,9 @@ class Measure(Stage[Measurement]):
         kept = [index for index, leaf in enumerate(self.leaves) if leaf.kept]
         chosen = kept[leaf_choice.choose([selected[index] for index in kept], np.random.default_rng(self.seed))]
         test = truth.test([s.architecture for s in selected])
-        # What selectors draw from: connected functions, each once, in the leaf that owns it.
-        rows, owners = by_leaf(space, [self.leaves[index].subspace for index in kept])
+        # What a draw from a leaf can give: connected functions (or strings), each once, in the leaf that owns it.
+        of = self.population.of
+        rows, owners = by_leaf(space, [self.leaves[index].subspace for index in kept], of)
         masks = [owners == number for number in range(len(kept))]
         return record.Selection(
             architecture=space.encode(selected[chosen].architecture),
@@ -139,7 +140,7 @@ class Measure(Stage[Measurement]):
             regret=float(best - test[chosen]),
             oracle=float(test[kept].max()),
             leaf_floor=metrics.leaf_floor(truth.test(rows), masks),
-            best_of_k=metrics.expected_best_of(truth.test(reference(space)), len(kept)),
+            best_of_k=metrics.expected_best_of(truth.test(reference(space, of)), len(kept)),
             leaves=[
                 record.Leaf(
                     allowed=[list(operations) for operations in leaf.subspace.allowed],

@@ -15,7 +15,7 @@ from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.store import load_tensors, save_tensors
 from splitbench.harness.workbench import Population, State, Workbench, write_note
-from splitbench.spaces.base import SubSpace
+from splitbench.spaces.base import Architecture, SubSpace
 
 ESTIMATES = "estimates.safetensors"
 
@@ -57,9 +57,12 @@ class Predict(Stage[Predicted]):
         if checkpoint.exists():
             tensors, notes = load_tensors(checkpoint)
             accuracy, loss, start = tensors["accuracy"], tensors["loss"], notes["done"]
-        saved = time.monotonic()
+        saved, known = time.monotonic(), dict[Architecture, tuple[float, float]]()
         for index in range(start, len(rows)):
-            accuracy[index], loss[index] = estimate(supernet, tuple(rows[index].tolist()), bench.data, self.evaluation)
+            path = self.population.estimated(bench.space, tuple(rows[index].tolist()))
+            if path not in known:
+                known[path] = estimate(supernet, path, bench.data, self.evaluation)
+            accuracy[index], loss[index] = known[path]
             if time.monotonic() - saved > checkpoint_seconds():
                 saved = time.monotonic()
                 save_tensors(checkpoint, {"accuracy": accuracy, "loss": loss}, {"done": index + 1})

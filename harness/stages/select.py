@@ -21,6 +21,7 @@ from splitbench.harness.store import load_tensors, save_tensors
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
 from splitbench.harness.workbench import Population, State, Weights, Workbench, pack, unpack
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
+from splitbench.spaces.sampling import STRINGS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,11 @@ class Select(Stage[Selected]):
         seed: of the selector's random numbers.
         earlier: leaves before it that share architectures with it: these are theirs.
         allowance: what it may spend; None for a plan whose price is not known (in seconds).
+        sampling: whether strings or functions are equally likely to be drawn, where it trains on.
     """
 
     kind: ClassVar[str] = "select"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     gives: ClassVar[type] = Selected
 
     trainer: Part
@@ -56,6 +58,7 @@ class Select(Stage[Selected]):
     seed: int
     allowance: Allowance | None
     earlier: tuple[SubSpace, ...] = ()
+    sampling: str = STRINGS
 
     def leaf(self, space: SearchSpace) -> Leaf:
         """What the selector knows before it looks at weights."""
@@ -107,6 +110,8 @@ class LeafSearch:
             self.stage.seed,
             self.meter,
             self.bench.precision,
+            earlier=self.stage.earlier,
+            sampling=self.stage.sampling,
         )
         session = opened(self.trainer, modifiers, job)
         session.restore(weights.tensors)

@@ -19,6 +19,7 @@ from splitbench.harness.store import load_tensors, save_tensors
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
 from splitbench.harness.workbench import State, Workbench, pack, unpack, write_note
 from splitbench.spaces.base import SubSpace
+from splitbench.spaces.sampling import STRINGS
 
 CURVE_POINTS = 50
 
@@ -37,12 +38,14 @@ class Member:
         parent: the training whose weights it goes on from; None for initial ones.
         allowance: what it may spend.
         parts: subspaces of the leaves that share it, where a modifier has leaves share weights.
+        earlier: the leaves before it that overlap it: what they contain as well is trained there.
     """
 
     subspace: SubSpace
     parent: State | None
     allowance: Allowance
     parts: tuple[SubSpace, ...] = ()
+    earlier: tuple[SubSpace, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class Train(Stage[tuple[Trained, ...]]):
         members: what is trained.
         window: where on the learning-rate schedule it begins and ends.
         initial_seed, seed: of the initial weights, and of everything random in the steps.
+        sampling: whether strings or functions are equally likely to be drawn.
     """
 
     kind: ClassVar[str] = "train"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     gives: ClassVar[Any] = tuple[Trained, ...]
 
     trainer: Part
@@ -83,6 +87,7 @@ class Train(Stage[tuple[Trained, ...]]):
     window: tuple[float, float]
     initial_seed: int
     seed: int
+    sampling: str = STRINGS
 
     def work(self, bench: Workbench, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
         trainings = self.opened(bench)
@@ -115,6 +120,8 @@ class Train(Stage[tuple[Trained, ...]]):
                     bench.precision,
                     member.parts,
                     jobs,
+                    member.earlier,
+                    self.sampling,
                 )
             )
         trainings = []

@@ -8,9 +8,10 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
-from splitbench.criteria.base import Affinity, Criterion, Parts, parts_of, reads_truth, splits, unfit
+from splitbench.criteria.base import Affinity, Criterion, Parts, given_leaves, parts_of, reads_truth, splits, unfit
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.config import ScheduleConfig
 from splitbench.harness.errors import SplitbenchError
@@ -36,6 +37,7 @@ from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.subspaces import require_cover
 from splitbench.spaces.truth import closed
 
 TRAINERS: tuple[Trainer, ...] = (Rsps(batch_size=8), Darts(batch_size=8))
@@ -288,6 +290,15 @@ def check_unfit(component: object, *spaces: SearchSpace) -> None:
         )
 
 
+def check_leaves(criterion: Criterion, space: SearchSpace) -> None:
+    """A criterion that names the leaves itself covers the space, and no leaf is without functions."""
+    leaves = given_leaves(criterion, space)
+    require_cover(space, leaves)
+    for index, leaf in enumerate(leaves):
+        own = space.sample_functions(1, np.random.default_rng(0), leaf, leaves[:index])
+        require(len(own) > 0, f"{criterion}: its leaf {index} on {space.name} owns no connected function")
+
+
 def checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterator[Check]:
     """The suite of a criterion, on ``space`` and on a synthetic one.
 
@@ -300,6 +311,9 @@ def checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterato
     if not splits(criterion):
         return
     yield Check("unfit() gives a reason or None", lambda: check_unfit(criterion, space, Chain()))
+    if unfit(criterion, space) is None and given_leaves(criterion, space):
+        yield Check("the leaves that it gives hold every function once", lambda: check_leaves(criterion, space))
+        return
     cases = [(space, data)] + ([] if isinstance(space, Chain) else [(Chain(), images_of((1, 8, 8), 10))])
     for case in cases:
         laboratory, name = Laboratory(criterion, *case), case[0].name

@@ -11,6 +11,7 @@ A session has a seam: what runs (``choices``), what it descends on (``loss``) an
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from splitbench.harness.budget import Cost, Meter
-from splitbench.spaces.base import Choice, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.base import Architecture, Choice, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.sampling import STRINGS, Sampler
 
 if TYPE_CHECKING:
     from splitbench.harness.modifiers.base import Modification, Modifier
@@ -43,6 +45,8 @@ class Job:
         precision: float32, or bfloat16 for autocast of the forward pass.
         parts: subspaces of the leaves that live in this one supernet, where a modifier has leaves share weights.
         siblings: the jobs that are trained side by side in one stage, this one included, where a modifier asks for it.
+        earlier: the leaves that come before this one and overlap it: what they contain as well is theirs.
+        sampling: whether strings or functions are equally likely to be drawn.
     """
 
     space: SearchSpace
@@ -54,6 +58,17 @@ class Job:
     precision: str = "float32"
     parts: tuple[SubSpace, ...] = ()
     siblings: Sequence[Job] = field(default=(), repr=False)
+    earlier: tuple[SubSpace, ...] = ()
+    sampling: str = STRINGS
+
+    @functools.cached_property
+    def sampler(self) -> Sampler:
+        """Draws what this supernet trains."""
+        return Sampler(self.space, self.subspace, self.earlier, self.sampling)
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """One connected architecture to train, of those that this leaf ranks."""
+        return self.sampler.draw(rng)
 
     @property
     def device(self) -> torch.device:

@@ -22,6 +22,8 @@ from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 class Rsps(SgdTrainer):
     """Single-path uniform training: each step trains one random connected architecture, shared by all cells.
 
+    Drawn from what the supernet's leaf ranks, by strings or by functions as the study's ``sampling`` says.
+
     SGD with Nesterov momentum, cosine learning rate over the arm's whole budget, clipped gradients.
 
     Attributes:
@@ -32,7 +34,7 @@ class Rsps(SgdTrainer):
         clip: the largest norm that a step's gradient keeps, over all weights together.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     single_path: ClassVar[bool] = True
 
     def open(self, job: Job) -> RspsSession:
@@ -48,4 +50,4 @@ class RspsSession(SgdSession):
     """Rsps at work."""
 
     def choices(self, step: int) -> Sequence[Choice]:
-        return [self.job.space.sample(at_step(self.job.seed, step), self.job.subspace)]
+        return [self.job.sample(at_step(self.job.seed, step))]

@@ -14,7 +14,7 @@ from typing import Any
 from splitbench.harness.arm import Arm
 from splitbench.harness.config import StudyConfig, parse
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.harness.record import protocol_parts
+from splitbench.harness.record import one_spelling, protocol_parts
 from splitbench.harness.registry import split_spec
 from splitbench.harness.requests import Settings
 from splitbench.harness.search import Range
@@ -92,7 +92,8 @@ def _comparable(config: StudyConfig, arms: set[str]) -> dict[str, Any]:
             data["search"][path] = [_number(choice) for choice in over]
     sweep = {"metric": config.sweep.metric, "sampler": spec(config.sweep.sampler), "pruner": spec(config.sweep.pruner)}
     own = {arm.label: arm.model_dump(mode="json") for arm in config.arms if arm.label in arms}
-    return {**data, "sweep": sweep, "arms": own}
+    compared: dict[str, Any] = one_spelling({**data, "sweep": sweep, "arms": own})
+    return compared
 
 
 def _number(choice: Any) -> Any:

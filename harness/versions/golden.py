@@ -31,6 +31,7 @@ from splitbench.harness.testing.material import images_of, random_mixture
 from splitbench.harness.testing.suites import shape_of, shrunk
 from splitbench.harness.versions.sequences import Golden, Part
 from splitbench.results import metrics
+from splitbench.results.decomposition import Estimates, decompose
 from splitbench.spaces.base import Choice, SearchSpace
 from splitbench.spaces.micro.space import Micro
 
@@ -92,7 +93,10 @@ def made_of(kind: str, name: str, thing: Any) -> tuple[str, ...]:
     return found
 
 
-NEEDED: Mapping[str, dict[str, Any]] = {"edge_rules/fixed": {"edges": [2, 1]}}
+NEEDED: Mapping[str, dict[str, Any]] = {
+    "criteria/given": {"edge": 0, "groups": [[1], [0, 2], [3, 4]]},
+    "edge_rules/fixed": {"edges": [2, 1]},
+}
 """Parameters without a default."""
 
 
@@ -261,3 +265,6 @@ def of_metrics() -> Iterator[Golden]:
     values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(found.items())]
     values += [" ".join(sorted(found)), numbers([value for _, value in sorted(ceiling.items())])]
     yield Golden("metrics", ("stages/measure", "stages/facts"), values)
+    none, free, charged, arm = (Estimates(rng.integers(0, 20, 60).astype(float), rng.random(60)) for _ in range(4))
+    terms = decompose(none, free, charged, arm, truth, np.arange(60) % 3) or {}
+    yield Golden("decomposition", ("stages/decompose",), [numbers([terms[name] for name in sorted(terms)])])

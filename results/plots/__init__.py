@@ -9,6 +9,7 @@ KINDS = {
     "anytime": "the metric against budget, a line a criterion",
     "critical_difference": "mean ranks, and which arms they cannot tell apart",
     "affinity": "dissimilarities of operations on each edge, with standard errors",
+    "waterfall": "what each part of a split cost and brought",
     "tree": "which operations went where",
     "scatter": "estimate against ground truth, leaf by leaf",
     "stability": "how often seeds choose the same edge and groups",

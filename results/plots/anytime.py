@@ -81,7 +81,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     if not found:
         raise CannotDrawError("no arm is complete at two budgets with the same settings")
     baselines = {arm.name for table in tables for arm in table.arms if arm.baseline}
-    coloured = _coloured(list(found), baselines)
+    coloured = coloured_series(list(found), baselines)
     words = {arm: label for table in tables for arm, label in table.labels().items()}
     handles = reference_handles(tables[-1], options.metric)
     below = 0.5 + style.legend_height(len(handles), 2)
@@ -92,7 +92,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     logarithmic = min(budgets) > 0 and max(budgets) / min(budgets) >= 3
     if logarithmic:
         axes.set_xscale("log")
-    places = _dodged(budgets, len(coloured), logarithmic)
+    places = dodged(budgets, len(coloured), logarithmic)
     for arm, line in found.items():
         look = coloured.get(arm)
         own = sorted(line)
@@ -108,10 +108,10 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
             gid=f"arm {arm}",
         )
         if look:
-            _intervals(axes, line, places[list(coloured).index(arm)], look.colour)
+            intervals(axes, line, places[list(coloured).index(arm)], look.colour)
     for value, colour, style_of in references(tables[-1], options.metric):
         axes.axhline(value, color=colour, linestyle=style_of, linewidth=1.4, zorder=1)
-    _ticks(axes, budgets, across, logarithmic)
+    ticks(axes, budgets, across, logarithmic)
     axes.set_xlabel(
         f"budget of an arm, {'FLOPs' if tables[0].board.budget[0] == 'flops' else tables[0].board.budget[0]}"
     )
@@ -129,7 +129,8 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     return page
 
 
-def _coloured(arms: Sequence[str], baselines: set[str]) -> dict[str, style.Series]:
+def coloured_series(arms: Sequence[str], baselines: set[str]) -> dict[str, style.Series]:
+    """The style of each arm that has one: all, or the first and the baseline where there are too many."""
     chosen = arms
     if len(arms) > COLOURED:
         chosen = [*arms[: COLOURED - 1], *[arm for arm in arms[COLOURED - 1 :] if arm in baselines]]
@@ -146,7 +147,7 @@ def _notes(tables: Sequence[Table], found: Mapping[str, Line], coloured: Mapping
     return [f"{bars} {grey}", next((t.oracle_words() for t in tables if t.oracle_words()), "")]
 
 
-def _dodged(budgets: Sequence[float], count: int, logarithmic: bool) -> list[dict[float, float]]:
+def dodged(budgets: Sequence[float], count: int, logarithmic: bool) -> list[dict[float, float]]:
     """For each coloured line, where its intervals stand: beside the budget, within an eighth of the least step."""
     scale = [math.log(budget) if logarithmic else budget for budget in budgets]
     step = min(b - a for a, b in itertools.pairwise(scale)) * 0.12
@@ -158,14 +159,14 @@ def _dodged(budgets: Sequence[float], count: int, logarithmic: bool) -> list[dic
     return found
 
 
-def _intervals(axes: Axes, line: Line, places: Mapping[float, float], colour: str) -> None:
+def intervals(axes: Axes, line: Line, places: Mapping[float, float], colour: str) -> None:
     for budget, value in line.items():
         if value.low is not None and value.high is not None:
             at = places[budget]
             axes.plot([at, at], [value.low, value.high], color=colour, linewidth=1, alpha=0.75, zorder=2.5)
 
 
-def _ticks(axes: Axes, budgets: Sequence[float], across: float, logarithmic: bool) -> None:
+def ticks(axes: Axes, budgets: Sequence[float], across: float, logarithmic: bool) -> None:
     """A tick at each budget, with its number where there is room for it."""
     from matplotlib.ticker import NullFormatter, NullLocator
 

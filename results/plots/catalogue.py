@@ -21,6 +21,7 @@ from splitbench.results.plots import (
     stability,
     tree,
     tuning,
+    waterfall,
 )
 from splitbench.results.plots.source import CannotDrawError, Options, Source, Table
 from splitbench.results.store import arm_slug
@@ -39,6 +40,7 @@ OF_TABLES: dict[str, Callable[[Sequence[Table], Options], Figure]] = {
     "stability": stability.figure,
 }
 OF_AN_ARM: dict[str, Callable[[Table, Arm, Options], Figure]] = {
+    "waterfall": waterfall.figure,
     "affinity": affinity.figure,
     "tree": tree.figure,
     "scatter": scatter.figure,

@@ -9,6 +9,7 @@ from pathlib import Path
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.archive import ARCHIVE, RECORDS
 from splitbench.results.arms import PRIMARY, Arm, metric, tables
+from splitbench.results.ladder import ceiling, shared
 from splitbench.results.leaderboard import Leaderboard, leaderboards_of
 from splitbench.results.listing import SWEEP, both
 from splitbench.results.record import Record
@@ -18,8 +19,6 @@ from splitbench.results.store import Run, canonical_json, load
 from splitbench.results.style import quantity, shortened
 from splitbench.results.sweep import Sweep
 from splitbench.results.sweep import read as read_sweep
-
-NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget")  # of a study: what tables of one family may differ in
 
 
 class CannotDrawError(Exception):
@@ -197,21 +196,8 @@ def _incomplete(table: Table) -> list[str]:
 def family_key(table: Table) -> str:
     """Everything that a table's records share with those of other budgets, the ground truth by its noise ceiling."""
     record = table.arms[0].runs[0].record
-    config = {key: value for key, value in record.config.items() if key in ("study", "common")}
-    study = {key: value for key, value in config.get("study", {}).items() if key not in NOT_SHARED}
     first = min((run.record for arm in table.arms for run in arm.runs), key=lambda record: record.repetition)
-    ceiling = {name: round(value, 6) for name, value in first.ceiling.items() if value is not None}
-    shared = [
-        record.space,
-        record.dataset,
-        record.population,
-        record.budget.kind,
-        study,
-        config.get("common"),
-        first.repetition,
-        ceiling,
-    ]
-    return canonical_json(shared)
+    return canonical_json([shared(record), first.repetition, ceiling(first)])
 
 
 def title(tables: Sequence[Table]) -> str:

@@ -42,7 +42,11 @@ class MicroNetwork(CellSupernet):
 
 @dataclass(frozen=True)
 class Micro(CellSpace):
-    """NAS-Bench-201's cell on scikit-learn's digits; 9,445 functions, each trained stand-alone with 3 seeds."""
+    """NAS-Bench-201's cell on scikit-learn's digits; 9,445 functions, each trained stand-alone with 3 seeds.
+
+    A training of the truth is short: 10 epochs of 200 images, 31 steps of 64. It says who learns fast, and is no
+    training to convergence.
+    """
 
     name: ClassVar[str] = "micro"
     version: ClassVar[int] = 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -64,6 +64,8 @@ class NB201(CellSpace):
         cells: cells a stage.
         image_size: side of the square input in pixels, a multiple of 4.
         classes: outputs of the classifier.
+        recipe: which stand-alone trainings are the truth, by their epochs: 200, or 12, which are trainings of their own
+            with a schedule of 12 epochs (not the first 12 of 200).
     """
 
     name: ClassVar[str] = "nb201"
@@ -73,6 +75,7 @@ class NB201(CellSpace):
     cells: int = 5
     image_size: int = 32
     classes: int = 10
+    recipe: Literal[12, 200] = 200
 
     def __post_init__(self) -> None:
         for field, least in (("channels", 1), ("cells", 1), ("image_size", 4), ("classes", 2)):
@@ -139,7 +142,7 @@ class NB201(CellSpace):
     def load_truth(self, dataset: str) -> GroundTruth:
         from splitbench.spaces.nb201.truth import load
 
-        return load(dataset)
+        return load(dataset, self.recipe)
 
 
 def _parse(text: str) -> Architecture:

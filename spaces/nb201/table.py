@@ -1,8 +1,9 @@
 """Reads the NAS-Bench-201 table as published in two files; needs no torch, so that listing and verifying are quick.
 
 ``nb201.csv.gz`` holds a row a cell: ``ops`` (six digits, edges by target node) and, by dataset prefix c10, c100 and
-in16, mean accuracies after 200 epochs in percent, multiply-adds and parameters in millions. ``nb201_seeds.npz`` holds
-the single trainings, float32 [15625, 3], NaN where a seed is missing.
+in16, mean accuracies of trainings of 200 epochs (and of 12, where the file has them) in percent, multiply-adds and
+parameters in millions. ``nb201_seeds.npz`` holds the single trainings of 200 epochs, float32 [15625, 3], NaN where a
+seed is missing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TABLE = "nb201.csv.gz"
 SEEDS = "nb201_seeds.npz"
 PREFIXES = ("c10", "c100", "in16")
+PARTS = ("val", "test")
 CELLS = 5**6
 SEED_COUNT = 3
 
@@ -31,7 +33,8 @@ def read_source(path: Path) -> pd.DataFrame:
 
     Returns:
         15,625 rows: ``architecture``; for each prefix p and part in val, test: ``p_part`` (the published mean, percent)
-        and ``p_part_0`` .. ``p_part_2`` (single trainings, NaN where missing); ``p_macs_M``; ``p_params_M``.
+        and ``p_part_0`` .. ``p_part_2`` (single trainings, NaN where missing); ``p_part_12`` (the published mean of the
+        12-epoch trainings) where the file has both parts; ``p_macs_M``; ``p_params_M``.
 
     Raises:
         DataError: if a file is missing, damaged, or not this table.
@@ -56,6 +59,8 @@ def read_source(path: Path) -> pd.DataFrame:
                 raise DataError(f"{folder / SEEDS} does not belong to {TABLE}: the means of {prefix}_{part} disagree")
             columns[f"{prefix}_{part}"] = mean
             columns |= {f"{prefix}_{part}_{seed}": single[:, seed] for seed in range(SEED_COUNT)}
+        if {f"{prefix}_val_12", f"{prefix}_test_12"} <= set(frame):
+            columns |= {f"{prefix}_{part}_12": frame[f"{prefix}_{part}_12"].to_numpy(np.float64) for part in PARTS}
         for size in ("macs_M", "params_M"):
             columns[f"{prefix}_{size}"] = frame[f"{prefix}_{size}"].to_numpy(dtype=np.float64)
     return pd.DataFrame(columns)
@@ -67,8 +72,11 @@ def _read_means(path: Path) -> pd.DataFrame:
     needed = ["ops"]
     for prefix in PREFIXES:
         needed += [f"{prefix}_{name}" for name in ("val_200", "test_200", "macs_M", "params_M")]
+    optional = {f"{prefix}_{part}_12" for prefix in PREFIXES for part in PARTS}
     try:
-        frame = pd.read_csv(path, dtype={"ops": str}, usecols=needed)
+        frame = pd.read_csv(path, dtype={"ops": str}, usecols=lambda name: name in optional or name in needed)
+        if missing := [name for name in needed if name not in frame]:
+            raise ValueError(f"it has no columns {', '.join(missing)}")
     except (OSError, EOFError, ValueError, zlib.error) as error:  # pandas' parser errors are ValueErrors
         reason = " ".join(str(error).split())  # the parser's messages end lines
         raise DataError(f"{path} cannot be read as the NAS-Bench-201 table ({reason}): fetch it again") from error

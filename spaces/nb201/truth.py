@@ -1,4 +1,4 @@
-"""The ground truth of nb201: stand-alone accuracies after 200 epochs, for all 15,625 strings."""
+"""The ground truth of nb201: stand-alone accuracies of trainings of 200 or of 12 epochs, for all 15,625 strings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from splitbench.harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError, DataError
 from splitbench.spaces import sources
 from splitbench.spaces.base import Architecture
 from splitbench.spaces.nb201.table import SEED_COUNT
@@ -43,30 +43,42 @@ def identity(architecture: Architecture) -> Architecture:
     return architecture
 
 
-def load(dataset: str) -> TableTruth:
+def load(dataset: str, epochs: int = 200) -> TableTruth:
     """Stand-alone accuracies on cifar10, cifar100 or imagenet16 (ImageNet16-120), rows in the table's order.
 
     Validation accuracies of cifar10 come from training on half of the training images (the table's cifar10-valid), test
-    accuracies from training on all of them.
+    accuracies from training on all of them. Single trainings of 12 epochs are not in the table, so nothing is known of
+    their noise.
+
+    Args:
+        dataset: which.
+        epochs: 200, or 12: a recipe of its own.
 
     Raises:
-        ConfigError: if the benchmark has no such dataset; DataError: if the table is missing or damaged.
+        ConfigError: if the benchmark has no such dataset; DataError: if the table is missing, damaged, or was imported
+            without this recipe.
     """
     require_open()
     if dataset not in PREFIX:
         raise ConfigError(f"space nb201 has no ground truth on dataset {dataset!r}; it has one on {', '.join(PREFIX)}")
     frame = sources.table("nb201")
-    prefix = PREFIX[dataset]
+    prefix, short = PREFIX[dataset], "" if epochs == 200 else f"_{epochs}"
+    if f"{prefix}_test{short}" not in frame:
+        raise DataError(
+            f"space nb201: the imported table has no trainings of {epochs} epochs; import it again from a file with "
+            f"them ({prefix}_val_{epochs}, {prefix}_test_{epochs}), or choose recipe: 200"
+        )
+    single = range(SEED_COUNT) if epochs == 200 else range(0)
 
     def column(name: str) -> Floats:
         return np.asarray(frame[f"{prefix}_{name}"], dtype=np.float64)
 
     return PublishedMeans(
         architectures=np.array([list(map(int, text)) for text in frame["architecture"]], dtype=np.int8),
-        validation_seeds=np.stack([column(f"val_{seed}") for seed in range(SEED_COUNT)], axis=1),
-        test_seeds=np.stack([column(f"test_{seed}") for seed in range(SEED_COUNT)], axis=1),
+        validation_seeds=np.array([column(f"val_{seed}") for seed in single]).reshape(-1, len(frame)).T,
+        test_seeds=np.array([column(f"test_{seed}") for seed in single]).reshape(-1, len(frame)).T,
         canonical=identity,
-        source=f"NAS-Bench-201, 200 epochs, {dataset}; sha256 {sources.fingerprint('nb201')[:16]}",
-        validation_means=column("val"),
-        test_means=column("test"),
+        source=f"NAS-Bench-201, {epochs} epochs, {dataset}; sha256 {sources.fingerprint('nb201')[:16]}",
+        validation_means=column(f"val{short}"),
+        test_means=column(f"test{short}"),
     )

@@ -49,7 +49,8 @@ def run(
     import the program again.
 
     Args:
-        study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.config``.
+        study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.config``. One with
+            the key ``grid`` is several studies, each run into a folder of its own in ``out``.
         out: the results folder, ``runs/<name of the study>`` if it is not named. What the folder already holds of the
             study is not computed again, so the same call goes on where an interrupted one stopped.
         device: auto (a GPU if there is one), cpu or cuda.
@@ -66,12 +67,17 @@ def run(
         splitbench.harness.errors.DataError: data are missing or damaged.
         splitbench.harness.errors.StoreError: the folder cannot be written, or is another study's.
     """
-    from splitbench.harness.study import Study, opened  # torch takes seconds to import
+    from splitbench.harness import grid_run  # torch takes seconds to import
+    from splitbench.harness.grid import Grid
+    from splitbench.harness.study import Study
     from splitbench.results import load
 
-    config = opened(study, plugins)
-    folder = Path("runs") / config.name if out is None else Path(out)
-    Study.build(config, device).run(folder, workers, [Path(p) for p in plugins], watcher)
+    found = grid_run.opened(study, plugins)
+    folder, files = Path("runs") / found.name if out is None else Path(out), [Path(p) for p in plugins]
+    if isinstance(found, Grid):
+        grid_run.run(found, grid_run.build(found.cells, device), folder, workers, files, watcher)
+    else:
+        Study.build(found, device).run(folder, workers, files, watcher)
     return load(folder)
 
 

@@ -131,7 +131,9 @@ def test_the_criterion_gives_the_affinity_of_another() -> None:
         found, expected = HierarchyCriterion(of="random")(probe, edge), Random()(probe, edge)
         assert found.operations == expected.operations
         np.testing.assert_array_equal(found.dissimilarity, expected.dissimilarity)
-    assert HierarchyCriterion().parts() == Parts("balanced", "hierarchy", {"levels": 3, "branching": 2, "keep": "best"})
+    assert HierarchyCriterion().parts() == Parts(
+        "balanced", "hierarchy", {"levels": 3, "branching": 2, "keep": "best", "share": "steps"}
+    )
     assert HierarchyCriterion(levels=2).parts().schedule["levels"] == 2
 
 

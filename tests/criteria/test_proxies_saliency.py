@@ -14,7 +14,9 @@ from proxy_networks import BATCH, CUT_OFF, PATHS, SPACES, Charges, batch_of, cho
 from torch import Tensor, nn
 from torch.nn import functional
 
+from splitbench.criteria.proxies import saliency
 from splitbench.criteria.proxies.base import Network
+from splitbench.criteria.proxies.logsynflow import LogSynflow
 from splitbench.criteria.proxies.saliency import Fisher, GradNorm, Grasp, Plain, Snip, Synflow
 from splitbench.criteria.proxies.variability import Zico
 from splitbench.harness.budget import Cost, Meter
@@ -26,7 +28,17 @@ from splitbench.spaces.base import Choice, Supernet
 
 pytestmark = pytest.mark.portable
 
-PROXIES: list[Any] = [Plain(), GradNorm(), Snip(), Grasp(), Synflow(), Fisher(), Fisher("as_shipped"), Zico()]
+PROXIES: list[Any] = [
+    Plain(),
+    GradNorm(),
+    Snip(),
+    Grasp(),
+    Synflow(),
+    LogSynflow(),
+    Fisher(),
+    Fisher("as_shipped"),
+    Zico(),
+]
 IDS = [str(proxy) for proxy in PROXIES]
 EVERY = [(name, index) for name in SPACES for index in range(len(choices(name)))]
 
@@ -148,6 +160,19 @@ def test_synflow_equals_autograd_by_hand(name: str, index: int) -> None:
     layers = [module.get_submodule(key) for key in ran(copy.deepcopy(network.module), name, network.choice)]
     expected = math.log(sum(float((layer.weight.detach() * layer.weight.grad).sum()) for layer in layers))
     assert Synflow()(network) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "index"), EVERY)
+def test_logsynflow_equals_autograd_by_hand(name: str, index: int) -> None:
+    network = network_of(name, choices(name)[index])
+    module = absolute(network.module)
+    ones = torch.ones(1, *batch_of(name, 0)[0].shape[1:], dtype=torch.float64)
+    module(ones, network.choice).sum().backward()
+    expected = 0.0
+    for key in ran(copy.deepcopy(network.module), name, network.choice):
+        weight = module.get_submodule(key).weight
+        expected += float((weight.detach().numpy() * np.log(1 + weight.grad.numpy())).sum())
+    assert LogSynflow()(network) == pytest.approx(expected, rel=1e-9)
 
 
 SERIES = (3, 0, 2, 0, 0, 3)  # 0-1-2-3: all layers of the network in series
@@ -301,3 +326,40 @@ def test_synflow_without_the_log_is_the_published_sum() -> None:
     network = network_of("micro", PATHS["micro"][1])
     assert Synflow(log=False)(network) == pytest.approx(math.exp(Synflow()(network)))
     assert Synflow(log=False)(network_of("micro", CUT_OFF[0])) < 1e-300
+
+
+def test_logsynflow_of_a_network_worked_out_on_paper() -> None:
+    """000100 is a chain in which every channel is alike where each layer's weights are equal.
+
+    With weights 2 in the stem, 1/8 and 1/16 in the reductions and -3 in the classifier, every pixel holds 2 behind the
+    stem, and 2 behind each reduction (sums of 8 and of 16 channels). Each of 10 logits is 32 * 2 * 3, so R = 1,920.
+    R is linear in each layer, so a weight's gradient is R over the layer's weights: 1,920 / (8 * 2) = 120 in the stem,
+    1,920 / (128 / 8) = 120 and 1,920 / (512 / 16) = 60 in the reductions, and 2 in the classifier.
+    """
+    network = network_of("micro", (0, 0, 0, 1, 0, 0))
+    module: Any = network.module
+    layers = [module.stem[0], module.body[1][1], module.body[3][1], module.classifier]
+    with torch.no_grad():
+        for layer, value in zip(layers, (2, 1 / 8, 1 / 16, -3), strict=True):
+            layer.weight.fill_(value)
+    expected = 8 * 2 * math.log(121) + 128 / 8 * math.log(121) + 512 / 16 * math.log(61) + 320 * 3 * math.log(3)
+    assert LogSynflow()(network) == pytest.approx(expected, rel=1e-12)
+
+
+def test_logsynflow_beyond_double_precision() -> None:
+    """Weights in series times f: each gradient times f^(L - 1), so log(1 + g) grows by (L - 1) log f at large g."""
+    network = network_of("micro", SERIES)
+    gradients, weights = saliency.flow(network, 0)
+    with torch.no_grad():
+        for parameter in network.module.parameters():
+            parameter.mul_(1e30)
+    expected = 0.0
+    for gradient, weight in zip(gradients, weights, strict=True):
+        logs = np.log(gradient.numpy()) + (LAYERS - 1) * math.log(1e30)
+        expected += float((1e30 * weight.detach().numpy() * logs).sum())
+    assert LogSynflow()(network) == pytest.approx(expected, rel=1e-6)
+
+
+def test_logsynflow_of_a_network_that_is_cut_off_is_zero() -> None:
+    for path in CUT_OFF:
+        assert LogSynflow()(network_of("nb201", path)) == LogSynflow()(stand_alone("nb201", path)) == 0.0

@@ -143,7 +143,7 @@ def test_parts() -> None:
     assert parts == Parts(
         "max_cut",
         {"name": "fixed", "edges": (0, 1, 2)},
-        {"levels": 3, "branching": 2, "warmup": 0.0, "weights": "restart"},
+        {"levels": 3, "branching": 2, "warmup": 0.0, "weights": "restart", "share": "steps"},
     )
     assert ScheduleConfig.model_validate(parts.schedule).shares == [0, 0, 0]
     assert registry.build("edge_rules", parts.edge_rule).edges == (0, 1, 2)

@@ -16,13 +16,13 @@ from splitbench.criteria.base import Affinity
 from splitbench.harness.arm import Arm
 from splitbench.harness.budget import Account, Cost, Meter
 from splitbench.harness.device import Machine
-from splitbench.harness.dry_run import supernet_of
 from splitbench.harness.pipeline import Run
 from splitbench.harness.selectors.base import Selected
 from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train, Trained, Training
+from splitbench.harness.step_prices import supernet_of
 from splitbench.harness.study import Study
 from splitbench.harness.trainers.base import Job, Session, opened
 from splitbench.spaces.base import SubSpace
@@ -92,7 +92,17 @@ def answer(
 def spent(stage: Train, member: Member, arm: Arm, study: Study, first: int) -> Training:
     """A training that has paid for its steps without doing them."""
     space = study.settings.space
-    job = Job(space, member.subspace, supernet_of(space), ImageData({}, {}, 0), stage.seed, Meter(), parts=member.parts)
+    job = Job(
+        space,
+        member.subspace,
+        supernet_of(space),
+        ImageData({}, {}, 0),
+        stage.seed,
+        Meter(),
+        parts=member.parts,
+        earlier=member.earlier,
+        sampling=stage.sampling,
+    )
     job.siblings = [job] * len(stage.members)
     session: Session = opened(arm.trainer, arm.modifiers, job)
     training = Training(session, member.allowance, first, stage.trainer.name)

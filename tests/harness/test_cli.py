@@ -409,10 +409,10 @@ def test_ctrl_c_ends_with_a_sentence(study: Callable[..., Path], tmp_path: Path)
 def test_a_bug_is_one_sentence_and_a_traceback_with_debug(
     splitbench: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(folder: Path) -> None:
+    def broken(loaded: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("splitbench.results.leaderboard.leaderboards", broken)
+    monkeypatch.setattr("splitbench.results.leaderboard.leaderboards_of", broken)
     status, _, err = splitbench("leaderboard", finished)
     assert (status, err.count("\n")) == (1, 1)
     assert "this is a bug: RuntimeError: first line; " in err

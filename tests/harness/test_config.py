@@ -29,7 +29,8 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": (
         {"budgt": {"steps": 3}},
         "unknown key 'budgt' (did you mean 'budget'?); allowed keys: name, space, dataset, trainer, modifiers, "
-        "schedule, budget, seeds, seed, population, evaluation, selector, leaf_choice, precision, baseline, arms, "
+        "schedule, budget, seeds, seed, population, evaluation, selector, leaf_choice, "
+        "sampling, scoring, decompose, precision, baseline, arms, "
         "search, sweep",
     ),
     "unknown budget": (
@@ -39,11 +40,11 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown schedule key": (
         {"schedule": {"level": 1}},
         "unknown key 'schedule.level' (did you mean 'levels'?); allowed keys: levels, branching, warmup, weights, "
-        "keep, selection",
+        "keep, share, selection",
     ),
     "unknown population key": (
         {"population": {"samples": 50}},
-        "unknown key 'population.samples' (did you mean 'sample'?); allowed keys: sample",
+        "unknown key 'population.samples' (did you mean 'sample'?); allowed keys: sample, of",
     ),
     "no space": ({"space": None}, "the key 'space' is missing; a study needs space, dataset, budget and arms"),
     "no arms": ({"arms": None}, "the key 'arms' is missing; a study needs space, dataset, budget and arms"),
@@ -157,10 +158,10 @@ def test_a_bad_file_is_a_sentence(case: str) -> None:
 # What needs components, space or prices: a piece of the study, and what the sentence must contain.
 BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown criterion": (
-        arms("gn"),
+        arms("gmm"),
         [
             "arms[1]",
-            "unknown criteria component 'gn' (did you mean 'gm'?)",
+            "unknown criteria component 'gmm' (did you mean 'gm'?)",
             "gradient_contribution, hierarchy",
         ],
     ),
@@ -189,7 +190,7 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "misspelt parameter": (gm(repetition=3), ["unknown key 'repetition' (did you mean 'repetitions'?)"]),
     "parameter of a criterion without": (
         arms({"criterion": "random", "sizes": [1, 4]}),
-        ["criterion random takes: no param"],
+        ["criterion random takes: burn"],
     ),
     "parameter of a wrong type": (gm(repetitions="x"), ["arms[1] (mine).repetitions: input should be a valid integer"]),
     "parameter out of range": (

@@ -17,7 +17,7 @@ from torch.nn import functional
 import splitbench
 from splitbench.criteria.base import unfit
 from splitbench.criteria.gm import GradientMatching
-from splitbench.criteria.proxies import expressivity
+from splitbench.criteria.proxies import expressivity, initialised
 from splitbench.criteria.proxies.base import Network, Proxy, terms, unfit_proxy
 from splitbench.harness import registry
 from splitbench.harness.budget import Meter
@@ -86,7 +86,20 @@ def test_a_proxy_scores_slices_as_the_network_that_holds_just_them(
         else:
             redraw(network, generator, kaiming)
 
+    draw = initialised.draw
+
+    def same_draws(network: Network, init: str) -> None:
+        if isinstance(network.module, StandAlone):
+            assert isinstance(network.choice, tuple)
+            whole = network_of(supernet, network.choice)
+            draw(whole, init)
+            drawn = extracted(whole.module, network.choice)  # type: ignore[arg-type]
+            network.module.load_state_dict(drawn.state_dict())
+        else:
+            draw(network, init)
+
     monkeypatch.setattr(expressivity, "redraw", same_slices)
+    monkeypatch.setattr(initialised, "draw", same_draws)
     scores = []
     for path in PATHS:
         paid, expected_paid = [0.0, 0.0], [0.0, 0.0]
@@ -162,6 +175,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "output_distance": {"repetitions": 2},
     "perturbation": {"repetitions": 2, "images": 24},
     "zero_cost": {"repetitions": 2, "proxy": "snip"},
+    "given": {"edge": 0, "groups": [[0], [1]]},
     "hierarchy": {"of": {"name": "gm", "repetitions": 2}},
     "inverted": {"of": {"name": "gm", "repetitions": 2}},
 }

@@ -578,7 +578,7 @@ def test_the_term_of_siblings_is_the_divergence_of_their_logits() -> None:
 
 def test_an_arm_with_a_joint_modifier_trains_the_leaves_of_a_level_in_one_stage(tmp_path: Path) -> None:
     arms = ["none", {"criterion": "random", "modifiers": ["mutual"], "name": "mutual"}, "random"]
-    notes = run_tiny(tmp_path, arms=arms, budget={"steps": 120})
+    notes = run_tiny(tmp_path, arms=arms, budget={"steps": 120}, schedule={"warmup": 0.3, "share": "steps"})
     records = {record.arm: record for record in notes.records}
     mutual, plain = records["mutual"], records["random"]
     trainings = {stage.key: stage for stage, _ in notes.of("train")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import math
@@ -520,6 +521,76 @@ def test_the_command_scores_measures_and_writes(splitbench: Command, tmp_path: P
     assert out.splitlines()[1].split("\t")[0] == "toy_size"
     assert "12 of 12 networks" in err
     assert {path: path.read_bytes() for path in (tmp_path / "scores").iterdir()} == before
+
+
+def test_the_architectures_of_a_file_are_scored_in_its_order(splitbench: Command, tmp_path: Path) -> None:
+    wanted = ["310423", "000300", "333333"]
+    (tmp_path / "cells.txt").write_text("\n".join([*wanted, "", "000300"]) + "\n")
+    pd.DataFrame({"seconds": [1, 2, 3], "arch": wanted}).to_csv(tmp_path / "cells.csv", index=False)
+    for name in ("cells.txt", "cells.csv"):
+        words = [
+            "rank",
+            "micro",
+            "digits",
+            "--proxy",
+            "toy_size",
+            "--cells",
+            tmp_path / name,
+            "--out",
+            tmp_path / "out",
+        ]
+        status, out, err = splitbench(*words, "--device", "cpu", "--json")
+        assert status == 0, err
+        assert ("1 rows repeat" in err) == (name == "cells.txt")
+        found = json.loads(out)
+        assert (found["population"], found["sample"]) == (f"architectures of {name}", 3)
+        frame = pd.read_csv(tmp_path / "out" / "scores.csv", dtype={"architecture": str})
+        assert frame["architecture"].tolist() == wanted
+        truth = MICRO.ground_truth("digits").test([MICRO.decode(text) for text in wanted])
+        assert frame["test_accuracy"].tolist() == pytest.approx(truth.tolist())
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "says"),
+    [
+        ("310423\n310\n", [], "cells.txt, line 2: '310' is not an architecture of micro"),
+        ("", [], "is empty"),
+        ("name,size\nx,1\n", [], "none does name architectures of micro"),
+        (None, [], "cannot be read"),
+        ("310423\n", ["--sample", "3"], "--sample would draw them"),
+        ("310423\n", ["--population", "functions"], "--population would draw them"),
+    ],
+)
+def test_a_wrong_file_of_architectures_is_refused(
+    content: str | None, more: list[str], says: str, splitbench: Command, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "cells.txt").write_text(content)
+    words = ["rank", "micro", "digits", "--proxy", "toy_size", "--cells", tmp_path / "cells.txt", "--out", tmp_path]
+    status, out, err = splitbench(*words, *more)
+    assert (status, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_milliseconds_hold_the_making_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making takes 7 s, copying 0.25 s and the proxy 2 s, by a clock that only these move; both proxies pay for all."""
+    now = 100.0
+
+    def passing(seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any) -> Any:
+            nonlocal now
+            now += seconds
+            return function(*args)
+
+        return wrapped
+
+    monkeypatch.setattr(Scorer, "_clock", lambda self: now)
+    monkeypatch.setattr(Micro, "stand_alone", passing(7.0, Micro.stand_alone))
+    monkeypatch.setattr("splitbench.harness.scoring.copy.deepcopy", passing(0.25, copy.deepcopy))
+    proxy = passing(2.0, lambda network: 1.0)
+    found = Scorer(JOB).score((3, 1, 2, 3, 0, 4), {"a": proxy, "b": proxy})
+    assert [scored.milliseconds for scored in found.values()] == [9250.0, 9250.0]
 
 
 def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:

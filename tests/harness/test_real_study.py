@@ -41,7 +41,8 @@ def test_every_stage_on_real_data(
     for record in records.values():
         assert ceiling[0] < (record.ceiling["tau[all]"] or 0) < ceiling[1]
         assert record.metrics["tau[all]"] is not None
-        assert 88 <= record.budget.spent <= 90  # within a step; the exhaustive arm has one leaf an operation
+        leaves = max(1, len(record.tree.children))  # what rounding leaves over is lost, a step a leaf at most
+        assert 90 - leaves - 1 < record.budget.spent <= 90
         assert sum(leaf.population for leaf in record.selection.leaves) == 24
     estimates = store.read_estimates(loaded.runs[0])
     assert len(estimates) == 24

@@ -90,7 +90,7 @@ def test_an_unknown_kind_is_a_sentence() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "typed", "meant"),
-    [("criteria", "gn", "gm"), ("criteria", "exhaustiv", "exhaustive"), ("trainers", "rsp", "rsps"),
+    [("criteria", "gmm", "gm"), ("criteria", "exhaustiv", "exhaustive"), ("trainers", "rsp", "rsps"),
      ("spaces", "nb_201", "nb201"), ("datasets", "cifar-10", "cifar10"), ("partitioners", "balance", "balanced")],
 )  # fmt: skip
 def test_did_you_mean(kind: str, typed: str, meant: str) -> None:

@@ -72,7 +72,7 @@ def study_file(folder: Path) -> Path:
     study = tiny(
         arms=list(ARMS),
         seeds=2,
-        budget={"steps": 10},
+        budget={"steps": 20},
         evaluation={"images": 60},
         selector={"name": "stepwise", "samples": 2},
         search={"trainer.learning_rate": {"log": [0.01, 0.5]}},

@@ -205,13 +205,14 @@ def test_a_leafs_hash_holds_window_and_allowance_and_no_totals(scene: Scene) -> 
     """A parent is known by its own hash alone: neither how long it was trained nor the arm's budget is in a leaf's."""
     leaf = stage_of(scene, window=(0.3, 1.0), parent=State("a parent"))
     inputs = hashed(leaf)
-    assert set(inputs) == {"scene", "trainer", "modifiers", "members", "window", "initial_seed", "seed"}
+    assert set(inputs) == {"scene", "trainer", "modifiers", "members", "window", "initial_seed", "seed", "sampling"}
     (member,) = inputs["members"]
     assert member == {
         "subspace": [[0, 1, 2, 3, 4]] * 6,
         "parent": {"stage": "a parent", "member": 0},
         "allowance": {"unit": "steps", "amount": STEPS},
         "parts": [],
+        "earlier": [],
     }
     others = [
         stage_of(scene, window=(0.2, 1.0), parent=State("a parent")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,65 @@ def test_the_leaderboard_shows_it(write: Writer) -> None:
     rows = {row["arm"]: row for row in json.loads(render.to_json(boards))["rows"]}
     assert rows["gm"]["chance"]["controls"] == ["even"]
     assert rows["even"]["chance"] is None
+
+
+# --- chance at an arm's own bill ----------------------------------------------------------------------------------
+
+
+def stretched(shape: dict[str, Any], steps: int) -> dict[str, Any]:
+    return shape | {"children": [child | {"steps": steps} for child in shape["children"]]}
+
+
+def burning(arm: str, burn: float, steps: int, taus: list[float]) -> list[Record]:
+    config = parts("random")
+    config["arm"]["criteria"] = {"name": "random", "burn": burn}
+    return arm_records(arm, list(taus), tree=stretched(TWO_THREE, steps), config=config)
+
+
+def paying(arm: str, share: float, taus: list[float], scoring: str = "charged") -> list[Record]:
+    config = parts("gm")
+    config["arm"]["scoring"] = scoring
+    phase = {"flops": round(1000 * share), "steps": 1, "examples": 1}
+    return arm_records(arm, list(taus), tree=TWO_THREE, config=config, cost={"scoring": phase})
+
+
+def test_chance_is_taken_at_the_arms_bill_linear_in_the_logarithm_of_steps(write: Writer) -> None:
+    """Random leaves of 400 steps reach .5, .6; those that burn 20% have 200 steps and .4, .5. A bill of 10% leaves 300
+    steps, of which the logarithm lies log(3/4) / log(1/2) = .415 of the way down."""
+    folder = write(
+        *burning("free", 0.0, 400, [0.5, 0.6]),
+        *burning("burns", 0.2, 200, [0.4, 0.5]),
+        *paying("gm", 0.1, [0.47, 0.58]),
+        *paying("gift", 0.1, [0.47, 0.58], scoring="free"),
+        *paying("dear", 0.3, [0.3, 0.3]),
+        *paying("full", 0.2, [0.45, 0.55]),
+    )
+    found = chances(folder)
+    down = 0.1 * math.log(3 / 4) / math.log(1 / 2)
+    gm = found["gm"]
+    assert gm.paid == pytest.approx(0.1)
+    assert gm.bill.mean == pytest.approx(-down)
+    assert gm.difference.mean == pytest.approx((0.47 - 0.5 + 0.58 - 0.6) / 2 + down)
+    assert gm.controls == ("burns", "free")
+    assert (found["gift"].paid, found["gift"].bill) == (0.0, None)
+    assert found["gift"].difference.mean == pytest.approx((0.47 - 0.5 + 0.58 - 0.6) / 2)
+    assert found["full"].bill.mean == pytest.approx(-0.1)
+    assert found["full"].difference.mean == pytest.approx(0.05)
+    # Nobody burns 30%: the bill is known, what it costs is not, and stays in the difference.
+    assert (found["dear"].paid, found["dear"].bill) == (pytest.approx(0.3), None)
+    assert found["dear"].difference.mean == pytest.approx(-0.25)
+
+
+def test_a_table_says_whose_bill_is_not_known(write: Writer) -> None:
+    folder = write(
+        *burning("free", 0.0, 400, [0.5, 0.6]), *paying("gm", 0.1, [0.47, 0.58]), *arm_records("none", [0.5, 0.6])
+    )
+    text = render.markdown(leaderboards(folder))
+    assert "No random control burns as much as these arms pay, so their bill is part of the difference: gm." in text
+    assert "10.0%" in text
+
+
+def test_controls_that_all_burn_are_no_control(write: Writer) -> None:
+    """An arm that pays nothing must not be held against one that pays."""
+    folder = write(*burning("burns", 0.2, 200, [0.4, 0.5]), *paying("gm", 0.1, [0.47, 0.58]))
+    assert without(folder) == {"gm": controls.NOTHING_FREE}

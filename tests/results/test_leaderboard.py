@@ -265,7 +265,8 @@ def test_markdown_tells_what_a_reader_needs(write: Writer) -> None:
     text = render.markdown(leaderboards(write(*study())))
     assert text.startswith("# toy: micro on digits\n")
     for words in (
-        "Trainer rsps; budget 1000 flops an arm; 7 seeds; population: all distinct connected functions",
+        "Trainer rsps; budget 1000 flops an arm, shared among leaves in equal parts; 7 seeds; "
+        "population: all distinct connected functions",
         "Noise ceiling: one stand-alone training ranks another with tau[all] 0.880",
         "difference to none",
         "better (p = 0.031)",
@@ -381,7 +382,12 @@ def test_a_table_of_oracles_alone_says_how_they_were_adjusted(write: Writer) -> 
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "leaderboard.md"
-OPEN = {"METRIC": ("metrics", "validation_metrics", "ceiling"), "PHASE": ("by_phase",), "ARM": ("without_chance",)}
+OPEN = {
+    "METRIC": ("metrics", "validation_metrics", "ceiling"),
+    "PHASE": ("by_phase",),
+    "ARM": ("without_chance",),
+    "TERM": ("decomposition",),
+}
 ESTIMATE = {"mean", "low", "high", "n"}
 
 
@@ -409,7 +415,9 @@ def documented_keys() -> list[set[str]]:
 
 def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
     split = {"tree": TREE, "config": CONTROL}
-    other = {"tree": TREE, "config": {"arm": {"criteria": {"name": "gm"}}}}
+    terms = dict.fromkeys(("training_lost", "bill", "relief", "across", "calibration", "difference"), 0.0)
+    terms |= dict.fromkeys(("tau_none", "tau_free", "tau_charged", "tau_arm"), 0.5)
+    other = {"tree": TREE, "config": {"arm": {"criteria": {"name": "gm"}}}, "decomposition": terms}
     arms = [*arm_records("none", NONE), *arm_records("random", NONE, **split), *arm_records("gm", BETTER, **other)]
     lone = {"tree": {**TREE, "children": TREE["children"] * 2, "scores": {"0": {**SCORE, "groups": [[0], [1], [2]]}}}}
     folder = write(*arms, *arm_records("lone", MIXED, config=other["config"], **lone), folder="all/a")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from splitbench.spaces.datasets.digits import SIZES, digits
 from splitbench.spaces.micro import build
-from splitbench.spaces.micro.build import Metrics
+from splitbench.spaces.micro.build import RECIPES, SHORT, Metrics, Recipe, seed_of, trained_rows
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.micro.truth import read
 
@@ -59,6 +61,34 @@ def test_between_seed_tau_and_flops() -> None:
     assert flops == pytest.approx(FLOPS, abs=5e-4)
 
 
+def test_recipes_train_for_the_stated_number_of_steps() -> None:
+    assert {name: recipe.steps for name, recipe in RECIPES.items()} == {"short": 31, "long": 312}
+
+
+def test_the_long_recipe_trains_a_part_of_the_functions_with_seeds_of_its_own() -> None:
+    everything, part = trained_rows(SHORT), trained_rows(RECIPES["long"])
+    assert sorted(everything.tolist()) == list(range(9_445))
+    assert part.tolist() == everything[:1000].tolist()
+    assert all(seed_of(a, SHORT) != seed_of(a, RECIPES["long"]) for a in FUNCTIONS)
+
+
+def test_a_second_start_goes_on_and_a_table_is_collected_when_whole(tmp_path: Path) -> None:
+    """A recipe of one step and four functions, in chunks of two."""
+    tiny = Recipe(1, 4, 2, tmp_path / "tiny.parquet", "tiny")
+    work = tmp_path / "work"
+    build.build(work, 0, 2, tiny)  # the first of two parts: one chunk
+    with pytest.raises(SystemExit, match="2 of 4 functions are not trained yet"):
+        build.collect(work, tiny)
+    first = (work / "chunk0000.npz").stat().st_mtime_ns
+    build.build(work, 0, 1, tiny)
+    assert (work / "chunk0000.npz").stat().st_mtime_ns == first
+    build.collect(work, tiny)
+    architectures, columns = read(tiny.table)
+    rows = np.sort(trained_rows(tiny))
+    assert [tuple(row) for row in architectures.tolist()] == [build.all_functions()[row] for row in rows]
+    assert all(values.shape == (4, 3) and np.isfinite(values).all() for values in columns.values())
+
+
 # -- the script gives the table again ----------------------------------------------------------------------------------
 
 FUNCTIONS = [(3, 4, 0, 0, 2, 3), (3, 0, 2, 3, 1, 3), (3, 3, 0, 3, 4, 2), (1, 0, 2, 0, 0, 3), (4, 1, 3, 3, 2, 3)]
@@ -84,8 +114,8 @@ def table() -> Floats:
     return (columns["validation_loss"][rows] + columns["test_loss"][rows]) / 2
 
 
-def retrained(data: dict[str, tuple[Tensor, Tensor]]) -> Metrics:
-    return np.stack([build.train(architecture, data) for architecture in FUNCTIONS])
+def retrained(data: dict[str, tuple[Tensor, Tensor]], recipe: Recipe = SHORT) -> Metrics:
+    return np.stack([build.train(architecture, data, recipe) for architecture in FUNCTIONS])
 
 
 def test_the_images_are_those_of_the_table(data: dict[str, tuple[Tensor, Tensor]]) -> None:
@@ -107,17 +137,16 @@ def test_the_script_gives_the_table_again(data: dict[str, tuple[Tensor, Tensor]]
 
 
 @pytest.mark.parametrize("defect", ["a learning rate of .07", "eight epochs", "mirrored images"])
-def test_another_recipe_is_told_from_it(
-    defect: str, data: dict[str, tuple[Tensor, Tensor]], table: Floats, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_recipe_is_told_from_it(defect: str, data: dict[str, tuple[Tensor, Tensor]], table: Floats) -> None:
+    recipe = SHORT
     if defect == "a learning rate of .07":
-        monkeypatch.setattr(build, "PEAK_RATE", 0.07)
+        recipe = replace(SHORT, peak_rate=0.07)
     elif defect == "eight epochs":
-        monkeypatch.setattr(build, "EPOCHS", 8)
+        recipe = replace(SHORT, epochs=8)
     else:
         images, labels = data["train"]
         data = {**data, "train": (images.flip(3), labels)}
-    assert p_value(table, losses(retrained(data))) <= ALPHA
+    assert p_value(table, losses(retrained(data, recipe))) <= ALPHA
 
 
 def test_false_alarms_are_as_rare_as_stated(table: Floats) -> None:

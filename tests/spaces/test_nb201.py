@@ -13,7 +13,8 @@ from scipy.stats import kendalltau, spearmanr
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from splitbench.harness.errors import ConfigError
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.harness.registry import build
 from splitbench.spaces import sources
 from splitbench.spaces.base import Architecture, Mixture, SubSpace
 from splitbench.spaces.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
@@ -200,6 +201,42 @@ def test_analytic_macs_and_parameters_equal_the_tables(frame: pd.DataFrame, data
     for name, count in (("macs", space.macs), ("params", space.parameters)):
         table = np.rint(frame[f"{prefix}_{name}_M"].to_numpy() * 1e6).astype(int)
         np.testing.assert_array_equal([count(a) for a in architectures], table)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("dataset", "best", "against_200", "flops_tau"),
+    [("cifar10", 89.16, 0.700, 0.383), ("cifar100", 61.18, 0.644, 0.354), ("imagenet16", 38.27, 0.635, 0.298)],
+)
+def test_the_recipe_of_12_epochs_is_a_truth_of_its_own(
+    real_data: Path, dataset: str, best: float, against_200: float, flops_tau: float
+) -> None:
+    """Against the file itself, read here."""
+    prefix = {"cifar10": "c10", "cifar100": "c100", "imagenet16": "in16"}[dataset]
+    file = pd.read_csv(real_data / "nb201" / "nb201.csv.gz", dtype={"ops": str})
+    cells = [tuple(map(int, text)) for text in file["ops"]]
+    short, long = (NB201(recipe=recipe).ground_truth(dataset) for recipe in (12, 200))
+    np.testing.assert_array_equal(short.test(cells), file[f"{prefix}_test_12"])
+    np.testing.assert_array_equal(short.validation(cells), file[f"{prefix}_val_12"])
+    np.testing.assert_array_equal(long.test(cells), file[f"{prefix}_test_200"])
+    assert short.per_seed(cells).shape == (15_625, 0)
+    assert short.identity != long.identity
+    assert "12 epochs" in short.source
+    assert short.best() == pytest.approx(best, abs=0.005)
+    assert kendalltau(short.test(ALL), long.test(ALL)).statistic == pytest.approx(against_200, abs=0.0006)
+    macs = [NB201().macs(a) for a in ALL]
+    assert kendalltau(macs, short.test(ALL)).statistic == pytest.approx(flops_tau, abs=0.0006)
+
+
+def test_a_table_without_the_recipe_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "table", lambda name: pd.DataFrame({"architecture": ["000000"], "c10_test": [10.0]}))
+    with pytest.raises(DataError, match="no trainings of 12 epochs; import it again .*or choose recipe: 200"):
+        NB201(recipe=12).ground_truth("cifar10")
+
+
+def test_other_recipes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="recipe: input should be 12 or 200"):
+        build("spaces", {"name": "nb201", "recipe": 100})
 
 
 @pytest.mark.real_data

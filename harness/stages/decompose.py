@@ -1,0 +1,71 @@
+"""The decompose stage: what each part of a split cost and brought, from four estimates of one population."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from splitbench.harness.budget import Cost
+from splitbench.harness.stages import predict
+from splitbench.harness.stages.base import Stage
+from splitbench.harness.store import load_tensors
+from splitbench.harness.workbench import Workbench
+from splitbench.results.decomposition import Estimates, decompose
+from splitbench.results.ranking import Integers
+from splitbench.spaces.base import Rows
+from splitbench.spaces.truth import open_truth
+
+
+@dataclass(frozen=True)
+class Decomposed:
+    """The terms by name (see ``results.decomposition``); None where a tau is undefined."""
+
+    terms: dict[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decompose(Stage[Decomposed]):
+    """Reads the predict stages of the unsplit supernet, of both shams and of the arm, leaf by leaf.
+
+    Attributes:
+        truth: checksum of the ground truth.
+        unsplit: key of the predict stage of ``none``.
+        free, charged, arm: keys of the predict stages of each leaf.
+    """
+
+    kind: ClassVar[str] = "decompose"
+    version: ClassVar[int] = 1
+    gives: ClassVar[type] = Decomposed
+    reads_images: ClassVar[bool] = False
+
+    truth: str
+    unsplit: str
+    free: tuple[str, ...]
+    charged: tuple[str, ...]
+    arm: tuple[str, ...]
+
+    @property
+    def reads_truth(self) -> bool:
+        return True
+
+    def work(self, bench: Workbench, folder: Path) -> tuple[Decomposed, Cost]:
+        truth = open_truth(bench.space, bench.dataset.name)
+        rows, leaf, arm = estimates(bench, self.arm)
+        none, free, charged = (estimates(bench, keys) for keys in ((self.unsplit,), self.free, self.charged))
+        if not all(np.array_equal(mine, rows) for mine, _, _ in (none, free, charged)):
+            raise ValueError("two predict stages of one decomposition estimate different architectures")
+        return Decomposed(decompose(none[2], free[2], charged[2], arm, truth.test(rows), leaf)), Cost()
+
+
+def estimates(bench: Workbench, keys: tuple[str, ...]) -> tuple[Rows, Integers, Estimates]:
+    """Architectures [A, edges] in lexicographic order, the leaf of each [A], and their estimates."""
+    tables = [load_tensors(bench.store.folder(key) / predict.ESTIMATES)[0] for key in keys]
+    rows = np.concatenate([table["rows"].numpy() for table in tables])
+    accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
+    loss = np.concatenate([table["loss"].numpy() for table in tables])
+    leaf = np.concatenate([np.full(len(table["rows"]), index) for index, table in enumerate(tables)])
+    order = np.lexsort(rows.T[::-1])
+    return rows[order], leaf[order], Estimates(accuracy[order], loss[order])
