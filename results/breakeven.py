@@ -61,8 +61,8 @@ class BreakEven:
 def break_even(gains: Gains, confidence: float = CONFIDENCE) -> BreakEven:
     """The break-even and its set from the gains of each seed.
 
-    Between two neighbours count the seeds that both have; if it is one alone, its gain has no interval, and all budgets
-    between them are in the set.
+    Between two neighbours count the seeds that both have; if they are fewer than an interval takes, all budgets between
+    them are in the set.
 
     Raises:
         ValueError: if there are fewer than two budgets, one is not positive, or two neighbours share no seed.
@@ -158,10 +158,11 @@ class _Segment:
 def zero_set(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> list[Part]:
     """All u in [0, 1] at which the t interval of (1 - u) first + u second, over seeds, holds 0: closed intervals.
 
-    With mean m(u), variance v(u) over n seeds and Student's t, 0 is held where m^2 - t^2 v / n <= 0: a quadratic in u.
+    Fewer seeds than an interval takes rule nothing out. With mean m(u), variance v(u) over n seeds and Student's t, 0
+    is held where m^2 - t^2 v / n <= 0: a quadratic in u.
     """
     n = len(first)
-    if n == 1:
+    if n < stats.FEWEST:
         return [(0.0, 1.0)]
     start, rise = _mean(first), _mean(second) - _mean(first)
     a = [value - start for value in first]
@@ -223,7 +224,7 @@ def _last_upward(segments: Sequence[_Segment]) -> float | None:
 
 
 def _holds_zero(estimate: Estimate) -> bool:
-    """One seed alone rules nothing out."""
+    """Fewer seeds than an interval takes rule nothing out."""
     return estimate.low is None or estimate.high is None or estimate.low <= 0 <= estimate.high
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from splitbench.results.arms import tables
 from splitbench.results.costs import MEASUREMENT
-from splitbench.results.leaderboard import SELECTION
 from splitbench.results.record import Measured, Record
+from splitbench.results.rows import SELECTION
 from splitbench.results.store import Run, table_key
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from splitbench.results.store import Loaded, Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from splitbench.results.leaderboard import Leaderboards, Row
+    from splitbench.results.leaderboard import Leaderboards
+from splitbench.results.rows import Row
 
 
 @dataclass(frozen=True, repr=False)

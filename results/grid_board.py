@@ -14,7 +14,8 @@ from splitbench.harness.errors import StoreError
 from splitbench.results.arms import PRIMARY
 from splitbench.results.failures import by_arm, told
 from splitbench.results.grids import GridFolder
-from splitbench.results.leaderboard import Leaderboard, Row, leaderboards_of
+from splitbench.results.leaderboard import Leaderboard, leaderboards_of
+from splitbench.results.rows import Row
 from splitbench.results.store import AllFailedError, load
 
 DIGITS = 12  # values that are equal on paper differ by rounding, and share a rank

@@ -8,7 +8,7 @@ from typing import Any
 from splitbench.results.arms import PRIMARY
 from splitbench.results.grid_board import CellBoard, Index, MeanRanks
 from splitbench.results.grid_words import value_words
-from splitbench.results.leaderboard import Row
+from splitbench.results.rows import Row
 from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
 
 

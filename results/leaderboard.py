@@ -16,91 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.results import stats
-from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, TEST, Arm, metric, selected, tables, validation_metric
-from splitbench.results.controls import Chance, against_chance
-from splitbench.results.costs import Cost, mean_cost
-from splitbench.results.explain import decomposition_of
+from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, Arm, tables
+from splitbench.results.controls import against_chance
 from splitbench.results.failures import Failure, by_arm, same_table
-from splitbench.results.families import POINTS, Range, family
 from splitbench.results.findings import findings
 from splitbench.results.friedman import RankGroups, across
 from splitbench.results.grounds import ungrounded
 from splitbench.results.machines import kinds, machines, mixture
 from splitbench.results.paired import Comparison, Verdict, compare, judge
 from splitbench.results.record import Record
-from splitbench.results.stats import Estimate
+from splitbench.results.rows import Row, arm_row, failed_row, finite, names, place, shared, size_rows
 from splitbench.results.store import Loaded, load
 
-SELECTION = {
-    "test": "ground-truth test accuracy % of the honest choice",
-    "regret": "best test accuracy of the space less that",
-    "oracle": "best test accuracy over the leaves' choices",
-    "leaf_floor": "expected best of one random architecture a leaf",
-    "best_of_k": "expected best of K random architectures, K leaves",
-}
 SEVERAL_BASELINES = "several arms are marked as the baseline"
 NOT_COMPARABLE = "so they are not comparable"
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A run that failed: which, what was under way (empty between stages), and why, in a sentence."""
-
-    arm: str
-    repetition: int
-    draw: int
-    stage: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
-
-    ``reads_truth`` marks an oracle control: it has seen the answers. ``given`` marks a partition that the study file
-    gave. ``chance`` is the comparison with random groups of the same sizes, ``verdicts`` are those against the baseline
-    by metric. ``same_partition`` are the other arms that chose the same leaves on every seed. ``outside`` marks
-    estimates of a file: on the populations of the arms, without budget, seeds or verdict. ``of_ceiling`` is the primary
-    metric over its noise ceiling, divided repetition by repetition; None where the ceiling is not known. ``failed`` are
-    the runs that failed; their arm is incomplete. ``decomposition`` has the terms of the difference to no split, where
-    every run has them.
-    """
-
-    arm: str
-    space: str
-    dataset: str
-    trainer: str | None
-    seeds: int
-    draws: int
-    runs: int
-    expected_runs: int
-    complete: bool
-    baseline: bool
-    trivial: bool = False
-    reads_truth: bool = False
-    outside: bool = False
-    given: bool = False
-    metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
-    validation_metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
-    of_ceiling: Estimate | None = None
-    selection: Mapping[str, Estimate | None] = field(default_factory=dict)
-    leaves: tuple[int, ...] = ()
-    chance: Chance | None = None
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    same_partition: tuple[str, ...] = ()
-    cost: Cost | None = None
-    failed: tuple[Failed, ...] = ()
-    decomposition: Mapping[str, Estimate] | None = None
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """That on the primary metric."""
-        return self.verdicts.get(PRIMARY)
-
-    @property
-    def selected_verdict(self) -> Verdict | None:
-        """That on the test accuracy of the honest choice."""
-        return self.verdicts.get(TEST)
 
 
 @dataclass(frozen=True)
@@ -156,7 +85,7 @@ class Leaderboards:
 def with_rows(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
     """The table with more rows, each at its place among the arms."""
     arms = [*(row for row in board.rows if not row.trivial), *rows]
-    return replace(board, rows=(*sorted(arms, key=_place), *(row for row in board.rows if row.trivial)))
+    return replace(board, rows=(*sorted(arms, key=place), *(row for row in board.rows if row.trivial)))
 
 
 def leaderboards(folder: str | Path) -> Leaderboards:
@@ -194,7 +123,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
     verdicts = judged[PRIMARY]
     chances = against_chance(arms, PRIMARY)
     rows = [
-        _row(
+        arm_row(
             arm,
             {name: own[arm.name] for name, own in judged.items() if arm.name in own},
             chances.found.get(arm.name),
@@ -202,8 +131,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         )
         for arm in arms
     ]
-    rows = [replace(row, same_partition=_alike(row.arm, same)) for row in rows]
-    rows += [_failed_row(own) for name, own in failed.items() if name not in {arm.name for arm in arms}]
+    rows += [failed_row(own) for name, own in failed.items() if name not in {arm.name for arm in arms}]
     honest = [arm for arm in arms if arm is not baseline and not arm.reads_truth]
     tested = [name for name, verdict in verdicts.items() if verdict.p is not None]
     comparisons = len({same[arm.name] for arm in honest if arm.name in tested or not verdicts})
@@ -223,7 +151,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         comparisons=comparisons,
         seeds_needed=stats.repetitions_needed(max(1, comparisons)),
         ceiling=_ceiling(records),
-        rows=(*_together(sorted(rows, key=_place)), *_trivial_rows(records)),
+        rows=(*_together(sorted(rows, key=place), same), *size_rows(records)),
         warnings=tuple(warnings),
         without_chance=chances.without,
         **_settings(first),
@@ -272,113 +200,21 @@ def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None, name: str, same: Mapp
     return judge(baseline.name, name, found, reasons, {arm.name: arm.reads_truth for arm in arms}, same)
 
 
-def _row(arm: Arm, verdicts: Mapping[str, Verdict], chance: Chance | None, warnings: list[str]) -> Row:
-    record = arm.runs[0].record
-    row = Row(
-        arm=arm.name,
-        space=record.space,
-        dataset=record.dataset,
-        trainer=record.trainer,
-        seeds=len(arm.repetitions),
-        draws=arm.draws,
-        runs=len(arm.runs),
-        expected_runs=arm.expected_runs,
-        complete=arm.complete,
-        baseline=arm.baseline,
-        reads_truth=arm.reads_truth,
-        given=arm.given,
-        failed=_failed(arm.failed),
-    )
-    if not arm.complete:
-        return row
-    records = [run.record for run in arm.runs]
-    for name in _names(record.metrics for record in records):
-        lacking = sum(not _finite(record.metrics.get(name)) for record in records)
-        if 0 < lacking < len(records):
-            warnings.append(f"{arm.name}: {name} is undefined in {lacking} of {len(records)} runs, so it has no mean")
-    validation = _names(record.validation_metrics for record in records)
-    return replace(
-        row,
-        metrics={
-            name: arm.estimate(metric(name), family(name).range)
-            for name in _names(record.metrics for record in records)
-        },
-        validation_metrics={name: arm.estimate(validation_metric(name), family(name).range) for name in validation},
-        of_ceiling=arm.estimate(lambda record: _of_ceiling(record, record.metrics)),
-        selection={name: arm.estimate(selected(name), POINTS.range) for name in SELECTION},
-        leaves=tuple(sorted({sum(leaf.kept for leaf in record.selection.leaves) for record in records})),
-        chance=chance,
-        decomposition=decomposition_of(arm),
-        verdicts=verdicts,
-        cost=mean_cost(arm.runs),
-    )
-
-
-def _failed_row(failures: Sequence[Failure]) -> Row:
-    """The row of an arm all of whose runs failed."""
-    first = failures[0]
-    return Row(
-        arm=first.arm,
-        space=first.space,
-        dataset=first.dataset,
-        trainer=first.trainer,
-        seeds=0,
-        draws=0,
-        runs=0,
-        expected_runs=first.expected_runs,
-        complete=False,
-        baseline=first.baseline,
-        reads_truth=first.reads_truth,
-        failed=_failed(failures),
-    )
-
-
-def _failed(failures: Iterable[Failure]) -> tuple[Failed, ...]:
-    return tuple(Failed(one.arm, one.repetition, one.draw, one.stage, one.reason) for one in failures)
-
-
 def _ceiling(records: list[Record]) -> dict[str, float | None]:
     """The mean over repetitions, which may each rank a population of their own."""
     one_each = list({record.repetition: record for record in records}.values())
     found: dict[str, float | None] = {}
-    for name in _names(record.ceiling for record in one_each):
-        values = [value for record in one_each if (value := record.ceiling.get(name)) is not None and _finite(value)]
+    for name in names(record.ceiling for record in one_each):
+        values = [value for record in one_each if (value := record.ceiling.get(name)) is not None and finite(value)]
         found[name] = math.fsum(values) / len(values) if len(values) == len(one_each) else None
     return found
-
-
-def _of_ceiling(record: Record, metrics: Mapping[str, float | None]) -> float | None:
-    """The primary metric over the noise ceiling on the same population."""
-    value, limit = metrics.get(PRIMARY), record.ceiling.get(PRIMARY)
-    return value / limit if value is not None and limit is not None and limit > 0 else None
-
-
-def _trivial_rows(records: list[Record]) -> tuple[Row, ...]:
-    """Sizes as scores. Their leaf metrics depend on an arm's leaves, so they stay in the records."""
-    one_each = sorted({record.repetition: record for record in records}.values(), key=lambda record: record.repetition)
-    rows = []
-    for size in _names(record.trivial for record in one_each):
-        metrics: dict[str, Estimate | None] = {}
-        for name in _shared(_names(record.trivial.get(size, {}) for record in one_each)):
-            values = [record.trivial.get(size, {}).get(name) for record in one_each]
-            metrics[name] = _whole_interval(values, family(name).range)
-        first, n = one_each[0], len(one_each)
-        share = _whole_interval([_of_ceiling(record, record.trivial.get(size, {})) for record in one_each])
-        row = Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics)
-        rows.append(replace(row, of_ceiling=share))
-    return tuple(sorted(rows, key=_place))
-
-
-def _whole_interval(values: list[float | None], within: Range | None = None) -> Estimate | None:
-    defined = [value for value in values if value is not None and math.isfinite(value)]
-    return stats.interval(defined, within=within) if len(defined) == len(values) else None
 
 
 def _check_same_population(records: list[Record], warnings: list[str]) -> None:
     """Size baselines and ceiling do not depend on the arm: where they differ, so do the ranked architectures."""
     seen: dict[int, tuple[Any, str]] = {}
     for record in records:
-        sizes = {size: {name: found[name] for name in _shared(found)} for size, found in record.trivial.items()}
+        sizes = {size: {name: found[name] for name in shared(found)} for size, found in record.trivial.items()}
         mark = (record.population_size, record.ceiling, sizes)
         there, arm = seen.setdefault(record.repetition, (mark, record.arm))
         if there != mark:
@@ -389,29 +225,12 @@ def _check_same_population(records: list[Record], warnings: list[str]) -> None:
             return
 
 
-def _place(row: Row) -> tuple[bool, bool, float, str]:
-    """Complete arms first, then by the primary metric from the best down, then by name."""
-    primary = row.metrics.get(PRIMARY)
-    return (not row.complete, primary is None, -primary.mean if primary else 0.0, row.arm)
-
-
-def _alike(arm: str, same: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(name for name in same if name != arm and same[name] == same[arm])
-
-
-def _together(rows: Sequence[Row]) -> list[Row]:
-    """Arms of one partition after the first of them."""
+def _together(rows: Sequence[Row], same: Mapping[str, str]) -> list[Row]:
+    """Arms of one partition after the first of them, which names their finding."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(same.get(row.arm, row.arm), row)
     order = {row.arm: place for place, row in enumerate(rows)}
-    return sorted(rows, key=lambda row: (min(order[arm] for arm in (row.arm, *row.same_partition)), order[row.arm]))
-
-
-def _shared(names: Any) -> list[str]:
-    return [name for name in names if "_leaf" not in name]
-
-
-def _names(mappings: Any) -> list[str]:
-    return sorted({name for mapping in mappings for name in mapping})
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+    leads = {row.arm: first[same.get(row.arm, row.arm)].arm for row in rows}
+    marked = [replace(row, finding="" if leads[row.arm] == row.arm else leads[row.arm]) for row in rows]
+    return sorted(marked, key=lambda row: (order[leads[row.arm]], order[row.arm]))

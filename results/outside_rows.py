@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from splitbench.harness.errors import ConfigError
 from splitbench.results.arms import PRIMARY, Arm, tables
-from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row, leaderboards_of, with_rows
+from splitbench.results.leaderboard import Leaderboard, Leaderboards, leaderboards_of, with_rows
+from splitbench.results.rows import Row
 from splitbench.results.stats import Estimate
 from splitbench.results.store import Loaded, Run, read_estimates
 

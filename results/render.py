@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from splitbench.results.compare import Compared
 from splitbench.results.friedman import RankGroups
-from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
+from splitbench.results.leaderboard import Leaderboard, Leaderboards
 from splitbench.results.population_names import shown as named
+from splitbench.results.rows import Row
 from splitbench.results.sheet import Sheet, Table
 from splitbench.results.sheets import sheets
 
@@ -150,7 +151,7 @@ def _row_object(row: Row) -> dict[str, Any]:
     for key, verdict in (("verdict", row.verdict), ("selected_verdict", row.selected_verdict)):
         plain[key] = None if verdict is None else asdict(verdict)
     plain["leaves"] = list(row.leaves)
-    plain["same_partition"] = list(row.same_partition)
+    plain["finding"] = row.finding or None
     if not row.failed:
         del plain["failed"]
     if row.decomposition is None:

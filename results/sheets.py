@@ -10,10 +10,11 @@ from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
 from splitbench.results.explain import NAMES as EXPLAINED
 from splitbench.results.families import family
-from splitbench.results.leaderboard import Leaderboard, Leaderboards, Row
+from splitbench.results.leaderboard import Leaderboard, Leaderboards
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
 from splitbench.results.paired import NO_VERDICT
 from splitbench.results.population_names import shown as named
+from splitbench.results.rows import Row
 from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
 from splitbench.results.verdicts import number, p_words, probability_words, verdict_words
 
@@ -81,14 +82,12 @@ def _ceiling_words(board: Leaderboard) -> str:
 def _ranking_table(board: Leaderboard) -> Table:
     baseline = board.baseline or "baseline"
     header = ("arm", PRIMARY, "of ceiling", f"difference to {baseline}", f"P(> {baseline})", "verdict", *SHOWN, "runs")
-    rows, above = [], set[str]()
+    rows = []
     for row in board.rows:
         verdict = row.verdict
-        alike = "= " if above.intersection(row.same_partition) else ""
-        above.add(row.arm)
         rows.append(
             (
-                alike + _arm_words(row),
+                ("= " if row.finding else "") + _arm_words(row),
                 interval_words(row.metrics.get(PRIMARY), 3, short=row.trivial),
                 NOTHING if row.of_ceiling is None else f"{row.of_ceiling.mean:z.0%}",
                 interval_words(verdict.difference, 3, sign=True) if verdict else NOTHING,
@@ -211,7 +210,7 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
             "comes to a second training. Where the truth is a mean of several trainings it may pass 100%."
         )
     oracles = _findings(row for row in board.rows if row.reads_truth and row.verdict and row.verdict.p is not None)
-    once = any(row.same_partition for row in board.rows)
+    once = any(row.finding for row in board.rows)
     if board.baseline and (board.comparisons or oracles):
         sentences.append(
             f"Difference and verdict pair each arm with {board.baseline} seed by seed: sign-flip permutation test on "
@@ -224,7 +223,7 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
             f"P(> {board.baseline}) is the chance that an arm's mean over seeds is above that of {board.baseline}, as "
             "far as these seeds tell: Student's posterior of the paired difference. It is adjusted for nothing."
         )
-    if any(row.same_partition for row in board.rows):
+    if once:
         sentences.append(
             "Arms after = chose the same leaves on every seed as the one above: one finding, whatever finding it cost "
             "each. It counts once in Holm's adjustment, with the largest p of its arms."
@@ -264,7 +263,7 @@ def _region_words(metric: str) -> str:
 
 def _findings(rows: Iterable[Row]) -> int:
     """How many arms these are, those of one partition counted once."""
-    return len({frozenset((row.arm, *row.same_partition)) for row in rows})
+    return len({row.finding or row.arm for row in rows})
 
 
 def _family_words(arms: int, oracles: int, once: bool) -> str:
@@ -282,7 +281,7 @@ def _chance_words(board: Leaderboard) -> list[str]:
     if not found:
         return []
     n, oracles = _findings(found), _findings(row for row in found if row.reads_truth)
-    once = any(row.same_partition for row in found)
+    once = any(row.finding for row in found)
     all_of_them = count(n, "finding" if once else "arm")
     sentences = [
         f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles, once)}. The brackets are "

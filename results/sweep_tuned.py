@@ -11,7 +11,8 @@ from typing import Any
 from splitbench.harness.errors import StoreError
 from splitbench.results import stats
 from splitbench.results.arms import PRIMARY, Arm, Getter, metric, tables, validation_metric
-from splitbench.results.leaderboard import Leaderboard, Row, leaderboards_of
+from splitbench.results.leaderboard import Leaderboard, leaderboards_of
+from splitbench.results.rows import Row
 from splitbench.results.sheet import NOTHING, Table, interval_words, marked
 from splitbench.results.stats import Estimate
 from splitbench.results.store import load

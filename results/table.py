@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from splitbench.results.costs import Cost
-from splitbench.results.leaderboard import SELECTION, Leaderboard, Leaderboards, Row
+from splitbench.results.leaderboard import Leaderboard, Leaderboards
 from splitbench.results.paired import Verdict
 from splitbench.results.population_names import shown as named
+from splitbench.results.rows import SELECTION, Row
 from splitbench.results.stats import Estimate
 
 ENDS = ("mean", "low", "high")

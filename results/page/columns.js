@@ -10,7 +10,7 @@ function verdictOf(arm, judged = 0) {
   const found = arm.verdicts?.[judged];
   if (!found) return null;
   const [against, word, reason, difference, probability, p, equalP, pText] = found;
-  return { against, word, reason, difference, probability, p, equalP, pText };
+  return { against, word, reason: DATA.reasons[reason], difference, probability, p, equalP, pText };
 }
 const isBaseline = (arm) =>
   !arm.trivial && (VIEW.baseline ? arm.name === VIEW.baseline : arm.name === arm.on.baseline);

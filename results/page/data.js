@@ -10,11 +10,12 @@ const ARMS = DATA.arms.map((values, index) => ({ ...named(DATA.arm_fields, value
 
 for (const arm of ARMS) {
   arm.on = BOARDS[arm.board];
+  arm.reasons = arm.reasons.map((reason) => DATA.reasons[reason]);
   arm.metric = arm.metrics[DATA.metrics.indexOf(PRIMARY)] ?? null;
 }
 
-// Whether two arms of one table are one, or chose one partition on every seed.
-const sameFinding = (a, b) => a === b || (a.board === b.board && a.same.includes(b.name));
+// Arms that chose one partition on every seed have the name of the first of them.
+const findingOf = (arm) => arm.finding || arm.name;
 
 function runsOf(arm) {
   arm.decoded ??= arm.runs.map((values) => ({ ...named(DATA.run_fields, values), arm }));

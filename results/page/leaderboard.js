@@ -30,11 +30,12 @@ function sorted(arms) {
 
 // Arms of one partition stand after the first of them.
 function together(arms) {
+  if (!arms.some((arm) => arm.finding)) return arms;
+  const key = (arm) => `${arm.board}/${arm.trivial ? "size/" : ""}${findingOf(arm)}`;
+  const first = new Map();
+  arms.forEach((arm, place) => first.has(key(arm)) || first.set(key(arm), place));
   const place = new Map(arms.map((arm, i) => [arm, i]));
-  const first = (arm) => Math.min(...arms.filter((other) => sameFinding(arm, other)).map((other) => place.get(other)));
-  if (!arms.some((arm) => arm.same.length)) return arms;
-  const keys = new Map(arms.map((arm) => [arm, arm.same.length ? first(arm) : place.get(arm)]));
-  return [...arms].sort((a, b) => keys.get(a) - keys.get(b) || place.get(a) - place.get(b));
+  return [...arms].sort((a, b) => first.get(key(a)) - first.get(key(b)) || place.get(a) - place.get(b));
 }
 
 function sortBy(id) {
@@ -82,7 +83,8 @@ function head(columns) {
 
 function armCell(arm) {
   const open = VIEW.open.has(arm.index);
-  const tags = [isBaseline(arm) && "baseline", arm.oracle && "† oracle control", arm.trivial && "size", arm.same.length && `= ${arm.same.join(", ")}`];
+  const alike = arm.finding && `= ${arm.finding}`;
+  const tags = [isBaseline(arm) && "baseline", arm.oracle && "† oracle control", arm.trivial && "size", alike];
   const context = contextOf(arm);
   return h(
     "th",

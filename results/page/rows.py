@@ -10,9 +10,10 @@ from splitbench.results.controls import Chance
 from splitbench.results.costs import MEASUREMENT, Cost
 from splitbench.results.families import family
 from splitbench.results.grounds import ungrounded
-from splitbench.results.leaderboard import SELECTION, Leaderboard, Row
+from splitbench.results.leaderboard import Leaderboard
 from splitbench.results.page.pack import decimal, rounded, shown
 from splitbench.results.paired import EQUAL, Verdict
+from splitbench.results.rows import SELECTION, Row
 from splitbench.results.sheet import Sheet
 from splitbench.results.sheets import PHASES
 from splitbench.results.stats import EXACT_UP_TO, FEWEST, Estimate
@@ -36,7 +37,7 @@ ARM_FIELDS = (
     "validation",
     "of_ceiling",
     "verdicts",
-    "same",
+    "finding",
     "reasons",
     "chance",
     "selection",
@@ -53,13 +54,14 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
     metrics = _names(row.metrics for board in boards for row in board.rows)
     validation = _names(row.validation_metrics for board in boards for row in board.rows)
     phases = _phases(boards)
-    controls: dict[tuple[str, ...], int] = {}  # arms share most of them
+    controls: dict[tuple[str, ...], int] = {}  # arms share most of these
+    reasons: dict[str, int] = {"": 0}
     rows = []
     for index, (board, own) in enumerate(zip(boards, arms, strict=True)):
         by_name = {arm.name: arm for arm in own}
         for row in board.rows:
             arm = None if row.trivial else by_name.get(row.arm)  # none of its runs may have succeeded
-            rows.append(_row(index, row, arm, metrics, validation, phases, controls))
+            rows.append(_row(index, row, arm, metrics, validation, phases, controls, reasons))
     return {
         "arm_fields": ARM_FIELDS,
         "arms": rows,
@@ -71,6 +73,7 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
         "metrics": metrics,
         "phases": phases,
         "primary": PRIMARY,
+        "reasons": list(reasons),
         "run_fields": RUN_FIELDS,
         "selection": list(SELECTION),
         "validation": validation,
@@ -103,7 +106,9 @@ def _row(
     validation: Sequence[str],
     phases: Sequence[str],
     controls: dict[tuple[str, ...], int],
+    reasons: dict[str, int],
 ) -> list[Any]:
+    told = [] if arm is None else [ungrounded(arm, name not in SELECTED) for name in JUDGED]
     values = {
         "board": board,
         "name": row.arm,
@@ -120,9 +125,9 @@ def _row(
         "metrics": [_estimate(row.metrics.get(name), digits(name)) for name in metrics],
         "validation": [_estimate(row.validation_metrics.get(name), digits(name)) for name in validation],
         "of_ceiling": _estimate(row.of_ceiling, 2),
-        "verdicts": [_verdict(row.verdicts.get(name)) for name in JUDGED],
-        "same": list(row.same_partition),
-        "reasons": [] if arm is None else [ungrounded(arm, name not in SELECTED) for name in JUDGED],
+        "verdicts": [_verdict(row.verdicts.get(name), reasons) for name in JUDGED],
+        "finding": row.finding,
+        "reasons": [reasons.setdefault(one, len(reasons)) for one in told],
         "chance": _chance(row.chance, controls),
         "selection": [_estimate(row.selection.get(name), 2) for name in SELECTION],
         "cost": _cost(row.cost, phases),
@@ -141,13 +146,15 @@ def _unrounded(estimate: Estimate) -> list[float | None]:
     return [estimate.mean, estimate.low, estimate.high]
 
 
-def _verdict(verdict: Verdict | None) -> list[Any] | None:
+def _verdict(verdict: Verdict | None, reasons: dict[str, int]) -> list[Any] | None:
     if verdict is None:
         return None
     decisive = verdict.equal_p if verdict.word == EQUAL else verdict.p
     words = "" if decisive is None else p_words(decisive)
     ps = (rounded(verdict.p, FINE), rounded(verdict.equal_p, FINE), words)
-    return [verdict.against, verdict.word, verdict.reason, _unrounded(verdict.difference), verdict.probability, *ps]
+    reason = reasons.setdefault(verdict.reason, len(reasons))
+    probability = rounded(verdict.probability, FINE)
+    return [verdict.against, verdict.word, reason, _unrounded(verdict.difference), probability, *ps]
 
 
 def _chance(chance: Chance | None, controls: dict[tuple[str, ...], int]) -> list[Any] | None:

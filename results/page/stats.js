@@ -113,10 +113,11 @@ function holm(ps) {
 
 // The same where arms of one finding are one hypothesis, which has the largest p of its arms.
 function holmOnce(arms, ps) {
-  const leads = arms.map((arm) => arms.findIndex((other) => sameFinding(other, arm)));
-  const kept = arms.map((_, i) => i).filter((i) => leads[i] === i);
-  const adjusted = holm(kept.map((lead) => Math.max(...ps.filter((_, i) => leads[i] === lead))));
-  return leads.map((lead) => adjusted[kept.indexOf(lead)]);
+  const largest = new Map();
+  arms.forEach((arm, i) => largest.set(findingOf(arm), Math.max(ps[i], largest.get(findingOf(arm)) ?? 0)));
+  const adjusted = holm([...largest.values()]);
+  const found = new Map([...largest.keys()].map((finding, i) => [finding, adjusted[i]]));
+  return arms.map((arm) => found.get(findingOf(arm)));
 }
 
 function wordOf(metric, difference, p, equalP) {
@@ -165,7 +166,7 @@ function verdictsAgainst(name, arms, judged) {
     const family = [...found.keys()].filter((arm) => arm.oracle === oracle && found.get(arm).p !== null);
     const adjusted = holmOnce(family, family.map((arm) => found.get(arm).p));
     const equal = holmOnce(family, family.map((arm) => found.get(arm).equalP));
-    const size = family.filter((arm, i) => family.findIndex((other) => sameFinding(other, arm)) === i).length;
+    const size = new Set(family.map(findingOf)).size;
     family.forEach((arm, i) => {
       const verdict = found.get(arm);
       [verdict.p, verdict.equalP] = [adjusted[i], equal[i]];

@@ -125,7 +125,7 @@ def test_the_set_is_that_of_the_intervals_point_by_point() -> None:
     rng = np.random.default_rng(0)
     shapes = set()
     for _ in range(300):
-        n, k = int(rng.integers(2, 7)), int(rng.integers(2, 5))
+        n, k = int(rng.integers(3, 7)), int(rng.integers(2, 5))
         values = rng.normal(0, 0.03, k) + rng.normal(0, rng.choice([0.002, 0.02]), (n, k))
         if n > 3:
             values[-1, rng.integers(k)] = math.nan

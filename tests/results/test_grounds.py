@@ -8,8 +8,9 @@ from synthetic_records import Writer, arm_records, make_record
 from splitbench.results import render
 from splitbench.results.compare import compare
 from splitbench.results.grounds import given_up, measured_nothing
-from splitbench.results.leaderboard import Row, leaderboards
+from splitbench.results.leaderboard import leaderboards
 from splitbench.results.record import Record
+from splitbench.results.rows import Row
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
 LOW = [tau - 0.1 for tau in NONE]
