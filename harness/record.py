@@ -62,6 +62,7 @@ def make_record(
         validation_metrics=found.validation_metrics,
         ceiling=facts.ceiling,
         trivial=facts.trivial,
+        rank_sum=found.rank_sum,
         selection=found.selection,
         cost={phase: PhaseCost(**cost.as_dict()) for phase, cost in outcome.account.phases.items()},
         budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),

@@ -25,7 +25,7 @@ from splitbench.results.grounds import ungrounded
 from splitbench.results.machines import kinds, machines, mixture
 from splitbench.results.paired import Comparison, Verdict, compare, judge
 from splitbench.results.record import Record
-from splitbench.results.rows import Row, arm_row, failed_row, finite, names, place, shared, size_rows
+from splitbench.results.rows import Row, arm_row, failed_row, finite, names, place, rank_sum_row, shared, size_rows
 from splitbench.results.store import Loaded, load
 
 SEVERAL_BASELINES = "several arms are marked as the baseline"
@@ -88,6 +88,12 @@ def with_rows(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
     return replace(board, rows=(*sorted(arms, key=place), *(row for row in board.rows if row.trivial)))
 
 
+def with_baselines(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
+    """The table with more rows among those that took no run, each at its place."""
+    alone = sorted([*(row for row in board.rows if row.trivial), *rows], key=place)
+    return replace(board, rows=(*(row for row in board.rows if not row.trivial), *alone))
+
+
 def leaderboards(folder: str | Path) -> Leaderboards:
     """Read a results folder.
 
@@ -135,6 +141,8 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
     honest = [arm for arm in arms if arm is not baseline and not arm.reads_truth]
     tested = [name for name, verdict in verdicts.items() if verdict.p is not None]
     comparisons = len({same[arm.name] for arm in honest if arm.name in tested or not verdicts})
+    summed = rank_sum_row(baseline) if baseline is not None else None
+    alone = [*size_rows(records), *([summed] if summed is not None else [])]
     _check_same_population(records, warnings)
     if mixed := mixture(kinds(machines(run for arm in arms for run in arm.runs))):
         warnings.append(mixed)
@@ -151,7 +159,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         comparisons=comparisons,
         seeds_needed=stats.repetitions_needed(max(1, comparisons)),
         ceiling=_ceiling(records),
-        rows=(*_together(sorted(rows, key=place), same), *size_rows(records)),
+        rows=(*_together(sorted(rows, key=place), same), *sorted(alone, key=place)),
         warnings=tuple(warnings),
         without_chance=chances.without,
         **_settings(first),

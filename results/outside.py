@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from splitbench.results import metrics, ranking
 from splitbench.results.arms import PRIMARY
@@ -98,7 +97,7 @@ class Ranked:
 def population(name: str, given: Ranked) -> Population:
     """Every metric of everything that ranks a population."""
     flops = np.asarray(given.sizes["flops"], np.float64)
-    scores = {ESTIMATES: _dense(given.score), RANK_SUM: rank_sum(given.score, flops)}
+    scores = {ESTIMATES: _dense(given.score), RANK_SUM: ranking.rank_sum(given.score, flops)}
     scores |= {size: np.asarray(values, np.float64) for size, values in given.sizes.items()}
     found = {
         ranker: metrics.score_metrics(score, given.truth, given.best_truth, flops) for ranker, score in scores.items()
@@ -130,11 +129,6 @@ def population(name: str, given: Ranked) -> Population:
         ),
         over_flops=limits.get((ESTIMATES, OVER_FLOPS)),
     )
-
-
-def rank_sum(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
-    """The sum of two rankers' ranks [A], tied architectures at the mean of their places: a new score."""
-    return np.asarray(stats.rankdata(first) + stats.rankdata(second), dtype=np.float64)
 
 
 def _of_ceiling(found: metrics.Metrics, ceiling: metrics.Metrics) -> float | None:

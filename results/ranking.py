@@ -17,6 +17,11 @@ Integers = npt.NDArray[np.int64]
 NDCG_CUT = 1000
 
 
+def rank_sum(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
+    """The sum of two rankers' ranks [A], tied architectures at the mean of their places: a new score."""
+    return np.asarray(stats.rankdata(first) + stats.rankdata(second), dtype=np.float64)
+
+
 def tau_b(score: Floats, truth: Floats) -> float | None:
     """Kendall's tau-b: (concordant - discordant) / sqrt((pairs - tied in score)(pairs - tied in truth))."""
     if constant(score) or constant(truth):

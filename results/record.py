@@ -163,6 +163,9 @@ class Record(_Model):
     validation_metrics: dict[str, float | None] = Field(description="against ground-truth validation accuracy")
     ceiling: dict[str, float | None] = Field(description="the same metrics between trainings of the ground truth")
     trivial: dict[str, dict[str, float | None]] = Field(description="the same metrics of size baselines")
+    rank_sum: dict[str, float | None] | None = Field(
+        default=None, description="the same metrics of the rank-sum of estimates and FLOPs; None in older records"
+    )
     selection: Selection
     cost: dict[str, PhaseCost] = Field(description="by phase: warm_up, scoring, training, selection")
     budget: Budget
@@ -186,8 +189,8 @@ class Record(_Model):
 
 def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[str, Any]:
     population = str(record.get("population", ""))
-    named = ("metrics", "validation_metrics", "ceiling", "trivial")
-    return record | {key: rename(record[key], population) for key in named if key in record}
+    named = ("metrics", "validation_metrics", "ceiling", "trivial", "rank_sum")
+    return record | {key: rename(record[key], population) for key in named if record.get(key) is not None}
 
 
 class Machine(_Model):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from splitbench.results import stats
-from splitbench.results.arms import PRIMARY, TEST, Arm, metric, selected, validation_metric
+from splitbench.results.arms import PRIMARY, TEST, Arm, Getter, metric, selected, validation_metric
 from splitbench.results.controls import Chance
 from splitbench.results.costs import Cost, mean_cost
 from splitbench.results.explain import decomposition_of
@@ -40,7 +40,8 @@ class Failed:
 
 @dataclass(frozen=True)
 class Row:
-    """One arm, or (``trivial``) one size of the stand-alone networks used as a score.
+    """One arm, or (``trivial``) a score that took no run: a size of the stand-alone networks, or (``rank_sum`` too) the
+    sum of two rankers' ranks.
 
     ``reads_truth`` marks an oracle control: it has seen the answers. ``given`` marks a partition that the study file
     gave. ``chance`` is the comparison with random groups of the same sizes, ``verdicts`` are those against the baseline
@@ -62,6 +63,7 @@ class Row:
     complete: bool
     baseline: bool
     trivial: bool = False
+    rank_sum: bool = False
     reads_truth: bool = False
     outside: bool = False
     given: bool = False
@@ -166,15 +168,49 @@ def size_rows(records: list[Record]) -> tuple[Row, ...]:
         metrics: dict[str, Estimate | None] = {}
         for name in shared(names(record.trivial.get(size, {}) for record in one_each)):
             values = [record.trivial.get(size, {}).get(name) for record in one_each]
-            metrics[name] = _whole_interval(values, family(name).range)
+            metrics[name] = whole_interval(values, family(name).range)
         first, n = one_each[0], len(one_each)
-        share = _whole_interval([_of_ceiling(record, record.trivial.get(size, {})) for record in one_each])
+        share = whole_interval([_of_ceiling(record, record.trivial.get(size, {})) for record in one_each])
         row = Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics)
         rows.append(replace(row, of_ceiling=share))
-    return tuple(sorted(rows, key=place))
+    return tuple(rows)
 
 
-def _whole_interval(values: list[float | None], within: Range | None = None) -> Estimate | None:
+def rank_sum_row(arm: Arm) -> Row | None:
+    """The rank-sum of an arm and FLOPs; None where a run of it does not hold it, as before schema 3 had it."""
+    if not arm.complete or any(run.record.rank_sum is None for run in arm.runs):
+        return None
+    each = [run.record.rank_sum or {} for run in arm.runs]
+    return summed_row(arm, f"{arm.name} + flops", {name: _summed(name) for name in names(each)})
+
+
+def summed_row(arm: Arm, name: str, getters: Mapping[str, Getter]) -> Row:
+    """A row of a rank-sum whose metrics are read from the runs of ``arm``."""
+    first = arm.runs[0].record
+    return Row(
+        arm=name,
+        space=first.space,
+        dataset=first.dataset,
+        trainer=None,
+        seeds=len(arm.repetitions),
+        draws=arm.draws,
+        runs=len(arm.runs),
+        expected_runs=arm.expected_runs,
+        complete=True,
+        baseline=False,
+        trivial=True,
+        rank_sum=True,
+        metrics={metric: arm.estimate(get, family(metric).range) for metric, get in getters.items()},
+        of_ceiling=arm.estimate(lambda record: _of_ceiling(record, {PRIMARY: getters[PRIMARY](record)})),
+    )
+
+
+def _summed(name: str) -> Getter:
+    return lambda record: (record.rank_sum or {}).get(name)
+
+
+def whole_interval(values: Sequence[float | None], within: Range | None = None) -> Estimate | None:
+    """Mean and interval over repetitions; None if one lacks a value."""
     defined = [value for value in values if value is not None and math.isfinite(value)]
     return stats.interval(defined, within=within) if len(defined) == len(values) else None
 

@@ -24,6 +24,7 @@ OUTSIDE = (
     "§ Measured from outside: estimates of a file, ranked on the architectures that the arms ranked. No budget was "
     "held, there are no seeds, and so no interval and no verdict."
 )
+RANK_SUM = "A row with + ranks by the sum of two rankers' ranks: what both know together."
 PHASES = ("warm_up", "scoring", "training", "selection")
 
 
@@ -88,7 +89,7 @@ def _ranking_table(board: Leaderboard) -> Table:
         rows.append(
             (
                 ("= " if row.finding else "") + _arm_words(row),
-                interval_words(row.metrics.get(PRIMARY), 3, short=row.trivial),
+                interval_words(row.metrics.get(PRIMARY), 3, short=row.trivial and not row.rank_sum),
                 NOTHING if row.of_ceiling is None else f"{row.of_ceiling.mean:z.0%}",
                 interval_words(verdict.difference, 3, sign=True) if verdict else NOTHING,
                 probability_words(verdict.probability) if verdict else NOTHING,
@@ -243,6 +244,8 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
     )
     if any(row.trivial for row in board.rows):
         sentences.append("Rows in (brackets) rank by the size of the stand-alone network, without any supernet.")
+    if any(row.rank_sum for row in board.rows):
+        sentences.append(RANK_SUM)
     if any(row.reads_truth for row in board.rows):
         sentences.append(ORACLE)
     if any(row.outside for row in board.rows):

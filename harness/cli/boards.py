@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,12 @@ def leaderboard(
             help="A row of estimates that were made elsewhere, as splitbench measure reads them (may be repeated).",
         ),
     ] = None,
+    rank_sum: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B", help="A row that ranks by the sum of two rankers' ranks: two arms, or an arm and flops."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the leaderboard of a results folder, or the index of a grid's, as text, data or a page."""
@@ -69,8 +76,9 @@ def leaderboard(
 
         show_index(grid, chosen, out)
         return
-    if chosen == "html" and estimates:
-        raise ConfigError("--estimates belongs to text, md, json and csv: a page shows the runs of a folder alone")
+    if chosen == "html" and (estimates or rank_sum):
+        option = "estimates" if estimates else "rank-sum"
+        raise ConfigError(f"--{option} belongs to text, md, json and csv: a page shows the runs of a folder alone")
     if chosen != "html" and (details is not None or arm):
         raise ConfigError(f"--{'arm' if arm else 'details'} belongs to --format html, and the format is {chosen}")
     if chosen == "html" and out is None and sys.stdout.isatty():
@@ -78,9 +86,9 @@ def leaderboard(
     if chosen == "text" and out is None:
         from splitbench.results import render
 
-        render.terminal(_boards(folder, estimates or []))
+        render.terminal(_boards(folder, estimates or [], rank_sum))
         return
-    data = _rendered(folder, chosen, details, arm or [], estimates or [])
+    data = _rendered(folder, chosen, details, arm or [], lambda: _boards(folder, estimates or [], rank_sum))
     if out is None:
         # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
         typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)
@@ -102,27 +110,35 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
     return chosen
 
 
-def _boards(folder: Path, estimates: list[str]) -> Leaderboards:
+def _boards(folder: Path, estimates: list[str], rank_sum: tuple[str, str] | None) -> Leaderboards:
     from splitbench.results.leaderboard import leaderboards_of
     from splitbench.results.store import load
 
     loaded = load(folder)
-    if not estimates:
-        return leaderboards_of(loaded)
-    from splitbench.harness.cli.measuring import for_leaderboard
-    from splitbench.results.outside_rows import leaderboards_with
+    if estimates:
+        from splitbench.harness.cli.measuring import for_leaderboard
+        from splitbench.results.outside_rows import leaderboards_with
 
-    return leaderboards_with(loaded, for_leaderboard(estimates, {run.record.space for run in loaded.runs}))
+        boards = leaderboards_with(loaded, for_leaderboard(estimates, {run.record.space for run in loaded.runs}))
+    else:
+        boards = leaderboards_of(loaded)
+    if rank_sum is None:
+        return boards
+    from splitbench.results.rank_sums import with_rank_sum
+
+    return with_rank_sum(boards, loaded, *rank_sum)
 
 
-def _rendered(folder: Path, form: str, details: float | None, arms: list[str], estimates: list[str]) -> bytes:
+def _rendered(
+    folder: Path, form: str, details: float | None, arms: list[str], boards_of: Callable[[], Leaderboards]
+) -> bytes:
     if form == "html":
         from splitbench.results.page import DETAILS_MB, page
 
         return page(folder, DETAILS_MB if details is None else details, arms)
     from splitbench.results import render
 
-    boards = _boards(folder, estimates)
+    boards = boards_of()
     if form == "json":
         return render.to_json(boards).encode()
     if form == "csv":

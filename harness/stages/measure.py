@@ -20,7 +20,7 @@ from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.facts import best_of, sizes_of
 from splitbench.harness.store import load_tensors
 from splitbench.harness.workbench import Population, Workbench
-from splitbench.results import metrics, record
+from splitbench.results import metrics, ranking, record
 from splitbench.results.metrics import Metrics
 from splitbench.results.store import digest, encode_estimates, write_atomically
 from splitbench.spaces.base import SearchSpace, SubSpace
@@ -53,12 +53,14 @@ class Measurement:
 
     Attributes:
         metrics, validation_metrics: against the truth's test and validation accuracies.
+        rank_sum: of the rank-sum of estimates and FLOPs, against test accuracies.
         estimates_sha256: of the table of estimates.
         selection: the arm's answer.
     """
 
     metrics: Metrics
     validation_metrics: Metrics
+    rank_sum: Metrics
     estimates_sha256: str
     selection: record.Selection
 
@@ -76,7 +78,7 @@ class Measure(Stage[Measurement]):
     """
 
     kind: ClassVar[str] = "measure"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     gives: ClassVar[type] = Measurement
     reads_images: ClassVar[bool] = False
 
@@ -109,8 +111,11 @@ class Measure(Stage[Measurement]):
             "accuracy": accuracy,
             "loss": loss,
             "truth_test": test,
+            "flops": np.asarray(flops, np.float64),
         }
         against_test = metrics.ranking_metrics(accuracy, loss, test, flops, leaf, best)
+        both = ranking.rank_sum(metrics.lexicographic_score(accuracy, loss), flops)
+        with_flops = metrics.score_metrics(both, test, best, flops)
         against_validation: Metrics = {}
         if truth.has_validation:
             validation = truth.validation(rows)
@@ -120,7 +125,7 @@ class Measure(Stage[Measurement]):
         estimates = encode_estimates(columns)
         write_atomically(folder / ESTIMATES, estimates)
         selection = self.selection(space, truth, best, [len(table["rows"]) for table in tables])
-        return Measurement(against_test, against_validation, digest(estimates), selection), Cost()
+        return Measurement(against_test, against_validation, with_flops, digest(estimates), selection), Cost()
 
     def selection(self, space: SearchSpace, truth: GroundTruth, best: float, counts: list[int]) -> record.Selection:
         """The arm's answer and its truth, beside what chance would find in as many leaves."""

@@ -96,7 +96,7 @@ function drawControls() {
     h(
       "span",
       { class: "checks" },
-      toggleField("sizes", "size baselines", ARMS.some((arm) => arm.trivial)),
+      toggleField("sizes", "sizes and rank-sums", ARMS.some((arm) => arm.trivial)),
       toggleField("oracles", "oracle controls", ARMS.some((arm) => arm.oracle)),
       toggleField("incomplete", "incomplete", ARMS.some((arm) => !arm.complete)),
     ),

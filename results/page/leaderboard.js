@@ -84,7 +84,7 @@ function head(columns) {
 function armCell(arm) {
   const open = VIEW.open.has(arm.index);
   const alike = arm.finding && `= ${arm.finding}`;
-  const tags = [isBaseline(arm) && "baseline", arm.oracle && "† oracle control", arm.trivial && "size", alike];
+  const tags = [isBaseline(arm) && "baseline", arm.oracle && "† oracle control", arm.trivial && (arm.rank_sum ? "rank-sum" : "size"), alike];
   const context = contextOf(arm);
   return h(
     "th",
@@ -142,6 +142,7 @@ function more(arm, span) {
 }
 
 function runsPanel(arm) {
+  if (arm.rank_sum) return h("p", { class: "hint" }, "Ranks by the sum of two rankers’ ranks.");
   if (arm.trivial) return h("p", { class: "hint" }, "Ranks by a size of the stand-alone network, without any supernet.");
   const at = DATA.metrics.indexOf(PRIMARY);
   const [test, regret] = ["test", "regret"].map((name) => DATA.selection.indexOf(name));

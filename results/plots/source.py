@@ -93,7 +93,7 @@ class Table:
 
     def flops_alone(self, name: str) -> float | None:
         """The metric of the stand-alone network's FLOPs as a score."""
-        found = next((row.metrics.get(name) for row in self.board.rows if row.trivial and "flops" in row.arm), None)
+        found = next((row.metrics.get(name) for row in self.board.rows if row.trivial and row.arm == "flops"), None)
         return found.mean if found else None
 
     def oracle_words(self) -> str:

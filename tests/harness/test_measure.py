@@ -106,6 +106,16 @@ def test_taus_are_scipys(folder: Path, record: Record) -> None:
     assert names == set(record.validation_metrics)
 
 
+def test_the_rank_sum_with_flops_is_that_of_the_table(folder: Path, record: Record) -> None:
+    table = estimates(folder, record)
+    assert table["flops"].tolist() == [SPACE.sizes(SPACE.decode(text))["flops"] for text in table["architecture"]]
+    score = stats.rankdata(table["accuracy"], "dense") + stats.rankdata(-table["loss"]) / 1e3
+    summed = stats.rankdata(score) + stats.rankdata(table["flops"])
+    assert record.rank_sum is not None
+    assert record.rank_sum["tau[all]"] == pytest.approx(stats.kendalltau(summed, table["truth_test"]).statistic)
+    assert record.rank_sum["tau[all]"] != record.metrics["tau[all]"]
+
+
 def test_the_ceiling_and_size_baselines_belong_to_this_population(notes: Notes, folder: Path) -> None:
     first, second = notes.records
     assert first.ceiling == second.ceiling

@@ -18,7 +18,7 @@ from splitbench.results.count_statistics import (
     spearman_statistic,
 )
 from splitbench.results.function_bootstrap import over_functions
-from splitbench.results.outside import ESTIMATES, RANK_SUM, Ranked, population, rank_sum
+from splitbench.results.outside import ESTIMATES, RANK_SUM, Ranked, population
 
 Floats = npt.NDArray[np.floating[Any]]
 Doubles = npt.NDArray[np.float64]
@@ -107,7 +107,7 @@ def test_few_functions_have_no_interval() -> None:
 
 
 def test_rank_sum_adds_places_and_shares_those_of_ties() -> None:
-    assert rank_sum([5, 5, 1], [0.1, 0.3, 0.2]).tolist() == [2.5 + 1, 2.5 + 3, 1 + 2]
+    assert ranking.rank_sum([5, 5, 1], [0.1, 0.3, 0.2]).tolist() == [2.5 + 1, 2.5 + 3, 1 + 2]
 
 
 def given(n: int = 60) -> Ranked:
@@ -125,7 +125,7 @@ def test_a_population_holds_every_metric_of_every_ranker() -> None:
     rankers = {ranker.name: ranker for ranker in found.rankers}
     assert set(rankers) == {ESTIMATES, RANK_SUM, "flops", "convolutions"}
     flops = np.asarray(data.sizes["flops"])
-    scores = {ESTIMATES: data.score, RANK_SUM: rank_sum(data.score, flops), "flops": flops}
+    scores = {ESTIMATES: data.score, RANK_SUM: ranking.rank_sum(data.score, flops), "flops": flops}
     for name, score in scores.items():
         expected = metrics.score_metrics(score, data.truth, 95.0, flops)
         values = {metric: None if e is None else e.mean for metric, e in rankers[name].metrics.items()}
