@@ -12,7 +12,6 @@ from splitbench.results.explain import NAMES as EXPLAINED
 from splitbench.results.families import family
 from splitbench.results.leaderboard import Leaderboard, Leaderboards
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
-from splitbench.results.paired import NO_VERDICT
 from splitbench.results.population_names import shown as named
 from splitbench.results.rows import Row
 from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
@@ -229,7 +228,7 @@ def _legend(board: Leaderboard) -> tuple[str, ...]:
             "Arms after = chose the same leaves on every seed as the one above: one finding, whatever finding it cost "
             "each. It counts once in Holm's adjustment, with the largest p of its arms."
         )
-    if any(verdict.word == NO_VERDICT for row in board.rows for verdict in row.verdicts.values()):
+    if any(verdict.p is None for row in board.rows for verdict in row.verdicts.values()):
         sentences.append(
             "No verdict, for the reason given: arms with given-up leaves, or whose criterion measured nothing, are not "
             "tested and count for no other arm's p."

@@ -176,7 +176,7 @@ def test_filters(opened: Any, several: Path, single: Path) -> None:
     assert names(shown) == ["gm"]
     shown.get_by_label("arm", exact=True).fill("")
     assert set(names(shown)) == {"gm", "none", "flops", "convolutions"}
-    shown.get_by_label("size baselines").uncheck()
+    shown.get_by_label("sizes and rank-sums").uncheck()
     assert names(shown) == ["gm", "none"]
     shown.get_by_label("space").select_option("")
     shown.get_by_label("oracle controls").uncheck()

@@ -36,23 +36,31 @@ def test_seeds_that_all_agree_pass_zero_at_one_budget() -> None:
     assert not any(map(found.holds, (BELOW, 5e10, at * 1.01, 2e11, ABOVE)))
 
 
-def test_two_seeds_by_hand() -> None:
-    """Seeds (-a, b - d) and (-a, b + d): the interval's half width at u is 12.706 d u, so it holds 0 where
-    |(a + b) u - a| <= 12.706 d u."""
+def test_three_seeds_by_hand() -> None:
+    """Seeds (-a, b - d), (-a, b) and (-a, b + d): the interval's half width at u is 4.303 d u / sqrt(3), so it holds 0
+    where |(a + b) u - a| is no more."""
     a, b, d = 0.04, 0.06, 0.002
-    found = break_even(gains([[-a, b - d], [-a, b + d]]))
-    reach = 12.7062047364 * d
+    found = break_even(gains([[-a, b - d], [-a, b], [-a, b + d]]))
+    reach = 4.30265272991 * d / math.sqrt(3)
     ((low, high),) = found.parts
     assert [math.log(x / 5e10, 4) for x in (low, high)] == pytest.approx([a / (a + b + reach), a / (a + b - reach)])
-    assert found.gains[1] == stats.interval([b - d, b + d])
+    assert found.gains[1] == stats.interval([b - d, b, b + d])
+
+
+def test_two_seeds_rule_nothing_out() -> None:
+    """They have no interval: what their mean does is shown, and every budget is in the set."""
+    found = break_even(gains([[-0.04, 0.06], [-0.04, 0.06]]))
+    assert found.at == pytest.approx(5e10 * 4**0.4)
+    assert found.parts == ((5e10, 2e11),)
+    assert (found.below, found.above) == (True, True)
 
 
 def test_the_last_upward_zero_counts() -> None:
-    rows = [[x, -x, x / 2, -x] for x in (0.02, 0.021)]
+    rows = [[x, -x, x / 2, -x] for x in (0.02, 0.0205, 0.021)]
     found = break_even(gains(rows))
     assert found.at == pytest.approx(2e11 * 4 ** (2 / 3))
     assert not found.ahead
-    rows = [[-0.01, 0.01, -0.02, 0.01]] * 2
+    rows = [[-0.01, 0.01, -0.02, 0.01]] * 3
     found = break_even(gains(rows))
     assert found.at == pytest.approx(8e11 * 4 ** (2 / 3))
     assert found.ahead
