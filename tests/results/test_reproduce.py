@@ -24,7 +24,7 @@ def study(request: pytest.FixtureRequest) -> Path:
 
 
 def test_there_are_published_studies() -> None:
-    assert {path.name for path in STUDIES} >= {"quickstart", "criteria-micro", "nb201-cifar10-small"}
+    assert {path.name for path in STUDIES} >= {"quickstart", "criteria-micro", "darts-micro"}
 
 
 def test_records_are_packed_as_publishing_packs_them(study: Path, tmp_path: Path) -> None:
