@@ -44,6 +44,7 @@ class Chance:
         p: of the sign-flip test, Holm-adjusted over the arms of the table that have such a control: over those that
             are no oracle controls, or over those that are.
         paid: share of the budget that the arm pays for scoring, a mean over its runs.
+        share: of the budget that scoring took, whoever paid for it: ``paid`` where it is not free.
         bill: chance at that bill less chance that pays nothing, over repetitions; None where no controls burn as much.
     """
 
@@ -52,6 +53,7 @@ class Chance:
     difference: Estimate
     p: float
     paid: float = 0.0
+    share: float = 0.0
     bill: Estimate | None = None
 
 
@@ -135,6 +137,7 @@ def _compared(arm: Arm, matched: Mapping[tuple[int, int], list[Record]], name: s
     if values is None or chance is None:
         return None
     paid = math.fsum(billed(run.record) for run in arm.runs) / len(arm.runs)
+    share = math.fsum(scored(run.record) for run in arm.runs) / len(arm.runs)
     bill = None
     if paid > 0 and (dearer := arm.by_repetition(at_bill)) is not None:
         difference = compare(dearer, chance, name)
@@ -143,7 +146,7 @@ def _compared(arm: Arm, matched: Mapping[tuple[int, int], list[Record]], name: s
     if comparison is None:
         return None
     names = tuple(sorted({control.arm for own in matched.values() for control in own}))
-    return comparison, Chance(_sizes_words(arm), names, comparison.difference, comparison.p, paid, bill)
+    return comparison, Chance(_sizes_words(arm), names, comparison.difference, comparison.p, paid, share, bill)
 
 
 def chance_at(bill: float, controls: Sequence[Record], get: Getter) -> float | None:
@@ -174,8 +177,13 @@ def chance_at(bill: float, controls: Sequence[Record], get: Getter) -> float | N
 
 def billed(record: Record) -> float:
     """The share of its budget that a run paid for scoring: 0 where scoring is free, or the budget is in seconds."""
+    return 0.0 if is_free(record) else scored(record)
+
+
+def scored(record: Record) -> float:
+    """What a run's scoring took, as a share of its budget, paid or free; 0 for a budget in seconds."""
     cost = record.cost.get("scoring")
-    if cost is None or record.budget.kind == "seconds" or is_free(record):
+    if cost is None or record.budget.kind == "seconds":
         return 0.0
     return float(getattr(cost, record.budget.kind)) / record.budget.limit
 

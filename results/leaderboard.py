@@ -17,6 +17,7 @@ from typing import Any
 
 from splitbench.results import stats
 from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, Arm, tables
+from splitbench.results.bills import BillCorrelation, bill_correlations
 from splitbench.results.controls import against_chance
 from splitbench.results.failures import Failure, by_arm, same_table
 from splitbench.results.findings import findings
@@ -38,7 +39,8 @@ class Leaderboard:
 
     ``comparisons`` findings of arms that are no oracle controls are tested against the baseline (arms that chose one
     partition are one); below ``seeds_needed`` none of them can get a verdict. ``without_chance`` says of each arm that
-    splits, and has no comparison with chance, why. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves
+    splits, and has no comparison with chance, why; ``bill_correlations`` whether differences to chance follow what
+    scoring took. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves
     share the budget, what is equally likely to be drawn in training, and whether scoring is paid for. Studies from
     before these settings are as their defaults here.
     """
@@ -58,6 +60,7 @@ class Leaderboard:
     rows: tuple[Row, ...]
     warnings: tuple[str, ...]
     without_chance: Mapping[str, str] = field(default_factory=dict)
+    bill_correlations: tuple[BillCorrelation, ...] = ()
     share: str = "flops"
     sampling: str = "strings"
     scoring: str = "charged"
@@ -143,6 +146,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
     comparisons = len({same[arm.name] for arm in honest if arm.name in tested or not verdicts})
     summed = rank_sum_row(baseline) if baseline is not None else None
     alone = [*size_rows(records), *([summed] if summed is not None else [])]
+    placed = _together(sorted(rows, key=place), same)
     _check_same_population(records, warnings)
     if mixed := mixture(kinds(machines(run for arm in arms for run in arm.runs))):
         warnings.append(mixed)
@@ -159,9 +163,10 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         comparisons=comparisons,
         seeds_needed=stats.repetitions_needed(max(1, comparisons)),
         ceiling=_ceiling(records),
-        rows=(*_together(sorted(rows, key=place), same), *sorted(alone, key=place)),
+        rows=(*placed, *sorted(alone, key=place)),
         warnings=tuple(warnings),
         without_chance=chances.without,
+        bill_correlations=bill_correlations(placed),
         **_settings(first),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from splitbench.results import stats
+from splitbench.results import bills, stats
 from splitbench.results.arms import PRIMARY, TEST
 from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
@@ -299,6 +299,7 @@ def _chance_words(board: Leaderboard) -> list[str]:
             f"No random control burns as much as these arms pay, so their bill is part of the difference: "
             f"{', '.join(unpaid)}. Random arms with burn: 0.03, 0.15, 0.3 and 0.5 would tell it apart."
         )
+    sentences += [bills.words(one) for one in board.bill_correlations]
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)
         sentences.append(f"Split, but not held against chance ({reason}): {arms}.")

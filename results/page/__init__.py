@@ -30,6 +30,7 @@ SCRIPTS = (
     "data.js",
     "stats.js",
     "columns.js",
+    "waterfall.js",
     "leaderboard.js",
     "filters.js",
     "tree.js",

@@ -212,6 +212,16 @@ const COLUMNS = [
     tip: (arm) =>
       arm.chance ? `${range(arm.chance[2][1], arm.chance[2][2], 3, true)}; sizes ${arm.chance[0]}; control ${DATA.controls[arm.chance[1]].join(", ")}` : "",
   },
+  ...DATA.explained.slice(0, -1).map(([name, meaning], i) => ({
+    id: `part-${i}`,
+    group: "parts of the difference to no split",
+    label: name,
+    title: meaning,
+    first: -1,
+    sort: (arm) => mean(arm.decomposition?.[i]),
+    cell: (arm) => estimateCell(arm.decomposition?.[i], 3, { sign: true, bracket: false }),
+    tip: (arm) => range(...(arm.decomposition?.[i]?.slice(1) ?? []), 3, true),
+  })),
   selectionColumn("test", "test %", "ground-truth test accuracy of the honest choice, made by validation images alone"),
   ...verdictColumns(1, "honest choice, test %", "test-", ""),
   selectionColumn("regret", "regret", "best test accuracy of the space less that", 1),

@@ -138,7 +138,7 @@ function toggle(arm) {
 
 // What an opened arm shows: its runs, each with a link to its own page, and every metric.
 function more(arm, span) {
-  return h("tr", { class: "more" }, h("td", { colspan: span }, h("div", { class: "panel" }, runsPanel(arm), metricsPanel(arm))));
+  return h("tr", { class: "more" }, h("td", { colspan: span }, h("div", { class: "panel" }, runsPanel(arm), partsPanel(arm), metricsPanel(arm))));
 }
 
 function runsPanel(arm) {

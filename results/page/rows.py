@@ -8,6 +8,7 @@ from typing import Any
 from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, Arm
 from splitbench.results.controls import Chance
 from splitbench.results.costs import MEASUREMENT, Cost
+from splitbench.results.explain import MEANINGS, NAMES
 from splitbench.results.families import family
 from splitbench.results.grounds import ungrounded
 from splitbench.results.leaderboard import Leaderboard
@@ -42,6 +43,7 @@ ARM_FIELDS = (
     "reasons",
     "chance",
     "selection",
+    "decomposition",
     "cost",
     "paired",
     "runs",
@@ -68,6 +70,7 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
         "arms": rows,
         "controls": list(controls),
         "exact_up_to": EXACT_UP_TO,
+        "explained": [[NAMES[name], MEANINGS[name], int(name == "calibration")] for name in NAMES],
         "fewest": FEWEST,
         "judged": [[name, family(name).region, *family(name).differences] for name in JUDGED],
         "boards": [_board(board, sheet, own) for board, sheet, own in zip(boards, sheets, arms, strict=True)],
@@ -132,6 +135,7 @@ def _row(
         "reasons": [reasons.setdefault(one, len(reasons)) for one in told],
         "chance": _chance(row.chance, controls),
         "selection": [_estimate(row.selection.get(name), 2) for name in SELECTION],
+        "decomposition": _decomposition(row),
         "cost": _cost(row.cost, phases),
         "paired": _paired(arm) if arm is not None and row.complete else None,
         "runs": [] if arm is None else [_run(run, metrics, phases) for run in arm.runs],
@@ -165,6 +169,11 @@ def _chance(chance: Chance | None, controls: dict[tuple[str, ...], int]) -> list
     words = p_words(chance.p)
     index = controls.setdefault(chance.controls, len(controls))
     return [chance.sizes, index, _unrounded(chance.difference), rounded(chance.p, FINE), words]
+
+
+def _decomposition(row: Row) -> list[list[float | None] | None] | None:
+    """In the order of ``explained``; None where the arm was not decomposed."""
+    return None if row.decomposition is None else [_estimate(row.decomposition[name], 3) for name in NAMES]
 
 
 def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:

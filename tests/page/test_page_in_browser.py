@@ -326,6 +326,31 @@ def test_arms_of_one_partition_stand_together_and_are_judged_as_one(opened: Any,
         assert ps[2] < ps[0]
 
 
+def test_a_decomposed_arm_shows_its_parts_and_a_waterfall(opened: Any, tmp_path: Path) -> None:
+    """Five bars: four terms, each from where the one before it ended, and their sum from zero."""
+    taus = [0.50 + 0.02 * seed for seed in range(SEEDS)]
+    terms = {"training_lost": -0.06, "bill": -0.02, "relief": 0.03, "across": 0.01, "calibration": 0.004}
+    decomposition = {**terms, "difference": -0.04, "tau_none": 0.6, "tau_free": 0.5, "tau_charged": 0.5, "tau_arm": 0.5}
+    for record in [*full("none", list(taus), split=False), *full("gm", list(taus), decomposition=decomposition)]:
+        write_run(tmp_path / "out", record, make_measured(), ESTIMATES)
+    (tmp_path / "page.html").write_bytes(page(tmp_path / "out"))
+    shown = opened(tmp_path / "page.html").page
+    assert [cell(shown, "gm", f"part-{i}").text_content() for i in range(5)] == [
+        "−0.060", "−0.020", "+0.030", "+0.010", "+0.004"
+    ]  # fmt: skip
+    assert cell(shown, "none", "part-0").text_content() == "–"
+    shown.get_by_role("button", name="gm").first.click()
+    bars = shown.locator("svg.waterfall rect")
+    left, width = ([float(bar.get_attribute(name)) for bar in bars.all()] for name in ("x", "width"))
+    unit = width[0] / 0.06
+    assert width == pytest.approx([unit * size for size in (0.06, 0.02, 0.03, 0.01, 0.04)], rel=1e-6)
+    zero = left[0] + width[0]
+    ends = (-0.06, -0.08, -0.08, -0.05, -0.04)
+    assert left == pytest.approx([zero + unit * end for end in ends], rel=1e-6)
+    assert [bar.get_attribute("class") for bar in bars.all()] == ["loss", "loss", "gain", "gain", "loss"]
+    assert "what scoring took from them" in shown.locator(".parts").text_content()
+
+
 def test_no_difference_has_no_minus(opened: Any, tmp_path: Path) -> None:
     shown = opened(page_of(tmp_path, none=[0.5] * 3, gm=[0.4999] * 3, same=[0.5] * 3)).page
     assert cell(shown, "gm", "difference").text_content() == "+0.000 [+0.000, +0.000]"
