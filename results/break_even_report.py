@@ -23,6 +23,7 @@ class Row:
 
     arm: str
     reads_truth: bool
+    given: bool
     gains: Gains
     found: BreakEven
     predictions: tuple[Prediction, ...] = ()
@@ -71,8 +72,9 @@ def report(ladder: Ladder, metric: str = PRIMARY, arms: Sequence[str] = (), fit_
         except ValueError as problem:
             left_out.append(f"arm {arm!r} is left out: {problem}")
             continue
-        truth = any(own[arm].reads_truth for own in ladder.tables.values() if arm in own)
-        rows.append(Row(arm, truth, gains, found, _predictions(ladder, arm, metric, fit_up_to, left_out)))
+        own = [table[arm] for table in ladder.tables.values() if arm in table]
+        truth, given = any(one.reads_truth for one in own), any(one.given for one in own)
+        rows.append(Row(arm, truth, given, gains, found, _predictions(ladder, arm, metric, fit_up_to, left_out)))
     if not rows:
         raise ConfigError(f"{_where(ladder)}: no arm has a break-even to be read: {left_out[0]}")
     if fit_up_to is not None and not any(row.predictions for row in rows):

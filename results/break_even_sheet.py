@@ -9,7 +9,7 @@ from typing import Any
 from splitbench.results import stats
 from splitbench.results.break_even_report import Report, Row
 from splitbench.results.breakeven import ABOVE, BELOW, BreakEven
-from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, interval_words, marked
+from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, interval_words, marked
 from splitbench.results.stats import Estimate
 from splitbench.results.verdicts import digits
 
@@ -70,7 +70,9 @@ def _gain_table(shown: Report, budgets: Sequence[float]) -> Table:
         cells = [interval_words(own.get(budget), digits(shown.metric), sign=True) for budget in budgets]
         seeds = [str(own[budget].n) if budget in own else NOTHING for budget in budgets]
         told = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
-        rows.append((marked(row.arm, row.reads_truth), told, *cells, at_words(row.found), set_words(row.found)))
+        rows.append(
+            (marked(row.arm, row.reads_truth, row.given), told, *cells, at_words(row.found), set_words(row.found))
+        )
     header = ("arm", "seeds", *(f"at {budget:.4g}" for budget in budgets), "break-even", "95% set")
     return Table(f"{_difference(shown)} in {shown.metric}", header, tuple(rows), left=("break-even", "95% set"))
 
@@ -87,7 +89,7 @@ def _unsplit_table(shown: Report, budgets: Sequence[float]) -> Table:
 def _law_table(shown: Report) -> Table:
     rows = tuple(
         (
-            marked(row.arm, row.reads_truth),
+            marked(row.arm, row.reads_truth, row.given),
             _seed_words(one.fitted),
             f"{one.law.relief:+.3f}",
             predicted_words(one.at),
@@ -104,7 +106,7 @@ def _law_table(shown: Report) -> Table:
 def _checked_table(shown: Report) -> Table:
     rows = tuple(
         (
-            marked(row.arm, row.reads_truth),
+            marked(row.arm, row.reads_truth, row.given),
             _seed_words(one.fitted),
             f"{budget:.4g}",
             f"{predicted:+.3f}",
@@ -153,6 +155,8 @@ def _legend(shown: Report) -> list[str]:
         )
     if any(row.reads_truth for row in shown.rows):
         legend.append(ORACLE)
+    if any(row.given for row in shown.rows):
+        legend.append(GIVEN)
     return legend
 
 
@@ -183,6 +187,7 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "arm": row.arm,
         "reads_truth": row.reads_truth,
+        "given": row.given,
         **_found(row.found),
         "predictions": [
             {

@@ -73,9 +73,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two arms of one table. ``word`` of a difference says what ``arm_a`` is beside ``arm_b``; ``reads_truth`` names
-    those of the two that are oracle controls; ``without_functions`` says why there is no interval over functions;
-    ``warnings`` has a sentence if their runs were computed on unlike machines."""
+    """Two arms of one table. ``word`` of a difference says what ``arm_a`` is beside ``arm_b``; ``reads_truth`` and
+    ``given`` name those of the two that are oracle controls, or whose partition the study file gave;
+    ``without_functions`` says why there is no interval over functions; ``warnings`` has a sentence if their runs were
+    computed on unlike machines."""
 
     study: str
     space: str
@@ -88,6 +89,7 @@ class Pair:
     differences: tuple[Difference, ...]
     undefined: tuple[str, ...]
     reads_truth: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     without_functions: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -171,6 +173,7 @@ def _pair(first: Arm, second: Arm) -> Pair:
         differences=differences,
         undefined=undefined,
         reads_truth=tuple(arm.name for arm in (first, second) if arm.reads_truth),
+        given=tuple(arm.name for arm in (first, second) if arm.given),
         without_functions=problem,
         warnings=(mixed,) if mixed else (),
     )

@@ -9,7 +9,7 @@ from splitbench.results.arms import PRIMARY
 from splitbench.results.grid_board import CellBoard, Index, MeanRanks
 from splitbench.results.grid_words import value_words
 from splitbench.results.rows import Row
-from splitbench.results.sheet import NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
+from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
 
 
 def sheet(found: Index) -> Sheet:
@@ -71,8 +71,9 @@ def _ranks_object(ranks: MeanRanks) -> dict[str, Any]:
 
 
 def _index_table(found: Index) -> Table:
-    oracles = {row.arm for cell in found.cells if cell.board for row in cell.board.rows if row.reads_truth}
-    names = {arm: marked(arm, arm in oracles) for arm in found.arms}
+    there = [row for cell in found.cells if cell.board for row in cell.board.rows]
+    oracles, given = {row.arm for row in there if row.reads_truth}, {row.arm for row in there if row.given}
+    names = {arm: marked(arm, arm in oracles, arm in given) for arm in found.arms}
     rows = tuple(
         (
             cell.name,
@@ -135,6 +136,8 @@ def _legend(found: Index) -> tuple[str, ...]:
         sentences.append("No mean ranks: fewer than two arms are complete in every cell that has results.")
     if any(row.reads_truth for cell in found.cells if cell.board for row in cell.board.rows):
         sentences.append(ORACLE)
+    if any(row.given for cell in found.cells if cell.board for row in cell.board.rows):
+        sentences.append(GIVEN)
     return tuple(sentences)
 
 

@@ -9,6 +9,7 @@ from splitbench.results.families import CORRELATION, POINTS
 from splitbench.results.friedman import RankGroups
 from splitbench.results.paired import EQUAL
 from splitbench.results.sheet import (
+    GIVEN,
     NOTHING,
     ORACLE,
     Sheet,
@@ -52,7 +53,7 @@ def rank_sheet(ranks: RankGroups) -> Sheet:
 
 def pair_sheet(pair: Pair) -> Sheet:
     kind, limit = pair.budget
-    first, second = (marked(arm, arm in pair.reads_truth) for arm in (pair.arm_a, pair.arm_b))
+    first, second = (marked(arm, arm in pair.reads_truth, arm in pair.given) for arm in (pair.arm_a, pair.arm_b))
     primary = tuple(f"{d.sentence}." for d in pair.differences if d.metric in JUDGED)
     return Sheet(
         heading=f"{pair.study}: {first} against {second}, {pair.space} on {pair.dataset}",
@@ -132,4 +133,6 @@ def _pair_legend(pair: Pair) -> list[str]:
         legend.append(f"Undefined in some run, so not compared: {', '.join(pair.undefined)}.")
     if pair.reads_truth:
         legend.append(ORACLE)
+    if pair.given:
+        legend.append(GIVEN)
     return legend

@@ -12,6 +12,7 @@ NOTHING = "-"
 ORACLE = "† An oracle control: its split reads the ground truth. A bound, not a method."
 GIVEN = "‡ Its partition was given in the study file: no finding of a criterion."
 ORACLE_LABEL = "† oracle control, reads the ground truth"
+GIVEN_LABEL = "‡ partition given in the study file"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Sheet:
 def marked(arm: str, reads_truth: bool, given: bool = False) -> str:
     """An arm's name, with the mark of an oracle control or of a partition that was given."""
     return f"{arm} †" if reads_truth else f"{arm} ‡" if given else arm
+
+
+def marks_words(oracles: bool, given: bool) -> str:
+    """What the marks of a picture's arms mean, for those that it has."""
+    return " ".join(words for words, there in ((ORACLE_LABEL, oracles), (GIVEN_LABEL, given)) if there)
 
 
 def interval_words(estimate: Estimate | None, digits: int, sign: bool = False, short: bool = False) -> str:

@@ -144,7 +144,7 @@ def _notes(tables: Sequence[Table], found: Mapping[str, Line], coloured: Mapping
     bars = f"Means over {words} seeds; bars are {stats.CONFIDENCE:.0%} intervals, set side by side to be seen."
     rest = len(found) - len(coloured)
     grey = f"In grey, without intervals: the {rest} arms behind the best and the baseline." if rest else ""
-    return [f"{bars} {grey}", next((t.oracle_words() for t in tables if t.oracle_words()), "")]
+    return [f"{bars} {grey}", next((t.marks() for t in tables if t.marks()), "")]
 
 
 def dodged(budgets: Sequence[float], count: int, logarithmic: bool) -> list[dict[float, float]]:

@@ -10,7 +10,7 @@ from splitbench.results.break_even_report import Report, Row
 from splitbench.results.breakeven import along
 from splitbench.results.plots import margins
 from splitbench.results.plots.anytime import coloured_series, dodged, intervals, ticks
-from splitbench.results.sheet import ORACLE_LABEL, marked
+from splitbench.results.sheet import marked, marks_words
 from splitbench.results.stats import Estimate
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _bar(axes: Axes, budget: float, value: Estimate, colour: str, gid: str) -> N
 
 def _labels(shown: Report) -> dict[str, str]:
     short = style.shortened([row.arm for row in shown.rows])
-    return {row.arm: marked(short[row.arm], row.reads_truth) for row in shown.rows}
+    return {row.arm: marked(short[row.arm], row.reads_truth, row.given) for row in shown.rows}
 
 
 def _difference(shown: Report) -> str:
@@ -241,5 +241,5 @@ def _notes(shown: Report, coloured: int) -> list[str]:
         f"Mean differences over {words} seeds with pointwise {confidence} intervals; above 0 the arm is better. A ring "
         f"is its break-even. Below, a bar is the {confidence} set of the break-even, and an arrow an open end of it."
         + (f" In grey, without them: the {rest} arms behind the best." if rest else ""),
-        ORACLE_LABEL if any(row.reads_truth for row in shown.rows) else "",
+        marks_words(any(row.reads_truth for row in shown.rows), any(row.given for row in shown.rows)),
     ]

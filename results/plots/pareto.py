@@ -152,7 +152,7 @@ def _notes(tables: Sequence[Table], shown: Sequence[Point], named: Sequence[Poin
         if rest
         else ""
     )
-    return [f"{facts} {grey}", next((t.oracle_words() for t in tables if t.oracle_words()), "")]
+    return [f"{facts} {grey}", next((t.marks() for t in tables if t.marks()), "")]
 
 
 def _point(axes: Axes, point: Point, look: style.Series, named: bool) -> None:

@@ -50,7 +50,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     left = style.widest([labels[arm] for arm in order]) + 0.25
     below = 0.5 + style.legend_height(len(handles), 2)
     body = below + row * len(order) + 0.1
-    page = style.page(style.WIDTH, body, table.title, [table.facts, table.oracle_words()])
+    page = style.page(style.WIDTH, body, table.title, [table.facts, table.marks()])
     axes = style.panel(page, left, below, style.WIDTH - left - 0.15, row * len(order) + 0.05)
     for height, arm in enumerate(order):
         value = found[arm]

@@ -13,7 +13,7 @@ from splitbench.results.ladder import ceiling, shared
 from splitbench.results.leaderboard import Leaderboard, leaderboards_of
 from splitbench.results.listing import SWEEP, both
 from splitbench.results.record import Record
-from splitbench.results.sheet import ORACLE_LABEL, count, marked
+from splitbench.results.sheet import count, marked, marks_words
 from splitbench.results.stats import Estimate, lower_is_better
 from splitbench.results.store import Run, canonical_json, load
 from splitbench.results.style import quantity, shortened
@@ -86,7 +86,7 @@ class Table:
     def labels(self) -> dict[str, str]:
         """What a picture calls each arm: oracle controls are marked, the middle of a very long name is left out."""
         short = shortened([arm.name for arm in self.arms])
-        return {arm.name: marked(short[arm.name], arm.reads_truth) for arm in self.arms}
+        return {arm.name: marked(short[arm.name], arm.reads_truth, arm.given) for arm in self.arms}
 
     def ceiling(self, name: str) -> float | None:
         return self.board.ceiling.get(name)
@@ -96,8 +96,8 @@ class Table:
         found = next((row.metrics.get(name) for row in self.board.rows if row.trivial and row.arm == "flops"), None)
         return found.mean if found else None
 
-    def oracle_words(self) -> str:
-        return ORACLE_LABEL if any(arm.reads_truth for arm in self.arms) else ""
+    def marks(self) -> str:
+        return marks_words(any(arm.reads_truth for arm in self.arms), any(arm.given for arm in self.arms))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
         style.WIDTH,
         below + high + 0.1,
         f"{table.title}: stability of the root's split",
-        [f"{table.facts} ARI: adjusted Rand index, 1 for the same partition, 0 for chance.", table.oracle_words()],
+        [f"{table.facts} ARI: adjusted Rand index, 1 for the same partition, 0 for chance.", table.marks()],
     )
     half = (style.WIDTH - left - 0.15 - 0.25) / 2
     edges = style.panel(page, left, below, half, high)

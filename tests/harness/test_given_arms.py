@@ -14,7 +14,9 @@ from splitbench.harness.dry_run import Rehearser
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.geometry import geometry
 from splitbench.harness.study import Study
+from splitbench.results.compare import compare
 from splitbench.results.leaderboard import leaderboards
+from splitbench.results.plots import source
 from splitbench.results.record import Node, Record
 from splitbench.results.sheets import sheets
 
@@ -76,9 +78,15 @@ def test_tables_mark_it(folder: Path, records: dict[str, Record]) -> None:
         "leaves": True,
     }
     (sheet,) = sheets(shown)
-    names = {row[0] for row in sheet.tables[0].rows}
+    names = {row[0].removeprefix("= ") for row in sheet.tables[0].rows}
     assert {"groups ‡", "leaves ‡"} < names
     assert any(sentence.startswith("‡") for sentence in sheet.legend)
+    (pair,) = sheets(compare(folder, "groups", "exhaustive(edges=1)"))
+    assert "groups ‡ against exhaustive(edges=1)" in pair.heading
+    assert any(sentence.startswith("‡") for sentence in pair.legend)
+    (table,) = source.open_folder(folder).tables
+    assert table.labels()["leaves"] == "leaves ‡"
+    assert table.marks() == "‡ partition given in the study file"
 
 
 def test_geometry_works_on_it(tmp_path: Path) -> None:
