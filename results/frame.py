@@ -103,7 +103,7 @@ class Results:
         Returns:
             study, space, dataset, trainer, arm, repetition and draw; architecture, leaf (index of the subspace that it
             lies in), accuracy (of the supernet on validation images, %), loss, and the ground truth beside them
-            (truth_test and truth_validation, %).
+            (truth_test and truth_validation, %), and the stand-alone FLOPs (records from schema 3 on that hold them).
 
         Raises:
             ConfigError: if there is no such run.

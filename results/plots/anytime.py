@@ -115,7 +115,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     axes.set_xlabel(
         f"budget of an arm, {'FLOPs' if tables[0].board.budget[0] == 'flops' else tables[0].board.budget[0]}"
     )
-    axes.set_ylabel(options.metric)
+    axes.set_ylabel(tables[-1].named(options.metric))
     axes.grid(axis="y")
     page.canvas.draw()  # limits are final once drawn
     labels = [

@@ -114,7 +114,7 @@ def _notes(tables: Sequence[Table], groups: RankGroups) -> list[str]:
     found = groups.result
     oracles = any(arm.reads_truth for table in tables for arm in table.arms)
     return [
-        f"Mean ranks by {groups.metric}, 1 is best. {groups.sentence}",
+        f"Mean ranks by {tables[0].named(groups.metric)}, 1 is best. {groups.sentence}",
         f"Friedman chi-square {found.statistic:.1f} ({found.freedom} degrees of freedom), p = {found.p:.2g}. Bars join "
         f"arms that Nemenyi's test does not tell apart at {found.alpha:g}."
         + (" Oracle controls are left out." if oracles else ""),

@@ -134,7 +134,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     for value, colour, line in references(tables[0], options.metric):
         axes.axhline(value, color=colour, linestyle=line, linewidth=1.4, zorder=1)
     axes.set_xlabel(COSTS[options.cost])
-    axes.set_ylabel(options.metric)
+    axes.set_ylabel(tables[0].named(options.metric))
     _scale(axes, [point.cost for point in shown])
     axes.grid(axis="y")
     labels = [margins.Label(texts[id(p)], p.cost.mean, p.value.mean, colours[p.table].colour) for p in named]

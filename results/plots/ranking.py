@@ -65,7 +65,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     axes.grid(axis="y")
     for reference, colour, line in references(table, options.metric):
         axes.axvline(reference, color=colour, linestyle=line, linewidth=1.4, zorder=1.5)
-    axes.set_xlabel(options.axis, x=1.0, ha="right")
+    axes.set_xlabel(options.axis(table), x=1.0, ha="right")
     style.legend(page, handles, left=0.1, columns=2)
     return page
 

@@ -57,7 +57,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     page = style.page(
         style.WIDTH,
         bottom + SIDE + STRIP + 0.08,
-        f"{arm.name}: {options.metric} {value}",
+        f"{arm.name}: {table.named(options.metric)} {value}",
         [f"{table.title}, {run_words(run.record)}: {len(frame):,} architectures in {_leaves(len(leaves))}."],
     )
     values = style.panel(page, left, bottom, SIDE, SIDE)

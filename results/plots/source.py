@@ -12,6 +12,7 @@ from splitbench.results.arms import PRIMARY, Arm, metric, tables
 from splitbench.results.ladder import ceiling, shared
 from splitbench.results.leaderboard import Leaderboard, leaderboards_of
 from splitbench.results.listing import SWEEP, both
+from splitbench.results.population_names import shown
 from splitbench.results.record import Record
 from splitbench.results.sheet import count, marked, marks_words
 from splitbench.results.stats import Estimate, lower_is_better
@@ -45,11 +46,10 @@ class Options:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    @property
-    def axis(self) -> str:
-        """The metric as an axis is labelled."""
+    def axis(self, table: Table) -> str:
+        """The metric as an axis is labelled, with the name of the table's population."""
         better = "less is better" if lower_is_better(self.metric) else "more is better"
-        return f"{self.metric} of the supernet's ranking against stand-alone test accuracy ({better})"
+        return f"{table.named(self.metric)} of the supernet's ranking against stand-alone test accuracy ({better})"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class Table:
     def facts(self) -> str:
         seeds = f"{self.board.seeds} seed{'' if self.board.seeds == 1 else 's'}"
         return f"{self.budget} an arm, {seeds}, {self.board.population_size:,} architectures."
+
+    def named(self, name: str) -> str:
+        """A metric's name as it is shown: what its population is of stands in it."""
+        return shown(name, self.board.population)
 
     def estimates(self, name: str) -> dict[str, Estimate]:
         """Mean and interval of a metric, by complete arm; arms without a value are absent."""

@@ -9,6 +9,7 @@ from splitbench.results import style
 from splitbench.results.arms import PRIMARY, Arm
 from splitbench.results.explain import NAMES, TERMS, Explanation, of_arms
 from splitbench.results.plots.source import CannotDrawError, Options, Table
+from splitbench.results.population_names import shown
 from splitbench.results.sheet import count, interval_words
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def picture(found: Explanation, title: str) -> Figure:
     body = ROW * len(labels)
     kind, limit = found.budget
     facts = (
-        f"{PRIMARY}; {limit:.4g} {kind} an arm, {count(found.seeds, 'seed')}. Bars: means over seeds; lines: 95% "
+        f"{shown(PRIMARY, found.population)}; {limit:.4g} {kind} an arm, {count(found.seeds, 'seed')}. "
+        "Bars: means over seeds; lines: 95% "
         "intervals of each term; the lowest line is that of the whole difference."
     )
     sheet = style.page(style.WIDTH, body + 0.5, f"{title}: {found.arm} beside {found.against}", (facts,))
@@ -67,5 +69,5 @@ def picture(found: Explanation, title: str) -> Figure:
     axes.set_ylim(-0.6, len(labels) - 0.4)
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(PRIMARY)
+    axes.set_xlabel(shown(PRIMARY, found.population))
     return sheet

@@ -20,6 +20,7 @@ from splitbench.results.compare import compare
 from splitbench.results.compare import to_json as pair_json
 from splitbench.results.leaderboard import leaderboards
 from splitbench.results.metrics import ranking_metrics
+from splitbench.results.plots.source import Options, open_folder
 from splitbench.results.record import Record
 from splitbench.results.table import to_csv
 from splitbench.spaces.base import SubSpace
@@ -116,6 +117,8 @@ def test_files_and_tables_name_the_population(folder: Path, record: Record) -> N
     assert "tau[all strings]" in rows[0]["metrics"]
     assert {row["verdict"]["metric"] for row in rows if row["verdict"]} == {"tau[all strings]"}
     assert "tau[all strings] mean" in to_csv(boards)
+    (table,) = open_folder(folder).tables
+    assert Options().axis(table).startswith("tau[all strings] of the supernet's ranking")
     (pair,) = pair_json(compare(folder, "two", "none"))["pairs"]
     assert "tau[all strings]" in {difference["metric"] for difference in pair["differences"]}
     assert "strings" in pair["without_functions"]
