@@ -107,7 +107,8 @@ class Leaderboard:
     ``comparisons`` arms that are no oracle controls are held against the baseline; below ``seeds_needed`` none of them
     can get a verdict. ``without_chance`` says of each arm that splits, and has no comparison with chance, why.
     ``share``, ``sampling`` and ``scoring`` are the study's: how leaves share the budget, what is equally likely to be
-    drawn in training, and whether scoring is paid for. Studies from before these settings are as their defaults here.
+    drawn in training, and whether scoring is paid for; ``batch_norm`` says what normalises its estimates. Studies from
+    before these settings are as their defaults here.
     """
 
     study: str
@@ -128,6 +129,7 @@ class Leaderboard:
     share: str = "flops"
     sampling: str = "strings"
     scoring: str = "charged"
+    batch_norm: str = "batch"
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -215,10 +217,12 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
 
 
 def _settings(record: Record) -> dict[str, str]:
-    """How leaves share the budget, what is drawn, and who pays for scoring; nothing of what an old record lacks."""
+    """How leaves share the budget, what is drawn, who pays for scoring, and what normalises estimates; nothing of what
+    an old record lacks."""
     study = record.config.get("study", {})
     schedule = study.get("schedule", {}) if isinstance(study, Mapping) else {}
     found = {"share": schedule.get("share"), "sampling": study.get("sampling"), "scoring": study.get("scoring")}
+    found["batch_norm"] = (study.get("evaluation") or {}).get("batch_norm")
     return {key: str(value) for key, value in found.items() if value is not None}
 
 
