@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
+import splitbench
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.cli.app import app
 from splitbench.harness.config import StudyConfig, parse
@@ -39,6 +40,7 @@ from splitbench.harness.parts import Part
 from splitbench.harness.stages.base import Scene, hashed, run
 from splitbench.harness.stages.predict import ESTIMATES, Predict
 from splitbench.harness.stages.select import Select
+from splitbench.harness.stages.train import Train
 from splitbench.harness.store import StageStore, load_tensors
 from splitbench.harness.study import Study
 from splitbench.harness.testing.elastic_alone import extracted
@@ -377,7 +379,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, N
         name = mode.get("batch_norm", "batch")
         folder = tmp_path_factory.mktemp(name)
         evaluation = {"images": 100, **mode}
-        found[name] = folder, run_tiny(folder, arms=arms, budget={"steps": 160}, evaluation=evaluation)
+        found[name] = folder, run_tiny(folder, arms=arms, budget={"steps": 90}, evaluation=evaluation)
     return found
 
 
@@ -400,7 +402,7 @@ def test_calibration_is_paid_for_where_selection_is(studies: dict[str, tuple[Pat
     assert [cost.examples for cost in phases["recalibrated"]] == [640, 640]
     assert [cost.steps for cost in phases["recalibrated"]] == [4 * (4 + 2)] * 2  # in steps of 32 images
     for name, (_, notes) in studies.items():
-        config = parse(tiny(arms=["none"], budget={"steps": 160}, evaluation={"images": 100, **MODES_BY_NAME[name]}))
+        config = parse(tiny(arms=["none"], budget={"steps": 90}, evaluation={"images": 100, **MODES_BY_NAME[name]}))
         study = Study.build(config, "cpu")
         rehearsal = study.rehearser.rehearse(study.arms[0], study.seeds(0))
         record = next(record for record in notes.records if record.arm == "none")
@@ -449,6 +451,21 @@ def test_a_mixture_can_be_trained_and_evaluated(tmp_path: Path, mode: dict[str, 
     )  # fmt: skip
     (record,) = notes.records
     assert record.cost["selection"].examples == 50 + mode.get("calibration", 0)
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_leaves_that_share_weights_and_shams_serve_each_mode(tmp_path: Path, mode: dict[str, Any]) -> None:
+    """One set of weights with a momentum a leaf; and every sham keeps statistics where the arm does."""
+    evaluation = {"images": 50, **mode}
+    study = tiny(arms=["random"], population={"sample": 10}, evaluation=evaluation, modifiers=["momentum_groups"])
+    splitbench.run({**study, "baseline": "random"}, tmp_path, "cpu")
+    assert len(splitbench.load(tmp_path).estimates()) == 10
+
+    shams = Study.build(parse(tiny(arms=["none", "random"], decompose=True, evaluation=evaluation)), "cpu")
+    stages = shams.rehearser.rehearse(shams.arms[1], shams.seeds(0)).stages
+    trainings = [stage for stage in stages if isinstance(stage, Train)]
+    assert len(trainings) > 4
+    assert {stage.statistics for stage in trainings} == {mode["batch_norm"] == RUNNING}
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
