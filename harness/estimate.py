@@ -53,8 +53,8 @@ class Evaluation:
 
     def cost(self, space: SearchSpace, choice: Choice, images: int, step_size: int) -> Cost:
         """Of one architecture's estimate, counted in steps of the trainer's batch size."""
-        cost = forward_pass(space, choice, images, step_size)
-        return cost + forward_pass(space, choice, self.calibration, step_size) if self.calibration else cost
+        passes = (forward_pass(space, choice, count, step_size) for count in (images, self.calibration))
+        return sum(passes, Cost())
 
     def calibrating(self, data: ImageData) -> list[Tensor]:
         """The training images that statistics are measured on, in batches of [N, C, H, W] that differ by one image at
@@ -66,11 +66,17 @@ class Evaluation:
 def normalising(
     supernet: Supernet, choice: Choice, data: ImageData, evaluation: Evaluation, running: RunningStatistics | None
 ) -> contextlib.AbstractContextManager[None]:
-    """Inside, passes of ``choice`` are normalised as the evaluation says."""
+    """Inside, passes of ``choice`` are normalised as the evaluation says.
+
+    Raises:
+        ValueError: if it takes running statistics and none are given.
+    """
     if evaluation.batch_norm == RECALIBRATED:
         return fixed_by_call(supernet, calibrated(supernet, choice, evaluation.calibrating(data)))
     if evaluation.batch_norm == RUNNING:
-        return (running or RunningStatistics(supernet)).fixed()
+        if running is None:
+            raise ValueError("an evaluation by running statistics needs those of the supernet")
+        return running.fixed()
     return contextlib.nullcontext()
 
 
