@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, get, split_spec, suggestion
@@ -26,6 +35,8 @@ def _whole(value: Any) -> Any:
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+CALIBRATION = 2000
+"""Training images that statistics are measured on: as many as Once-for-All's code takes."""
 BUDGETS = ("flops", "steps", "examples", "seconds")
 _KINDS = {
     "space": "spaces",
@@ -128,10 +139,37 @@ class PopulationConfig(_Model):
 
 
 class EvaluationConfig(_Model):
-    """How an architecture's estimate is measured: fixed, unaugmented validation images, batch statistics."""
+    """How an architecture's estimate is measured: on fixed, unaugmented validation images."""
 
     images: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many validation images; all if absent")
     batch_size: Annotated[Whole, Field(ge=10)] = 1000
+    batch_norm: Literal["batch", "recalibrated", "running"] = Field(
+        "batch",
+        description="statistics that normalise these images: the batch's own, those of each architecture on training "
+        "images, or those that layers kept in training, which mix the paths",
+    )
+    calibration: Annotated[Whole, Field(ge=10)] | None = Field(
+        None, description="on how many training images batch_norm: recalibrated measures statistics; 2000 if absent"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _calibrated(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("batch_norm") == "recalibrated":
+            return {**data, "calibration": CALIBRATION if (given := data.get("calibration")) is None else given}
+        return data
+
+    @model_validator(mode="after")
+    def _for_recalibration(self) -> EvaluationConfig:
+        if self.calibration is not None and self.batch_norm != "recalibrated":
+            raise ValueError("calibration is for batch_norm: recalibrated; leave it out, or say that as well")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without batch_norm where it is the default, as all studies were written before there was a choice."""
+        unsaid = ("batch_norm", "calibration") if self.batch_norm == "batch" else ()
+        return {key: value for key, value in handler(self).items() if key not in unsaid}
 
 
 class ArmConfig(_Model):

@@ -17,7 +17,7 @@ import numpy as np
 from splitbench.criteria.base import Affinity
 from splitbench.criteria.partition import MOST_OPERATIONS, partitions
 from splitbench.harness.arm import Arm
-from splitbench.harness.budget import Account, Budget, Cost, TooDearError, forward_pass
+from splitbench.harness.budget import Account, Budget, Cost, TooDearError
 from splitbench.harness.device import Machine
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.pipeline import Run
@@ -173,7 +173,7 @@ class Rehearser:
         rows = stage.population.rows(space, stage.subspace, stage.earlier)
         some = [tuple(row) for row in rows[:: max(1, len(rows) // 20)].tolist()]
         if some:
-            costs = [forward_pass(space, a, settings.images, arm.trainer.batch_size) for a in some]
+            costs = [settings.evaluations([a], arm.trainer.batch_size) for a in some]
             mean = sum(cost.flops for cost in costs) / len(costs)
             each, many = costs[0], self.distinct(stage, rows)
             found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)

@@ -15,7 +15,8 @@ from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.config import short
 from splitbench.harness.device import one_thread, wait
 from splitbench.harness.dry_run import Rehearsal, Rehearser
-from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.estimate import estimate
+from splitbench.harness.normalisation import RunningStatistics
 from splitbench.harness.price_probe import ScorePrices
 from splitbench.harness.requests import Settings
 from splitbench.harness.store import StageStore
@@ -148,7 +149,8 @@ def measured(settings: Settings, arm: Arm) -> Rates:
     space = settings.space
     bench = Workbench(StageStore(Path()), settings.scene)  # nothing is stored
     with one_thread():
-        supernet = space.supernet(0).to(bench.device)
+        supernet = bench.weights(0).supernet
+        running = RunningStatistics(supernet) if settings.evaluation.keeps_statistics else None
         meter = Meter()
         session = opened(arm.trainer, arm.modifiers, Job(space, space.root(), supernet, bench.data, 0, meter))
         session.step(0, 0.0)
@@ -158,15 +160,14 @@ def measured(settings: Settings, arm: Arm) -> Rates:
             session.step(step, 0.0)
         wait(bench.device)
         training = meter.cost.flops / (time.perf_counter() - start)
-        evaluation = Evaluation(settings.evaluation.images, settings.evaluation.batch_size)
         rng = np.random.default_rng(0)
         architectures = [space.sample(rng) for _ in range(ESTIMATES)]
         start = time.perf_counter()
         for architecture in architectures:
-            estimate(supernet, architecture, bench.data, evaluation)
-        flops = sum(space.flops(a).forward * settings.images for a in architectures)
+            estimate(supernet, architecture, bench.data, settings.evaluation, running)
+        flops = settings.evaluations(architectures, arm.trainer.batch_size).flops
         forward = flops / (time.perf_counter() - start)
-    state = sum(t.numel() * t.element_size() for t in pack(supernet, session.state()).values())
+    state = sum(t.numel() * t.element_size() for t in pack(supernet, session.state(), running).values())
     return Rates(training, forward, state)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from splitbench.harness.arm import Arm, Judge
 from splitbench.harness.budget import Allowance, Budget, Cost
@@ -75,6 +75,9 @@ class Requests:
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.probing = f" probing {probing}" if probing else ""
+        self.evaluation = settings.evaluation
+        if self.evaluation.calibration:
+            self.evaluation = replace(self.evaluation, seed=seeds.of("calibration"))
         self.name = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
         self.functions = Population(settings.sample, seeds.of("population"))  # what selectors look at
         self.population = self.functions
@@ -112,6 +115,7 @@ class Requests:
             initial_seed=self.seeds.of("initial weights"),
             seed=self.seeds.of("training"),
             sampling=self.settings.sampling,
+            statistics=self.evaluation.keeps_statistics,
         )
 
     def score(self, node: Node, edge: int, judge: Judge) -> Score:
@@ -140,7 +144,7 @@ class Requests:
             selector=self.arm.parts["selectors"],
             subspace=leaf.subspace,
             state=leaf.state,
-            evaluation=self.settings.evaluation,
+            evaluation=self.evaluation,
             population=self.functions,
             index=index,
             count=count,
@@ -157,7 +161,7 @@ class Requests:
             title=self.title(f"predict {leaf.path}"),
             subspace=leaf.subspace,
             state=leaf.state,
-            evaluation=self.settings.evaluation,
+            evaluation=self.evaluation,
             population=self.population,
             earlier=earlier(leaves, index),
         )

@@ -23,7 +23,7 @@ from splitbench.harness import config as configs
 from splitbench.harness.arm import Arm, build_arm
 from splitbench.harness.blame import failure_of, is_the_runs, one_line
 from splitbench.harness.budget import Budget
-from splitbench.harness.config import StudyConfig
+from splitbench.harness.config import EvaluationConfig, StudyConfig
 from splitbench.harness.device import choose, one_thread
 from splitbench.harness.driver import Driver, Task, Watcher
 from splitbench.harness.dry_run import Rehearser
@@ -33,6 +33,7 @@ from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.estimate import Evaluation
 from splitbench.harness.finished import Finished
 from splitbench.harness.lock import Lock
+from splitbench.harness.normalisation import BATCH, RUNNING, normalisations
 from splitbench.harness.parts import Part
 from splitbench.harness.pipeline import Outcome, Run
 from splitbench.harness.portion import Portion
@@ -48,7 +49,7 @@ from splitbench.results.failures import Failure
 from splitbench.results.grids import GRID, home
 from splitbench.results.listing import SWEEP
 from splitbench.results.record import Measured, Record
-from splitbench.spaces.base import SearchSpace, refuse_running_statistics
+from splitbench.spaces.base import SearchSpace, Supernet, refuse_running_statistics
 from splitbench.spaces.datasets.base import Dataset
 from splitbench.spaces.truth import closed, open_truth
 
@@ -84,7 +85,9 @@ class Study:
         space = unbound.bind(dataset.shape, dataset.classes)
         truth = open_truth(space, dataset.name)  # fail now, not after the training
         check_bound(config, unbound, space)
-        refuse_running_statistics(space, supernet_of(space))
+        network = supernet_of(space)
+        if config.evaluation.batch_norm != RUNNING:
+            refuse_running_statistics(space, network)
         scene = Scene(
             space=Part.of("spaces", config.space, "space", bound=space),
             dataset=Part.of("datasets", config.dataset, "dataset"),
@@ -92,7 +95,7 @@ class Study:
             precision=config.precision,
             device=choose(device),
         )
-        evaluation = Evaluation(config.evaluation.images, config.evaluation.batch_size)
+        evaluation = evaluation_of(config.evaluation, dataset, space, network)
         ((kind, limit),) = config.budget.given.items()
         images = evaluation.count(dataset.sizes["validation"])
         settings = Settings(
@@ -366,6 +369,21 @@ def check_bound(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -
             raise ConfigError(
                 f"space.{key} is {getattr(unbound, key)}, but the dataset makes it {getattr(space, key)}: leave it out"
             )
+
+
+def evaluation_of(config: EvaluationConfig, dataset: Dataset, space: SearchSpace, network: Supernet) -> Evaluation:
+    """How the estimates of a study are measured.
+
+    Raises:
+        ConfigError: for statistics of normalisations that the space's networks do not have.
+    """
+    if config.batch_norm != BATCH and not normalisations(network):
+        raise ConfigError(
+            f"evaluation.batch_norm: networks of the space {space.name} have no batch normalisation, so "
+            f"{config.batch_norm} would be the same as {BATCH}; leave it out"
+        )
+    calibration = min(config.calibration or 0, dataset.sizes["train"])
+    return Evaluation(config.images, config.batch_size, config.batch_norm, calibration)
 
 
 def opened(study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]) -> StudyConfig:

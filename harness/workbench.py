@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from splitbench.harness.errors import ConfigError, DataError
+from splitbench.harness.normalisation import RunningStatistics
 from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
 from splitbench.harness.store import StageStore, canonical_json, load_tensors
 from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
+from splitbench.spaces.operations import batch_statistics
 from splitbench.spaces.populations import Of, population
 
 
@@ -45,11 +47,13 @@ class Weights:
     Attributes:
         supernet: with its weights.
         tensors: of the trainer's session; none if nothing has been trained yet.
+        statistics: that normalisations kept in training; none if they kept none.
         steps: trained from the root of the split tree to here.
     """
 
     supernet: Supernet
     tensors: dict[str, Tensor]
+    statistics: dict[str, Tensor]
     steps: int
 
 
@@ -69,26 +73,37 @@ class Workbench:
 
     def weights(self, seed: int, state: State | None = None) -> Weights:
         """A supernet's weights: initial ones of a seed, or those that a training left."""
-        supernet = self.space.supernet(seed)
+        supernet = batch_statistics(self.space.supernet(seed))
         tensors: dict[str, Tensor] = {}
+        statistics: dict[str, Tensor] = {}
         steps = 0
         if state is not None:
             packed, notes = load_tensors(self.store.folder(state.stage) / State.file(state.member))
             tensors, steps = unpack(supernet, packed), notes["steps"]
+            statistics = kept_statistics(packed)
         supernet.to(self.device)
-        return Weights(supernet, tensors, steps)
+        return Weights(supernet, tensors, statistics, steps)
 
 
-def pack(supernet: Supernet, trainer: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights and trainer tensors under one roof; :func:`unpack` is the inverse."""
+def pack(
+    supernet: Supernet, trainer: Mapping[str, Tensor], running: RunningStatistics | None = None
+) -> dict[str, Tensor]:
+    """Weights, trainer tensors and running statistics under one roof; :func:`unpack` and :func:`kept_statistics` are
+    the inverse."""
     weights = {f"weights.{name}": tensor for name, tensor in supernet.state_dict().items()}
-    return weights | {f"trainer.{name}": tensor for name, tensor in trainer.items()}
+    statistics = {f"statistics.{name}": tensor for name, tensor in (running.tensors if running else {}).items()}
+    return weights | {f"trainer.{name}": tensor for name, tensor in trainer.items()} | statistics
 
 
 def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Put packed weights into the supernet, in its own memory format and on its device; gives the trainer's tensors."""
     supernet.load_state_dict(_part(tensors, "weights."))
     return _part(tensors, "trainer.")
+
+
+def kept_statistics(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The packed running statistics, if there are any."""
+    return _part(tensors, "statistics.")
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,9 @@ class Leaderboard:
     ``comparisons`` findings of arms that are no oracle controls are tested against the baseline (arms that chose one
     partition are one); below ``seeds_needed`` none of them can get a verdict. ``without_chance`` says of each arm that
     splits, and has no comparison with chance, why; ``bill_correlations`` whether differences to chance follow what
-    scoring took. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves
-    share the budget, what is equally likely to be drawn in training, and whether scoring is paid for. Studies from
-    before these settings are as their defaults here.
+    scoring took. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves share the budget, what is equally
+    likely to be drawn in training, and whether scoring is paid for; ``batch_norm`` says what normalises its estimates.
+    Studies from before these settings are as their defaults here.
     """
 
     study: str
@@ -64,6 +64,7 @@ class Leaderboard:
     share: str = "flops"
     sampling: str = "strings"
     scoring: str = "charged"
+    batch_norm: str = "batch"
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -172,10 +173,12 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
 
 
 def _settings(record: Record) -> dict[str, str]:
-    """How leaves share the budget, what is drawn, and who pays for scoring; nothing of what an old record lacks."""
+    """How leaves share the budget, what is drawn, who pays for scoring, and what normalises estimates; nothing of what
+    an old record lacks."""
     study = record.config.get("study", {})
     schedule = study.get("schedule", {}) if isinstance(study, Mapping) else {}
     found = {"share": schedule.get("share"), "sampling": study.get("sampling"), "scoring": study.get("scoring")}
+    found["batch_norm"] = (study.get("evaluation") or {}).get("batch_norm")
     return {key: str(value) for key, value in found.items() if value is not None}
 
 

@@ -122,6 +122,8 @@ def _board_object(board: Leaderboard) -> dict[str, Any]:
     plain = asdict(board)
     plain.update(budget={"kind": kind, "limit": limit}, trainers=list(board.trainers), warnings=list(board.warnings))
     plain["rows"] = [_row_object(row) for row in board.rows]
+    if board.batch_norm == "batch":
+        del plain["batch_norm"]
     return named(plain, board.population)
 
 

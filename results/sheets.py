@@ -34,10 +34,17 @@ def sheets(shown: Leaderboards | Compared) -> list[Sheet]:
     return [named(pair_sheet(pair), pair.population) for pair in shown.pairs]
 
 
+NORMALISED = {
+    "recalibrated": ", normalised by recalibrated statistics",
+    "running": ", normalised by running statistics",
+}
+"""What a table's heading says of the estimates in it, where they are not normalised by the batch's own statistics."""
+
+
 def _board_sheet(board: Leaderboard) -> Sheet:
     kind, limit = board.budget
     return Sheet(
-        heading=f"{board.study}: {board.space} on {board.dataset}",
+        heading=f"{board.study}: {board.space} on {board.dataset}{NORMALISED.get(board.batch_norm, '')}",
         facts=(
             f"Trainer {', '.join(board.trainers)}; budget {limit:.4g} {kind} an arm, {_sharing_words(board)}; "
             f"{count(board.seeds, 'seed')}; population: {board.population} "

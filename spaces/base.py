@@ -155,12 +155,13 @@ class ActiveWeight:
 class Supernet(nn.Module, ABC):
     """One set of shared weights that can run any architecture of a space, or a mixture.
 
-    Normalisations use the statistics of the batch and keep none (see :func:`refuse_running_statistics`).
+    Normalisations over the batch are torch's layers; they use the batch's statistics and keep none (see
+    :func:`refuse_running_statistics`). Whoever estimates may put other statistics into them.
 
     Where operations are slices of one weight (``SearchSpace.whole_weights`` is False), a convolution, linear layer or
-    normalisation that runs on a slice is called with it, ``layer(x, weight)`` or ``layer(x, weight, bias)``, so that
-    whoever watches layers sees what ran; ``active_layers`` and ``active_weights`` are then the supernet's own to
-    define, and so are ``shared_weights``. ``spaces.operations`` has such layers.
+    normalisation that runs on a slice (a normalisation: its first channels) is called with it, ``layer(x, weight)`` or
+    ``layer(x, weight, bias)``, so that whoever watches layers sees what ran; ``active_layers`` and ``active_weights``
+    are then the supernet's own to define, and so are ``shared_weights``. ``spaces.operations`` has such layers.
     """
 
     @abstractmethod
@@ -269,7 +270,8 @@ def refuse_running_statistics(space: SearchSpace, network: nn.Module) -> None:
     """A network of shared weights must not keep running statistics.
 
     They would be a mean over the paths that ran, which is right for none of them, and every estimate would move them,
-    so that it depended on what was estimated before.
+    so that it depended on what was estimated before. Where a study asks for running statistics, the harness keeps them
+    in training alone, beside the network.
 
     Raises:
         ConfigError: naming the first normalisation that does.

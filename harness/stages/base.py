@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Output = TypeVar("Output")
 NOT_HASHED: Mapping[str, bool] = {"hashed": False}
 """Metadata of a field that says nothing of the result."""
+HASHED_IF_SET: Mapping[str, bool] = {"hashed_by_default": False}
+"""Metadata of an option that was added later: at its default a stage keeps the hash that it had before."""
 
 
 @dataclass(frozen=True)
@@ -174,13 +176,19 @@ def hashed(value: Any) -> Any:
     if isinstance(value, SubSpace):
         return [list(operations) for operations in value.allowed]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [each for each in dataclasses.fields(value) if each.metadata.get("hashed", True)]
+        fields = [each for each in dataclasses.fields(value) if _tells(each, getattr(value, each.name))]
         return {each.name: hashed(getattr(value, each.name)) for each in fields}
     if isinstance(value, Mapping):
         return {str(key): hashed(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [hashed(inner) for inner in value]
     return value
+
+
+def _tells(each: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a field belongs to a hash."""
+    unset = not each.metadata.get("hashed_by_default", True) and value == each.default
+    return each.metadata.get("hashed", True) and not unset
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import torch
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.normalisation import RunningStatistics
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.store import load_tensors, save_tensors
@@ -34,7 +35,7 @@ class Predict(Stage[Predicted]):
     Attributes:
         subspace: what the leaf allows.
         state: its weights; None for the initial ones.
-        evaluation: on which images.
+        evaluation: on which images, and what normalises them.
         population: which architectures.
         earlier: leaves before it that share architectures with it: these are theirs.
     """
@@ -51,7 +52,9 @@ class Predict(Stage[Predicted]):
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Predicted, Cost]:
         rows = self.population.rows(bench.space, self.subspace, self.earlier)
-        supernet = bench.weights(0, self.state).supernet
+        weights = bench.weights(0, self.state)
+        supernet = weights.supernet
+        running = RunningStatistics(supernet, weights.statistics) if self.evaluation.keeps_statistics else None
         accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
         checkpoint, start = folder / "checkpoint.safetensors", 0
         if checkpoint.exists():
@@ -61,7 +64,7 @@ class Predict(Stage[Predicted]):
         for index in range(start, len(rows)):
             path = self.population.estimated(bench.space, tuple(rows[index].tolist()))
             if path not in known:
-                known[path] = estimate(supernet, path, bench.data, self.evaluation)
+                known[path] = estimate(supernet, path, bench.data, self.evaluation, running)
             accuracy[index], loss[index] = known[path]
             if time.monotonic() - saved > checkpoint_seconds():
                 saved = time.monotonic()

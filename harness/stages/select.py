@@ -13,13 +13,14 @@ from torch import Tensor
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.normalisation import RunningStatistics
 from splitbench.harness.parts import Part
 from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.store import load_tensors, save_tensors
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
-from splitbench.harness.workbench import Population, State, Weights, Workbench, pack, unpack
+from splitbench.harness.workbench import Population, State, Weights, Workbench, kept_statistics, pack, unpack
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 from splitbench.spaces.sampling import STRINGS
 
@@ -33,7 +34,7 @@ class Select(Stage[Selected]):
         selector: how.
         subspace: what the leaf allows.
         state: its weights; None for the initial ones.
-        evaluation: on which images.
+        evaluation: on which images, and what normalises them.
         population: which architectures the selector ``all`` looks at.
         index, count: which leaf of how many.
         seed: of the selector's random numbers.
@@ -87,6 +88,12 @@ class LeafSearch:
     @functools.cached_property
     def weights(self) -> Weights:
         return self.bench.weights(0, self.stage.state)
+
+    @functools.cached_property
+    def running(self) -> RunningStatistics | None:
+        """What the leaf's normalisations kept in training, and keep while the search trains; None if they keep none."""
+        kept = self.weights.statistics
+        return RunningStatistics(self.weights.supernet, kept) if self.stage.evaluation.keeps_statistics else None
 
     @functools.cached_property
     def session(self) -> Session:
@@ -144,7 +151,7 @@ class LeafSearch:
         if (known := self.notes.next()) is not None:
             return known[0], known[1]
         self.notes.catch_up(self)
-        found = estimate(self.weights.supernet, choice, self.bench.data, self.stage.evaluation)
+        found = estimate(self.weights.supernet, choice, self.bench.data, self.stage.evaluation, self.running)
         self.notes.add(list(found), self)
         return found
 
@@ -155,6 +162,7 @@ class LeafSearch:
         self.notes.catch_up(self)
         before, done = self.meter.cost, 0
         first = self.weights.steps + self.notes.trained
+        _ = self.running  # it watches from here on
         while done < steps and self._fits(self.session.seam.next_cost(first + done)):
             self.session.step(first + done, position)
             done += 1
@@ -167,7 +175,7 @@ class LeafSearch:
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and session, if the search has trained."""
-        return pack(self.weights.supernet, self.session.state()) if self.notes.trained else {}
+        return pack(self.weights.supernet, self.session.state(), self.running) if self.notes.trained else {}
 
 
 class Notes:
@@ -194,6 +202,8 @@ class Notes:
         """Put the supernet to where the checkpoint was taken, once all that was known has been asked again."""
         if self._tensors:
             search.session.restore(unpack(search.weights.supernet, self._tensors))
+            if search.running is not None:
+                search.running.load(kept_statistics(self._tensors))
             self._tensors = {}
 
     def add(self, answer: list[float], search: LeafSearch) -> None:

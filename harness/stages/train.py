@@ -6,18 +6,19 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.modifiers.base import Modifier
+from splitbench.harness.normalisation import RunningStatistics
 from splitbench.harness.parts import Part
-from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.base import HASHED_IF_SET, Stage
 from splitbench.harness.store import load_tensors, save_tensors
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
-from splitbench.harness.workbench import State, Workbench, pack, unpack, write_note
+from splitbench.harness.workbench import State, Workbench, kept_statistics, pack, unpack, write_note
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.sampling import STRINGS
 
@@ -75,6 +76,7 @@ class Train(Stage[tuple[Trained, ...]]):
         window: where on the learning-rate schedule it begins and ends.
         initial_seed, seed: of the initial weights, and of everything random in the steps.
         sampling: whether strings or functions are equally likely to be drawn.
+        statistics: whether normalisations keep running statistics, which change nothing else.
     """
 
     kind: ClassVar[str] = "train"
@@ -88,6 +90,7 @@ class Train(Stage[tuple[Trained, ...]]):
     initial_seed: int
     seed: int
     sampling: str = STRINGS
+    statistics: bool = field(default=False, metadata=HASHED_IF_SET)
 
     def work(self, bench: Workbench, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
         trainings = self.opened(bench)
@@ -130,7 +133,8 @@ class Train(Stage[tuple[Trained, ...]]):
             if member.parent is not None:
                 session.restore(weights.tensors)
             together = len(self.members)
-            trainings.append(Training(session, member.allowance, weights.steps, self.trainer.name, together))
+            running = RunningStatistics(job.supernet, weights.statistics) if self.statistics else None
+            trainings.append(Training(session, member.allowance, weights.steps, self.trainer.name, together, running))
         return trainings
 
 
@@ -143,11 +147,20 @@ class Training:
         first: steps from the root of the split tree to its beginning.
         done: steps since.
         together: how many are trained side by side: each has that part of the clock's seconds.
+        running: the statistics that its normalisations keep, if they do.
     """
 
-    def __init__(self, session: Session, allowance: Allowance, first: int, trainer: str, together: int = 1) -> None:
+    def __init__(
+        self,
+        session: Session,
+        allowance: Allowance,
+        first: int,
+        trainer: str,
+        together: int = 1,
+        running: RunningStatistics | None = None,
+    ) -> None:
         self.session, self.allowance, self.first, self.trainer = session, allowance, first, trainer
-        self.together = together
+        self.together, self.running = together, running
         self.meter = session.job.meter
         self.done = 0
         self.losses: list[float] = []
@@ -203,7 +216,7 @@ class Training:
         self.losses.append(loss)
 
     def tensors(self) -> dict[str, Any]:
-        return pack(self.session.job.supernet, self.session.state())
+        return pack(self.session.job.supernet, self.session.state(), self.running)
 
     def notes(self) -> dict[str, Any]:
         """What a checkpoint has to know beside the tensors."""
@@ -213,6 +226,8 @@ class Training:
     def restore(self, tensors: dict[str, Any], notes: dict[str, Any]) -> None:
         """Put everything back to where a checkpoint was taken."""
         self.session.restore(unpack(self.session.job.supernet, tensors))
+        if self.running is not None:
+            self.running.load(kept_statistics(tensors))
         self.meter.cost = Cost(**notes["cost"])
         self.done, self.used, self.losses = notes["done"], notes["used"], notes["losses"]
 

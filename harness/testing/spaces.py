@@ -23,6 +23,7 @@ from splitbench.harness.testing.topology import topology_checks
 from splitbench.harness.testing.weights import (
     check_active_weights,
     check_capabilities,
+    check_fixed_statistics,
     check_seeds,
     check_shared_weights,
     check_statistics,
@@ -54,6 +55,7 @@ def checks(space: SearchSpace, shape: tuple[int, int, int], classes: int = 10) -
     yield from topology_checks(space, data)
     yield Check("seeds of supernets", lambda: check_seeds(space))
     yield Check("no running statistics", lambda: check_statistics(space, data))
+    yield Check("fixed statistics of normalisations", lambda: check_fixed_statistics(space, data))
     yield Check("modules of operations, if it has such", lambda: check_capabilities(space))
     yield Check("paths and mixtures", lambda: check_choices(space, data))
     yield Check("shared parameters", lambda: check_shared_parameters(space, data))

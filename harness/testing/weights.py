@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from splitbench.criteria.proxies.base import recording
 from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.normalisation import calibrated, fixed_by_call
 from splitbench.harness.testing.material import random_architectures, random_mixture, require, subspaces
 from splitbench.spaces.base import (
     ActiveWeight,
@@ -36,6 +37,19 @@ def check_statistics(space: SearchSpace, data: ImageData) -> None:
         require(
             torch.equal(tensor, before[name]),
             f"{space.name}: a pass of the supernet changes {name}, so that estimates depend on those made before",
+        )
+
+
+def check_fixed_statistics(space: SearchSpace, data: ImageData) -> None:
+    """With its normalisations' statistics fixed, an image's logits do not depend on the images beside it."""
+    supernet, (images, _) = space.supernet(0), data.batch("train", 0, 0, 16)
+    for choice in (space.sample(np.random.default_rng(0)), random_mixture(space, space.root())):
+        with torch.no_grad(), fixed_by_call(supernet, calibrated(supernet, choice, [images])):
+            whole, few = supernet(images, choice), supernet(images[:4], choice)
+        require(
+            torch.allclose(whole[:4], few, rtol=1e-3, atol=1e-3),
+            f"{space.name}: with {choice} an image's logits depend on the images beside it although all statistics are "
+            "fixed; normalise by torch's batch normalisation layers, called as layer(x) or layer(x, weight, bias)",
         )
 
 

@@ -22,11 +22,14 @@ from splitbench.criteria.base import splits, unfit
 from splitbench.harness.components import BUILT_IN
 from splitbench.harness.device import one_thread
 from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.estimate import Evaluation, estimate
+from splitbench.harness.normalisation import RECALIBRATED, RUNNING, RunningStatistics
 from splitbench.harness.registry import build, components, get, nested, split_spec
 from splitbench.harness.testing import criteria, parts, proxies
 from splitbench.harness.testing.affinities import affinities
 from splitbench.harness.testing.chain import Chain
 from splitbench.harness.testing.checks import Skipped
+from splitbench.harness.testing.elastic import Elastic
 from splitbench.harness.testing.material import images_of, random_mixture
 from splitbench.harness.testing.suites import shape_of, shrunk
 from splitbench.harness.versions.sequences import Golden, Part
@@ -46,7 +49,8 @@ UNSEEN = {
 def compute() -> dict[str, Golden]:
     """All sequences, by name; takes some seconds on one CPU core."""
     makers: list[Callable[[], Iterator[Golden]]] = [
-        of_criteria, of_proxies, of_partitioners, of_edge_rules, of_spaces, of_datasets, of_studies, of_metrics,
+        of_criteria, of_proxies, of_partitioners, of_edge_rules, of_spaces, of_datasets, of_estimates, of_studies,
+        of_metrics,
     ]  # fmt: skip
     with one_thread(), double_precision():
         found = [golden for make in makers for golden in make()]
@@ -199,6 +203,23 @@ def of_datasets() -> Iterator[Golden]:
     order = [numbers(data.images[part][:4].double().sum((1, 2, 3))) for part in ("train", "validation")]
     found: list[Part] = [numbers(images.double().square().mean((1, 2, 3))), str(labels.tolist()), *order]
     yield Golden("dataset digits", ("datasets/digits",), found)
+
+
+def of_estimates() -> Iterator[Golden]:
+    """Losses of a path and of a mixture on fresh weights, by each kind of statistics: whole layers, and slices."""
+    data, modes = images_of((1, 8, 8), 10), (Evaluation(40, 25, RECALIBRATED, 50, 1), Evaluation(40, 25, RUNNING))
+    spaces: tuple[SearchSpace, ...] = (Micro(), Elastic())
+    for space in spaces:
+        rng = np.random.default_rng(3)
+        supernet, found = space.supernet(0), list[Part]()
+        running = RunningStatistics(supernet)
+        for step in range(3):
+            supernet(data.batch("train", 0, step, 16)[0], space.sample(rng))
+        for choice in (space.sample(rng), random_mixture(space, space.root())):
+            found += [numbers(estimate(supernet, choice, data, one, running)) for one in (Evaluation(40, 25), *modes)]
+        own = ("spaces/micro",) if isinstance(space, Micro) else ()
+        units = ("stages/train", "stages/predict", "stages/select", *own)
+        yield Golden(f"estimates in {space.name}", units, found)
 
 
 STUDIES: tuple[tuple[str, Any, str, int, tuple[str, ...]], ...] = (

@@ -177,7 +177,7 @@ def test_the_whole_population_is_every_function(tmp_path: Path, monkeypatch: pyt
     """With made-up estimates in place of 9,444 evaluations."""
     weights = np.array([5, 1, 4, 2, 3, 6])
 
-    def made_up(supernet: Any, choice: Any, data: Any, evaluation: Any) -> tuple[float, float]:
+    def made_up(supernet: Any, choice: Any, data: Any, evaluation: Any, running: Any) -> tuple[float, float]:
         return float(np.dot(weights, choice)), 1.0
 
     for stage in ("predict", "select"):

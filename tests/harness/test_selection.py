@@ -18,6 +18,7 @@ from splitbench.harness.budget import Allowance, Cost, TooDearError, forward_pas
 from splitbench.harness.config import parse
 from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.estimate import Evaluation
+from splitbench.harness.normalisation import RECALIBRATED, RUNNING
 from splitbench.harness.parts import Part
 from splitbench.harness.selectors.base import Search, Selected, Selector
 from splitbench.harness.stages.base import Scene, run
@@ -225,6 +226,25 @@ def test_a_search_that_trains_goes_on_bit_for_bit(
     assert steps.taken == list(range(5 if stop < 3 else 8, 12))
     assert (found.output, found.cost) == (expected.output, expected.cost)
     assert not (part.folder(stage.key) / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize("mode", [{"batch_norm": RUNNING}, {"batch_norm": RECALIBRATED, "calibration": 30}])
+def test_a_search_that_trains_goes_on_with_its_statistics(
+    scene: Scene, trained_leaf: Leaf, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+) -> None:
+    """Running statistics move while the search trains, and are part of its checkpoint."""
+    (whole, leaf), (part, _) = trained_leaf("whole"), trained_leaf("part")
+    stage = select_of(scene, leaf, "tuner", evaluation=Evaluation(20, 20, **mode))
+    expected = run(stage, whole)
+    looked = run(select_of(scene, leaf, {"name": "tuner", "rounds": []}, evaluation=Evaluation(20, 20, **mode)), whole)
+    assert looked.output.loss != expected.output.loss
+    monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
+    with monkeypatch.context() as patch:
+        Steps(patch, RspsSession, 5)
+        with pytest.raises(StoppedError):
+            run(stage, part)
+    found = run(stage, part)
+    assert (found.output, found.cost) == (expected.output, expected.cost)
 
 
 def test_training_in_a_search_leaves_the_leafs_own_weights_alone(scene: Scene, trained_leaf: Leaf) -> None:

@@ -16,12 +16,14 @@ from torch.nn import functional
 import splitbench
 from splitbench.harness import registry
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.store import load_tensors
 from splitbench.harness.testing import Chain, check_space, images_of
 from splitbench.harness.testing.elastic import Elastic
 from splitbench.harness.testing.elastic_supernet import ElasticSupernet
 from splitbench.harness.testing.weights import (
     check_active_weights,
     check_capabilities,
+    check_fixed_statistics,
     check_seeds,
     check_shared_weights,
     check_statistics,
@@ -141,6 +143,41 @@ def test_running_statistics_are_refused_by_a_study(monkeypatch: pytest.MonkeyPat
     registry.register("spaces", "tracking")(AffineMicro)
     with pytest.raises(ConfigError, match="space micro: " + RUNNING):
         splitbench.run(tiny(space="tracking"), tmp_path, device="cpu")
+
+
+def test_running_statistics_of_a_network_give_way_to_those_that_a_study_asks_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The network's own would move with every pass that scores; the harness drops them, and keeps its own."""
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register("spaces", "tracking")(AffineMicro)
+    arms = ["none", {"criterion": "gm", "repetitions": 1}]
+    study = tiny(space="tracking", evaluation={"images": 50, "batch_norm": "running"}, arms=arms, budget={"steps": 60})
+    splitbench.run(study, tmp_path, device="cpu")
+    (state, *_) = (tmp_path / "stages").rglob("state-0.safetensors")
+    names = set(load_tensors(state)[0])
+    assert any(name.startswith("statistics.") for name in names)
+    assert not any("running" in name or "tracked" in name for name in names)
+
+
+def test_normalisation_that_no_layer_does_is_found() -> None:
+    """Nobody can fix its statistics."""
+
+    class Hidden(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.batch_norm(x, None, None, training=True)
+
+    def hiding(supernet: Supernet, seed: int) -> Supernet:
+        for parent in list(supernet.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.BatchNorm2d):
+                    setattr(parent, name, Hidden())
+        return supernet
+
+    data = images_of((1, 8, 8), 10)
+    with pytest.raises(AssertionError, match="an image's logits depend on the images beside it although all stat"):
+        check_fixed_statistics(supernet_of(hiding), data)
+    check_fixed_statistics(supernet_of(lambda supernet, seed: supernet), data)
 
 
 def test_batch_statistics_is_the_remedy() -> None:

@@ -414,11 +414,13 @@ def documented_keys() -> list[set[str]]:
 
 
 def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
-    split = {"tree": TREE, "config": CONTROL}
+    running = {"study": {"evaluation": {"batch_norm": "running"}}}
+    split = {"tree": TREE, "config": CONTROL | running}
     terms = dict.fromkeys(("training_lost", "bill", "relief", "across", "calibration", "difference"), 0.0)
     terms |= dict.fromkeys(("tau_none", "tau_free", "tau_charged", "tau_arm"), 0.5)
-    other = {"tree": TREE, "config": {"arm": {"criteria": {"name": "gm"}}}, "decomposition": terms}
-    arms = [*arm_records("none", NONE), *arm_records("random", NONE, **split), *arm_records("gm", BETTER, **other)]
+    other = {"tree": TREE, "config": {"arm": {"criteria": {"name": "gm"}}} | running, "decomposition": terms}
+    none = arm_records("none", NONE, config=running)
+    arms = [*none, *arm_records("random", NONE, **split), *arm_records("gm", BETTER, **other)]
     lone = {"tree": {**TREE, "children": TREE["children"] * 2, "scores": {"0": {**SCORE, "groups": [[0], [1], [2]]}}}}
     folder = write(*arms, *arm_records("lone", MIXED, config=other["config"], **lone), folder="all/a")
     (folder / "records" / "bad.json").write_text("{")
