@@ -30,9 +30,6 @@ TRAINED = ("warm_up", "training")
 COSTS = ("flops", "steps", "examples")
 
 
-SOURCE_CHANGED = ": its source changed"
-
-
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -256,25 +253,6 @@ def read(path: Path) -> Baseline:
     return found
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two configurations, as ``trainers.weight_decay 0.0005 -> 0.05``.
-
-    A changed fingerprint alone is told as a changed source: parameters are the same, the code behind them is not.
-    """
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after, name = old.get(key), new.get(key), f"{prefix}{key}"
-        if before == after:
-            continue
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += changes(before, after, f"{name}.")
-        elif key == "fingerprint":
-            found.append(f"{prefix.rstrip('.') or 'arm'}{SOURCE_CHANGED}")
-        else:
-            found.append(f"{name} {_word(before)} -> {_word(after)}")
-    return found
-
-
 def _provenance(tables: Sequence[Sequence[Arm]], command: str) -> dict[str, Any]:
     runs = [run for arms in tables for arm in arms for run in arm.runs]
     return {
@@ -300,7 +278,3 @@ def _over(arm: Arm, get: Getter) -> dict[int, float]:
 
 def _list(of: Mapping[int, float]) -> list[float]:
     return [of[r] for r in sorted(of)]
-
-
-def _word(value: Any) -> str:
-    return "(absent)" if value is None else str(value)

@@ -20,6 +20,7 @@ from splitbench.results import baseline as baselines
 from splitbench.results import noninferiority as tests
 from splitbench.results.arms import Arm, tables
 from splitbench.results.baseline import Baseline, GuardedArm, Table
+from splitbench.results.differences import SOURCE_CHANGED, changes
 from splitbench.results.failures import Failure, by_arm, same_table, told
 from splitbench.results.machines import KINDS, kinds, machines, mixture
 from splitbench.results.noninferiority import Test
@@ -174,7 +175,7 @@ def _match(
         return matched[0]
     near = [arms for arms in found if arms[0].runs[0].record.study == table.conditions["study"]]
     if near:
-        differs = baselines.changes(table.conditions, baselines.conditions(near[0][0]))
+        differs = changes(table.conditions, baselines.conditions(near[0][0]))
         into.missing.append(f"{title(table.conditions)} is not comparable: {'; '.join(differs)}")
     else:
         lost = by_arm(one for one in failed if one.study == table.conditions["study"])
@@ -210,7 +211,7 @@ def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: 
         into.notes.append(f"{where}: not in the baseline, and so not compared: {', '.join(added)}")
     for name, arm in whole.items():
         own = paired and bool(set(table.repetitions) & arm.repetitions.keys())
-        differs = baselines.changes(table.arms[name].config, arm.runs[0].record.config.get("arm", {}))
+        differs = changes(table.arms[name].config, arm.runs[0].record.config.get("arm", {}))
         into.changed += [f"{where}: arm {name}: {one}" for one in differs]
         for metric in metrics:
             into.checks.append(_metric(table, where, name, arm, metric, own))
@@ -224,7 +225,7 @@ def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: 
                 f"{where}: arm {name}: {without} runs have no estimates file, so their tau is not checked"
             )
         into.checks += _ledger(
-            table, where, name, arm, own, into, [d for d in differs if not d.endswith(baselines.SOURCE_CHANGED)]
+            table, where, name, arm, own, into, [d for d in differs if not d.endswith(SOURCE_CHANGED)]
         )
     if whole:
         into.checks += _invariants(table, where, list(whole.values()), paired)
@@ -360,7 +361,7 @@ def _news(old: Baseline | None, new: Baseline) -> list[str]:
         before = was.get((where, name))
         if before is None:
             said.append(f"{where}: arm {name} is new")
-        differs = baselines.changes(before.config, arm.config) if before else []
+        differs = changes(before.config, arm.config) if before else []
         said += [f"{where}: arm {name}: {one}" for one in differs]
         for metric, values in arm.metrics.items():
             past = before.metrics.get(metric) if before else None

@@ -10,7 +10,7 @@ from typing import Any
 from splitbench.harness.errors import ConfigError
 from splitbench.results import stats
 from splitbench.results.arms import Arm, Getter, metric, tables
-from splitbench.results.baseline import changes
+from splitbench.results.differences import changes
 from splitbench.results.failures import Failure, by_arm, same_table, told
 from splitbench.results.record import Record, bare
 from splitbench.results.stats import Estimate

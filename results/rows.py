@@ -11,12 +11,12 @@ from splitbench.results import stats
 from splitbench.results.arms import PRIMARY, TEST, Arm, Getter, metric, selected, validation_metric
 from splitbench.results.controls import Chance
 from splitbench.results.costs import Cost, mean_cost
-from splitbench.results.explain import decomposition_of
 from splitbench.results.failures import Failure
 from splitbench.results.families import POINTS, Range, family
 from splitbench.results.paired import Verdict
 from splitbench.results.record import Record
 from splitbench.results.stats import Estimate
+from splitbench.results.terms import decomposition_of
 
 SELECTION = {
     "test": "ground-truth test accuracy % of the honest choice",

@@ -8,13 +8,13 @@ from splitbench.results import bills, stats
 from splitbench.results.arms import PRIMARY, TEST
 from splitbench.results.compare import Compared
 from splitbench.results.costs import MEASUREMENT, Cost
-from splitbench.results.explain import NAMES as EXPLAINED
 from splitbench.results.families import family
 from splitbench.results.leaderboard import Leaderboard, Leaderboards
 from splitbench.results.pair_sheets import pair_sheet, rank_sheet
 from splitbench.results.population_names import shown as named
 from splitbench.results.rows import Row
 from splitbench.results.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked, seeds_words
+from splitbench.results.terms import NAMES as EXPLAINED
 from splitbench.results.verdicts import number, p_words, probability_words, verdict_words
 
 SHOWN = ("tau[top50%]",)

@@ -8,7 +8,6 @@ from typing import Any
 from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, Arm
 from splitbench.results.controls import Chance
 from splitbench.results.costs import MEASUREMENT, Cost
-from splitbench.results.explain import MEANINGS, NAMES
 from splitbench.results.families import family
 from splitbench.results.grounds import ungrounded
 from splitbench.results.leaderboard import Leaderboard
@@ -19,6 +18,7 @@ from splitbench.results.sheet import Sheet
 from splitbench.results.sheets import PHASES
 from splitbench.results.stats import EXACT_UP_TO, FEWEST, Estimate
 from splitbench.results.store import Run
+from splitbench.results.terms import MEANINGS, NAMES
 from splitbench.results.verdicts import digits, p_words
 
 ARM_FIELDS = (

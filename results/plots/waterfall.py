@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from splitbench.harness.errors import ConfigError
 from splitbench.results import style
 from splitbench.results.arms import PRIMARY, Arm
-from splitbench.results.explain import NAMES, TERMS, Explanation, of_arms
+from splitbench.results.explain import Explanation, of_arms
 from splitbench.results.plots.source import CannotDrawError, Options, Table
 from splitbench.results.population_names import shown
 from splitbench.results.sheet import count, interval_words
+from splitbench.results.terms import NAMES, TERMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,8 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.shams import undefined
 from splitbench.harness.stages.train import Train
 from splitbench.harness.study import Study
-from splitbench.results.explain import TERMS, explain
+from splitbench.results.explain import explain
+from splitbench.results.terms import TERMS
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro
 

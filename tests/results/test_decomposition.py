@@ -11,9 +11,9 @@ import pytest
 from scipy import integrate, stats
 
 from splitbench.results.decomposition import Estimates, decompose, pair_sums, with_offsets
-from splitbench.results.explain import TERMS
 from splitbench.results.ranking import Floats, Integers, tau_b
 from splitbench.results.stats import interval
+from splitbench.results.terms import TERMS
 
 
 def estimates(rng: np.random.Generator, n: int) -> Estimates:

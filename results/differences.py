@@ -1,0 +1,31 @@
+"""What differs between two configurations of a record, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SOURCE_CHANGED = ": its source changed"
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two configurations, as ``trainers.weight_decay 0.0005 -> 0.05``.
+
+    A changed fingerprint alone is told as a changed source: parameters are the same, the code behind them is not.
+    """
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after, name = old.get(key), new.get(key), f"{prefix}{key}"
+        if before == after:
+            continue
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += changes(before, after, f"{name}.")
+        elif key == "fingerprint":
+            found.append(f"{prefix.rstrip('.') or 'arm'}{SOURCE_CHANGED}")
+        else:
+            found.append(f"{name} {_word(before)} -> {_word(after)}")
+    return found
+
+
+def _word(value: Any) -> str:
+    return "(absent)" if value is None else str(value)
