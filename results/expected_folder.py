@@ -10,6 +10,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results import expected, unsplit
 from splitbench.results.arms import PRIMARY, TEST, Arm, tables
 from splitbench.results.expected import Place
+from splitbench.results.expected_report import value_words
 from splitbench.results.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.sheet import count
 from splitbench.results.stats import Estimate
@@ -147,11 +148,12 @@ def _judge(arm: Arm, setting: Setting, known: Sequence[Supernet]) -> Judged:
 def _nearest(setting: Setting, known: Sequence[Supernet]) -> tuple[str, ...]:
     """What differs in the nearest published setting on the space: ``trainer.clip 5.0, there 1.0``."""
     on_space = [one.setting for one in known if one.setting.space["name"] == setting.space["name"]]
-    nearest = min(on_space, key=lambda other: len(other.differences(setting)), default=None)
+    nearest = min(on_space, key=setting.distance, default=None)
     if nearest is None:
         return ()
     return tuple(
-        f"{key} {setting.flat.get(key)}, there {nearest.flat.get(key)}" for key in nearest.differences(setting)
+        f"{key} {value_words(setting.flat.get(key))}, there {value_words(nearest.flat.get(key))}"
+        for key in nearest.differences(setting)
     )
 
 

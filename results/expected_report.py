@@ -104,7 +104,9 @@ def report(question: Question, known: Sequence[Supernet]) -> Report:
         )
     differing = [(tuple(question.differences(one.setting)), one) for one in on_space]
     exact = [each for each in differing if not each[0]]
-    found = exact or sorted(differing, key=lambda each: len(each[0]))[:NEAREST]
+    found = (
+        exact or sorted(differing, key=lambda each: (any(".name " in one for one in each[0]), len(each[0])))[:NEAREST]
+    )
     rows = [row for differs, one in found for row in _rows(question, one, differs)]
     return Report(question, tuple(rows), bool(exact))
 

@@ -66,6 +66,11 @@ class Setting(_Model):
         unknown = self.unknown(other)
         return [key for key in keys if key not in unknown and self.flat.get(key) != other.flat.get(key)]
 
+    def distance(self, other: Setting) -> tuple[bool, int]:
+        """How far two settings are apart: one of other components is further than any of the same."""
+        found = self.differences(other)
+        return any(key in NAMES for key in found), len(found)
+
     def unknown(self, other: Setting) -> list[str]:
         """Parameters of components that one of the two does not know."""
         return sorted(key for key in self.flat.keys() ^ other.flat.keys() if key.startswith(COMPONENTS))

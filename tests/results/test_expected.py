@@ -19,6 +19,7 @@ from splitbench.results.arms import PRIMARY, TEST, tables
 from splitbench.results.expected import HIGHEST, LOWEST, Place, further, place
 from splitbench.results.expected_folder import judge, judged, with_expected
 from splitbench.results.expected_report import Question, parse_budget, report, told_apart
+from splitbench.results.families import family
 from splitbench.results.leaderboard import leaderboards, leaderboards_of
 from splitbench.results.page import page
 from splitbench.results.publish_unsplit import table
@@ -104,6 +105,19 @@ def test_between_two_budgets_at_least_95_of_100_lie_inside(weight: float) -> Non
         assert found.high is not None
         inside += found.low <= own <= found.high
     assert inside / 2_000 > 0.93
+
+
+def test_published_seeds_lie_inside_what_the_others_lead_to_expect() -> None:
+    """Each seed of the package's table beside the others of its setting: real runs are no normal numbers."""
+    inside = []
+    for one in (one for supernet in unsplit.read() for one in supernet.lengths):
+        for metric, values in one.values.items():
+            for turn, value in enumerate(values):
+                found = further([*values[:turn], *values[turn + 1 :]], 1, family(metric).range)
+                if found.low is not None and found.high is not None:
+                    inside.append(found.low <= value <= found.high)
+    assert len(inside) > 100
+    assert 0.9 < float(np.mean(inside)) < 0.99
 
 
 # -- among the tested budgets ------------------------------------------------------------------------------------------
@@ -387,6 +401,15 @@ def test_the_nearest_setting_is_named(write: Writer, known: Sequence[Supernet]) 
     assert one.nearest == ("trainer.learning_rate 0.2, there 0.1",)
     (one,) = judge(*tables(load(folder).runs), ())
     assert one.nearest == ()
+    other = write(*supernets([0.1] * 3, config={"arm.trainers": {"name": "darts"}}), folder="other trainer")
+    config = {**config, "study.population": {"sample": None}, "common.precision": "bfloat16"}
+    folder = write(*supernets([0.1, 0.1, 0.1], config=config), folder="far")
+    (one,) = judged(folder, known_of(other, write(*supernets([0.5] * 3), folder="same trainer")))
+    assert one.nearest == (
+        "population.sample all, there 40",
+        "precision bfloat16, there float32",
+        "trainer.learning_rate 0.2, there 0.1",
+    )
 
 
 def test_a_folder_without_an_unsplit_supernet_is_refused(write: Writer, known: Sequence[Supernet]) -> None:
