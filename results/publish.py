@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from splitbench.harness.errors import SplitbenchError
-from splitbench.results import archive, publish_unsplit, render, store, style
+from splitbench.results import archive, publish_unsplit, render, store, style, unsplit
 from splitbench.results.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.page import page
 from splitbench.results.plots.catalogue import drawings
@@ -198,7 +198,7 @@ def main() -> None:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:
             raise SystemExit(f"splitbench.results.publish: {error}") from None
-    print(f"published {publish_unsplit.publish(filter(archive.has_records, published()))}")
+    print(f"published {publish_unsplit.publish(filter(archive.has_records, published()), unsplit.TABLE)}")
 
 
 if __name__ == "__main__":

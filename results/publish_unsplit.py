@@ -60,8 +60,8 @@ def table(folders: Iterable[Path]) -> Known:
     return Known(supernets=sorted(supernets, key=_order))
 
 
-def publish(folders: Iterable[Path], path: Path = unsplit.TABLE) -> Path:
-    """Write the table of these results folders, and give its path."""
+def publish(folders: Iterable[Path], path: Path) -> Path:
+    """Write the table of these results folders to ``path``, and give that."""
     write_atomically(path, encode(table(folders)))
     return path
 
