@@ -198,7 +198,8 @@ def test_what_decides_nothing_is_no_part_of_a_setting(write: Writer, config: dic
         ({"study.sampling": "functions"}, ["sampling"]),
         ({"study.population": {"sample": 50}}, ["population.sample"]),
         ({"study.evaluation": {"images": 100, "batch_size": 10}}, ["evaluation.batch_size", "evaluation.images"]),
-        ({"study.evaluation": {"statistics": "running"}}, ["evaluation.statistics"]),  # a default is written nowhere
+        # written nowhere where it is the default
+        ({"study.evaluation": {"images": None, "batch_norm": "running"}}, ["evaluation.batch_norm"]),
         ({"common.precision": "bfloat16"}, ["precision"]),
     ],
 )
