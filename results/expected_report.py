@@ -38,9 +38,13 @@ class Question:
         return flat({key: value for key, value in named.items() if value is not None})
 
     def differences(self, setting: Setting) -> list[str]:
-        """What a setting has instead of what is wanted: ``trainer.learning_rate 0.1``."""
-        found = setting.flat
-        return [f"{key} {found.get(key, 'not known')}" for key, value in self.wanted.items() if found.get(key) != value]
+        """The keys in which a setting is not what is wanted."""
+        return [key for key, value in self.wanted.items() if setting.flat.get(key) != value]
+
+    def distance(self, setting: Setting) -> tuple[bool, int]:
+        """How far a setting is from what is wanted: one of other components is further than any of the same."""
+        found = self.differences(setting)
+        return any(key in unsplit.NAMES for key in found), len(found)
 
 
 @dataclass(frozen=True)
@@ -102,16 +106,17 @@ def report(question: Question, known: Sequence[Supernet]) -> Report:
             f"no unsplit supernet on {asked} is published; there are: {', '.join(there) or 'none'}; to know what yours "
             "should reach, run `none` with three seeds or more"
         )
-    differing = [(tuple(question.differences(one.setting)), one) for one in on_space]
-    exact = [each for each in differing if not each[0]]
-    found = (
-        exact or sorted(differing, key=lambda each: (any(".name " in one for one in each[0]), len(each[0])))[:NEAREST]
+    exact = [one for one in on_space if not question.differences(one.setting)]
+    found = exact or sorted(on_space, key=lambda one: question.distance(one.setting))[:NEAREST]
+    return Report(question, tuple(row for one in found for row in _rows(question, one)), bool(exact))
+
+
+def _rows(question: Question, supernet: Supernet) -> list[Row]:
+    own = supernet.setting.flat
+    differs = tuple(
+        f"{key} {value_words(own[key]) if key in own else 'not known'}"
+        for key in question.differences(supernet.setting)
     )
-    rows = [row for differs, one in found for row in _rows(question, one, differs)]
-    return Report(question, tuple(rows), bool(exact))
-
-
-def _rows(question: Question, supernet: Supernet, differs: tuple[str, ...]) -> list[Row]:
     if question.budget is None:
         places = [Place((length,)) for length in supernet.lengths]
     else:

@@ -331,6 +331,13 @@ def test_a_leaderboard_says_whether_a_supernet_is_normal(
     assert json.loads(render.to_json(boards))["expected"] == [sentence]
 
 
+def test_one_seed_is_held_against_the_range_of_one(write: Writer, known: Sequence[Supernet]) -> None:
+    (sentence,) = said(write(*supernets([0.5], first=100), folder="mine"), known)
+    half = 4.302653 * 0.1 * math.sqrt(1 + 1 / 3)
+    assert "tau[all] 0.500 (1 seed) is within" in sentence
+    assert sentence.endswith(f"{0.6 - half:.3f} to 1.000 for one seed.")
+
+
 def test_what_differs_and_no_setting_has_is_named(write: Writer, known: Sequence[Supernet]) -> None:
     config = {"common.space": {"name": "micro", "fingerprint": "micro-2", "recipe": 12}}
     folder = write(*supernets([0.1, 0.1, 0.1], first=100, config=config), folder="mine")
