@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from splitbench.results import bootstrap, power, stats
+from splitbench.results.expected import further
 from splitbench.results.stats import Estimate
 
 Rows = list[tuple[str, ...]]
@@ -51,6 +52,24 @@ def over_seeds(simulations: int) -> Rows:
         ]
         rows.append((str(n), *found))
     return rows
+
+
+def further_runs(simulations: int) -> Rows:
+    """How often the mean of so many further runs lies where published ones lead to expect it."""
+
+    def held(name: str, published: int, runs: int) -> Iterator[bool]:
+        for values in samples(name, published + runs, simulations):
+            found = further(values[:published], runs)
+            assert found.low is not None
+            assert found.high is not None
+            yield found.low <= math.fsum(values[published:]) / runs <= found.high
+
+    kinds = ("normal", "skewness 0.5", "skewness 2")
+    return [
+        (str(published), str(runs), *(f"{np.mean(list(held(name, published, runs))):.1%}" for name in kinds))
+        for published in (3, 6, 12, 24)
+        for runs in (1, 3, 12)
+    ]
 
 
 def draw_run(rng: np.random.Generator, n: int, tau: float) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +183,11 @@ def report(simulations: int) -> str:
             f"# Measured coverage\n\nBy `bench/coverage.py`, {simulations:,} simulations a cell: a share near 95% is "
             f"known to {error:.1%} (two standard errors). Intervals claim 95%.\n",
             table("Intervals over seeds", ("seeds", *seeds), over_seeds(simulations)),
+            table(
+                "Further runs inside the range that published seeds lead to expect",
+                ("published seeds", "a mean over", *kinds),
+                further_runs(simulations),
+            ),
             table("BCa over functions, tau-b", ("functions", "tau", "coverage"), over_functions(simulations)),
             table("60 functions under four names each, tau-b", ("resampled", "coverage"), copies(simulations)),
             table(

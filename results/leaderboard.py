@@ -43,6 +43,10 @@ class Leaderboard:
     scoring took. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves share the budget, what is equally
     likely to be drawn in training, and whether scoring is paid for; ``batch_norm`` says what normalises its estimates.
     Studies from before these settings are as their defaults here.
+    splits, and has no comparison with chance, why. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves
+    share the budget, what is equally likely to be drawn in training, and whether scoring is paid for. Studies from
+    before these settings are as their defaults here. ``expected`` are sentences on arms that do not split, by published
+    runs (splitbench.results.expected_folder adds them).
     """
 
     study: str
@@ -65,6 +69,7 @@ class Leaderboard:
     sampling: str = "strings"
     scoring: str = "charged"
     batch_norm: str = "batch"
+    expected: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -168,6 +173,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         warnings=tuple(warnings),
         without_chance=chances.without,
         bill_correlations=bill_correlations(placed),
+        expected=(),
         **_settings(first),
     )
 

@@ -6,7 +6,8 @@
     python -m splitbench.results.publish                               # every published study anew: `make reproduce`
 
 Weights and other stages stay behind: the records hold everything that a leaderboard is a function of. Of a sweep its
-numbers are published, and no records: they are those of trials (splitbench.results.publish_sweep).
+numbers are published, and no records: they are those of trials (splitbench.results.publish_sweep). The table of unsplit
+supernets, which `splitbench expect` reads, is made anew at the end (splitbench.results.publish_unsplit).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from splitbench.harness.errors import SplitbenchError
-from splitbench.results import archive, render, store, style
+from splitbench.results import archive, publish_unsplit, render, store, style, unsplit
 from splitbench.results.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.page import page
 from splitbench.results.plots.catalogue import drawings
@@ -197,6 +198,7 @@ def main() -> None:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:
             raise SystemExit(f"splitbench.results.publish: {error}") from None
+    print(f"published {publish_unsplit.publish(filter(archive.has_records, published()), unsplit.TABLE)}")
 
 
 if __name__ == "__main__":

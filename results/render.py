@@ -124,6 +124,8 @@ def _board_object(board: Leaderboard) -> dict[str, Any]:
     plain["rows"] = [_row_object(row) for row in board.rows]
     if board.batch_norm == "batch":
         del plain["batch_norm"]
+    if not board.expected:
+        del plain["expected"]
     return named(plain, board.population)
 
 

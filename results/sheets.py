@@ -50,6 +50,7 @@ def _board_sheet(board: Leaderboard) -> Sheet:
             f"{count(board.seeds, 'seed')}; population: {board.population} "
             f"({count(board.population_size, 'architecture')}).",
             _ceiling_words(board),
+            *board.expected,
         ),
         tables=(
             _ranking_table(board),

@@ -13,6 +13,7 @@ from splitbench.harness.cli import (
     boards,
     break_even,
     data,
+    expecting,
     explaining,
     gating,
     merging,
@@ -345,6 +346,7 @@ app.command()(boards.leaderboard)
 app.command()(boards.compare)
 app.command()(explaining.explain)
 app.command("break-even")(break_even.break_even)
+app.command()(expecting.expect)
 app.command()(merging.merge)
 app.command()(plotting.plot)
 app.command()(gating.gate)

@@ -111,6 +111,7 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
 
 
 def _boards(folder: Path, estimates: list[str], rank_sum: tuple[str, str] | None) -> Leaderboards:
+    from splitbench.results.expected_folder import with_expected
     from splitbench.results.leaderboard import leaderboards_of
     from splitbench.results.store import load
 
@@ -122,6 +123,7 @@ def _boards(folder: Path, estimates: list[str], rank_sum: tuple[str, str] | None
         boards = leaderboards_with(loaded, for_leaderboard(estimates, {run.record.space for run in loaded.runs}))
     else:
         boards = leaderboards_of(loaded)
+    boards = with_expected(boards, loaded)
     if rank_sum is None:
         return boards
     from splitbench.results.rank_sums import with_rank_sum
@@ -135,7 +137,7 @@ def _rendered(
     if form == "html":
         from splitbench.results.page import DETAILS_MB, page
 
-        return page(folder, DETAILS_MB if details is None else details, arms)
+        return page(folder, DETAILS_MB if details is None else details, arms, expected=True)
     from splitbench.results import render
 
     boards = boards_of()

@@ -70,7 +70,7 @@ def run_study(
         failed = study.run(folder, workers, plugins, shown)
 
     from splitbench.results import render
-    from splitbench.results.leaderboard import leaderboards
+    from splitbench.results.expected_folder import leaderboards
 
     if len(failed) < len(study.runs()):
         boards = leaderboards(folder)

@@ -15,6 +15,7 @@ from typing import Any
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import suggestion
 from splitbench.results.arms import tables
+from splitbench.results.expected_folder import with_expected
 from splitbench.results.leaderboard import Leaderboard, Leaderboards, leaderboards_of
 from splitbench.results.page.pack import embedded_json
 from splitbench.results.page.rows import payload
@@ -45,13 +46,14 @@ NAMED_STUDIES = 3
 SIZES = "Rows marked size rank by the size of the stand-alone network, without any supernet."
 
 
-def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str] = ()) -> bytes:
+def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str] = (), expected: bool = False) -> bytes:
     """The page of a results folder.
 
     Args:
         folder: a results folder, or a folder of results folders.
         details_mb: megabytes (10^6 bytes) for the details of runs; the table takes what it needs beside them.
         arms: details of these arms alone; of all if empty.
+        expected: whether unsplit arms are held against published runs.
 
     Raises:
         StoreError: if the folder is missing or holds no usable record.
@@ -63,6 +65,8 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
     grouped = tables(loaded.runs, loaded.failed)
     _check_arms(arms, {arm.name for own in grouped for arm in own})
     boards = leaderboards_of(loaded)
+    if expected:
+        boards = with_expected(boards, loaded)
     own, across = _described(boards)
     found = details(grouped, int(details_mb * MB), arms)
     data = payload(boards.boards, own, grouped)

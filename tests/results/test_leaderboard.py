@@ -431,7 +431,8 @@ def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
     table, several, ranks = documented_keys()
     one = leaderboards(folder)
     correlation = BillCorrelation("at the arm's own bill", 9, 0.5, 0.1, 0.9, 0.7, 0.2, 0.1)
-    one = replace(one, boards=(replace(one.boards[0], bill_correlations=(correlation,)),))
+    board = replace(one.boards[0], bill_correlations=(correlation,), expected=("none: tau[all] is within",))
+    one = replace(one, boards=(board,))
     assert written_keys(json.loads(render.to_json(one))) == table
 
     for space in ("nb201", "darts"):
@@ -440,10 +441,10 @@ def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
     data = json.loads(render.to_json(leaderboards(folder.parent)))
     assert {f"{key}[]" for key in data if key != "rank_groups"} | {"rank_groups"} == several
     assert written_keys(data["rank_groups"], "rank_groups") == ranks
-    board = next(board for board in data["boards"] if board["space"] == "micro")
+    micro = next(board for board in data["boards"] if board["space"] == "micro")
     few = {key for key in table if not key.startswith("bill_correlations[].")} | {"bill_correlations[]"}
-    assert written_keys(board) | {"warnings[]", "skipped[]"} == few
-    assert "skipped" not in board
+    assert written_keys(micro) | {"warnings[]", "skipped[]", "expected[]"} == few
+    assert not {"skipped", "expected"} & micro.keys()
 
 
 def test_the_page_says_what_an_estimate_is() -> None:

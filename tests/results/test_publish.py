@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from synthetic_records import Writer, arm_records
+from synthetic_supernets import supernets
 
 from splitbench.harness.config import StudyConfig
 from splitbench.harness.errors import SplitbenchError
-from splitbench.results import archive
+from splitbench.results import archive, unsplit
+from splitbench.results import publish as module
 from splitbench.results.leaderboard import leaderboards
 from splitbench.results.plots.ranking import ranking_svg
 from splitbench.results.publish import STUDY, publish
@@ -110,6 +112,26 @@ def test_a_folder_in_what_it_replaces_is_not_published(write: Writer, tmp_path: 
 def test_names_that_are_published_are_those_of_study_files() -> None:
     (allowed,) = (one.pattern for one in StudyConfig.model_fields["name"].metadata if hasattr(one, "pattern"))
     assert allowed == f"^{STUDY.pattern}$"
+
+
+def test_the_table_of_unsplit_supernets_is_made_anew_at_the_end(
+    write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of all that is published, and not of what was named alone."""
+    folders = [
+        write(*supernets([0.5, 0.6, 0.7], study=name, config={"study.seed": seed}), folder=name)
+        for seed, name in enumerate(("a", "b"))
+    ]
+    done: list[Path] = []
+    monkeypatch.setattr(module, "publish", lambda folder: done.append(folder) or folder)
+    monkeypatch.setattr(module, "published", lambda: folders)
+    monkeypatch.setattr(unsplit, "TABLE", tmp_path / "unsplit.json")
+    monkeypatch.setattr("sys.argv", ["publish", str(folders[1])])
+    module.main()
+    assert done == folders[1:]
+    (supernet,) = unsplit.read(tmp_path / "unsplit.json")
+    assert supernet.lengths[0].studies == ["a", "b"]
+    assert f"published {tmp_path / 'unsplit.json'}" in capsys.readouterr().out
 
 
 def test_what_fails_halfway_leaves_what_was_published(

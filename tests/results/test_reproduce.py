@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from splitbench.results import archive, publish, publish_sweep, render, store, sweep
+from splitbench.results import archive, publish, publish_sweep, publish_unsplit, render, store, sweep, unsplit
 from splitbench.results.leaderboard import leaderboards
 from splitbench.results.page import page
 
@@ -64,6 +64,10 @@ def test_a_sweep_is_that_of_its_numbers(folder: Path) -> None:
     same_pictures(folder, drawn)
     page = folder.with_name(f"{folder.name}.md").read_text()
     assert page == publish_sweep.report(found, folder, folder, list(drawn))
+
+
+def test_the_table_of_unsplit_supernets_is_that_of_the_records() -> None:
+    assert unsplit.TABLE.read_bytes() == store.encode(publish_unsplit.table(STUDIES))
 
 
 def same_pictures(folder: Path, drawn: Mapping[str, bytes]) -> None:
