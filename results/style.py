@@ -7,9 +7,10 @@ its own as well. matplotlib is imported when something is drawn.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -53,44 +54,54 @@ def series(index: int) -> Series:
     return Series(_COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)], _LINES[index % len(_LINES)])
 
 
-def context() -> Any:
-    """The settings that hold while a figure is made, and again while it is saved."""
+@contextlib.contextmanager
+def context() -> Iterator[None]:
+    """The settings that hold while a figure is made, and again while it is saved.
+
+    They begin from matplotlib's own: a style that the caller uses (optuna's pictures turn one on for the whole process)
+    changes no byte of ours.
+    """
     import matplotlib
 
-    return matplotlib.rc_context(
-        {
-            "svg.hashsalt": "splitbench",
-            "svg.fonttype": "none",
-            "font.family": "sans-serif",
-            "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
-            "font.size": TEXT,
-            "axes.titlesize": TEXT,
-            "axes.labelsize": TEXT,
-            "xtick.labelsize": SMALL,
-            "ytick.labelsize": SMALL,
-            "legend.fontsize": SMALL,
-            "legend.frameon": False,
-            "text.hinting": "no_hinting",  # widths are then those that text_width gives
-            "text.color": INK,
-            "text.parse_math": False,  # a $ in an arm's name is a $
-            "axes.edgecolor": SOFT,
-            "axes.labelcolor": INK,
-            "axes.linewidth": 0.8,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.unicode_minus": True,
-            "axes.formatter.use_mathtext": False,
-            "xtick.color": SOFT,
-            "ytick.color": SOFT,
-            "xtick.labelcolor": INK,
-            "ytick.labelcolor": INK,
-            "grid.color": GRID,
-            "grid.linewidth": 0.8,
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-        }
-    )
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        with matplotlib.rc_context(_settings()):
+            yield
+
+
+def _settings() -> Any:
+    return {
+        "svg.hashsalt": "splitbench",
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+        "font.size": TEXT,
+        "axes.titlesize": TEXT,
+        "axes.labelsize": TEXT,
+        "xtick.labelsize": SMALL,
+        "ytick.labelsize": SMALL,
+        "legend.fontsize": SMALL,
+        "legend.frameon": False,
+        "text.hinting": "no_hinting",  # widths are then those that text_width gives
+        "text.color": INK,
+        "text.parse_math": False,  # a $ in an arm's name is a $
+        "axes.edgecolor": SOFT,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.8,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.unicode_minus": True,
+        "axes.formatter.use_mathtext": False,
+        "xtick.color": SOFT,
+        "ytick.color": SOFT,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "grid.color": GRID,
+        "grid.linewidth": 0.8,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+    }
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
