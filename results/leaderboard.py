@@ -181,11 +181,16 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
 def _settings(record: Record) -> dict[str, str]:
     """How leaves share the budget, what is drawn, who pays for scoring, and what normalises estimates; nothing of what
     an old record lacks."""
-    study = record.config.get("study", {})
-    schedule = study.get("schedule", {}) if isinstance(study, Mapping) else {}
-    found = {"share": schedule.get("share"), "sampling": study.get("sampling"), "scoring": study.get("scoring")}
-    found["batch_norm"] = (study.get("evaluation") or {}).get("batch_norm")
+    study = _part(record.config, "study")
+    found = {"share": _part(study, "schedule").get("share"), "batch_norm": _part(study, "evaluation").get("batch_norm")}
+    found |= {key: study.get(key) for key in ("sampling", "scoring")}
     return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def _part(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A record may hold anything as its configuration."""
+    found = config.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -> Arm | None:

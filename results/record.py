@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -180,6 +181,14 @@ class Record(_Model):
     def _one_name(cls, data: Any) -> Any:
         """Inside the program a metric has one name; the table says what its population is."""
         return _renamed(data, plain) if isinstance(data, dict) else data
+
+    @field_validator("config")
+    @classmethod
+    def _mappings(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Tables look into the parts of a configuration, and a file may say anything."""
+        if strange := [key for key in ("study", "arm", "common") if not isinstance(config.get(key, {}), Mapping)]:
+            raise ValueError(f"config.{strange[0]} is no mapping")
+        return config
 
     @model_serializer(mode="wrap")
     def _shown_names(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -94,6 +94,17 @@ def test_no_ceiling_no_share_of_it(write: Writer, ceiling: dict[str, float | Non
     assert "Of ceiling is" not in render.markdown(Leaderboards((board,), ()))
 
 
+def test_a_strange_configuration_breaks_no_table(write: Writer) -> None:
+    config = {"study": {"schedule": 1, "evaluation": []}}
+    records = [*arm_records("none", NONE, config=config), *arm_records("gm", BETTER, config=config)]
+    folder = write(*records)
+    path = next((folder / "records").glob("gm*r0-d0.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": {"arm": None}}))
+    found = leaderboards(folder)
+    assert found.boards[0].share == "flops"
+    assert any("config.arm is no mapping" in warning for warning in found.warnings)
+
+
 def test_a_worse_arm_is_called_worse(write: Writer) -> None:
     board = only(write(*arm_records("none", BETTER), *arm_records("gm", NONE, baseline=False)))
     (row,) = [row for row in board.rows if row.arm == "gm"]
