@@ -224,7 +224,7 @@ def test_parameters_that_an_older_record_lacks_are_not_known(write: Writer) -> N
     assert one.unknown(other) == ["space.recipe"]
 
 
-@pytest.mark.parametrize("config", [{"study": 3}, {"arm.trainers": 4.5}, {"common": []}, {"study.population": "all"}])
+@pytest.mark.parametrize("config", [{"arm.trainers": 4.5}, {"study.population": "all"}])
 def test_records_that_do_not_say_have_no_setting(write: Writer, config: dict[str, Any]) -> None:
     (arms,) = tables(load(write(*supernets([0.5, 0.6, 0.7], config=config))).runs)
     published = known_of(write(*supernets([0.5, 0.6, 0.7]), folder="published"))
