@@ -2,6 +2,7 @@
 
     python -m splitbench.results.publish runs/quickstart               # writes results/published/quickstart
     python -m splitbench.results.publish results/published/quickstart  # all but the records anew, from the records
+    python -m splitbench.results.publish runs/ladder-micro             # a grid: a folder a cell, an index, break-evens
     python -m splitbench.results.publish runs/micro-sweep              # a sweep: results/published/<study>, <study>.md
     python -m splitbench.results.publish                               # every published study anew: `make reproduce`
 
@@ -23,10 +24,12 @@ from pathlib import Path
 
 from splitbench.harness.errors import SplitbenchError
 from splitbench.results import archive, publish_unsplit, render, store, style, unsplit
+from splitbench.results.grids import GRID, read_grid
 from splitbench.results.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.page import page
 from splitbench.results.plots.catalogue import drawings
 from splitbench.results.plots.source import CannotDrawError, Options, open_folder
+from splitbench.results.publish_grid import publish_grid
 from splitbench.results.publish_sweep import PLANTED, TUNED, publish_sweep
 from splitbench.results.record import fingerprint
 from splitbench.results.store import Run
@@ -44,7 +47,8 @@ GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = print) -> Path:
     """Copy the records of ``folder`` to ``into``/<study>, replacing what was there; a published folder's own
     leaderboard is made anew from its records. A geometry of partitions that is not these records' is left out, and
-    removed where it is published already; ``say`` is told so in a sentence. A folder with a sweep gives a sweep's page.
+    removed where it is published already; ``say`` is told so in a sentence. A folder with a sweep gives a sweep's page,
+    a grid's folder its cells, an index and the break-evens (splitbench.results.publish_grid).
 
     Raises:
         SplitbenchError: if an arm or the sweep is incomplete, a file cannot be used, arms are not comparable, or the
@@ -55,6 +59,14 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
         page = publish_sweep(folder, target)
         _beside(target)
         return page
+    if (grid := read_grid(folder)) is not None:
+        target = _target(folder, into, grid.study, "its grid names")
+        return publish_grid(grid, target, lambda cell, where, name: _study(cell, where, say, name), say)
+    return _study(folder, into, say)
+
+
+def _study(folder: Path, into: Path, say: Callable[[str], None], cell: str | None = None) -> Path:
+    """Publish the records of one results folder, as ``cell`` if it is one of a grid."""
     loaded = store.load(folder)
     boards = leaderboards_of(loaded)
     faults = [warning for warning in boards.warnings if warning not in loaded.notes]
@@ -66,7 +78,7 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
     missing = [row.arm for row in board.rows if not row.complete]
     if missing:
         raise SplitbenchError(f"{folder} is not published: the arm {missing[0]} is incomplete; run its study again")
-    target = _target(folder, into, board.study)
+    target = _target(folder, into, board.study) if cell is None else into / cell
     if (target / SWEEP).exists():
         raise SplitbenchError(f"{folder} is not published: {target} holds a sweep of that name; give the study another")
     geometry = _geometry(folder, loaded.runs, say)
@@ -183,9 +195,18 @@ def stale(folder: Path, runs: Sequence[Run] | None = None) -> str:
 
 
 def published() -> list[Path]:
-    """The folders of all studies that are published, then those of all sweeps."""
+    """The folders of all studies that are published, of all grids, then of all sweeps."""
     folders = sorted(path for path in PUBLISHED.glob("[!.]*") if path.is_dir())
-    return [*filter(archive.has_records, folders), *(path for path in folders if (path / SWEEP).exists())]
+    grids = [path for path in folders if (path / GRID).exists()]
+    sweeps = [path for path in folders if (path / SWEEP).exists()]
+    return [*filter(archive.has_records, folders), *grids, *sweeps]
+
+
+def record_folders() -> list[Path]:
+    """Every published folder of records: studies, and the cells of grids."""
+    found = published()
+    cells = [cell for folder in found if (folder / GRID).exists() for cell in sorted(folder.iterdir())]
+    return [folder for folder in (*found, *cells) if folder.is_dir() and archive.has_records(folder)]
 
 
 def main() -> None:
@@ -198,7 +219,7 @@ def main() -> None:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:
             raise SystemExit(f"splitbench.results.publish: {error}") from None
-    print(f"published {publish_unsplit.publish(filter(archive.has_records, published()), unsplit.TABLE)}")
+    print(f"published {publish_unsplit.publish(record_folders(), unsplit.TABLE)}")
 
 
 if __name__ == "__main__":

@@ -105,13 +105,13 @@ def test_every_verb_is_on_the_page_about_the_command(pages: dict[str, Html]) -> 
 
 def test_published_studies_are_pages(site: dict[str, str]) -> None:
     published = TOP / "results" / "published"
-    for page in [*published.glob("*.md"), *published.glob("*/leaderboard.md")]:
+    for page in [*published.glob("*.md"), *published.glob("**/leaderboard.md"), *published.glob("*/grid.md")]:
         name = page.relative_to(published).with_suffix(".html").as_posix().replace("README", "index")
         assert f"published/{name}" in site
-    for page in published.glob("*/leaderboard.html"):
-        name = f"published/{page.parent.name}/interactive.html"
-        assert site[name] == page.read_text()
-        assert 'href="interactive.html"' in site[f"published/{page.parent.name}/leaderboard.html"]
+    for page in published.glob("**/leaderboard.html"):
+        folder = f"published/{page.parent.relative_to(published).as_posix()}"
+        assert site[f"{folder}/interactive.html"] == page.read_text()
+        assert 'href="interactive.html"' in site[f"{folder}/leaderboard.html"]
     assert 'src="ranking.svg"' in site["published/quickstart/leaderboard.html"]
     assert not [name for name in site if "/records/" in name]
 

@@ -18,7 +18,7 @@ PAGE = "interactive.html"
 
 def sources() -> Iterator[tuple[str, Path]]:
     """Path in the site and file of everything that is shown: no records, no scores."""
-    for path in sorted([*FOLDER.glob("*.*"), *FOLDER.glob("*/*.*"), *FOLDER.glob("*/plots/*.*")]):
+    for path in sorted([*FOLDER.glob("*.*"), *FOLDER.glob("*/*.*"), *FOLDER.glob("*/*/*.*")]):
         if path.suffix in SUFFIXES and path.is_file():
             yield placed(f"published/{path.relative_to(FOLDER).as_posix()}"), path
 
@@ -32,15 +32,21 @@ def placed(uri: str) -> str:
 def navigation() -> list[object]:
     """Entries of the navigation: what the studies show, the studies, what else was measured."""
     pages = [(uri, path) for uri, path in sources() if path.suffix == ".md" and path.name != "README.md"]
-    studies = [{path.parent.name: uri} for uri, path in pages if path.parent != FOLDER]
+    studies = [{titled(path): uri} for uri, path in pages if path.parent != FOLDER]
     others: list[object] = [uri for uri, path in pages if path.parent == FOLDER]
     return ["published/README.md", {"Leaderboards": studies}, *others]
+
+
+def titled(path: Path) -> str:
+    """What the navigation calls a page of a study, or of a cell of a grid."""
+    folder = path.relative_to(FOLDER).parent.as_posix()
+    return folder if path.stem == "leaderboard" else f"{folder}: {path.stem}"
 
 
 def addition(uri: str, known: Collection[str]) -> str:
     """What a study's leaderboard page says beyond its table: the interactive page, the study file, the picture."""
     folder, name = posixpath.split(uri)
-    if posixpath.dirname(folder) != "published" or name != "leaderboard.md":
+    if not folder.startswith("published/") or name != "leaderboard.md":
         return ""
     links = {PAGE: "the page to sort and filter", "study.yaml": "the study file"}
     links |= {"leaderboard.json": "all numbers as JSON"}

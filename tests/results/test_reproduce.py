@@ -10,15 +10,27 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from splitbench.results import archive, publish, publish_sweep, publish_unsplit, render, store, sweep, unsplit
+from splitbench.results import (
+    archive,
+    grids,
+    publish,
+    publish_grid,
+    publish_sweep,
+    publish_unsplit,
+    render,
+    store,
+    sweep,
+    unsplit,
+)
 from splitbench.results.leaderboard import leaderboards
 from splitbench.results.page import page
 
-STUDIES = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{archive.ARCHIVE}"))
+STUDIES = publish.record_folders()
+GRIDS = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{grids.GRID}"))
 SWEEPS = sorted(path.parent for path in publish.PUBLISHED.glob(f"*/{sweep.SWEEP}"))
 
 
-@pytest.fixture(params=STUDIES, ids=lambda path: path.name, scope="module")
+@pytest.fixture(params=STUDIES, ids=lambda path: path.relative_to(publish.PUBLISHED).as_posix(), scope="module")
 def study(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
@@ -64,6 +76,15 @@ def test_a_sweep_is_that_of_its_numbers(folder: Path) -> None:
     same_pictures(folder, drawn)
     page = folder.with_name(f"{folder.name}.md").read_text()
     assert page == publish_sweep.report(found, folder, folder, list(drawn))
+
+
+@pytest.mark.parametrize("folder", GRIDS, ids=lambda path: path.name)
+def test_a_grid_is_that_of_its_cells(folder: Path) -> None:
+    made = publish_grid.pages(folder)
+    same_pictures(folder, {name: content for name, content in made.items() if name.endswith(".svg")})
+    for name, content in made.items():
+        if not name.endswith(".svg"):
+            assert (folder / name).read_bytes() == content, name
 
 
 def test_the_table_of_unsplit_supernets_is_that_of_the_records() -> None:
