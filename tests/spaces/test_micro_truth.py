@@ -21,13 +21,12 @@ from splitbench.spaces.micro.build import RECIPES, SHORT, Metrics, Recipe, seed_
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.micro.truth import read
 
-pytestmark = pytest.mark.portable
-
 SPACE = Micro()
 BETWEEN_SEEDS = 0.7869
 FLOPS = 0.6632
 
 
+@pytest.mark.portable
 def test_every_function_has_three_seeds() -> None:
     architectures, columns = read()
     assert [tuple(row) for row in architectures.tolist()] == build.all_functions()
@@ -37,6 +36,7 @@ def test_every_function_has_three_seeds() -> None:
         assert np.isfinite(values).all(), name
 
 
+@pytest.mark.portable
 def test_provenance_belongs_to_the_table() -> None:
     provenance = json.loads(build.TABLE.with_suffix(".json").read_text())
     assert provenance["sha256"] == hashlib.sha256(build.TABLE.read_bytes()).hexdigest()
@@ -44,12 +44,14 @@ def test_provenance_belongs_to_the_table() -> None:
     assert build.TABLE.stat().st_size < 3_000_000
 
 
+@pytest.mark.portable
 def test_training_validation_and_test_images_are_disjoint() -> None:
     seen = [{image.numpy().tobytes() for image in digits(part)[0]} for part in SIZES]
     assert all(a.isdisjoint(b) for a, b in itertools.combinations(seen, 2))
     assert {part: len(digits(part)[1]) for part in SIZES} == SIZES
 
 
+@pytest.mark.portable
 def test_between_seed_tau_and_flops() -> None:
     """The figures that README and docs give, on all 9,444 connected functions."""
     truth = SPACE.ground_truth("digits")
@@ -61,10 +63,12 @@ def test_between_seed_tau_and_flops() -> None:
     assert flops == pytest.approx(FLOPS, abs=5e-4)
 
 
+@pytest.mark.portable
 def test_recipes_train_for_the_stated_number_of_steps() -> None:
     assert {name: recipe.steps for name, recipe in RECIPES.items()} == {"short": 31, "long": 312}
 
 
+@pytest.mark.portable
 def test_the_long_recipe_trains_a_part_of_the_functions_with_seeds_of_its_own() -> None:
     everything, part = trained_rows(SHORT), trained_rows(RECIPES["long"])
     assert sorted(everything.tolist()) == list(range(9_445))
@@ -72,6 +76,7 @@ def test_the_long_recipe_trains_a_part_of_the_functions_with_seeds_of_its_own() 
     assert all(seed_of(a, SHORT) != seed_of(a, RECIPES["long"]) for a in FUNCTIONS)
 
 
+@pytest.mark.portable
 def test_a_second_start_goes_on_and_a_table_is_collected_when_whole(tmp_path: Path) -> None:
     """A recipe of one step and four functions, in chunks of two."""
     tiny = Recipe(1, 4, 2, tmp_path / "tiny.parquet", "tiny")
@@ -118,6 +123,7 @@ def retrained(data: dict[str, tuple[Tensor, Tensor]], recipe: Recipe = SHORT) ->
     return np.stack([build.train(architecture, data, recipe) for architecture in FUNCTIONS])
 
 
+@pytest.mark.portable
 def test_the_images_are_those_of_the_table(data: dict[str, tuple[Tensor, Tensor]]) -> None:
     """Exact arithmetic, once the last digits of their normalisation are rounded away."""
     found = hashlib.sha256()
@@ -126,6 +132,7 @@ def test_the_images_are_those_of_the_table(data: dict[str, tuple[Tensor, Tensor]
     assert found.hexdigest().startswith(IMAGES)
 
 
+@pytest.mark.portable
 def test_the_script_gives_the_table_again(data: dict[str, tuple[Tensor, Tensor]], table: Floats) -> None:
     """On any CPU, with a rate of false alarms of ALPHA (retraining.py), and accuracies are of the right images."""
     again = retrained(data)
@@ -149,6 +156,7 @@ def test_another_recipe_is_told_from_it(defect: str, data: dict[str, tuple[Tenso
     assert p_value(table, losses(retrained(data, recipe))) <= ALPHA
 
 
+@pytest.mark.portable
 def test_false_alarms_are_as_rare_as_stated(table: Floats) -> None:
     """Another machine at worst gives other seeds: six draws a function, of the spread that its table has."""
     rng = np.random.default_rng(0)
@@ -161,6 +169,7 @@ def test_false_alarms_are_as_rare_as_stated(table: Floats) -> None:
     assert ps.min() > ALPHA
 
 
+@pytest.mark.portable
 def test_what_came_out_alike_is_no_alarm(table: Floats) -> None:
     assert p_value(table, table) == 1.0
     assert p_value(table, table + 1e-6) > 0.5
