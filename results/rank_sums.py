@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -41,18 +43,15 @@ def with_rank_sum(boards: Leaderboards, loaded: Loaded, first: str, second: str)
 
 
 def _row(board: Leaderboard, arms: Sequence[Arm], first: str, second: str) -> Row | None:
-    complete: dict[str, Mapping[int, Run]] = {}
-    for arm in arms:
-        if arm.complete:
-            complete[arm.name] = {turn: runs[0] for turn, runs in arm.repetitions.items()}
+    complete: dict[str, Mapping[int, Sequence[Run]]] = {arm.name: arm.repetitions for arm in arms if arm.complete}
     rankers = [complete[name] for name in (first, second) if name != FLOPS and name in complete]
     if len(rankers) < 2 - (FLOPS in (first, second)):
         return None
     turns = sorted(set.intersection(*(set(own) for own in rankers)))
     if not turns:
         return None
-    each = [_metrics([own[turn] for own in rankers]) for turn in turns]
-    ceilings = [rankers[0][turn].record.ceiling.get(PRIMARY) for turn in turns]
+    each = [_averaged([own[turn] for own in rankers]) for turn in turns]
+    ceilings = [rankers[0][turn][0].record.ceiling.get(PRIMARY) for turn in turns]
     shares = [
         None if tau is None or not limit else tau / limit
         for tau, limit in zip((own[PRIMARY] for own in each), ceilings, strict=True)
@@ -75,8 +74,18 @@ def _row(board: Leaderboard, arms: Sequence[Arm], first: str, second: str) -> Ro
     )
 
 
+def _averaged(runs: Sequence[Sequence[Run]]) -> Metrics:
+    """Of one seed, averaged over all combinations of its draws; None where one combination lacks the value."""
+    each = [_metrics(pair) for pair in itertools.product(*runs)]
+    found: Metrics = {}
+    for name in each[0]:
+        values = [value for own in each if (value := own[name]) is not None]
+        found[name] = math.fsum(values) / len(values) if len(values) == len(each) else None
+    return found
+
+
 def _metrics(runs: Sequence[Run]) -> Metrics:
-    """Of one arm's run and FLOPs, or of two arms' runs of one seed: its first draw of each."""
+    """Of one arm's run and FLOPs, or of two arms' runs of one seed."""
     import numpy as np
 
     from splitbench.results import metrics, ranking

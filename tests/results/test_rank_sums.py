@@ -79,6 +79,33 @@ def test_an_arm_and_flops_are_summed(folder: Path, capsys: pytest.CaptureFixture
     assert row["metrics"]["tau[all]"]["mean"] == pytest.approx(np.mean(taus), abs=1e-12)
 
 
+def test_draws_are_averaged_within_a_seed(folder: Path) -> None:
+    """Two draws of one arm: its rank-sum with FLOPs is the mean of theirs, seed by seed."""
+    for seed in range(SEEDS):
+        for draw in range(2):
+            columns = {
+                "architecture": [f"{i:02}" for i in range(FUNCTIONS)],
+                "leaf": [0] * FUNCTIONS,
+                "accuracy": accuracy("none" if draw else "other", seed),
+                "loss": np.linspace(1, 2, FUNCTIONS),
+                "truth_test": TRUTH,
+                "flops": FLOPS,
+            }
+            estimates = encode_estimates(columns)
+            more = {"population_size": FUNCTIONS, "estimates_sha256": digest(estimates), "expected_runs": 2 * SEEDS}
+            write_run(folder, make_record("drawn", seed, draw=draw, **more), make_measured(), estimates)
+    loaded = load(folder)
+    (row,) = [r for r in with_rank_sum(leaderboards_of(loaded), loaded, "drawn", "flops").boards[0].rows if r.rank_sum]
+    flops = scipy_stats.rankdata(FLOPS)
+    taus = [
+        np.mean([scipy_stats.kendalltau(places(arm, seed) + flops, TRUTH).statistic for arm in ("other", "none")])
+        for seed in range(SEEDS)
+    ]
+    estimate = row.metrics["tau[all]"]
+    assert estimate is not None
+    assert (estimate.mean, estimate.n) == (pytest.approx(np.mean(taus), abs=1e-12), SEEDS)
+
+
 @pytest.mark.parametrize(
     ("pair", "says"),
     [
