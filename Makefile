@@ -28,7 +28,7 @@ docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 reproduce: $(VENV)/.installed
-	$(BIN)/python -m splitbench.results.publish
+	$(BIN)/python -m splitbench.results.publishing
 
 # pytest comes last, so that its closing line is the last one. One thread a process: more are slower on tensors this
 # small, and two processes of two threads would fight for two cores.

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from splitbench.results import bootstrap
-from splitbench.results.breakeven import ABOVE, BELOW, break_even
+from splitbench.results.inference import bootstrap
+from splitbench.results.payoff.breakeven import ABOVE, BELOW, break_even
 
 Floats = npt.NDArray[np.floating[Any]]
 Rows = list[tuple[str, ...]]

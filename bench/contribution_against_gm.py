@@ -21,12 +21,12 @@ from scipy.stats import spearmanr
 from splitbench.criteria.base import Affinity
 from splitbench.criteria.gm import GradientMatching
 from splitbench.criteria.gradient_contribution import GradientContribution
-from splitbench.criteria.partition import Balanced
+from splitbench.criteria.partitioners.cuts import Balanced
 from splitbench.harness.budget import Meter
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.rsps import Rsps
-from splitbench.results.store import write_atomically
+from splitbench.results.records.store import write_atomically
 from splitbench.spaces.cells import NONE
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from splitbench.results import bootstrap, power, stats
-from splitbench.results.expected import further
-from splitbench.results.stats import Estimate
+from splitbench.results.expectation.expected import further
+from splitbench.results.inference import bootstrap, power, stats
+from splitbench.results.inference.stats import Estimate
 
 Rows = list[tuple[str, ...]]
 TAU, BETWEEN = 0.5, 0.06  # of the mean, and the standard deviation between seeds

@@ -29,14 +29,15 @@ import numpy as np
 import torch
 
 import splitbench
-from splitbench.harness import workbench
+from splitbench.harness.stages import context as workbench
 from splitbench.harness.stages import measure
 from splitbench.harness.stages.train import Training
-from splitbench.harness.store import load_tensors
+from splitbench.harness.stores.folder import load_tensors
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
-from splitbench.results import gate, metrics
-from splitbench.results.store import write_atomically
+from splitbench.results.gating import gate
+from splitbench.results.measures import metrics
+from splitbench.results.records.store import write_atomically
 from splitbench.spaces.base import SearchSpace, SubSpace, listed
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"

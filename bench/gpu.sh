@@ -115,7 +115,7 @@ step throughput $((limit / 6)) "$python" bench/throughput.py "${speed[@]}"
 
 if [ -z "$study" ]; then
   study=$PWD/studies/nb201-cifar10.yaml
-  if ! within $((limit / 12 + 1)) "$python" -c 'from splitbench.spaces.sources import status
+  if ! within $((limit / 12 + 1)) "$python" -c 'from splitbench.spaces.files.sources import status
 import sys; sys.exit(any(status(name).state == "missing" for name in ("nb201", "cifar10")))' 2>>"$out/log.txt"; then
     echo "data of nb201 or cifar10 are missing: SPLITBENCH_DATA names no folder that has them; the quick start's study runs"
     study=$PWD/studies/quickstart.yaml
@@ -129,7 +129,8 @@ if compgen -G "$results/records/*.json" >/dev/null; then
   packed=$(within 30 "$python" - "$results" "$out" 2>>"$out/log.txt" <<'PYTHON'
 import sys
 from pathlib import Path
-from splitbench.results import archive, store
+from splitbench.results.records import archive
+from splitbench.results.records import store
 folder, out = map(Path, sys.argv[1:])
 content = archive.pack(folder / "records")
 store.write_atomically(out / archive.ARCHIVE, content)

@@ -31,12 +31,21 @@ import torch
 
 from splitbench.harness import device as devices
 from splitbench.harness.errors import SplitbenchError
-from splitbench.harness.rank import DRAWS, Correlation, correlation, functions_of, measure, pool, pooled, spearman
+from splitbench.harness.proxy_ranking.rank import (
+    DRAWS,
+    Correlation,
+    correlation,
+    functions_of,
+    measure,
+    pool,
+    pooled,
+    spearman,
+)
+from splitbench.harness.proxy_ranking.scores import Scored, ScoreFile, open_existing
+from splitbench.harness.proxy_ranking.scoring import Job, score
 from splitbench.harness.registry import Spec
-from splitbench.harness.scores import Scored, ScoreFile, open_existing
-from splitbench.harness.scoring import Job, score
-from splitbench.results.record import bare
-from splitbench.results.store import write_atomically
+from splitbench.results.records.record import bare
+from splitbench.results.records.store import write_atomically
 from splitbench.spaces.base import Architecture
 from splitbench.spaces.nb201.space import NB201
 

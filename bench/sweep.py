@@ -22,10 +22,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from splitbench.harness.config import load
-from splitbench.harness.tuning.ledger import ORIGINAL
-from splitbench.harness.tuning.storage import open_storage
-from splitbench.harness.tuning.tuner import JOURNAL
+from splitbench.harness.study.config import load
+from splitbench.harness.sweeps.ledger import ORIGINAL
+from splitbench.harness.sweeps.storages.storage import open_storage
+from splitbench.harness.sweeps.tuner import JOURNAL
 
 SETTLED = (TrialState.COMPLETE, TrialState.PRUNED)
 Told = dict[tuple[str, int], tuple[Any, ...]]

@@ -16,8 +16,8 @@ import torch
 
 from splitbench.harness import device as devices
 from splitbench.harness.budget import Meter
-from splitbench.harness.estimate import Evaluation, estimate
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.supernets.estimate import Evaluation, estimate
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps

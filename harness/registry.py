@@ -18,10 +18,10 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from splitbench.harness import plugin_imports
-from splitbench.harness.components import BUILT_IN, strangers_code, told
-from splitbench.harness.components import Component as Component
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.plugins import imports as plugin_imports
+from splitbench.harness.plugins.component import BUILT_IN, strangers_code, told
+from splitbench.harness.plugins.component import Component as Component
 
 KINDS = (
     "criteria",

@@ -19,7 +19,7 @@ if __name__ != "splitbench.results":
     )
 
 if TYPE_CHECKING:
-    from splitbench.results.frame import Results as Results
+    from splitbench.results.frames.frame import Results as Results
 
 __all__ = ["Results", "load"]
 
@@ -32,7 +32,7 @@ def load(folder: str | Path) -> Results:
     Raises:
         splitbench.harness.errors.StoreError: if the folder is missing or holds no usable record at all.
     """
-    from splitbench.results.frame import load as read
+    from splitbench.results.frames.frame import load as read
 
     return read(folder)
 
@@ -42,7 +42,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """``Results`` is imported when it is asked for, so that importing a module of this package stays quick."""
         if name == "Results":
-            from splitbench.results.frame import Results
+            from splitbench.results.frames.frame import Results
 
             return Results
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

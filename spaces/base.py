@@ -399,7 +399,7 @@ class SearchSpace(ABC):
 
         Where ``none`` means "not one of a node's inputs", as on the edges of DARTS, it stays: a child without it would
         say that the edge must be chosen. Children then overlap, and an architecture belongs to the first leaf that
-        contains it (:func:`splitbench.spaces.subspaces.owner`).
+        contains it (:func:`splitbench.spaces.architectures.subspaces.owner`).
         """
         return subspace.allowed[edge]
 

@@ -23,9 +23,10 @@ import typer.main
 import yaml
 from docs_pages import COMMANDS, DATA, PAGES, TOP, Block, Command, blocks, commands
 
-from splitbench.harness import config, registry
+from splitbench.harness import registry
 from splitbench.harness.cli.app import app, main
-from splitbench.harness.tuning.tuner import Tuner
+from splitbench.harness.study import config
+from splitbench.harness.sweeps.tuner import Tuner
 
 NOT_RUN = {
     "make quickstart": "sets up an environment from the network, then runs `splitbench quickstart`, which is run here",
@@ -33,7 +34,7 @@ NOT_RUN = {
     "make docs": "tests/test_docs_site.py builds the site",
     "pip install -e .": "installed already, or no test would run; tests/test_packaging.py checks what gets installed",
     "splitbench data import nb201 --from PATH": "needs real data: test_real_data_commands",
-    "optuna-dashboard runs/first-sweep-sweep/sweep.journal": "serves until stopped; tests/harness/test_sweep.py asks",
+    "optuna-dashboard runs/first-sweep-sweep/sweep.journal": "serves until stopped; sweeps/test_sweep.py asks",
 }
 """Commands that are not run as they stand -> why."""
 

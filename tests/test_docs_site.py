@@ -18,8 +18,8 @@ import pytest
 import yaml
 from docs_pages import PAGES, TOP
 
-from splitbench.harness import config
 from splitbench.harness.registry import KINDS, build, components, parameters
+from splitbench.harness.study import config
 
 SITE = TOP / "docs" / "site"
 BUILT_IN = [(kind, name) for kind in KINDS for name, c in components(kind).items() if c.origin == "splitbench"]

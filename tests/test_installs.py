@@ -175,7 +175,9 @@ def modules(source: Path) -> list[str]:
 def test_all_of_it_arrives(installed: Installed) -> None:
     """File by file, as it stands in the checkout; and through importing, from where it was installed."""
     expected = wanted(installed.source)
-    assert {"py.typed", "harness/quickstart.yaml", "spaces/micro/table.parquet", "results/archive.py"} <= set(expected)
+    assert {"py.typed", "harness/quickstart.yaml", "spaces/micro/table.parquet", "results/records/archive.py"} <= set(
+        expected
+    )
     if installed.way != "editable":
         there = {
             str(path.relative_to(installed.packages / "splitbench")): path.read_bytes()

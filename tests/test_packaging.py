@@ -15,10 +15,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from splitbench.harness import config, grid
 from splitbench.harness.cli import app
-from splitbench.harness.cli.data import app as data_app
+from splitbench.harness.cli.components.data import app as data_app
 from splitbench.harness.registry import KINDS, components
+from splitbench.harness.study import config, grid
 
 pytest_plugins = ["pytester"]
 
@@ -188,7 +188,7 @@ def test_study_files_in_the_docs_are_valid(page: Path) -> None:
             continue
         for index, arm in enumerate(config.parse(whole).arms):
             if arm.criterion_spec.keys() != {"name"} or arm.partitioner:
-                from splitbench.harness.arm import build_arm
+                from splitbench.harness.study.arm import build_arm
                 from splitbench.spaces.micro.space import Micro
 
                 assert build_arm(config.parse(whole), arm, index, Micro()).label == arm.label

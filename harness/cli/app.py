@@ -9,18 +9,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from splitbench.harness.cli import (
-    boards,
-    break_even,
-    data,
-    expecting,
-    explaining,
-    gating,
-    merging,
-    plotting,
-    plugins,
-    show,
-)
+from splitbench.harness.cli import show
+from splitbench.harness.cli.components import data, plugins
+from splitbench.harness.cli.reading import boards, break_even, expecting, explaining, gating, plotting
+from splitbench.harness.cli.training import merging
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
 app = typer.Typer(
@@ -75,7 +67,7 @@ def quickstart(
 
     About two minutes on two CPU cores. The study is quickstart.yaml of the package: a file like any other.
     """
-    from splitbench.harness.cli.running import run_study
+    from splitbench.harness.cli.training.running import run_study
 
     run_study(Path(__file__).parents[1] / "quickstart.yaml", out, "cpu", workers, [], as_json)
 
@@ -112,7 +104,7 @@ def run(
     as_json: JsonFlag = False,
 ) -> None:
     """Run what is missing of a study, of a part of it or of a grid of studies, and show its leaderboard."""
-    from splitbench.harness.cli.running import Asked, run_study, show_forecast
+    from splitbench.harness.cli.training.running import Asked, run_study, show_forecast
 
     if engine != "local":
         raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
@@ -150,7 +142,7 @@ def sweep(
 
     Several processes, on one machine or on many, share a sweep by its storage: start the same command again.
     """
-    from splitbench.harness.cli import sweeping
+    from splitbench.harness.cli.training import sweeping
 
     sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json)
 
@@ -188,7 +180,7 @@ def rank(
     as_json: JsonFlag = False,
 ) -> None:
     """Rank freshly initialised stand-alone networks by zero-cost proxies."""
-    from splitbench.harness.cli import ranking
+    from splitbench.harness.cli.training import ranking
 
     ranking.run(
         space,
@@ -238,7 +230,7 @@ def measure(
     Every metric, with bootstrap intervals over functions, beside the noise ceiling, what sizes alone give, and the
     rank-sum of estimates and FLOPs; on the strings as given and on their distinct functions.
     """
-    from splitbench.harness.cli import measuring
+    from splitbench.harness.cli.reading import measuring
 
     measuring.run(space, dataset, estimates, architecture, estimate, lower_is_better, out, plugin or [], as_json)
 
@@ -258,7 +250,7 @@ def geometry(
     as_json: JsonFlag = False,
 ) -> None:
     """Split the arms of a study and compare the partitions, without training any leaf."""
-    from splitbench.harness.cli.geometry import run
+    from splitbench.harness.cli.training.geometry import run
 
     run(study, out, probes, device, workers, plugin or [], as_json)
 
@@ -355,7 +347,7 @@ app.command()(gating.gate)
 @app.command()
 def env(as_json: JsonFlag = False) -> None:
     """Show versions, devices and where data is looked for."""
-    from splitbench.harness.cli.environment import environment
+    from splitbench.harness.cli.components.environment import environment
 
     found = environment()
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, get, split_spec
-from splitbench.harness.yaml_text import read_yaml
+from splitbench.harness.study.yaml_text import read_yaml
 
 
 def spec_of(text: str, where: str, kind: str | None = None) -> Spec:

@@ -1,0 +1,1 @@
+"""What changes a trainer's steps, whatever the trainer."""

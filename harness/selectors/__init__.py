@@ -1,0 +1,1 @@
+"""How an architecture is chosen: of a leaf, and of the leaves' choices."""

@@ -10,8 +10,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 from torch import Tensor
 
+from splitbench.spaces.architectures.subspaces import owner
 from splitbench.spaces.base import Architecture, Choice, Rows, SearchSpace, SubSpace, listed
-from splitbench.spaces.subspaces import owner
 
 
 @dataclass(frozen=True)

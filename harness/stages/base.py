@@ -7,12 +7,10 @@ the work. Resume is looking a result up; reuse is two arms asking for the same h
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -21,19 +19,15 @@ from pydantic import TypeAdapter
 
 from splitbench.harness import device
 from splitbench.harness.budget import Cost
-from splitbench.harness.parts import Part
-from splitbench.harness.store import StageStore, Stored, canonical_json
-from splitbench.spaces.base import SubSpace
+from splitbench.harness.hashing import NOT_HASHED, canonical_json, hashed
+from splitbench.harness.part import Part
+from splitbench.harness.stores.folder import StageStore, Stored
 from splitbench.spaces.truth import closed
 
 if TYPE_CHECKING:
-    from splitbench.harness.workbench import Workbench
+    from splitbench.harness.stages.context import Workbench
 
 Output = TypeVar("Output")
-NOT_HASHED: Mapping[str, bool] = {"hashed": False}
-"""Metadata of a field that says nothing of the result."""
-HASHED_IF_SET: Mapping[str, bool] = {"hashed_by_default": False}
-"""Metadata of an option that was added later: at its default a stage keeps the hash that it had before."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +132,7 @@ class Stage(ABC, Generic[Output]):
 
 def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
     """Do a stage's work and store its result; a result that is already there is returned."""
-    from splitbench.harness.workbench import Workbench
+    from splitbench.harness.stages.context import Workbench
 
     if (done := find(stage, store)) is not None:
         return done
@@ -167,28 +161,6 @@ def find(stage: Stage[Output], store: StageStore) -> Result[Output] | None:
     with store.reading(stage.key):
         output = stage.decode(stored.output)
     return Result(stage.key, output, stored.cost, stored.seconds, stored.peak_bytes, stored.machine)
-
-
-def hashed(value: Any) -> Any:
-    """What a stage's hash is made of, as plain JSON: of dataclasses all fields but those that say nothing."""
-    if isinstance(value, Part):
-        return value.described()
-    if isinstance(value, SubSpace):
-        return [list(operations) for operations in value.allowed]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [each for each in dataclasses.fields(value) if _tells(each, getattr(value, each.name))]
-        return {each.name: hashed(getattr(value, each.name)) for each in fields}
-    if isinstance(value, Mapping):
-        return {str(key): hashed(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [hashed(inner) for inner in value]
-    return value
-
-
-def _tells(each: dataclasses.Field[Any], value: Any) -> bool:
-    """Whether a field belongs to a hash."""
-    unset = not each.metadata.get("hashed_by_default", True) and value == each.default
-    return each.metadata.get("hashed", True) and not unset
 
 
 @functools.cache

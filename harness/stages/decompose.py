@@ -11,10 +11,10 @@ import numpy as np
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.store import load_tensors
-from splitbench.harness.workbench import Workbench
-from splitbench.results.decomposition import Estimates, decompose
-from splitbench.results.ranking import Integers
+from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stores.folder import load_tensors
+from splitbench.results.measures.ranking import Integers
+from splitbench.results.payoff.decomposition import Estimates, decompose
 from splitbench.spaces.base import Rows
 from splitbench.spaces.truth import open_truth
 

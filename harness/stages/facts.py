@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.workbench import Population, Workbench
-from splitbench.results import metrics
+from splitbench.harness.stages.context import Population, Workbench
+from splitbench.results.measures import metrics
 from splitbench.spaces.base import Rows, SearchSpace
 from splitbench.spaces.truth import open_truth
 

@@ -13,18 +13,19 @@ from typing import ClassVar
 import numpy as np
 
 from splitbench.harness.budget import Cost
-from splitbench.harness.parts import Part
+from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.context import Population, Workbench
 from splitbench.harness.stages.facts import best_of, sizes_of
-from splitbench.harness.store import load_tensors
-from splitbench.harness.workbench import Population, Workbench
-from splitbench.results import metrics, ranking, record
-from splitbench.results.metrics import Metrics
-from splitbench.results.store import digest, encode_estimates, write_atomically
+from splitbench.harness.stores.folder import load_tensors
+from splitbench.results.measures import metrics, ranking
+from splitbench.results.measures.metrics import Metrics
+from splitbench.results.records import record
+from splitbench.results.records.store import digest, encode_estimates, write_atomically
+from splitbench.spaces.architectures.populations import by_leaf, reference
 from splitbench.spaces.base import SearchSpace, SubSpace
-from splitbench.spaces.populations import by_leaf, reference
 from splitbench.spaces.truth import GroundTruth, open_truth
 
 ESTIMATES = "estimates.parquet"

@@ -10,12 +10,12 @@ from typing import ClassVar
 import torch
 
 from splitbench.harness.budget import Cost
-from splitbench.harness.estimate import Evaluation, estimate
-from splitbench.harness.normalisation import RunningStatistics
 from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.context import Population, State, Workbench, write_note
 from splitbench.harness.stages.train import checkpoint_seconds
-from splitbench.harness.store import load_tensors, save_tensors
-from splitbench.harness.workbench import Population, State, Workbench, write_note
+from splitbench.harness.stores.folder import load_tensors, save_tensors
+from splitbench.harness.supernets.estimate import Evaluation, estimate
+from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.spaces.base import Architecture, SubSpace
 
 ESTIMATES = "estimates.safetensors"

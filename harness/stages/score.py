@@ -11,11 +11,11 @@ import numpy as np
 
 from splitbench.criteria.base import Affinity, Criterion
 from splitbench.harness.budget import Cost, Meter
-from splitbench.harness.parts import Part
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.context import State, Workbench
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job, Trainer
-from splitbench.harness.workbench import State, Workbench
 from splitbench.spaces.base import SubSpace, Supernet
 from splitbench.spaces.truth import GroundTruth, open_truth
 

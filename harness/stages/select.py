@@ -12,17 +12,17 @@ from torch import Tensor
 
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.estimate import Evaluation, estimate
-from splitbench.harness.normalisation import RunningStatistics
-from splitbench.harness.parts import Part
+from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.context import Population, State, Weights, Workbench, kept_statistics, pack, unpack
 from splitbench.harness.stages.train import checkpoint_seconds
-from splitbench.harness.store import load_tensors, save_tensors
+from splitbench.harness.stores.folder import load_tensors, save_tensors
+from splitbench.harness.supernets.estimate import Evaluation, estimate
+from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
-from splitbench.harness.workbench import Population, State, Weights, Workbench, kept_statistics, pack, unpack
+from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
-from splitbench.spaces.sampling import STRINGS
 
 
 @dataclass(frozen=True, kw_only=True)

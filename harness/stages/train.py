@@ -12,15 +12,16 @@ from typing import Any, ClassVar
 
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.hashing import HASHED_IF_SET
 from splitbench.harness.modifiers.base import Modifier
-from splitbench.harness.normalisation import RunningStatistics
-from splitbench.harness.parts import Part
-from splitbench.harness.stages.base import HASHED_IF_SET, Stage
-from splitbench.harness.store import load_tensors, save_tensors
+from splitbench.harness.part import Part
+from splitbench.harness.stages.base import Stage
+from splitbench.harness.stages.context import State, Workbench, kept_statistics, pack, unpack, write_note
+from splitbench.harness.stores.folder import load_tensors, save_tensors
+from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
-from splitbench.harness.workbench import State, Workbench, kept_statistics, pack, unpack, write_note
+from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.base import SubSpace
-from splitbench.spaces.sampling import STRINGS
 
 CURVE_POINTS = 50
 

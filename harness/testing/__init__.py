@@ -6,9 +6,7 @@ Each check raises AssertionError with a sentence that says what is wrong. Nothin
     check_criterion(MyCriterion(), Micro(), images_of((1, 8, 8), 10))
 """
 
-from splitbench.harness.testing.chain import Chain
 from splitbench.harness.testing.checks import Check, Skipped, Verdict
-from splitbench.harness.testing.criteria import check_criterion
 from splitbench.harness.testing.material import (
     counting_flops,
     images_of,
@@ -16,11 +14,13 @@ from splitbench.harness.testing.material import (
     random_mixture,
     subspaces,
 )
-from splitbench.harness.testing.modifiers import check_modifier
-from splitbench.harness.testing.parts import check_edge_rule, check_partitioner
-from splitbench.harness.testing.proxies import check_proxy
-from splitbench.harness.testing.spaces import check_space
-from splitbench.harness.testing.trainers import check_trainer, trained
+from splitbench.harness.testing.small_spaces.chain import Chain
+from splitbench.harness.testing.suites.criteria import check_criterion
+from splitbench.harness.testing.suites.modifiers import check_modifier
+from splitbench.harness.testing.suites.parts import check_edge_rule, check_partitioner
+from splitbench.harness.testing.suites.proxies import check_proxy
+from splitbench.harness.testing.suites.spaces import check_space
+from splitbench.harness.testing.suites.trainers import check_trainer, trained
 
 __all__ = [
     "Chain",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from splitbench.criteria.base import Affinity, Partition
-from splitbench.criteria.partition import partitions
+from splitbench.criteria.partitioners.cuts import partitions
 from splitbench.harness.testing.material import require
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.testing.material import counting_flops
 from splitbench.spaces.datasets.base import PARTS, ImageData
 from splitbench.spaces.truth import GroundTruth

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from splitbench.harness.budget import Cost, Meter
+from splitbench.spaces.architectures.sampling import STRINGS, Sampler
 from splitbench.spaces.base import Architecture, Choice, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
-from splitbench.spaces.sampling import STRINGS, Sampler
 
 if TYPE_CHECKING:
     from splitbench.harness.modifiers.base import Modification, Modifier

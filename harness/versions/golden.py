@@ -19,22 +19,22 @@ import torch
 
 import splitbench
 from splitbench.criteria.base import splits, unfit
-from splitbench.harness.components import BUILT_IN
 from splitbench.harness.device import one_thread
 from splitbench.harness.errors import SplitbenchError
-from splitbench.harness.estimate import Evaluation, estimate
-from splitbench.harness.normalisation import RECALIBRATED, RUNNING, RunningStatistics
+from splitbench.harness.plugins.component import BUILT_IN
 from splitbench.harness.registry import build, components, get, nested, split_spec
-from splitbench.harness.testing import criteria, parts, proxies
+from splitbench.harness.supernets.estimate import Evaluation, estimate
+from splitbench.harness.supernets.normalisation import RECALIBRATED, RUNNING, RunningStatistics
 from splitbench.harness.testing.affinities import affinities
-from splitbench.harness.testing.chain import Chain
 from splitbench.harness.testing.checks import Skipped
-from splitbench.harness.testing.elastic import Elastic
 from splitbench.harness.testing.material import images_of, random_mixture
-from splitbench.harness.testing.suites import shape_of, shrunk
+from splitbench.harness.testing.small_spaces.chain import Chain
+from splitbench.harness.testing.small_spaces.elastic import Elastic
+from splitbench.harness.testing.suites import criteria, parts, proxies
+from splitbench.harness.testing.suites.by_kind import shape_of, shrunk
 from splitbench.harness.versions.sequences import Golden, Part
-from splitbench.results import metrics
-from splitbench.results.decomposition import Estimates, decompose
+from splitbench.results.measures import metrics
+from splitbench.results.payoff.decomposition import Estimates, decompose
 from splitbench.spaces.base import Choice, SearchSpace
 from splitbench.spaces.micro.space import Micro
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from splitbench.harness.components import BUILT_IN
+from splitbench.harness.plugins.component import BUILT_IN
 from splitbench.harness.registry import KINDS, components
 from splitbench.harness.versions.code import Definition, reached
 
@@ -32,11 +32,11 @@ class Unit:
 
 def stage_units() -> list[Unit]:
     """The kinds of stages; ``stages/run`` is what asks for them and makes the record."""
-    from splitbench.harness.pipeline import Run
+    from splitbench.harness.runs.protocol import Run
     from splitbench.harness.stages.kinds import KINDS as STAGES
 
     kinds = [Unit(f"stages/{kind.kind}", kind.version, (f"{kind.__module__}:{kind.__name__}",)) for kind in STAGES]
-    run = ("splitbench.harness.pipeline:Run", "splitbench.harness.record:make_record")
+    run = ("splitbench.harness.runs.protocol:Run", "splitbench.harness.runs.record:make_record")
     return [*kinds, Unit("stages/run", Run.version, run)]
 
 

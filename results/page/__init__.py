@@ -14,15 +14,15 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import suggestion
-from splitbench.results.arms import tables
-from splitbench.results.expected_folder import with_expected
-from splitbench.results.leaderboard import Leaderboard, Leaderboards, leaderboards_of
+from splitbench.results.arms.arms import tables
+from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, leaderboards_of
+from splitbench.results.expectation.expected_folder import with_expected
 from splitbench.results.page.pack import embedded_json
 from splitbench.results.page.rows import payload
 from splitbench.results.page.run_details import details
-from splitbench.results.sheet import Sheet
-from splitbench.results.sheets import FAILED_RUNS, sheets
-from splitbench.results.store import load
+from splitbench.results.records.store import load
+from splitbench.results.words.sheet import Sheet
+from splitbench.results.words.sheets import FAILED_RUNS, sheets
 
 FOLDER = Path(__file__).parent
 STYLE = "page.css"

@@ -38,7 +38,7 @@ const digitsOf = (metric) => (/^(regret|selected)/.test(metric) ? 2 : 3);
 const lowerIsBetter = (metric) => /^(regret|br@)/.test(metric);
 const range = (low, high, digits, sign = false) =>
   low === null || low === undefined ? "" : `[${fixed(low, digits, sign)}, ${fixed(high, digits, sign)}]`;
-// As results/verdicts.py writes it: two digits of the exponent at least.
+// As results/inference/verdicts.py writes it: two digits of the exponent at least.
 const pWords = (p) => (p >= 0.001 ? rounded(p, 3) : p.toExponential(1).replace(/\d$/, (last, at, text) => (/\d/.test(text[at - 1]) ? last : `0${last}`)));
 const percent = (share, digits = 0) => (share === null ? NOTHING : `${fixed(100 * share, digits)}%`);
 const whole = (value) => (value === null || value === undefined ? NOTHING : value.toLocaleString("en-US"));

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from splitbench.results.arms import JUDGED, PRIMARY, SELECTED, Arm
-from splitbench.results.controls import Chance
-from splitbench.results.costs import MEASUREMENT, Cost
-from splitbench.results.families import family
-from splitbench.results.grounds import ungrounded
-from splitbench.results.leaderboard import Leaderboard
+from splitbench.results.arms.arms import JUDGED, PRIMARY, SELECTED, Arm
+from splitbench.results.arms.controls import Chance
+from splitbench.results.arms.costs import MEASUREMENT, Cost
+from splitbench.results.arms.grounds import ungrounded
+from splitbench.results.arms.terms import MEANINGS, NAMES
+from splitbench.results.boards.leaderboard import Leaderboard
+from splitbench.results.boards.rows import SELECTION, Row
+from splitbench.results.inference.paired import EQUAL, Verdict
+from splitbench.results.inference.stats import EXACT_UP_TO, FEWEST, Estimate
+from splitbench.results.inference.verdicts import digits, p_words
+from splitbench.results.measures.families import family
 from splitbench.results.page.pack import decimal, rounded, shown
-from splitbench.results.paired import EQUAL, Verdict
-from splitbench.results.rows import SELECTION, Row
-from splitbench.results.sheet import Sheet
-from splitbench.results.sheets import PHASES
-from splitbench.results.stats import EXACT_UP_TO, FEWEST, Estimate
-from splitbench.results.store import Run
-from splitbench.results.terms import MEANINGS, NAMES
-from splitbench.results.verdicts import digits, p_words
+from splitbench.results.records.store import Run
+from splitbench.results.words.sheet import Sheet
+from splitbench.results.words.sheets import PHASES
 
 ARM_FIELDS = (
     "board",

@@ -1,4 +1,4 @@
-// Paired comparisons with any baseline: the definitions of results/stats.py and results/paired.py.
+// Paired comparisons with any baseline: the definitions of results/inference/stats.py and results/inference/paired.py.
 
 const ALPHA = 0.05;
 const CONFIDENCE = 0.95;

@@ -7,25 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms import Arm
-from splitbench.results.plots import (
-    KINDS,
-    affinity,
-    anytime,
-    critical_difference,
-    importance,
-    pareto,
-    ranking,
-    scatter,
-    slices,
-    stability,
-    tree,
-    tuning,
-    waterfall,
-)
+from splitbench.results.arms.arms import Arm
+from splitbench.results.plots import KINDS
+from splitbench.results.plots.of_arms import anytime, critical_difference, pareto, ranking, scatter, waterfall
+from splitbench.results.plots.of_partitions import affinity, stability, tree
+from splitbench.results.plots.of_sweeps import importance, slices, tuning
 from splitbench.results.plots.source import CannotDrawError, Options, Source, Table
-from splitbench.results.store import arm_slug
-from splitbench.results.sweep import Sweep
+from splitbench.results.records.store import arm_slug
+from splitbench.results.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

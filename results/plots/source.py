@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.results.archive import ARCHIVE, RECORDS
-from splitbench.results.arms import PRIMARY, Arm, metric, tables
-from splitbench.results.ladder import ceiling, shared
-from splitbench.results.leaderboard import Leaderboard, leaderboards_of
-from splitbench.results.listing import SWEEP, both
-from splitbench.results.population_names import shown
-from splitbench.results.record import Record
-from splitbench.results.sheet import count, marked, marks_words
-from splitbench.results.stats import Estimate, lower_is_better
-from splitbench.results.store import Run, canonical_json, load
-from splitbench.results.style import quantity, shortened
-from splitbench.results.sweep import Sweep
-from splitbench.results.sweep import read as read_sweep
+from splitbench.results.arms.arms import PRIMARY, Arm, metric, tables
+from splitbench.results.boards.leaderboard import Leaderboard, leaderboards_of
+from splitbench.results.inference.stats import Estimate, lower_is_better
+from splitbench.results.payoff.ladder import ceiling, shared
+from splitbench.results.plots.style import quantity, shortened
+from splitbench.results.records.archive import ARCHIVE, RECORDS
+from splitbench.results.records.listing import SWEEP, both
+from splitbench.results.records.population_names import shown
+from splitbench.results.records.record import Record
+from splitbench.results.records.store import Run, canonical_json, load
+from splitbench.results.sweeps.sweep import Sweep
+from splitbench.results.sweeps.sweep import read as read_sweep
+from splitbench.results.words.sheet import count, marked, marks_words
 
 
 class CannotDrawError(Exception):

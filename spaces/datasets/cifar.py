@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces import sources
 from splitbench.spaces.datasets.augment import CropFlip
 from splitbench.spaces.datasets.base import Dataset, ImageData
+from splitbench.spaces.files import sources
 
 SIDE = 32
 CHUNK = 4096  # images converted at once: bounds what conversion needs beside the result

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from splitbench.harness.errors import ConfigError, DataError
-from splitbench.spaces import sources
 from splitbench.spaces.base import Architecture
+from splitbench.spaces.files import sources
 from splitbench.spaces.nb201.table import SEED_COUNT
 from splitbench.spaces.truth import Asked, Floats, TableTruth, require_open
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces import sources
+from splitbench.spaces.files import sources
 from splitbench.spaces.nb_macro.space import canonical
 from splitbench.spaces.nb_macro.table import SEEDS, read_source
 from splitbench.spaces.truth import TableTruth, require_open

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import optuna
 
     from splitbench.criteria.base import Affinity as Affinity
-    from splitbench.harness.config import StudyConfig
-    from splitbench.harness.driver import Watcher
+    from splitbench.harness.engines.driver import Watcher
     from splitbench.harness.registry import register as register
+    from splitbench.harness.study.config import StudyConfig
     from splitbench.results import load as load
-    from splitbench.results.frame import Results
+    from splitbench.results.frames.frame import Results
 
 __all__ = ["Affinity", "load", "register", "run", "sweep"]
 
@@ -49,14 +49,15 @@ def run(
     import the program again.
 
     Args:
-        study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.config``. One with
+        study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.study.config``. One
+        with
             the key ``grid`` is several studies, each run into a folder of its own in ``out``.
         out: the results folder, ``runs/<name of the study>`` if it is not named. What the folder already holds of the
             study is not computed again, so the same call goes on where an interrupted one stopped.
         device: auto (a GPU if there is one), cpu or cuda.
         workers: processes, one torch thread each. More than one finish sooner, and give the same records.
         plugins: Python files whose components register themselves.
-        watcher: told what happens while the study runs; subclass ``splitbench.harness.driver.Watcher``.
+        watcher: told what happens while the study runs; subclass ``splitbench.harness.engines.driver.Watcher``.
 
     Returns:
         What ``splitbench.load(out)`` gives: the runs as a DataFrame (``.frame()``), the leaderboard
@@ -67,9 +68,9 @@ def run(
         splitbench.harness.errors.DataError: data are missing or damaged.
         splitbench.harness.errors.StoreError: the folder cannot be written, or is another study's.
     """
-    from splitbench.harness import grid_run  # torch takes seconds to import
-    from splitbench.harness.grid import Grid
-    from splitbench.harness.study import Study
+    from splitbench.harness.running import grid_run  # torch takes seconds to import
+    from splitbench.harness.running.study import Study
+    from splitbench.harness.study.grid import Grid
     from splitbench.results import load
 
     found = grid_run.opened(study, plugins)
@@ -107,10 +108,11 @@ def sweep(
     Each arm has an Optuna study of its own, so that samplers, pruners, importances and dashboards see one arm's history
     and not a mixture; all of them lie in one storage. A trial's value is the mean over seeds of the metric less that of
     the baseline with the study file's own values, both against validation truth. The report is
-    ``splitbench.results.sweep.read(out)``.
+    ``splitbench.results.sweeps.sweep.read(out)``.
 
     Args:
-        study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.config``; it has
+        study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.study.config``; it
+        has
             the key ``search``.
         trials: configurations of each arm; the study file's ``sweep.trials`` if None.
         out: the results folder, ``runs/<name of the study>-sweep`` if it is not named. The same call goes on where an
@@ -123,8 +125,8 @@ def sweep(
         splitbench.harness.errors.DataError: data are missing or damaged.
         splitbench.harness.errors.StoreError: the folder or the storage cannot be used, or is another sweep's.
     """
-    from splitbench.harness.study import opened
-    from splitbench.harness.tuning.tuner import Tuner
+    from splitbench.harness.running.study import opened
+    from splitbench.harness.sweeps.tuner import Tuner
 
     config = opened(study, plugins)
     folder = Path("runs") / f"{config.name}-sweep" if out is None else Path(out)

@@ -17,12 +17,12 @@ from torch.nn import functional
 from splitbench.criteria.base import Affinity, Criterion, Parts, Probe, parts_of
 from splitbench.criteria.gradient_contribution import GradientContribution
 from splitbench.criteria.outputs import OutputDistance
-from splitbench.criteria.partition import MaxCut
+from splitbench.criteria.partitioners.cuts import MaxCut
 from splitbench.criteria.perturbation import Perturbation
 from splitbench.criteria.structure import ConvSize, Nonlinearity
 from splitbench.harness.budget import Meter
 from splitbench.harness.errors import ConfigError, SplitbenchError
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.testing import check_criterion, images_of
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts

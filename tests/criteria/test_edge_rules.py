@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 from splitbench.criteria.base import Affinity, EdgeRule, Partition
 from splitbench.criteria.edge_rules import Fixed, NormalisedMaxCut, RandomEdge, ShippedMaxCut, ShippedMinIntra
-from splitbench.criteria.partition import Balanced
+from splitbench.criteria.partitioners.cuts import Balanced
 from splitbench.harness.errors import ConfigError
 
 RNG = np.random.default_rng(0)

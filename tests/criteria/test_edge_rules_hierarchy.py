@@ -10,10 +10,10 @@ import pytest
 
 from splitbench.criteria import base
 from splitbench.criteria.base import Affinity, EdgeRule, Partition, Parts, Probe, shortlist
-from splitbench.criteria.controls import Random
+from splitbench.criteria.controls.unmeasured import Random
 from splitbench.criteria.edge_rules import Hierarchy, MaxIntraSimilarity, NormalisedMaxCut, OracleEdge, ShippedMinIntra
-from splitbench.criteria.hierarchy import Hierarchy as HierarchyCriterion
-from splitbench.criteria.partition import Balanced, Singletons
+from splitbench.criteria.partitioners.cuts import Balanced, Singletons
+from splitbench.criteria.wrapping.hierarchy import Hierarchy as HierarchyCriterion
 from splitbench.harness import registry
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.base import SubSpace

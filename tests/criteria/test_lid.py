@@ -14,7 +14,7 @@ from splitbench.criteria.edge_rules import ShippedMaxInterSimilarity, inter_simi
 from splitbench.criteria.lid import Lid, distances, mle, nearest, shipped_mle, two_nn
 from splitbench.harness.budget import Meter
 from splitbench.harness.errors import ConfigError, SplitbenchError
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.testing import check_criterion, images_of
 from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.base import Choice, SubSpace

@@ -14,8 +14,8 @@ from splitbench.criteria.zero_cost import ZeroCost, pooled
 from splitbench.harness import registry
 from splitbench.harness.budget import Meter
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.parts import Part
-from splitbench.harness.probe import SupernetProbe
+from splitbench.harness.part import Part
+from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.testing import check_criterion, images_of
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts

@@ -14,15 +14,15 @@ from tiny_studies import Notes, run_tiny, tiny
 
 import splitbench
 from splitbench.harness.budget import Account, Allowance, Budget, Cost, Meter, training_pass
-from splitbench.harness.config import parse
 from splitbench.harness.registry import build
+from splitbench.harness.running.study import Study
 from splitbench.harness.seeds import at_step
 from splitbench.harness.stages.score import Score
-from splitbench.harness.study import Study
+from splitbench.harness.study.config import parse
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
-from splitbench.results.record import Node, Record
-from splitbench.results.store import load
+from splitbench.results.records.record import Node, Record
+from splitbench.results.records.store import load
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.micro.space import Micro
@@ -202,7 +202,7 @@ def trained(record: Record) -> list[SubSpace]:
 EXTRA = '''
 from dataclasses import dataclass
 
-from splitbench.criteria.controls import Exhaustive
+from splitbench.criteria.controls.unmeasured import Exhaustive
 from splitbench.harness.registry import register
 
 

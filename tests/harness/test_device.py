@@ -13,10 +13,10 @@ import torch
 from tiny_studies import run_tiny
 
 from splitbench.harness import device
-from splitbench.harness.cli.environment import environment
+from splitbench.harness.cli.components.environment import environment
 from splitbench.harness.device import LIMITS, Machine, cpu_words, instructions, machine
-from splitbench.harness.store import StageStore
-from splitbench.results.store import load
+from splitbench.harness.stores.folder import StageStore
+from splitbench.results.records.store import load
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel

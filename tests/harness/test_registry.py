@@ -14,9 +14,8 @@ from tiny_studies import record_bytes, tiny
 
 import splitbench
 from splitbench.harness import registry
-from splitbench.harness.config import parse
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.parts import Part
+from splitbench.harness.part import Part
 from splitbench.harness.registry import (
     KINDS,
     Component,
@@ -28,7 +27,8 @@ from splitbench.harness.registry import (
     plural,
     register,
 )
-from splitbench.harness.study import Study
+from splitbench.harness.running.study import Study
+from splitbench.harness.study.config import parse
 from splitbench.harness.trainers.rsps import Rsps
 
 BUILT_IN = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from synthetic_records import ESTIMATES, Writer, make_measured
 
-from splitbench.results.record import Record
-from splitbench.results.store import write_run
+from splitbench.results.records.record import Record
+from splitbench.results.records.store import write_run
 
 
 @pytest.fixture

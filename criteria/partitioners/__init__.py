@@ -1,0 +1,1 @@
+"""From an edge's affinity to groups of operations."""

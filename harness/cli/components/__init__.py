@@ -1,0 +1,1 @@
+"""Verbs for data, this machine, and components of one's own."""

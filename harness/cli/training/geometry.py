@@ -1,0 +1,40 @@
+"""The verb that compares partitions without training leaves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from splitbench.harness.cli.training import running
+
+
+def run(
+    path: Path,
+    out: Path | None,
+    probes: int,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """Split the arms of a study file and print how their partitions compare."""
+    study, folder, workers = running.opened(path, out, device, workers, plugins)
+
+    from splitbench.harness.running.geometry import FIGURE, JSON, geometry
+
+    with running.watcher(study.config.name, folder) as shown:
+        found = geometry(study, folder, workers, plugins, probes, shown)
+
+    from splitbench.results.partitions.geometry_report import sheet
+    from splitbench.results.words import render
+
+    if as_json:
+        typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)
+    elif sys.stdout.isatty():
+        render.terminal_sheet(sheet(found))
+    else:
+        typer.echo(render.sheet_markdown(sheet(found)), nl=False)
+    typer.echo(f"Results: {folder / JSON} and beside it; the picture is {folder / FIGURE}", err=True)

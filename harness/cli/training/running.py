@@ -1,0 +1,282 @@
+"""The verbs that train: progress while they run, the leaderboard at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from splitbench.harness.cli import show
+from splitbench.harness.cli.training import grids
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import load_plugin
+from splitbench.harness.study import config
+from splitbench.harness.study.grid import Grid
+from splitbench.harness.study.grid import load as load_any
+from splitbench.harness.study.overrides import parse_set
+from splitbench.harness.study.portion import portion
+from splitbench.results.records import population_names
+from splitbench.results.records.failures import Failure, by_arm, told
+from splitbench.results.records.listing import FAILED
+from splitbench.results.records.record import Measured, Record
+
+if TYPE_CHECKING:
+    from splitbench.harness.running.study import Study
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line changes of a study file (``--set``), and which part of the study it runs.
+
+    Attributes:
+        sets: each ``KEY=VALUE``.
+        arms: names of arms, or several with commas between; none for all.
+        seeds: repetitions, as ``0-5,8``; None for all.
+        cells: names of cells of a grid; none for all.
+    """
+
+    sets: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    seeds: str | None = None
+    cells: tuple[str, ...] = ()
+
+
+WHOLE = Asked()
+
+
+def run_study(
+    path: Path,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+    asked: Asked = WHOLE,
+) -> None:
+    """Run a study file and print its leaderboard. Where runs failed, a line an arm says so, and the status is 1."""
+    whole = read(path, workers, plugins, asked)
+    if isinstance(whole, Grid):
+        grids.run_grid(whole, out, device, workers, plugins, as_json, asked)
+        return
+    study, folder, workers = built(whole, out, device, workers, asked)
+    with watcher(study.config.name, folder) as shown:
+        failed = study.run(folder, workers, plugins, shown)
+
+    from splitbench.results.expectation.expected_folder import leaderboards
+    from splitbench.results.words import render
+
+    if len(failed) < len(study.runs()):
+        boards = leaderboards(folder)
+        if as_json:
+            typer.echo(render.to_json(boards), nl=False)
+        elif sys.stdout.isatty():
+            render.terminal(boards)
+        else:
+            typer.echo(render.markdown(boards), nl=False)
+        typer.echo(f"Results: {folder}. Show them again: splitbench leaderboard {folder}", err=True)
+    tell_failures(study, failed)
+    if failed:
+        typer.echo(f"The same command tries them again; tracebacks are in {folder}/records/*{FAILED}", err=True)
+        raise typer.Exit(1)
+
+
+def tell_failures(study: Study, failed: Sequence[Failure], where: str = "") -> None:
+    """A line for each arm with failed runs."""
+    runs = Counter(arm.label for arm, _, _ in study.runs())
+    for arm, own in by_arm(failed).items():
+        typer.echo(f"splitbench: {where}arm {arm}: {len(own)} of {runs[arm]} runs failed: {told(own)}", err=True)
+        if show.DEBUG:
+            typer.echo(own[0].traceback, err=True)
+
+
+def show_forecast(
+    path: Path,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+    asked: Asked = WHOLE,
+) -> None:
+    """Print what a study file would run, and what that would take; nothing is written."""
+    whole = read(path, workers, plugins, asked)
+    if isinstance(whole, Grid):
+        grids.show_forecast(whole, device, workers, as_json, asked)
+        return
+    study, _, workers = built(whole, out, device, workers, asked)
+
+    from splitbench.harness.running import forecast
+    from splitbench.results.words import render
+
+    found = forecast.forecast(study, workers)
+    if as_json:
+        show.json_out(found.as_json())
+    elif sys.stdout.isatty():
+        render.terminal_sheet(forecast.sheet(study, found))
+    else:
+        typer.echo(render.sheet_markdown(forecast.sheet(study, found)), nl=False)
+
+
+def opened(
+    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path]
+) -> tuple[Study, Path, int]:
+    """A checked study, its results folder, and how many workers it gets; a grid is refused."""
+    return built(read_study(path, workers, plugins), out, device, workers, WHOLE)
+
+
+def built(
+    study: config.StudyConfig, out: Path | None, device: str, workers: int | None, asked: Asked
+) -> tuple[Study, Path, int]:
+    """A study with its parts built, its results folder, and how many workers it gets."""
+    if asked.cells:
+        raise ConfigError(f"--cell {asked.cells[0]}: the study file has no grid; leave it out")
+    part = portion(study, asked.arms, asked.seeds)
+
+    from splitbench.harness.device import choose
+    from splitbench.harness.running.study import Study
+
+    chosen = choose(device)
+    return Study.build(study, chosen, part), out or Path("runs") / study.name, workers or usual_workers(chosen)
+
+
+def read(path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE) -> config.StudyConfig | Grid:
+    """A study file as ``--set`` changes it, and its plugins; torch is not imported: a typing error is told at once."""
+    prepare(workers, plugins)
+    source = f"{path} with --set {' '.join(asked.sets)}" if asked.sets else str(path)
+    return load_any(path, parse_set(asked.sets), source)
+
+
+def read_study(path: Path, workers: int | None, plugins: Sequence[Path]) -> config.StudyConfig:
+    """A file of one study, for verbs that take no grid."""
+    prepare(workers, plugins)
+    return config.load(path)
+
+
+def prepare(workers: int | None, plugins: Sequence[Path]) -> None:
+    """Load the plugins, and check what the command line says of workers."""
+    for plugin in plugins:
+        load_plugin(plugin)
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least 1 is needed")
+
+
+def usual_workers(device: str) -> int:
+    """As many as serve a device, unless the user says otherwise."""
+    return min(2, os.cpu_count() or 1) if device == "cpu" else 1
+
+
+@contextlib.contextmanager
+def watcher(name: str, folder: Path, what: str = "study") -> Iterator[Any]:
+    """Bars on a terminal, plain lines elsewhere (on standard error, so that output can be piped)."""
+    if sys.stderr.isatty():
+        with bars(f"{what} {name}") as shown:
+            yield shown
+    else:
+        yield Lines(f"{what} {name}", folder)
+
+
+class Lines:
+    """A line when a run (or other task) ends, and one a minute about what is under way."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.start = self.spoke = time.monotonic()
+        self.ended = self.total = 0
+        typer.echo(f"{name}: results go to {folder}", err=True)
+
+    def note(self, sentence: str) -> None:
+        typer.echo(f"  {sentence}", err=True)
+
+    def begin(self, runs: int) -> None:
+        self.total = runs
+
+    def stage(self, stage: Any, result: Any) -> None:
+        """Stages are too many for lines."""
+
+    def running(self, stages: Sequence[tuple[Any, float | None]]) -> None:
+        if time.monotonic() - self.spoke < 60:
+            return
+        self.spoke = time.monotonic()
+        for stage, share in stages:
+            typer.echo(f"  under way: {stage.title}" + ("" if share is None else f", {share:.0%}"), err=True)
+
+    def run(self, record: Record, measured: Measured) -> None:
+        self.done(_summary(record))
+
+    def fail(self, failure: Failure) -> None:
+        self.done(f"failed: {failure.arm}, {failure.words}")
+
+    def done(self, sentence: str) -> None:
+        self.ended += 1
+        self.spoke = time.monotonic()
+        typer.echo(f"[{self.ended}/{self.total}] {sentence} ({self.spoke - self.start:.0f} s in all)", err=True)
+
+
+@contextlib.contextmanager
+def bars(name: str) -> Iterator[Any]:
+    """Progress bars with time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+    class Bars:
+        """Rich's bars as a watcher."""
+
+        def note(self, sentence: str) -> None:
+            progress.console.print(sentence, markup=False, highlight=False)
+
+        def begin(self, runs: int) -> None:
+            self.task = progress.add_task(name, total=runs)
+            self.tasks: dict[str, Any] = {}
+
+        def stage(self, stage: Any, result: Any) -> None:
+            if stage.key in self.tasks:
+                progress.remove_task(self.tasks.pop(stage.key))
+
+        def running(self, stages: Sequence[tuple[Any, float | None]]) -> None:
+            for stage, share in stages:
+                if stage.key not in self.tasks:
+                    self.tasks[stage.key] = progress.add_task(f"  {stage.title}", total=100)
+                progress.update(self.tasks[stage.key], completed=round(100 * (share or 0)))
+
+        def run(self, record: Record, measured: Measured) -> None:
+            self.done(_summary(record))
+
+        def fail(self, failure: Failure) -> None:
+            self.done(f"failed: {failure.arm}, {failure.words}")
+
+        def done(self, sentence: str) -> None:
+            progress.advance(self.task)
+            progress.console.print(sentence, markup=False, highlight=False)
+
+    with progress:
+        yield Bars()
+
+
+def _summary(record: Record) -> str:
+    tau, name = record.metrics.get("tau[all]"), population_names.shown("tau[all]", record.population)
+    shown = "undefined" if tau is None else f"{tau:.3f}"
+    draw = f" draw {record.draw + 1}" if record.draw else ""
+    return f"{record.arm}, seed {record.repetition + 1}{draw}: {name} {shown}, chosen {record.selection.test:.2f} %"

@@ -1,0 +1,47 @@
+"""The verb that searches parameters: `sweep`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from splitbench.harness.cli.training import running
+
+
+def run(
+    path: Path,
+    trials: int | None,
+    storage: str | None,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """Run what is missing of a sweep, and print what it found."""
+    study = running.read_study(path, workers, plugins)
+    folder = out or Path("runs") / f"{study.name}-sweep"
+
+    from splitbench.harness.device import choose
+    from splitbench.harness.sweeps.tuner import TUNED, Tuner
+
+    chosen = choose(device)
+    tuner = Tuner(study, chosen, trials)
+    with running.watcher(study.name, folder, "sweep") as shown:
+        tuner.run(folder, storage, workers or running.usual_workers(chosen), plugins, shown)
+
+    from splitbench.results.sweeps import sweep, sweep_report
+
+    found = sweep.read(folder)
+    if as_json:
+        typer.echo(sweep_report.to_json(found), nl=False)
+    elif sys.stdout.isatty():
+        sweep_report.terminal(found)
+    else:
+        typer.echo(sweep_report.markdown(found), nl=False)
+    typer.echo(f"Results: {folder}. Pictures of them: splitbench plot {folder}", err=True)
+    if (folder / TUNED).exists():
+        typer.echo(f"Compare the tuned arms on fresh seeds: splitbench run {folder / TUNED}", err=True)

@@ -1,0 +1,1 @@
+"""What runs stages, and what keeps it busy."""

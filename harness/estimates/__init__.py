@@ -1,0 +1,1 @@
+"""Estimates that were made elsewhere, held against the ground truth."""

@@ -1,0 +1,1 @@
+"""Components from anywhere: loading them, and the files that a plugin consists of."""

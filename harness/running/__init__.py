@@ -1,0 +1,1 @@
+"""Many runs in a results folder: studies, grids, forecasts."""

@@ -1,0 +1,88 @@
+"""What a grid will take: the forecasts of its cells, with what they share counted once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from splitbench.harness.running import forecast as forecasts
+from splitbench.harness.running.forecast import PHASES, Forecast, duration
+from splitbench.harness.running.grid_run import Built
+from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
+
+
+@dataclass(frozen=True)
+class GridForecast:
+    """Cell -> its forecast, in the order in which they run. FLOPs that an earlier cell computes are reused in a later
+    one."""
+
+    grid: str
+    cells: dict[str, Forecast]
+    workers: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(found.seconds for found in self.cells.values())
+
+    @property
+    def disk(self) -> int:
+        return sum(found.disk for found in self.cells.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON: sums, and each cell's forecast as a study has it."""
+        return {
+            "grid": self.grid,
+            "seconds": self.seconds,
+            "disk": self.disk,
+            "workers": self.workers,
+            "cells": [{"cell": name, **found.as_json()} for name, found in self.cells.items()],
+        }
+
+
+def forecast(grid: str, built: Built, workers: int = 1) -> GridForecast:
+    """Rehearse every run of every cell."""
+    seen: set[str] = set()
+    return GridForecast(grid, {cell.name: forecasts.forecast(study, workers, seen) for cell, study in built}, workers)
+
+
+def sheet(found: GridForecast) -> Sheet:
+    """A forecast in words: a row a cell, and their sum."""
+    rows = [_row(name, each) for name, each in found.cells.items()]
+    runs = sum(arm.runs for each in found.cells.values() for arm in each.arms)
+    total = Counter[str]()
+    for each in found.cells.values():
+        total.update(_flops(each))
+    stages = sum(sum(arm.stages.values()) for each in found.cells.values() for arm in each.arms)
+    steps = sum(arm.steps for each in found.cells.values() for arm in each.arms)
+    rows.append(("all cells", f"{runs:,}", f"{stages:,}", f"{steps:,}", *_words(total), duration(found.seconds)))
+    header = ("cell", "runs", "stages", "steps", *(phase.replace("_", "-") for phase in (*PHASES, "reused")), "time")
+    facts = (
+        f"{runs:,} runs in {count(len(found.cells), 'cell')}. About {duration(found.seconds)} with "
+        f"{count(found.workers, 'worker')}; about {found.disk / 1e6:,.0f} MB of weights.",
+    )
+    legend = (
+        "FLOPs by phase, summed over a cell's runs. Groups are made up, since no criterion has been asked yet, so the "
+        "leaves of the run will differ. Reused: trainings that another arm, or a cell above, computes too: they are "
+        "computed once. --cell NAME shows one cell's arms.",
+    )
+    notes = tuple(f"{name}: {note}" for name, each in found.cells.items() for note in each.notes)
+    table = Table("What would run", header, tuple(rows))
+    return Sheet(f"Dry run of the grid {found.grid}", facts, (table,), legend, notes)
+
+
+def _row(name: str, found: Forecast) -> tuple[str, ...]:
+    runs, steps = sum(arm.runs for arm in found.arms), sum(arm.steps for arm in found.arms)
+    stages = sum(sum(arm.stages.values()) for arm in found.arms)
+    return (name, f"{runs:,}", f"{stages:,}", f"{steps:,}", *_words(_flops(found)), duration(found.seconds))
+
+
+def _flops(found: Forecast) -> Counter[str]:
+    total = Counter[str]()
+    for arm in found.arms:
+        total.update({**arm.flops, "reused": arm.reused})
+    return total
+
+
+def _words(flops: Counter[str]) -> tuple[str, ...]:
+    return tuple(f"{flops[phase]:.2e}" if flops[phase] else NOTHING for phase in (*PHASES, "reused"))

@@ -1,0 +1,178 @@
+"""What the stages of one process share: the space, the images on the device, supernets from stored weights."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from splitbench.harness.errors import ConfigError, DataError
+from splitbench.harness.hashing import canonical_json
+from splitbench.harness.registry import build
+from splitbench.harness.stages.base import Scene
+from splitbench.harness.stores.folder import StageStore, load_tensors
+from splitbench.harness.supernets.normalisation import RunningStatistics
+from splitbench.spaces.architectures.populations import Of, population
+from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.datasets.base import Dataset, ImageData
+from splitbench.spaces.operations import batch_statistics
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the weights of a trained supernet are.
+
+    Attributes:
+        stage: key of the train stage.
+        member: which of the stage's supernets.
+    """
+
+    stage: str
+    member: int = 0
+
+    @staticmethod
+    def file(member: int) -> str:
+        """A member's file in its stage's folder."""
+        return f"state-{member}.safetensors"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A supernet on the device, and what else its training left.
+
+    Attributes:
+        supernet: with its weights.
+        tensors: of the trainer's session; none if nothing has been trained yet.
+        statistics: that normalisations kept in training; none if they kept none.
+        steps: trained from the root of the split tree to here.
+    """
+
+    supernet: Supernet
+    tensors: dict[str, Tensor]
+    statistics: dict[str, Tensor]
+    steps: int
+
+
+class Workbench:
+    """What a stage's work is done with. Images and spaces are loaded once a process."""
+
+    def __init__(self, store: StageStore, scene: Scene) -> None:
+        self.store = store
+        self.device = torch.device(scene.device)
+        self.precision = scene.precision
+        self._scene = canonical_json(scene.space.written()), canonical_json(scene.dataset.written())
+        self.space, self.dataset = _space(*self._scene)
+
+    @property
+    def data(self) -> ImageData:
+        return _data(self._scene[1], self.device.type)
+
+    def weights(self, seed: int, state: State | None = None) -> Weights:
+        """A supernet's weights: initial ones of a seed, or those that a training left."""
+        supernet = batch_statistics(self.space.supernet(seed))
+        tensors: dict[str, Tensor] = {}
+        statistics: dict[str, Tensor] = {}
+        steps = 0
+        if state is not None:
+            packed, notes = load_tensors(self.store.folder(state.stage) / State.file(state.member))
+            tensors, steps = unpack(supernet, packed), notes["steps"]
+            statistics = kept_statistics(packed)
+        supernet.to(self.device)
+        return Weights(supernet, tensors, statistics, steps)
+
+
+def pack(
+    supernet: Supernet, trainer: Mapping[str, Tensor], running: RunningStatistics | None = None
+) -> dict[str, Tensor]:
+    """Weights, trainer tensors and running statistics under one roof; :func:`unpack` and :func:`kept_statistics` are
+    the inverse."""
+    weights = {f"weights.{name}": tensor for name, tensor in supernet.state_dict().items()}
+    statistics = {f"statistics.{name}": tensor for name, tensor in (running.tensors if running else {}).items()}
+    return weights | {f"trainer.{name}": tensor for name, tensor in trainer.items()} | statistics
+
+
+def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put packed weights into the supernet, in its own memory format and on its device; gives the trainer's tensors."""
+    supernet.load_state_dict(_part(tensors, "weights."))
+    return _part(tensors, "trainer.")
+
+
+def kept_statistics(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The packed running statistics, if there are any."""
+    return _part(tensors, "statistics.")
+
+
+@dataclass(frozen=True)
+class Population:
+    """Which architectures the metrics are computed on: all distinct connected functions, or a uniform sample.
+
+    Attributes:
+        sample: how many; all if None.
+        seed: of the sample.
+    """
+
+    sample: int | None
+    seed: int
+
+    def rows(self, space: SearchSpace, subspace: SubSpace | None = None, earlier: Sequence[SubSpace] = ()) -> Rows:
+        """Them, [A, edges]; with a ``subspace``, those that this leaf owns: no leaf ``earlier`` contains them."""
+        return population(space, self.sample, self.seed, subspace, earlier, self.of)
+
+    @property
+    def of(self) -> Of:
+        """What its members are."""
+        return "functions"
+
+    def estimated(self, space: SearchSpace, member: Architecture) -> Architecture:
+        """What runs when a member is estimated: equal architectures are estimated once a leaf."""
+        return member
+
+
+@dataclass(frozen=True)
+class Strings(Population):
+    """All connected strings, or a uniform sample: each is ranked by the leaf that contains it as it is spelled.
+
+    Attributes:
+        members: sets a stage's hash apart from that of the functions.
+    """
+
+    members: str = "strings"
+
+    @property
+    def of(self) -> Of:
+        return "strings"
+
+    def estimated(self, space: SearchSpace, member: Architecture) -> Architecture:
+        return space.function(member)
+
+
+def write_note(path: Path, share: float) -> None:
+    """Tell whoever watches how far a stage is; losing this file loses nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"share": share}))
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+@functools.lru_cache(maxsize=8)
+def _space(space: str, dataset: str) -> tuple[SearchSpace, Dataset]:
+    images: Dataset = build("datasets", json.loads(dataset))
+    return build("spaces", json.loads(space)).bind(images.shape, images.classes), images
+
+
+@functools.lru_cache(maxsize=2)
+def _data(dataset: str, device: str) -> ImageData:
+    images: Dataset = build("datasets", json.loads(dataset))
+    try:
+        return images.load(torch.device(device))
+    except (ConfigError, DataError):
+        raise
+    except OSError as error:
+        raise DataError(f"dataset {images.name}: {error}") from error

@@ -1,0 +1,309 @@
+"""Arms: the parts of a study put together, built once and checked before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from splitbench.criteria.base import (
+    Criterion,
+    EdgeRule,
+    Partitioner,
+    Parts,
+    given_leaves,
+    parts_of,
+    reads_truth,
+    splits,
+    unfit,
+)
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.modifiers.base import Modifier
+from splitbench.harness.part import Part
+from splitbench.harness.registry import Spec, build, get, parameters, suggestion
+from splitbench.harness.selectors.base import LeafChoice, Selector
+from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
+from splitbench.harness.trainers.base import Trainer
+from splitbench.spaces.base import SearchSpace, SubSpace
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A criterion and the partitioner that groups what it finds.
+
+    Attributes:
+        criterion: that criterion.
+        partitioner: affinity -> groups.
+        draws: whether the criterion itself draws: its affinity then differs from draw to draw.
+        reads_truth: whether it is an oracle control.
+    """
+
+    criterion: Part
+    partitioner: Partitioner
+    draws: bool
+    reads_truth: bool
+
+    def unfit(self, space: SearchSpace) -> str | None:
+        """Why the criterion cannot serve a space."""
+        return unfit(self.criterion.build(), space)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One combination of parts.
+
+    Attributes:
+        label: its name in the study.
+        splits: whether the supernet is split at all.
+        unfit: why the criterion cannot serve the study's space; None if it can.
+        judge: the criterion and its partitioner.
+        consulted: the edge rule's own, if it has one.
+        whole_edges: whether only edges that still allow all operations may be split.
+        burn: share of the budget that is charged as scoring and buys nothing.
+        schedule: levels, branching, warm-up shares, weights.
+        common: the study's own schedule: that of the arms that do not split.
+        draws: runs a repetition.
+        scoring: whether scoring is paid out of the budget: charged or free.
+        decompose: whether its difference to no split is decomposed.
+        edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
+        modifiers: what changes its training.
+        parts: kind -> the part that it was built of, as stages carry it.
+        modifier_parts: of the modifiers.
+        leaves: the root's children, where the study file names them; none where edges are split.
+    """
+
+    label: str
+    splits: bool
+    unfit: str | None
+    judge: Judge
+    consulted: Judge | None
+    whole_edges: bool
+    burn: float
+    schedule: ScheduleConfig
+    common: ScheduleConfig
+    draws: int
+    scoring: str
+    decompose: bool
+    edge_rule: EdgeRule
+    trainer: Trainer
+    selector: Selector
+    leaf_choice: LeafChoice
+    parts: Mapping[str, Part]
+    modifiers: tuple[Modifier, ...] = ()
+    modifier_parts: tuple[Part, ...] = ()
+    leaves: tuple[SubSpace, ...] = ()
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether the leaves of its split live in one supernet."""
+        return self.splits and any(modifier.shares_weights for modifier in self.modifiers)
+
+    @property
+    def joint(self) -> bool:
+        """Whether sibling supernets are trained side by side in one stage."""
+        return any(modifier.joint for modifier in self.modifiers)
+
+    @property
+    def reads_truth(self) -> bool:
+        """Whether any part of it sees the ground truth: an oracle control, marked in every table."""
+        return self.judge.reads_truth or (self.consulted is not None and self.consulted.reads_truth)
+
+    @property
+    def given(self) -> bool:
+        """Whether its partition was written down in the study file: marked in every table."""
+        return self.judge.criterion.name == "given"
+
+    def config(self) -> dict[str, Any]:
+        """Everything that makes this arm what it is, for its records."""
+        parts = {kind: part.described() for kind, part in self.parts.items()}
+        modifiers = [part.described() for part in self.modifier_parts]
+        schedule = self.schedule.model_dump(mode="json")
+        return {
+            **parts,
+            "modifiers": modifiers,
+            "schedule": schedule,
+            "draws": self.draws,
+            "scoring": self.scoring,
+            "decompose": self.decompose,
+        }
+
+
+def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
+    """The arm that a study file describes, on the study's space.
+
+    Raises:
+        ConfigError: naming the arm and the key.
+    """
+    where = f"arms[{index}] ({config.label})"
+    check_keys(config, where)
+    criterion: Criterion = build("criteria", config.criterion_spec, where)
+    parts = parts_of(criterion)
+    chosen = {
+        "criteria": (where, config.criterion_spec),
+        "partitioners": (f"{where}.partitioner", config.partitioner or parts.partitioner),
+        "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
+    }
+    for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
+        named = getattr(config, key)
+        chosen[kind] = (key, getattr(study, key)) if named is None else (f"{where}.{key}", named)
+    built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
+    check_selector(built["selectors"], built["trainers"], where)
+    schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
+    modifiers = _modifiers(study, config, built["trainers"], space, where)
+    if any(part.build().shares_weights for part in modifiers) and schedule.keep == "best":
+        raise ConfigError(
+            f"{where}: keep: best compares supernets, and a modifier has all leaves share one; leave one out"
+        )
+    check_selection(schedule, built["selectors"], where)
+    check_listed(study, schedule, space, where)
+    scoring = config.scoring or study.scoring
+    check_burn(parts, scoring, study, where)
+    consulted = _consulted(built["edge_rules"], f"{where}.edge_rule")
+    own = {kind: Part.of(kind, spec, place) for kind, (place, spec) in chosen.items()}
+    misfit = unfit(criterion, space)
+    if misfit is not None and getattr(criterion, "given", False):
+        raise ConfigError(f"{where}: {misfit}")
+    return Arm(
+        label=config.label,
+        splits=splits(criterion),
+        unfit=misfit or (consulted.unfit(space) if consulted else None),
+        judge=_judge(criterion, own["criteria"], built["partitioners"]),
+        consulted=consulted,
+        whole_edges=parts.only_whole_edges,
+        burn=parts.burn,
+        schedule=schedule,
+        common=study.schedule,
+        draws=config.draws,
+        scoring=scoring,
+        decompose=study.decompose if config.decompose is None else config.decompose,
+        edge_rule=built["edge_rules"],
+        trainer=built["trainers"],
+        selector=built["selectors"],
+        leaf_choice=built["leaf_choices"],
+        parts=own,
+        modifiers=tuple(part.build() for part in modifiers),
+        modifier_parts=modifiers,
+        leaves=() if misfit else _leaves(criterion, config, schedule, space, where),
+    )
+
+
+def _leaves(
+    criterion: Criterion, config: ArmConfig, schedule: ScheduleConfig, space: SearchSpace, where: str
+) -> tuple[SubSpace, ...]:
+    """The leaves that the criterion names itself; nothing else then decides how the root is split."""
+    leaves = given_leaves(criterion, space)
+    unread = [key for key in ("partitioner", "edge_rule") if leaves and getattr(config, key) is not None]
+    if leaves and (unread or schedule.levels > 1):
+        raise ConfigError(
+            f"{where}: the leaves are given, so the root is split once and by nothing else; leave out "
+            f"{' and '.join(unread) or 'schedule.levels'}"
+        )
+    return leaves
+
+
+def _modifiers(
+    study: StudyConfig, config: ArmConfig, trainer: Trainer, space: SearchSpace, where: str
+) -> tuple[Part, ...]:
+    """The arm's modifiers: its own, or the study's."""
+    place, specs = ("modifiers", study.modifiers)
+    if config.modifiers is not None:
+        place, specs = f"{where}.modifiers", config.modifiers
+    parts = tuple(Part.of("modifiers", spec, f"{place}[{index}]") for index, spec in enumerate(specs))
+    for part in parts:
+        if (reason := part.build().unfit(trainer, space)) is not None:
+            raise ConfigError(f"{where}: the modifier {part.name} does not serve: {reason}")
+    return parts
+
+
+def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) -> None:
+    """Refuse a selector whose price only its search tells, where nothing says what it may spend."""
+    if schedule.selection is None and type(selector).plan is Selector.plan:
+        raise ConfigError(
+            f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
+            "it a share of the budget, as with schedule.selection: 0.1"
+        )
+
+
+def check_burn(parts: Parts, scoring: str, study: StudyConfig, where: str) -> None:
+    """Refuse a bill that nobody could pay."""
+    if parts.burn and scoring == "free":
+        raise ConfigError(f"{where}: burn is a bill for scoring, and here scoring is free; leave one out")
+    if parts.burn and study.budget.seconds is not None:
+        raise ConfigError(f"{where}: seconds cannot be burnt; leave burn out, or give the budget in flops")
+
+
+def check_listed(study: StudyConfig, schedule: ScheduleConfig, space: SearchSpace, where: str) -> None:
+    """Refuse to count or draw functions that cannot be listed."""
+    for key, value in (("sampling", study.sampling), (f"{where}.schedule.share", schedule.share)):
+        if value == "functions" and not space.can_list:
+            raise ConfigError(
+                f"{key}: functions asks for all functions of a leaf, and those of space {space.name} cannot be listed; "
+                f"take {'strings' if key == 'sampling' else 'sampler, steps or flops'}"
+            )
+
+
+def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
+    return Judge(part, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
+
+
+def _consulted(rule: EdgeRule, where: str) -> Judge | None:
+    """The criterion that an edge rule consults, with that criterion's own partitioner."""
+    spec: Spec | None = getattr(rule, "consults", None)
+    if spec is None:
+        return None
+    criterion: Criterion = build("criteria", spec, where)
+    partitioner: Partitioner = build("partitioners", parts_of(criterion).partitioner, where)
+    return _judge(criterion, Part.of("criteria", spec, where), partitioner)
+
+
+def check_keys(config: ArmConfig, where: str) -> None:
+    """Refuse a key that is neither an arm's nor a parameter of its criterion, naming both.
+
+    Raises:
+        ConfigError: with a suggestion.
+    """
+    own = [key for key in ArmConfig.model_fields if key != "criterion"]
+    takes = list(parameters(get("criteria", config.criterion, where)))
+    for key in config.model_extra or {}:
+        if key not in takes:
+            raise ConfigError(
+                f"{where}: unknown key {key!r}{suggestion(key, takes + own)}; an arm takes: {', '.join(own)}; and the "
+                f"criterion {config.criterion} takes: {', '.join(takes) or 'no parameters'}"
+            )
+
+
+def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
+    """Refuse a selector that reads what this trainer does not learn: said now, not after the training."""
+    if selector.reads_architecture_weights and not trainer.learns_architecture:
+        raise ConfigError(
+            f"{where}: the selector reads architecture parameters, and the trainer learns none; "
+            "choose the trainer darts, or the selector random_best"
+        )
+
+
+def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
+    allowed = [key for key in ScheduleConfig.model_fields if key != "share"]
+    if "share" in own:
+        raise ConfigError(
+            f"{where}.schedule.share: how leaves share a budget is one setting of the whole study, or arms would "
+            "differ in it as well; set schedule.share of the study (an arm's criterion may bring that of its paper)"
+        )
+    for key in own:
+        if key not in allowed and key != "splits":  # the schedule itself says what became of that one
+            raise ConfigError(
+                f"{where}.schedule: unknown key {key!r}{suggestion(key, allowed)}; allowed keys: {', '.join(allowed)}"
+            )
+    merged = study.model_dump() | dict(method) | dict(own)
+    if (
+        isinstance(merged["warmup"], list)
+        and "warmup" not in {*own, *method}
+        and len(merged["warmup"]) != merged["levels"]
+    ):
+        merged["warmup"] = math.fsum(merged["warmup"])
+    try:
+        return ScheduleConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(sentence(error, f"{where}.schedule")) from error

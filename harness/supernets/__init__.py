@@ -1,0 +1,1 @@
+"""What is asked of a trained supernet: estimates, normalisation, and a criterion's probe."""

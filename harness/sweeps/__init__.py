@@ -1,0 +1,1 @@
+"""Sweeps: every arm gets the same number of trials of its parameters."""

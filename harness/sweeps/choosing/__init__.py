@@ -1,0 +1,1 @@
+"""Which values a trial tries, and when it stops."""

@@ -1,0 +1,285 @@
+"""Which trial of an Optuna study runs next: slots, their retries, and what killed processes left behind.
+
+A study has N slots. An *original* trial opens one; a trial with the system attribute ``failed_trial`` runs it again, in
+the words of Optuna's RetryHeartbeatStaleTrialCallback, so that Optuna's own helpers read the history. COMPLETE and
+PRUNED settle a slot, FAIL asks for a retry. No storage of Optuna locks across two operations, so two processes may
+open a slot too many or queue a retry twice: what is *surplus* follows from the trials' numbers alone, is never run,
+and ends as FAIL with the reason ``surplus``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from splitbench.harness.sweeps.slots import HISTORY as HISTORY
+from splitbench.harness.sweeps.slots import ORIGINAL as ORIGINAL
+from splitbench.harness.sweeps.slots import REASON as REASON
+from splitbench.harness.sweeps.slots import SETTLED as SETTLED
+from splitbench.harness.sweeps.slots import SURPLUS as SURPLUS
+from splitbench.harness.sweeps.slots import WRITTEN, chains, deaths
+from splitbench.harness.sweeps.slots import slot_of as slot_of
+from splitbench.harness.sweeps.worker import BEAT, WORKER, Worker, fate
+
+GRACE_SECONDS = 60.0
+RETRIES = 3
+COST = ("values", "record", "spent", "validation", "differences")  # user attributes that outlive a slot given up
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    mark: tuple[Any, Any]
+    still: float
+    looked: float
+
+
+class Ledger:
+    """The slots of one study, for one of the processes that share it.
+
+    ``wanted`` is the number of slots; where a sweep was once asked for more, those count too. ``grace`` are the seconds
+    of this process's own ``clock`` without a beat after which another machine's trial is taken over; ``retries`` is how
+    often a slot outlives the death of its process. What the storage raises is not translated: see ``storage.told``.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        wanted: int,
+        worker: Worker,
+        distributions: Mapping[str, BaseDistribution],
+        grace: float = GRACE_SECONDS,
+        retries: int = RETRIES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.study = study
+        self.wanted = wanted
+        self._worker = worker
+        self._distributions = dict(distributions)
+        self._grace = grace
+        self._retries = retries
+        self._clock = clock
+        self._seen: dict[int, _Sighting] = {}
+
+    def claim(self) -> optuna.Trial | None:
+        """The next trial to run, with all its parameters, or None if there is none now.
+
+        A waiting retry comes first, so that a sweep goes on as if it had not been cut off. From the second death of a
+        process on it comes after all fresh slots: a configuration that kills whatever runs it must not keep others
+        from running. Of those, the one with fewest deaths is first.
+        """
+        while True:
+            found = self._chains(self._trials())
+            waiting = [chain for chain in found if chain[-1].state is TrialState.WAITING]
+            late = [chain for chain in waiting if deaths(chain[-2:]) and deaths(chain) > 1]
+            trial = self._take(chain for chain in waiting if chain not in late)
+            if trial is None:
+                trial = self._open() if len(found) < self.wanted else self._take(sorted(late, key=deaths))
+            if trial is None:
+                return None
+            try:
+                # What another process asked for meanwhile has a number by now, so the ranks up to this trial's stand.
+                if self._is_surplus(self._trials(), trial.number):
+                    self._drop(trial)
+                    continue
+                self._worker.own(self.study, trial)
+                for name, distribution in self._distributions.items():
+                    _suggest(trial, name, distribution)
+            except UpdateFinishedTrialError:
+                self._worker.disown(trial)
+                continue
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    self.release(trial, "interrupted before it began")
+                raise
+            return trial
+
+    def finish(self, trial: optuna.Trial, value: float) -> bool:
+        """Complete a claimed trial; False if another process has taken it over: its slot is then not settled by it.
+
+        Raises:
+            ValueError: if ``value`` is not a number.
+        """
+        return self._tell(trial, TrialState.COMPLETE, value)
+
+    def prune(self, trial: optuna.Trial, reason: str = "") -> bool:
+        """Settle a claimed trial as pruned; False if another process has taken it over."""
+        return self._tell(trial, TrialState.PRUNED, reason=reason)
+
+    def release(self, trial: optuna.Trial, reason: str | None) -> None:
+        """Give a claimed trial back, to be run again by any process.
+
+        With a reason this counts as no death of its process; with None it does, as if :meth:`revive` had found it.
+        """
+        try:
+            if reason is not None:
+                trial.set_user_attr(REASON, reason)
+            if self._fail(trial):
+                self._requeue(trial.number)
+        except UpdateFinishedTrialError:
+            return
+        finally:
+            self._worker.disown(trial)
+
+    def revive(self) -> list[int]:
+        """Fail and queue again what processes that are gone left running: the numbers of the trials that failed.
+
+        A retry that was due and is missing is queued too, because its process ended between the two steps. Call it
+        every few seconds: a look adds at most a quarter of ``grace`` to the time that a beat has stood still, so that
+        trials are not taken over only because this process, or the storage, was away.
+        """
+        trials, now = self._trials(), self._clock()
+        running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+        self._seen = {trial.number: self._seen[trial.number] for trial in running if trial.number in self._seen}
+        for trial in trials:
+            if not trial.state.is_finished() and self._is_surplus(trials, trial.number):
+                self._drop(trial)
+            elif trial.state is TrialState.RUNNING and self._is_gone(trial, now):
+                self._fail(trial)
+        return self._requeue()
+
+    def slots(self) -> list[FrozenTrial]:
+        """The newest trial of each slot, by slot."""
+        return [chain[-1] for chain in self._chains(self._trials())]
+
+    @property
+    def claimed(self) -> int:
+        """How many slots are open or settled."""
+        return len(self.slots())
+
+    @property
+    def finished(self) -> int:
+        """How many slots are settled."""
+        return sum(trial.state in SETTLED for trial in self.slots())
+
+    @property
+    def running(self) -> int:
+        """How many slots some process is running, or was when it died."""
+        return sum(trial.state is TrialState.RUNNING for trial in self.slots())
+
+    @property
+    def settled(self) -> bool:
+        """Whether no trial is left to run: there are ``wanted`` slots, and all are complete or pruned."""
+        slots = self.slots()
+        return len(slots) >= self.wanted and all(trial.state in SETTLED for trial in slots)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    def _take(self, waiting: Iterable[Sequence[FrozenTrial]]) -> optuna.Trial | None:
+        """The newest trial of the first of these slots that no other process takes."""
+        for chain in waiting:
+            with contextlib.suppress(UpdateFinishedTrialError):
+                if self.study._storage.set_trial_state_values(chain[-1]._trial_id, TrialState.RUNNING):
+                    return optuna.Trial(self.study, chain[-1]._trial_id)
+        return None
+
+    def _open(self) -> optuna.Trial:
+        """An original, as Optuna's ask makes one; but ask itself would take any waiting trial first."""
+        return optuna.Trial(self.study, self.study._storage.create_new_trial(self.study._study_id))
+
+    def _chains(self, trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
+        """By slot, its trials from the original on. Whatever is in no chain is surplus."""
+        # Beyond the wanted slots, a worker's name tells one that was asked for from one that is a slot too many.
+        return [
+            chain
+            for rank, chain in enumerate(chains(trials))
+            if rank < self.wanted or len(chain) > 1 or WORKER in chain[0].user_attrs
+        ]
+
+    def _is_surplus(self, trials: Sequence[FrozenTrial], number: int) -> bool:
+        return not any(trial.number == number for chain in self._chains(trials) for trial in chain)
+
+    def _is_gone(self, trial: FrozenTrial, now: float) -> bool:
+        """Whether no process is running a trial. One without a worker's name was left right after it was asked for."""
+        worker = trial.user_attrs.get(WORKER)
+        if worker == self._worker.name:
+            return not self._worker.owns(trial)
+        known = fate(worker) if isinstance(worker, str) else "unknown"
+        if known != "unknown":
+            return known == "dead"
+        mark = (worker, trial.user_attrs.get(BEAT))
+        last = self._seen.get(trial.number)
+        if last is None or last.mark != mark:
+            self._seen[trial.number] = _Sighting(mark, 0.0, now)
+            return False
+        still = last.still + min(now - last.looked, self._grace / 4)
+        self._seen[trial.number] = _Sighting(mark, still, now)
+        return still >= self._grace
+
+    def _requeue(self, number: int | None = None) -> list[int]:
+        """Give every slot that ended with FAIL, or only the one that ended with trial ``number``, its next trial."""
+        trials = self._trials()
+        numbers = []
+        for chain in self._chains(trials):
+            last = chain[-1]
+            if last.state is not TrialState.FAIL or number not in (None, last.number):
+                continue
+            died, history = deaths(chain), [trial.number for trial in chain]
+            given_up = died > self._retries
+            told = {**_cost(chain), REASON: f"the process that ran it died {died} times"} if given_up else {}
+            # What a pruner kept belongs to the attempt that failed, and what a sampler kept to the slot.
+            kept = {WRITTEN: last.system_attrs[WRITTEN]} if WRITTEN in last.system_attrs else {}
+            self.study.add_trial(
+                optuna.create_trial(
+                    state=TrialState.PRUNED if given_up else TrialState.WAITING,
+                    params=last.params,
+                    distributions=last.distributions,
+                    user_attrs=told,
+                    system_attrs={**kept, ORIGINAL: history[0], HISTORY: history},
+                )
+            )
+            numbers.append(last.number)
+        return numbers
+
+    def _tell(self, trial: optuna.Trial, state: TrialState, value: float | None = None, reason: str = "") -> bool:
+        try:
+            if reason:
+                trial.set_user_attr(REASON, reason)
+            self.study.tell(trial, value, state=state)
+        except UpdateFinishedTrialError:
+            return False
+        except ValueError:
+            if self.study._storage.get_trial(trial._trial_id).state is TrialState.RUNNING:
+                raise
+            return False
+        finally:
+            self._worker.disown(trial)
+        return True
+
+    def _fail(self, trial: optuna.Trial | FrozenTrial) -> bool:
+        try:
+            return self.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return False
+
+    def _drop(self, trial: optuna.Trial | FrozenTrial) -> None:
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.study._storage.set_trial_user_attr(trial._trial_id, REASON, SURPLUS)
+            self._fail(trial)
+
+
+def _cost(chain: Sequence[FrozenTrial]) -> dict[str, Any]:
+    """What the attempt that came furthest, the last of equals, told of its configuration and of what it cost."""
+    told = [{key: trial.user_attrs[key] for key in COST if key in trial.user_attrs} for trial in chain]
+    return max(reversed(told), key=len)
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:
+    """Draw one parameter; one that a retry brought along stays as it is."""
+    match distribution:
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            trial.suggest_float(name, low, high, step=step, log=log)
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            trial.suggest_int(name, low, high, step=step, log=log)
+        case CategoricalDistribution(choices=choices):
+            trial.suggest_categorical(name, choices)
+        case _:
+            raise TypeError(f"{name}: {distribution} is no distribution of Optuna's")

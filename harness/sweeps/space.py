@@ -1,0 +1,304 @@
+"""The parameters of arms that a sweep searches: which arm has which, over what, and the arm that given values make.
+
+A path names a part of an arm and a parameter of it: ``trainer.learning_rate``, ``schedule.levels``,
+``criterion.repetitions``; a part alone (``partitioner``) is searched as a whole, and a parameter that names a component
+goes on (``criterion.proxy.batches``). What all arms share (space, dataset, budget, population, evaluation) is what they
+are compared on, so it is not searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from splitbench.harness.errors import ConfigError
+from splitbench.harness.part import Part
+from splitbench.harness.registry import Spec, get, nested, parameters, split_spec, suggestion
+from splitbench.harness.study.arm import Arm
+from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig, short
+from splitbench.harness.study.search import Range
+from splitbench.harness.sweeps.types import (
+    Declared,
+    Number,
+    Value,
+    called,
+    declared,
+    is_number,
+    number,
+    number_like,
+    of_schedule,
+)
+
+DIGITS = 4  # of what runs: enough for any hyper-parameter, and a configuration keeps one short name
+SHARES = (0.5, 0.381966, 0.0123457, 0.000123457)  # of a range's length: places inside it, not all of them whole
+
+KINDS = {
+    "criterion": "criteria",
+    "partitioner": "partitioners",
+    "edge_rule": "edge_rules",
+    "trainer": "trainers",
+    "selector": "selectors",
+    "leaf_choice": "leaf_choices",
+}
+OF_STUDIES = ("trainer", "selector", "leaf_choice")  # what a study file may give for all arms
+OF_SPLITS = ("criterion", "partitioner", "edge_rule", "leaf_choice", "schedule")
+SHARED = ("space", "dataset", "budget", "seeds", "seed", "population", "evaluation", "precision", "baseline")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One searched parameter of one arm.
+
+    Attributes:
+        path: where it stands.
+        over: a range, or the choices by what they are called.
+        integer: whether it takes whole numbers.
+        own: the study file's own value; None if the file gives none that is searched.
+    """
+
+    path: str
+    over: Range | Mapping[Value, Any]
+    integer: bool
+    own: Value | None
+
+    @property
+    def distribution(self) -> BaseDistribution:
+        """As Optuna has it."""
+        if not isinstance(self.over, Range):
+            return CategoricalDistribution(list(self.over))
+        if self.integer:
+            step = 1 if self.over.step is None else int(self.over.step)
+            return IntDistribution(int(self.over.low), int(self.over.high), log=self.over.log, step=step)
+        return FloatDistribution(self.over.low, self.over.high, log=self.over.log, step=self.over.step)
+
+    def shown(self, suggested: Value) -> Value:
+        """What runs, as reports name it: a float to four significant digits, inside its range."""
+        if isinstance(self.over, Range) and not self.integer:
+            return min(max(float(f"{suggested:.{DIGITS}g}"), self.over.low), self.over.high)
+        return suggested
+
+    def given(self, shown: Value) -> Any:
+        """What stands in the arm's configuration."""
+        return shown if isinstance(self.over, Range) else self.over[shown]
+
+    def samples(self) -> list[Value]:
+        """Values that tell whether the parameter takes what it is searched over: every choice, or both ends of a range
+        and one inside it, which is no whole number where there is such a one."""
+        if not isinstance(self.over, Range):
+            return list(self.over)
+        low, length = self.over.low, self.over.high - self.over.low
+        step = self.over.step or (1 if self.integer else None)
+        if step is not None:
+            inside = [low + step * index for index in (round(length / step) // 2, 1)]
+        else:
+            inside = [float(self.shown(low + share * length)) for share in SHARES]
+        one = next((value for value in inside if not value.is_integer()), inside[0])
+        return list(dict.fromkeys(int(x) if self.integer else x for x in (low, one, self.over.high)))
+
+
+def searched(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
+    """What is searched of each arm, in the study file's order; nothing of an arm that has none of it.
+
+    Raises:
+        ConfigError: if no arm has a parameter, or it is searched over what it cannot be.
+    """
+    search = config.search or {}
+    found: list[list[Parameter]] = [[] for _ in arms]
+    for path, over in search.items():
+        takers = [index for index, (_, arm) in enumerate(arms) if takes(arm, path, search)]
+        if not takers:
+            raise unknown(path, [arm for _, arm in arms], search)
+        for index in takers:
+            found[index].append(parameter(path, over, arms[index][1], search))
+    return [tuple(own) for own in found]
+
+
+def takes(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> bool:
+    """Whether an arm has the parameter. Of an arm that does not split, only trainer and selector have any effect."""
+    part, *rest = path.split(".")
+    if part in OF_SPLITS and not arm.splits:
+        return False
+    if not rest:
+        return part in KINDS and part != "criterion"
+    return next(declarations(arm, path, search), None) is not None
+
+
+def declarations(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> Iterator[Declared]:
+    """A parameter as the arm's own component has it, and each one that it may be exchanged for."""
+    part, *rest = path.split(".")
+    if part == "schedule" and len(rest) == 1:
+        yield from of_schedule(rest[0])
+    elif part in KINDS and rest:
+        yield from declared(KINDS[part], arm.parts[KINDS[part]].described(), part, rest, search)
+
+
+def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> ConfigError:
+    """What to say of a path that no arm has."""
+    part = path.partition(".")[0]
+    if part in SHARED:
+        return ConfigError(
+            f"search.{path}: {part} is what all arms are compared on, so it is not searched; parts that are: "
+            f"{', '.join([*KINDS, 'schedule'])}"
+        )
+    if path == "criterion":
+        return ConfigError("search.criterion: an arm is its criterion; list several arms, and search their parameters")
+    if part in OF_SPLITS and not any(arm.splits for arm in arms):
+        return ConfigError(f"search.{path}: no arm of the study splits the supernet, so {part} has no effect")
+    known = list(dict.fromkeys(one for arm in arms for one in known_paths(arm)))
+    beside = [one for one in known if one.startswith(f"{part}.")] or [*KINDS, "schedule"]
+    return ConfigError(
+        f"search.{path}: no arm has this parameter{suggestion(path, known)}; there are: {', '.join(beside)}"
+    )
+
+
+def known_paths(arm: Arm) -> Iterator[str]:
+    for part, kind in KINDS.items():
+        if arm.splits or part not in OF_SPLITS:
+            yield from (f"{part}.{name}" for name in parameters(get(kind, arm.parts[kind].name)))
+    if arm.splits:
+        yield from (f"schedule.{name}" for name in ScheduleConfig.model_fields)
+
+
+def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str, Range | list[Any]]) -> Parameter:
+    """A parameter that the arm has.
+
+    Raises:
+        ConfigError: if it is no number and has a range, or the ends of a range of whole numbers are none.
+    """
+    own = value_at(arm, path)
+    takers = {one.component: number(one, own) for one in declarations(arm, path, search)}
+    if isinstance(over, Range):
+        integer = whole(path, over, takers, own)
+        return Parameter(path, over, integer, own if is_number(own) else None)
+    type_ = next(iter(takers.values()), None)
+    choices = {called(value, type_): number_like(value, type_) for value in over}
+    if len(choices) < len(over):
+        raise ConfigError(f"search.{path}: two of the choices are the same; choices: {', '.join(map(str, choices))}")
+    kind = component_kind(arm, path)
+    if kind is not None:
+        same = [name for name, spec in choices.items() if Part.of(kind, spec, f"search.{path}").described() == own]
+        return Parameter(path, choices, False, same[0] if same else None)
+    mine = called(own, type_)
+    return Parameter(path, choices, False, mine if mine in choices else None)
+
+
+def whole(path: str, over: Range, takers: Mapping[str, Number | None], own: Any) -> bool:
+    """Whether a range has whole numbers only. What takes its values: component -> type of its numbers.
+
+    Raises:
+        ConfigError: if one takes none, or not the same as another, or the range is none of whole numbers.
+    """
+    remedy = "list its choices instead of a range"
+    names = {type_: name for name, type_ in takers.items()}
+    if None in names or not names:
+        plain = own is None or is_number(own)
+        what = f"{names[None]} takes no number" if plain else f"it is {short(own)} and no number"
+        raise ConfigError(f"search.{path}: {what}; {remedy}")
+    if len(names) > 1:
+        raise ConfigError(f"search.{path}: {names[int]} takes whole numbers only, and {names[float]} any; {remedy}")
+    numbers = [over.low, over.high, *([] if over.step is None else [over.step])]
+    if int in names and not all(one.is_integer() for one in numbers):
+        raise ConfigError(f"search.{path}: whole numbers are expected, not {', '.join(f'{n:g}' for n in numbers)}")
+    return int in names
+
+
+def component_kind(arm: Arm, path: str) -> str | None:
+    """The registry of what a path names, if that is a component."""
+    part, *rest = path.split(".")
+    kind, own = KINDS.get(part), arm.parts.get(KINDS.get(part, ""))
+    spec = None if own is None else own.described()
+    for key in rest:
+        if kind is None or not isinstance(spec, Mapping):
+            return None
+        kind, spec = nested(get(kind, str(spec["name"])).load()).get(key), spec.get(key)
+    return kind
+
+
+def value_at(arm: Arm, path: str) -> Any:
+    """What stands at a path in the arm as the study file has it, defaults filled in."""
+    part, *rest = path.split(".")
+    value: Any = arm.schedule.model_dump() if part == "schedule" else arm.parts[KINDS[part]].described()
+    for key in rest:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def configured(
+    config: StudyConfig, base: ArmConfig, arm: Arm, parameters_: Sequence[Parameter], suggested: Mapping[str, Value]
+) -> tuple[ArmConfig, dict[str, Value]]:
+    """The arm that suggested values make, and what runs, by path. A parameter of a component that is not the chosen one
+    has no effect and is left out.
+
+    Args:
+        config: the study.
+        base, arm: the arm as the study file has it, and built.
+        parameters_: of the arm.
+        suggested: path -> value; a parameter that is not named keeps its own.
+    """
+    data = base.model_dump(exclude_defaults=True)
+    values: dict[str, Value] = {}
+    for one in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
+        if one.path not in suggested:
+            continue
+        shown = one.shown(suggested[one.path])
+        part, *rest = one.path.split(".")
+        if part == "schedule":
+            data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
+        elif part == "criterion":
+            own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
+            changed = put(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
+            if changed is None:
+                continue
+            data.update({key: value for key, value in changed.items() if key != "name"})
+        else:
+            kind = KINDS[part]
+            usual = arm.parts[kind].written()
+            shared = getattr(config, part) if part in OF_STUDIES else usual
+            changed = put(data.get(part) or shared, kind, rest, one.given(shown), usual)
+            if changed is None:
+                continue
+            data[part] = changed
+        values[one.path] = shown
+    ordered = {one.path: values[one.path] for one in parameters_ if one.path in values}
+    data["name"] = label(base.label, ordered)
+    return ArmConfig.model_validate(data), ordered
+
+
+def put(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual: Mapping[str, Any]) -> Any:
+    """A component's spec with one parameter changed; None if the component has no such parameter.
+
+    Args:
+        spec: as it is so far.
+        kind: its registry.
+        rest: the parameter, and what lies in it; nothing, if the whole component is exchanged.
+        value: the new one.
+        usual: the component as the study file has it, every default filled in.
+    """
+    if not rest:
+        return value
+    name, given = split_spec(spec, kind)
+    component = get(kind, name)
+    if rest[0] not in parameters(component):
+        return None
+    if len(rest) > 1:
+        inner = nested(component.load()).get(rest[0])
+        filled = usual.get(rest[0]) if usual.get("name") == name else None
+        current = given.get(rest[0]) or filled
+        if inner is None or current is None:
+            return None
+        value = put(current, inner, rest[1:], value, filled if isinstance(filled, Mapping) else {})
+        if value is None:
+            return None
+    return {"name": name, **given, rest[0]: value}
+
+
+def label(arm: str, values: Mapping[str, Value]) -> str:
+    """What the records of a configuration are called: the arm with the values in brackets."""
+    last = [path.rpartition(".")[2] for path in values]
+    names = [name if last.count(name) == 1 else path for name, path in zip(last, values, strict=True)]
+    shown = (f"{v:.{DIGITS}g}" if isinstance(v, float) else short(v) for v in values.values())
+    words = ", ".join(f"{name}={value}" for name, value in zip(names, shown, strict=True))
+    return f"{arm} [{words}]" if words else arm

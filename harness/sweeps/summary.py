@@ -1,0 +1,172 @@
+"""A sweep in words and files: what ``sweep.json`` holds, a line for each trial, and the study of the tuned arms."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from splitbench.harness.running.study import Study
+from splitbench.harness.runs.record import protocol
+from splitbench.harness.study.config import ArmConfig, StudyConfig
+from splitbench.harness.sweeps.identity import spec
+from splitbench.harness.sweeps.slots import SETTLED
+from splitbench.harness.sweeps.space import configured
+from splitbench.harness.sweeps.trial import Ended, Swept, Trials
+from splitbench.results.inference import stats
+from splitbench.results.sweeps import sweep
+
+LEAST_SEEDS = 8  # of the tuned study: as many as a verdict for a few arms needs
+NOTHING_TO_TELL = "fewer than two trials have a value, or all have the same"
+
+
+def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials, wanted: int) -> sweep.Sweep:
+    """The sweep as its storage has it now."""
+    complete = all(swept.ledger.settled for swept in arms)
+    budget, space = study.settings.budget, study.settings.space
+    return sweep.Sweep(
+        schema_version=sweep.SWEEP_SCHEMA,
+        splitbench=importlib.metadata.version("splitbench"),
+        optuna=optuna.__version__,
+        study=config.name,
+        space=space.name,
+        dataset=study.settings.dataset,
+        budget_kind=budget.kind,
+        budget_limit=budget.limit,
+        protocol=protocol(config, study.settings),
+        population=population_words(config),
+        metric=trials.metric,
+        lower_is_better=stats.lower_is_better(trials.metric),
+        seeds=config.seeds,
+        trials=max([wanted, *(swept.ledger.claimed for swept in arms)]),  # as many were asked for once
+        baseline=trials.baseline.label,
+        baseline_validation=trials.references(),
+        sampler=spec(config.sweep.sampler),
+        pruner=spec(config.sweep.pruner),
+        search=config.model_dump(mode="json")["search"],
+        arms=[swept_arm(swept, trials, complete) for swept in arms],
+        complete=complete,
+    )
+
+
+def population_words(config: StudyConfig) -> str:
+    sample = config.population.sample
+    return "all distinct connected functions" if sample is None else f"a uniform sample of {sample:,} functions"
+
+
+def swept_arm(swept: Swept, trials: Trials, complete: bool) -> sweep.SweptArm:
+    settled = {slot: trial for slot, trial in enumerate(swept.ledger.slots()) if trial.state in SETTLED}
+    found, note = (
+        importance(list(settled.values()), swept.ledger.study.direction) if complete else ({}, "the sweep is not over")
+    )
+    return sweep.SweptArm(
+        arm=swept.config.label,
+        baseline=swept.config.label == trials.baseline.label,
+        reads_truth=swept.arm.reads_truth,
+        searched=[one.path for one in swept.parameters],
+        own={one.path: one.own for one in swept.parameters},
+        trials=[settled_trial(slot, trial) for slot, trial in settled.items()],
+        importance=found,
+        importance_note=note,
+    )
+
+
+def settled_trial(slot: int, trial: FrozenTrial) -> sweep.Trial:
+    told = trial.user_attrs
+    stopped: Literal["infeasible", "pruned"] = "infeasible" if told.get("reason") else "pruned"
+    return sweep.Trial(
+        number=trial.number,
+        slot=slot,
+        state="complete" if trial.state is TrialState.COMPLETE else stopped,
+        values=told.get("values", {}),
+        record=told.get("record", ""),
+        validation=told.get("validation", []),
+        differences=told.get("differences", []),
+        spent=told.get("spent", 0.0),
+        reason=told.get("reason", ""),
+    )
+
+
+def importance(settled: Sequence[FrozenTrial], direction: optuna.study.StudyDirection) -> tuple[dict[str, float], str]:
+    """Each parameter's share of the variance of the trials' values by functional ANOVA (Hutter et al., ICML 2014), or
+    why there is none. A pruned trial has the mean over the seeds that it ran."""
+    values = [
+        (trial, trial.intermediate_values[max(trial.intermediate_values)])
+        for trial in settled
+        if trial.intermediate_values
+    ]
+    if len({value for _, value in values}) < 2:
+        return {}, NOTHING_TO_TELL
+    names = list(values[0][0].params)
+    if len(names) == 1:
+        return {names[0]: 1.0}, ""
+    study = optuna.create_study(direction=direction)
+    study.add_trials(
+        [
+            optuna.create_trial(params=trial.params, distributions=trial.distributions, value=value)
+            for trial, value in values
+        ]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: round(float(found[name]), 6) for name in names}, ""
+
+
+def sentence(label: str, trial: optuna.Trial, end: Ended, metric: str, seeds: int) -> str:
+    """A line about a trial that has ended."""
+    values = ", ".join(
+        f"{path.rpartition('.')[2]} {value}" for path, value in trial.user_attrs.get("values", {}).items()
+    )
+    ran = len(trial.user_attrs.get("differences", []))
+    words = {
+        "complete": f"{metric} {end.value or 0:+.3f}",
+        "pruned": f"{metric} {end.value or 0:+.3f} after {ran} of {seeds} seeds, pruned",
+        "infeasible": f"cannot run: {end.reason}",
+    }
+    return f"{label}, trial {trial.number}: {values}: {words[end.word]}"
+
+
+def tuned(
+    config: StudyConfig,
+    arms: Sequence[Swept],
+    baseline: str,
+    chosen: Mapping[str, sweep.Trial | None],
+    draws: Mapping[str, int],
+) -> dict[str, Any] | None:
+    """A study file with every arm as tuned and as it was, on seeds of its own; None while an arm has nothing chosen.
+
+    Args:
+        config: the study, its arms with one draw a seed.
+        arms, baseline, chosen: those that are swept, the arm that all are compared with, what each came to.
+        draws: by arm, as many as the study file has.
+    """
+    if any(trial is None for trial in chosen.values()):
+        return None
+
+    def written(made: ArmConfig, label: str, **more: Any) -> dict[str, Any]:
+        full = made.model_copy(update={"draws": draws[label]})
+        return {**full.model_dump(mode="json", exclude_defaults=True), **more}
+
+    own = [written(arm, arm.label) for arm in config.arms if arm.label not in chosen]
+    found = {"untuned": list[dict[str, Any]](), "tuned": list[dict[str, Any]]()}
+    for swept in arms:
+        picked = chosen[swept.config.label]
+        for suffix, values in (("untuned", {}), ("tuned", picked.values if picked is not None else {})):
+            made, _ = configured(config, swept.config, swept.arm, swept.parameters, values)
+            label = swept.config.label
+            found[suffix].append(written(made, label, name=f"{label} {suffix}"))
+    study = config.model_dump(mode="json", exclude_none=True, exclude={"arms", "search", "sweep", "baseline"})
+    return {
+        **study,
+        "name": f"{config.name}-tuned",
+        "seed": config.seed + 1,
+        "seeds": max(config.seeds, LEAST_SEEDS),
+        "baseline": f"{baseline} tuned" if baseline in chosen else baseline,
+        "arms": [*own, *found["untuned"], *found["tuned"]],
+    }

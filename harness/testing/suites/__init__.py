@@ -1,0 +1,1 @@
+"""What every component of a kind must hold."""

@@ -1,0 +1,342 @@
+"""What every criterion must hold."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from splitbench.criteria.base import Affinity, Criterion, Parts, given_leaves, parts_of, reads_truth, splits, unfit
+from splitbench.harness.budget import Cost, Meter
+from splitbench.harness.errors import SplitbenchError
+from splitbench.harness.registry import build
+from splitbench.harness.study.config import ScheduleConfig
+from splitbench.harness.testing.affinities import require_affinity, same
+from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.material import images_of, require, subspaces
+from splitbench.harness.testing.small_spaces.chain import NONE, OPERATIONS, Chain, made_up_truth
+from splitbench.harness.testing.watching import (
+    LayerFlops,
+    NotingProbe,
+    Snapshot,
+    hooks,
+    images_changed,
+    noted,
+    random_state,
+    scrambled,
+    strange_parts,
+    unpaid,
+)
+from splitbench.harness.trainers.base import Job, Trainer
+from splitbench.harness.trainers.darts import Darts
+from splitbench.harness.trainers.rsps import Rsps
+from splitbench.spaces.architectures.subspaces import require_cover
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.truth import closed
+
+TRAINERS: tuple[Trainer, ...] = (Rsps(batch_size=8), Darts(batch_size=8))
+"""One whose contexts are paths, and one whose contexts are mixtures."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a criterion is called, and in which draw of an arm."""
+
+    space: SearchSpace
+    data: ImageData
+    subspace: SubSpace
+    trainer: Trainer
+    edge: int
+    seed: int = 3
+    device: str = "cpu"
+    draw: int = 0
+
+    def __str__(self) -> str:
+        narrowed = "" if self.subspace == self.space.root() else f" of {self.subspace.allowed}"
+        return f"{self.space.name}, edge {self.edge}{narrowed} with {type(self.trainer).__name__}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call, and what it did.
+
+    Attributes:
+        where: for messages.
+        affinity: what it gave; None if it raised ``error``.
+        cost: what it was charged.
+        flops: what torch counted in layers, if it was to.
+        truth: whether it asked for the ground truth.
+        parts: parts of the images that are none of its business.
+        left: what it left behind: changed weights, hooks, images, random numbers.
+    """
+
+    where: str
+    affinity: Affinity | None
+    error: Exception | None
+    cost: Cost
+    flops: int
+    truth: bool
+    parts: list[str]
+    left: list[str]
+
+
+def trial(criterion: Criterion, setting: Setting, number: int = 0, counting: bool = False) -> Trial:
+    """Call a criterion through the harness's own probe; each ``number`` has its own global random numbers."""
+    space, subspace = setting.space, setting.subspace
+    data, asked = noted(setting.data, setting.device)
+    supernet, meter = space.supernet(0).to(setting.device), Meter()
+    state = setting.trainer.open(Job(space, subspace, supernet, data, 0, Meter())).tensors()
+    oracle = reads_truth(criterion)
+    truth = (lambda: made_up_truth(space)) if oracle else None
+    probe = NotingProbe(
+        space, subspace, supernet, data, setting.trainer, state, setting.seed, setting.draw, meter,
+        lambda: space.supernet(1).to(setting.device), truth,
+    )  # fmt: skip
+    before, hooked = Snapshot.of(supernet), hooks(supernet)
+    affinity, error, counter = None, None, LayerFlops()
+    with scrambled(number) as start:
+        with contextlib.nullcontext() if oracle else closed(), counter if counting else contextlib.nullcontext():
+            try:
+                affinity = criterion(probe, setting.edge)
+            except Exception as raised:
+                error = raised
+        moved = random_state() != start
+    left = [f"it changes the supernet's {name}" for name in before.differences(supernet)[:1]]
+    if hooks(supernet) != hooked:
+        left.append("it leaves a hook on the supernet; remove each that it registers")
+    if images_changed(data, setting.data):
+        left.append("it writes to the images or labels of the probe's batches")
+    if moved:
+        left.append("it draws or seeds global random numbers; take them from probe.rng(purpose) alone")
+    leak = not oracle and (probe.asked_for_truth or "asked for the ground truth" in str(error))
+    where = f"{criterion} on {setting}"
+    return Trial(where, affinity, error, meter.cost, counter.total, leak, strange_parts(asked), left)
+
+
+class Laboratory:
+    """A criterion's trials on one space, each run once, when the first check needs it."""
+
+    def __init__(self, criterion: Criterion, space: SearchSpace, data: ImageData) -> None:
+        self.criterion, self.space, self.data = criterion, space, data
+
+    @functools.cached_property
+    def pairs(self) -> list[tuple[Setting, Trial, Trial]]:
+        """Two calls in each of six settings: paths and mixtures, the whole space and a part, first and last edge."""
+        if (reason := unfit(self.criterion, self.space)) is not None:
+            raise Skipped(f"it says that it cannot serve {self.space.name}: {reason}")
+        (root, narrow), last, (paths, mixtures) = subspaces(self.space)[:2], len(self.space.edges) - 1, TRAINERS
+        where = [*itertools.product([root], TRAINERS, [0, last]), (narrow, paths, 0), (narrow, mixtures, last)]
+        settings = [Setting(self.space, self.data, *rest) for rest in where]
+        return [(s, trial(self.criterion, s, 0), trial(self.criterion, s, 1)) for s in settings]
+
+    @property
+    def trials(self) -> list[Trial]:
+        return [one for _, *both in self.pairs for one in both]
+
+    @property
+    def finished(self) -> list[tuple[Setting, Trial, Trial]]:
+        """Pairs that gave something.
+
+        Raises:
+            Skipped: if a call raised; the check that it runs says what.
+        """
+        if any(one.error for one in self.trials):
+            raise Skipped("a call ended with an error")
+        return self.pairs
+
+    def ground_truth(self) -> None:
+        for one in self.trials:
+            require(
+                not one.truth,
+                f"{one.where}: it asks for the ground truth; only an oracle control may, which declares "
+                "reads_truth = True and is marked in every table",
+            )
+
+    def images(self) -> None:
+        for one in self.trials:
+            require(not one.parts, f"{one.where}: it asks for the images {one.parts}; a probe has training images")
+
+    def runs(self) -> None:
+        for one in self.trials:
+            if one.error is not None:
+                raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}") from one.error
+
+    def traces(self) -> None:
+        for one in self.trials:
+            for sentence in one.left:
+                raise AssertionError(f"{one.where}: {sentence}")
+
+    def affinity(self) -> None:
+        for setting, first, _ in self.finished:
+            require_affinity(first.affinity, setting.subspace.allowed[setting.edge], first.where)
+
+    def determinism(self) -> None:
+        for _, first, second in self.finished:
+            assert first.affinity is not None
+            assert second.affinity is not None
+            require(
+                same(first.affinity, second.affinity),
+                f"{first.where}: two calls differ; take random numbers from probe.rng(purpose) alone",
+            )
+            require(first.cost == second.cost, f"{first.where}: two calls are charged {first.cost} and {second.cost}")
+
+    def other_seed(self) -> None:
+        for setting, *_ in self.finished[::5]:
+            valid(self.criterion, replace(setting, seed=4))
+
+    def draws(self) -> None:
+        if getattr(self.criterion, "draws", False):
+            raise Skipped("it declares draws = True")
+        for setting, first, _ in self.finished[::2]:
+            other = trial(self.criterion, replace(setting, draw=1))
+            assert first.affinity is not None
+            require(
+                other.affinity is not None and same(first.affinity, other.affinity),
+                f"{first.where}: another draw gives another affinity; declare draws = True, without which every draw "
+                "of an arm gets the first one's affinity",
+            )
+
+    def cost(self) -> None:
+        for setting, *_ in self.finished[::5]:
+            one = trial(self.criterion, setting, counting=True)
+            sentence = unpaid(one.cost.flops, one.flops)
+            require(
+                sentence is None,
+                f"{one.where}: {sentence}; run the supernet through the probe alone, which charges each pass",
+            )
+            require(
+                (one.cost.steps > 0) == (one.cost.flops > 0), f"{one.where}: its charge is {one.cost}, without steps"
+            )
+
+    def cuda(self) -> None:
+        if not torch.cuda.is_available():
+            raise Skipped("torch sees no CUDA device here")
+        for setting, *_ in self.finished[::5]:
+            valid(self.criterion, replace(setting, device="cuda"))
+
+
+def valid(criterion: Criterion, setting: Setting, refusal: bool = False) -> None:
+    """Require one call to give a valid affinity; with ``refusal`` it may end with a sentence instead."""
+    one = trial(criterion, setting, 1)
+    if one.error is not None:
+        if refusal and (isinstance(one.error, SplitbenchError) or "no connected architecture" in str(one.error)):
+            return
+        remedy = "; give a valid affinity, or raise a SplitbenchError with a sentence" if refusal else ""
+        raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}{remedy}") from one.error
+    require_affinity(one.affinity, setting.subspace.allowed[setting.edge], one.where)
+    for sentence in one.left:
+        raise AssertionError(f"{one.where}: {sentence}")
+
+
+def on_chains(criterion: Criterion, counts: Sequence[int], narrowed: Callable[[Chain], Iterator[tuple[SubSpace, int]]],
+              refusal: bool = False) -> None:  # fmt: skip
+    """Require valid affinities on subspaces of synthetic spaces with ``counts`` operations."""
+    data, reasons = images_of((1, 8, 8), 10), []
+    for count in counts:
+        space = Chain(count)
+        if (reason := unfit(criterion, space)) is not None:
+            reasons.append(reason)
+            continue
+        for (subspace, edge), trainer in itertools.product(narrowed(space), TRAINERS):
+            valid(criterion, Setting(space, data, subspace, trainer, edge), refusal)
+    if len(reasons) == len(counts):
+        raise Skipped(f"it says that it cannot serve chain: {reasons[0]}")
+
+
+def whole(space: Chain) -> Iterator[tuple[SubSpace, int]]:
+    """The whole space, first edge."""
+    yield space.root(), 0
+
+
+def one_operation(space: Chain) -> Iterator[tuple[SubSpace, int]]:
+    """The first edge with each of three operations alone: without weights, with weights, and ``none``."""
+    for op in range(NONE + 1):
+        yield space.root().only(0, [op]), 0
+
+
+def dead_contexts(space: Chain) -> Iterator[tuple[SubSpace, int]]:
+    """The first edge dead whatever runs on it, and a network that is cut whatever runs on it."""
+    dead = space.root().only(2, [NONE])
+    yield dead, 0
+    yield dead.only(1, [NONE]), 0
+    yield space.root().only(0, [NONE]).only(1, [NONE]), 2
+
+
+def check_parts(criterion: Criterion) -> None:
+    """The criterion's own parts are there, and its schedule has known keys."""
+    parts = parts_of(criterion)
+    require(isinstance(parts, Parts), f"{criterion}: parts() gives {type(parts).__name__}, not Parts")
+    build("partitioners", parts.partitioner, f"{criterion}.partitioner")
+    build("edge_rules", parts.edge_rule, f"{criterion}.edge_rule")
+    strange = sorted(set(parts.schedule) - set(ScheduleConfig.model_fields))
+    require(
+        not strange, f"{criterion}: parts() names {strange} in its schedule; keys: {list(ScheduleConfig.model_fields)}"
+    )
+
+
+def check_unfit(component: object, *spaces: SearchSpace) -> None:
+    """``unfit`` gives a reason or None."""
+    for space in spaces:
+        reason = unfit(component, space)
+        require(
+            reason is None or (isinstance(reason, str) and bool(reason.strip())),
+            f"{component}: unfit({space.name}) gives {reason!r}, neither None nor a reason in words",
+        )
+
+
+def check_leaves(criterion: Criterion, space: SearchSpace) -> None:
+    """A criterion that names the leaves itself covers the space, and no leaf is without functions."""
+    leaves = given_leaves(criterion, space)
+    require_cover(space, leaves)
+    for index, leaf in enumerate(leaves):
+        own = space.sample_functions(1, np.random.default_rng(0), leaf, leaves[:index])
+        require(len(own) > 0, f"{criterion}: its leaf {index} on {space.name} owns no connected function")
+
+
+def checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterator[Check]:
+    """The suite of a criterion, on ``space`` and on a synthetic one.
+
+    Args:
+        criterion: with few repetitions: it is called about a hundred times.
+        space: small enough for a few hundred passes of its supernet.
+        data: images that the space is bound to.
+    """
+    yield Check("its own partitioner, edge rule and schedule exist", lambda: check_parts(criterion))
+    if not splits(criterion):
+        return
+    yield Check("unfit() gives a reason or None", lambda: check_unfit(criterion, space, Chain()))
+    if unfit(criterion, space) is None and given_leaves(criterion, space):
+        yield Check("the leaves that it gives hold every function once", lambda: check_leaves(criterion, space))
+        return
+    cases = [(space, data)] + ([] if isinstance(space, Chain) else [(Chain(), images_of((1, 8, 8), 10))])
+    for case in cases:
+        laboratory, name = Laboratory(criterion, *case), case[0].name
+        yield Check(f"{name}: reads no ground truth", laboratory.ground_truth)
+        yield Check(f"{name}: sees no other images than the probe's", laboratory.images)
+        yield Check(f"{name}: leaves weights, hooks, images and random numbers as they were", laboratory.traces)
+        yield Check(f"{name}: runs with paths and mixtures", laboratory.runs)
+        yield Check(f"{name}: affinity symmetric, zero diagonal, finite, valid standard errors", laboratory.affinity)
+        yield Check(f"{name}: the same seed gives the same", laboratory.determinism)
+        yield Check(f"{name}: another seed gives a valid affinity", laboratory.other_seed)
+        yield Check(f"{name}: draws differ only if it declares them", laboratory.draws)
+        yield Check(f"{name}: every pass is paid for", laboratory.cost)
+        yield Check(f"{name}: CUDA", laboratory.cuda)
+    counts = range(2, len(OPERATIONS) + 1)
+    yield Check("2 to 8 operations on an edge", lambda: on_chains(criterion, counts, whole))
+    yield Check("one operation on an edge", lambda: on_chains(criterion, [5], one_operation))
+    yield Check("contexts with nothing but none", lambda: on_chains(criterion, [3, 5], dead_contexts, refusal=True))
+
+
+def check_criterion(criterion: Criterion, space: SearchSpace, data: ImageData) -> None:
+    """What an arm relies on, with paths and with mixtures as contexts: all of :func:`checks`.
+
+    Raises:
+        AssertionError: with the sentence of the first check that fails.
+    """
+    enforce(checks(criterion, space, data))

@@ -1,0 +1,1 @@
+"""What the runs of one arm say: means over seeds, costs, findings, grounds, controls, terms."""

@@ -1,0 +1,52 @@
+"""What the runs of one arm cost, by phase."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from splitbench.results.records.store import Run
+
+MEASUREMENT = "measurement"  # ranking the population: timed, not charged
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """Means over runs; ``seconds`` is None where a run lacks its measured file."""
+
+    flops: float
+    share: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over runs; peak memory is the largest. Seconds leave out measurement, as FLOPs do."""
+
+    flops: float
+    seconds: float | None
+    peak_bytes: int | None
+    by_phase: Mapping[str, PhaseCost]
+
+
+def mean_cost(runs: tuple[Run, ...]) -> Cost:
+    """Means over runs; a stage that two arms share counts in full for both."""
+    n = len(runs)
+    measured = [run.measured for run in runs if run.measured is not None]
+    timed = len(measured) == n and all(math.isfinite(seconds) for one in measured for seconds in one.seconds.values())
+    charged = {phase for run in runs for phase in run.record.cost}
+    phases = charged | {phase for one in measured for phase in one.seconds}
+    flops = {phase: sum(run.record.cost[phase].flops for run in runs if phase in run.record.cost) for phase in phases}
+    total = sum(flops.values())
+    seconds = {phase: math.fsum(one.seconds.get(phase, 0.0) for one in measured) / n for phase in phases}
+    shares = {phase: flops[phase] / total if total else 0.0 for phase in phases}
+    return Cost(
+        flops=total / n,
+        seconds=math.fsum(seconds[p] for p in sorted(phases) if p != MEASUREMENT) if timed else None,
+        peak_bytes=max(one.peak_bytes for one in measured) if timed else None,
+        by_phase={
+            phase: PhaseCost(flops[phase] / n, shares[phase], seconds[phase] if timed else None)
+            for phase in sorted(phases)
+        },
+    )

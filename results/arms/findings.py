@@ -1,0 +1,47 @@
+"""Arms that chose one partition: what they found is one thing, however many of them found it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from splitbench.results.arms.arms import Arm
+from splitbench.results.records.record import Node, Record
+
+Leaves = frozenset[tuple[tuple[int, ...], ...]]
+
+
+def findings(arms: Sequence[Arm]) -> dict[str, str]:
+    """Arm -> the first of the arms, in their order, that chose the same partition: itself for most.
+
+    Two arms did if they have the same runs, in each of which the leaves are the same sets of architectures, and what
+    trains and reads those leaves is the same (:func:`conditions`). What finding the partition cost them may differ.
+    Arms that split in no run chose none, and oracle controls are no other arm's finding.
+    """
+    first: dict[Any, str] = {}
+    found = {}
+    for arm in arms:
+        records = [run.record for run in arm.runs]
+        chosen = tuple((one.repetition, one.draw, leaves(one.tree), conditions(one)) for one in records)
+        splits = arm.complete and any(one.tree.children for one in records)
+        found[arm.name] = first.setdefault((chosen, arm.reads_truth), arm.name) if splits else arm.name
+    return found
+
+
+def leaves(tree: Node) -> Leaves:
+    """The subspaces of a tree's leaves, in no order."""
+    return frozenset(tuple(tuple(sorted(operations)) for operations in leaf.allowed) for leaf in _leaves(tree))
+
+
+def conditions(record: Record) -> tuple[str, ...]:
+    """What trains leaves and reads them, whatever decided the split: schedule, trainer, modifiers, selector, choice."""
+    parts: Mapping[str, Any] = record.config.get("arm", {})
+    alike = tuple(repr(parts.get(key)) for key in ("schedule", "trainers", "selectors", "leaf_choices"))
+    return (*alike, repr(parts.get("modifiers") or []))
+
+
+def _leaves(node: Node) -> Iterator[Node]:
+    if not node.children:
+        yield node
+    for child in node.children:
+        yield from _leaves(child)

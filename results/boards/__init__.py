@@ -1,0 +1,1 @@
+"""Leaderboards: tables of arms, their rows, and two arms side by side."""

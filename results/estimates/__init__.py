@@ -1,0 +1,1 @@
+"""Estimates that were made elsewhere, measured, and as rows of a leaderboard."""

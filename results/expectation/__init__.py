@@ -1,0 +1,1 @@
+"""What published unsplit supernets lead to expect, and whether a folder's are inside it."""

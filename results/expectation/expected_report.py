@@ -1,0 +1,146 @@
+"""What published supernets of a setting reach: the answer to a question about a space, a trainer and a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from splitbench.harness.errors import ConfigError
+from splitbench.results.expectation import expected, unsplit
+from splitbench.results.expectation.expected import Place
+from splitbench.results.expectation.unsplit import METRICS, UNITS, Setting, Supernet, flat
+from splitbench.results.inference.stats import Estimate
+
+NEAREST = 3
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for; None is anything.
+
+    Attributes:
+        space, dataset, trainer: a component, and those of its parameters that matter.
+        budget: unit and amount of an arm's whole budget.
+        runs: how many further runs an interval is for.
+    """
+
+    space: Mapping[str, Any] | None = None
+    dataset: Mapping[str, Any] | None = None
+    trainer: Mapping[str, Any] | None = None
+    budget: tuple[str, float] | None = None
+    runs: int = 1
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Dotted key -> value."""
+        named = {"space": self.space, "dataset": self.dataset, "trainer": self.trainer}
+        return flat({key: value for key, value in named.items() if value is not None})
+
+    def differences(self, setting: Setting) -> list[str]:
+        """The keys in which a setting is not what is wanted."""
+        return [key for key, value in self.wanted.items() if setting.flat.get(key) != value]
+
+    def distance(self, setting: Setting) -> tuple[bool, int]:
+        """How far a setting is from what is wanted: one of other components is further than any of the same."""
+        found = self.differences(setting)
+        return any(key in unsplit.NAMES for key in found), len(found)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting at one budget.
+
+    Attributes:
+        at: where the budget lies among the tested ones.
+        metrics: mean, and the interval of further runs; None where it is not known, or the budget lies outside.
+        differs: what the setting has instead of what was asked for.
+    """
+
+    setting: Setting
+    at: Place
+    metrics: Mapping[str, Estimate | None]
+    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer: rows of the settings that were asked for or, if there is none, of the nearest."""
+
+    question: Question
+    rows: tuple[Row, ...]
+    exact: bool
+
+
+def parse_budget(text: str) -> tuple[str, float]:
+    """The unit and amount of ``flops=5e10``.
+
+    Raises:
+        ConfigError: if it is no such thing.
+    """
+    unit, _, number = text.partition("=")
+    try:
+        amount = float(number)
+    except ValueError:
+        amount = 0.0
+    if unit == "seconds":
+        raise ConfigError(
+            f"--budget {text}: seconds buy another training on every machine; give {' or '.join(UNITS)} instead"
+        )
+    if unit not in UNITS or not 0 < amount < float("inf"):
+        raise ConfigError(f"--budget {text}: it is not UNIT=AMOUNT, as flops=5e10; units: {', '.join(UNITS)}")
+    return unit, amount
+
+
+def report(question: Question, known: Sequence[Supernet]) -> Report:
+    """Find the published supernets that a question is about; if there is none, the nearest on the space.
+
+    Raises:
+        ConfigError: if no supernet on the space is published.
+    """
+    asked = question.space["name"] if question.space is not None else None
+    on_space = [one for one in known if asked in (None, one.setting.space["name"])]
+    if not on_space:
+        there = sorted({f"{one.setting.space['name']} on {one.setting.dataset['name']}" for one in known})
+        raise ConfigError(
+            f"no unsplit supernet on {asked} is published; there are: {', '.join(there) or 'none'}; to know what yours "
+            "should reach, run `none` with three seeds or more"
+        )
+    exact = [one for one in on_space if not question.differences(one.setting)]
+    found = exact or sorted(on_space, key=lambda one: question.distance(one.setting))[:NEAREST]
+    return Report(question, tuple(row for one in found for row in _rows(question, one)), bool(exact))
+
+
+def _rows(question: Question, supernet: Supernet) -> list[Row]:
+    own = supernet.setting.flat
+    differs = tuple(
+        f"{key} {value_words(own[key]) if key in own else 'not known'}"
+        for key in question.differences(supernet.setting)
+    )
+    if question.budget is None:
+        places = [Place((length,)) for length in supernet.lengths]
+    else:
+        unit, amount = question.budget
+        places = [expected.place(supernet.lengths, amount, lambda length: length.amount(unit))]
+    return [Row(supernet.setting, at, _metrics(at, question.runs), differs) for at in places]
+
+
+def _metrics(at: Place, runs: int) -> dict[str, Estimate | None]:
+    return {name: expected.expected(at, name, runs) for name in METRICS}
+
+
+def told_apart(settings: Sequence[Setting]) -> list[str]:
+    """Settings in words: names, and the keys in which settings of the same names differ among these."""
+    named = [tuple(one.flat[key] for key in unsplit.NAMES) for one in settings]
+    words = []
+    for one, names in zip(settings, named, strict=True):
+        alike = [other.flat for other, own in zip(settings, named, strict=True) if own == names]
+        keys = [key for key in one.flat if any(other.get(key) != one.flat[key] for other in alike)]
+        apart = ", ".join(f"{key.removeprefix('trainer.')} {value_words(one.flat[key])}" for key in keys)
+        words.append(f"{names[0]} on {names[1]}, {names[2]}" + (f": {apart}" if apart else ""))
+    return words
+
+
+def value_words(value: Any) -> str:
+    """A value of a setting."""
+    return "all" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

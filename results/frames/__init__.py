@@ -1,0 +1,1 @@
+"""Results for Python and notebooks: DataFrames and tables."""

@@ -1,0 +1,1 @@
+"""The gate: a baseline, a comparison with it, its reports."""

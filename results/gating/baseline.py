@@ -1,0 +1,280 @@
+"""A gate's baseline: what each arm of a study measured, repetition by repetition, and where the numbers come from.
+
+The file is canonical JSON: sorted keys, one line a list of numbers, so that a change reads well in a pull request.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import math
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.results.arms.arms import SELECTED, Arm, Getter, metric, selected
+from splitbench.results.records.machines import kinds, machines
+from splitbench.results.records.record import Record, bare
+from splitbench.results.records.store import canonical_json, digest, encode, read_estimates, write_atomically
+
+SCHEMA = 1
+MEAN_ESTIMATE = "mean estimate %"
+METRICS = ("tau[all]", MEAN_ESTIMATE)
+"""Gated unless others are named: how well an arm ranks, and how well its supernets are trained (their mean validation
+accuracy over the ranked architectures, which varies little between seeds). Each further metric takes power from all."""
+TRAINED = ("warm_up", "training")
+COSTS = ("flops", "steps", "examples")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ledger(_Model):
+    """What an arm spent, by repetition and averaged over draws; shares are of the budget's limit."""
+
+    unspent: list[float] = Field(description="limit less what was spent, in steps of this arm's mean cost")
+    trained_steps: list[float] = Field(description="training steps of warm-up and leaves together")
+    shares: dict[str, list[float]] = Field(description="by phase; empty for a budget in seconds")
+
+
+class GuardedArm(_Model):
+    """One arm: how it was configured, what it measured, and which records say so."""
+
+    config: dict[str, Any]
+    metrics: dict[str, list[float]]
+    ledger: Ledger
+    records: str = Field(description="SHA-256 over the canonical bytes of its records")
+
+
+class Table(_Model):
+    """The arms that were compared with one another, and what must be the same for a comparison with them."""
+
+    conditions: dict[str, Any] = Field(description="study, space, dataset, budget, population, evaluation, precision")
+    seed: int | None = Field(description="of the study; repetitions of equal seeds are paired")
+    repetitions: list[int]
+    invariants: dict[str, list[float]] = Field(description="what no arm has a say in: ceiling, size baselines, truth")
+    arms: dict[str, GuardedArm]
+
+
+class Baseline(_Model):
+    """The whole file."""
+
+    schema_version: int = SCHEMA
+    provenance: dict[str, Any]
+    metrics: list[str]
+    tables: list[Table]
+
+
+def values(arm: Arm, name: str) -> dict[int, float] | None:
+    """A gated metric by repetition, averaged over draws; None if a run lacks it.
+
+    Raises:
+        StoreError: if the metric is read from estimates files, and one is missing or not its record's.
+    """
+    if name == MEAN_ESTIMATE:
+        return {
+            repetition: math.fsum(float(read_estimates(run)["accuracy"].mean()) for run in runs) / len(runs)
+            for repetition, runs in arm.repetitions.items()
+        }
+    return arm.by_repetition(selected(SELECTED[name]) if name in SELECTED else metric(name))
+
+
+def conditions(arm: Arm) -> dict[str, Any]:
+    """What makes numbers incomparable where it differs. Fingerprints of sources, seeds and arms are no part of it."""
+    record = arm.runs[0].record
+    study, common = record.config.get("study", {}), record.config.get("common", {})
+    return {
+        "study": record.study,
+        "space": bare(common.get("space", record.space)),
+        "dataset": bare(common.get("dataset", record.dataset)),
+        "budget": {record.budget.kind: record.budget.limit},
+        "population": record.population,
+        "evaluation": study.get("evaluation"),
+        "precision": common.get("precision"),
+    }
+
+
+def seed(arm: Arm) -> int | None:
+    found: int | None = arm.runs[0].record.config.get("study", {}).get("seed")
+    return found
+
+
+def invariants(arms: Sequence[Arm]) -> tuple[dict[str, dict[int, float]], list[str]]:
+    """What no arm has a say in, by name and repetition, and one sentence for each in which arms of a table differ.
+
+    The ceiling and the size baselines are functions of the ranked architectures and their truth; the best accuracy of
+    the space is one of the truth alone.
+    """
+    found: dict[str, dict[int, float]] = {}
+    quarrels: dict[str, str] = {}
+    for arm in arms:
+        for run in arm.runs:
+            record = run.record
+            own = {f"({size}) tau[all]": of.get("tau[all]") for size, of in record.trivial.items()}
+            own |= {"ceiling tau[all]": record.ceiling.get("tau[all]")}
+            own |= {"best test % of the space": record.selection.test + record.selection.regret}
+            own |= {"architectures ranked": float(record.population_size)}
+            for name, value in own.items():
+                if value is None:
+                    continue
+                there = found.setdefault(name, {}).setdefault(record.repetition, value)
+                if abs(there - value) > 1e-9 * max(1.0, abs(there)):
+                    quarrels.setdefault(
+                        name, f"{name}: arms of one table differ ({there:.6g} and {value:.6g}, arm {arm.name})"
+                    )
+    return found, list(quarrels.values())
+
+
+def ledger(arm: Arm) -> dict[str, dict[int, float]]:
+    """What an arm spent: ``unspent`` in steps, ``trained steps``, and ``share of PHASE``, by repetition."""
+    budget = arm.runs[0].record.budget
+    found = {"trained steps": _over(arm, lambda r: float(sum(r.cost[p].steps for p in TRAINED if p in r.cost)))}
+    if budget.kind not in COSTS:
+        return found
+    kind, limit = budget.kind, budget.limit
+
+    def amount(record: Record, phases: Iterable[str]) -> float:
+        return float(sum(getattr(record.cost[phase], kind) for phase in phases if phase in record.cost))
+
+    def unspent(record: Record) -> float:
+        steps = sum(record.cost[phase].steps for phase in TRAINED if phase in record.cost)
+        return (limit - record.budget.spent) / (amount(record, TRAINED) / steps if steps else limit)
+
+    def share(phase: str) -> Getter:
+        return lambda record: amount(record, [phase]) / limit
+
+    found["unspent steps"] = _over(arm, unspent)
+    for phase in sorted({phase for run in arm.runs for phase in run.record.cost}):
+        found[f"share of {phase}"] = _over(arm, share(phase))
+    return found
+
+
+def make(tables: Sequence[Sequence[Arm]], metrics: Sequence[str], command: str, folder: Path) -> Baseline:
+    """A baseline of complete arms.
+
+    Raises:
+        ConfigError: if an arm is incomplete, lacks a metric in some run, or the arms of a table did not rank the same
+            architectures.
+    """
+    made = []
+    for arms in tables:
+        facts, quarrels = invariants(arms)
+        if quarrels:
+            raise ConfigError(f"{folder}: no baseline is written: {quarrels[0]}; run the study again")
+        for arm in arms:
+            if not arm.complete:
+                raise ConfigError(
+                    f"{folder}: no baseline is written: arm {arm.name!r} has {len(arm.runs)} of {arm.expected_runs} "
+                    "runs; finish the study with `splitbench run`"
+                )
+        repetitions = sorted({r for arm in arms for r in arm.repetitions})
+        if short := [arm.name for arm in arms if len(arm.repetitions) < len(repetitions)]:
+            raise ConfigError(
+                f"{folder}: no baseline is written: arm {short[0]!r} has fewer seeds than "
+                f"the {len(repetitions)} of others; finish the study with `splitbench run`"
+            )
+        complete = {k: v for k, v in facts.items() if set(v) == set(repetitions)}
+        made.append(
+            Table(
+                conditions=conditions(arms[0]),
+                seed=seed(arms[0]),
+                repetitions=repetitions,
+                invariants={name: [of[r] for r in repetitions] for name, of in complete.items()},
+                arms={arm.name: _guarded(arm, metrics, folder) for arm in arms},
+            )
+        )
+    return Baseline(provenance=_provenance(tables, command), metrics=list(metrics), tables=made)
+
+
+def _guarded(arm: Arm, metrics: Sequence[str], folder: Path) -> GuardedArm:
+    found = {}
+    for name in metrics:
+        of = values(arm, name)
+        if of is None:
+            known = sorted({key for run in arm.runs for key, v in run.record.metrics.items() if v is not None})
+            raise ConfigError(
+                f"{folder}: no baseline is written: a run of arm {arm.name!r} has no {name!r}; there are: "
+                f"{', '.join([*known, MEAN_ESTIMATE, *SELECTED])}"
+            )
+        found[name] = [of[r] for r in sorted(of)]
+    spent = ledger(arm)
+    prefix = "share of "
+    return GuardedArm(
+        config=dict(arm.runs[0].record.config.get("arm", {})),
+        metrics=found,
+        ledger=Ledger(
+            unspent=_list(spent.get("unspent steps", {})),
+            trained_steps=_list(spent["trained steps"]),
+            shares={name.removeprefix(prefix): _list(of) for name, of in spent.items() if name.startswith(prefix)},
+        ),
+        records=digest(b"".join(encode(run.record) for run in arm.runs)),
+    )
+
+
+def write(path: Path, baseline: Baseline) -> None:
+    """Write a baseline atomically.
+
+    Raises:
+        StoreError: if the folder cannot be written.
+    """
+    write_atomically(path, canonical_json(baseline.model_dump(mode="json")).encode())
+
+
+def read(path: Path) -> Baseline:
+    """A baseline.
+
+    Raises:
+        StoreError: if the file is missing, damaged or of a newer version.
+    """
+    again = "write it anew with `splitbench gate DIR --baseline FILE --update`"
+    try:
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    except OSError as error:
+        raise StoreError(f"{path}: the baseline cannot be read ({error.strerror}); {again}") from error
+    try:
+        found = Baseline.model_validate_json(data)
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "its first character"
+        raise StoreError(f"{path}: not a baseline, or damaged (at {place}); {again}") from error
+    if found.schema_version > SCHEMA:
+        raise StoreError(f"{path}: a baseline of a newer splitbench (schema {found.schema_version}); upgrade")
+    if not found.metrics or not any(table.arms for table in found.tables):
+        lacking = "metric" if not found.metrics else "arm"
+        raise StoreError(f"{path}: the baseline guards no {lacking}, so that nothing could ever fail; {again}")
+    for table in found.tables:
+        for name, arm in table.arms.items():
+            if any(len(of) != len(table.repetitions) for of in arm.metrics.values()):
+                raise StoreError(f"{path}: arm {name!r} does not have one value a repetition; {again}")
+    return found
+
+
+def _provenance(tables: Sequence[Sequence[Arm]], command: str) -> dict[str, Any]:
+    runs = [run for arms in tables for arm in arms for run in arm.runs]
+    return {
+        "command": command,
+        "commit": _commit(),
+        "splitbench": sorted({run.record.splitbench for run in runs}),
+        **kinds(machines(runs)),
+    }
+
+
+def _commit() -> str | None:
+    """The checked-out commit of the working folder, if it is a git checkout; ``+`` where files are changed."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        words = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=5, check=True)
+        return done.stdout.strip() or None
+    return None
+
+
+def _over(arm: Arm, get: Getter) -> dict[int, float]:
+    return arm.by_repetition(get) or {}
+
+
+def _list(of: Mapping[int, float]) -> list[float]:
+    return [of[r] for r in sorted(of)]

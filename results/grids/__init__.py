@@ -1,0 +1,1 @@
+"""A grid's folder: its cells, their index, their merging."""

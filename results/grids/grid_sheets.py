@@ -1,0 +1,146 @@
+"""A grid's index in words and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from splitbench.results.arms.arms import PRIMARY
+from splitbench.results.boards.rows import Row
+from splitbench.results.grids.grid_board import CellBoard, Index, MeanRanks
+from splitbench.results.grids.grid_words import value_words
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
+
+
+def sheet(found: Index) -> Sheet:
+    """The index table, mean ranks over cells, and mean ranks along each axis."""
+    there = [cell for cell in found.cells if cell.board is not None]
+    axes = "; ".join(f"{axis}: {', '.join(map(value_words, values))}" for axis, values in found.axes.items())
+    facts = [f"{count(len(found.cells), 'cell')}, {len(there)} of them with results. Axes: {axes}."]
+    tables = [_index_table(found)]
+    if found.ranks is not None:
+        tables.append(_rank_table(found, found.ranks))
+    return Sheet(f"Grid {found.study}", tuple(facts), tuple(tables), _legend(found), _warnings(found))
+
+
+def as_json(found: Index) -> dict[str, Any]:
+    """Plain JSON; docs/leaderboard.md lists every key."""
+    ranks = found.ranks
+    return {
+        "grid": found.study,
+        "axes": [{"axis": axis, "values": list(values)} for axis, values in found.axes.items()],
+        "metric": PRIMARY,
+        "cells": [_cell_object(cell) for cell in found.cells],
+        "mean_ranks": None if ranks is None else _ranks_object(ranks),
+        "along": [
+            {"axis": axis, "values": [{"value": value, **_ranks_object(own)} for value, own in values]}
+            for axis, values in found.along.items()
+        ],
+        "left_out": list(found.left_out),
+        "warnings": list(_warnings(found)),
+    }
+
+
+def _cell_object(cell: CellBoard) -> dict[str, Any]:
+    rows = [row for row in cell.board.rows if not row.trivial] if cell.board else []
+    return {
+        "cell": cell.name,
+        "values": dict(cell.values),
+        "baseline": cell.board.baseline if cell.board else None,
+        "seeds": cell.board.seeds if cell.board else 0,
+        "reason": cell.reason,
+        "skipped": list(cell.skipped),
+        "arms": [
+            {
+                "arm": row.arm,
+                "complete": row.complete,
+                "runs": row.runs,
+                "expected_runs": row.expected_runs,
+                "failed_runs": len(row.failed),
+                "reads_truth": row.reads_truth,
+                "verdict": asdict(row.verdict) if row.verdict else None,
+            }
+            for row in rows
+        ],
+    }
+
+
+def _ranks_object(ranks: MeanRanks) -> dict[str, Any]:
+    arms = [{"arm": arm, "mean_rank": rank} for arm, rank in zip(ranks.arms, ranks.ranks, strict=True)]
+    return {"cells": list(ranks.cells), "arms": arms}
+
+
+def _index_table(found: Index) -> Table:
+    there = [row for cell in found.cells if cell.board for row in cell.board.rows]
+    oracles, given = {row.arm for row in there if row.reads_truth}, {row.arm for row in there if row.given}
+    names = {arm: marked(arm, arm in oracles, arm in given) for arm in found.arms}
+    rows = tuple(
+        (
+            cell.name,
+            *(value_words(value) for value in cell.values.values()),
+            *(_entry(cell, arm) for arm in found.arms),
+        )
+        for cell in found.cells
+    )
+    header = ("cell", *found.axes, *names.values())
+    return Table(f"Difference to the cell's baseline in {PRIMARY}, and its verdict", header, rows)
+
+
+def _entry(cell: CellBoard, arm: str) -> str:
+    row = cell.row(arm)
+    if row is None:
+        return "skipped" if any(one.startswith(f"{arm}:") for one in cell.skipped) else NOTHING
+    if not row.complete:
+        return _incomplete(row)
+    if row.verdict is None:
+        return "baseline" if row.baseline else "no verdict"
+    return f"{interval_words(row.verdict.difference, 3, sign=True)} {row.verdict.word}"
+
+
+def _incomplete(row: Row) -> str:
+    if row.failed:
+        return f"failed: {len(row.failed)} of {row.expected_runs}"
+    return f"incomplete: {row.runs} of {row.expected_runs}"
+
+
+def _rank_table(found: Index, ranks: MeanRanks) -> Table:
+    columns = [ranks, *(own for values in found.along.values() for _, own in values)]
+    titles = [
+        f"all {count(len(ranks.cells), 'cell')}",
+        *(
+            f"{axis} {value_words(value)} ({count(len(own.cells), 'cell')})"
+            for axis, values in found.along.items()
+            for value, own in values
+        ),
+    ]
+    rows = tuple((arm, *(f"{own.ranks[place]:.2f}" for own in columns)) for place, arm in enumerate(ranks.arms))
+    return Table("Mean ranks over cells, in all and along each axis", ("arm", *titles), rows)
+
+
+def _legend(found: Index) -> tuple[str, ...]:
+    there = sum(cell.board is not None for cell in found.cells)
+    sentences = [
+        "A cell's leaderboard is shown with --cell NAME. Differences are paired by seed inside of a cell, in brackets "
+        "95% Student-t intervals over seeds; p of a verdict is adjusted for the arms of its cell, and not for the "
+        "number of cells.",
+    ]
+    if found.ranks is not None:
+        sentences.append(
+            f"Ranks are by mean {PRIMARY} inside of a cell, 1 is the best, and are averaged over {there} of "
+            f"{count(len(found.cells), 'cell')}; {PRIMARY} itself is not compared from cell to cell. Cells of one "
+            "space and dataset share seeds, images and truth: they are no independent witnesses, so there is no test."
+        )
+        if found.left_out:
+            sentences.append(f"Not complete in each of these cells, or an oracle control: {', '.join(found.left_out)}.")
+    else:
+        sentences.append("No mean ranks: fewer than two arms are complete in every cell that has results.")
+    if any(row.reads_truth for cell in found.cells if cell.board for row in cell.board.rows):
+        sentences.append(ORACLE)
+    if any(row.given for cell in found.cells if cell.board for row in cell.board.rows):
+        sentences.append(GIVEN)
+    return tuple(sentences)
+
+
+def _warnings(found: Index) -> tuple[str, ...]:
+    """What was read with faults, then the cells that have no table."""
+    return (*found.warnings, *(f"{cell.name}: {cell.reason}" for cell in found.cells if cell.reason))

@@ -1,0 +1,1 @@
+"""Numbers that a ranking has: correlations, top-heavy measures, their families and ceilings."""

@@ -1,0 +1,1 @@
+"""Folders of a study's parts, joined and checked."""

@@ -1,0 +1,296 @@
+"""Results folders of the parts of one study, joined into one that equals the folder of the whole.
+
+Everything is checked before anything is written: the parts are of one study, one protocol and one version, and a run
+that several of them hold is the same in all. Records are joined and not the stages that they were made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from splitbench.harness.errors import ConfigError, StoreError
+from splitbench.harness.study.config import ArmConfig, short
+from splitbench.results.records import archive, store
+from splitbench.results.records.failures import Failure
+from splitbench.results.records.listing import RECORDS, SWEEP
+from splitbench.results.records.machines import kinds, machines, mixture
+from splitbench.results.records.record import Record
+from splitbench.results.records.store import AllFailedError, Loaded, Run, load
+
+STUDY = "study.yaml"
+OF_THE_WHOLE = ("name", "baseline", "seeds", "arms")
+"""Keys of a study that its protocol leaves out, and that decide which runs it has."""
+
+RunKey = tuple[str, int, int]
+"""Arm, repetition, draw."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A results folder that is joined: the study that it keeps, and what was read from it."""
+
+    folder: Path
+    study: Mapping[str, Any]
+    loaded: Loaded
+
+    @property
+    def runs(self) -> dict[RunKey, Run]:
+        return {run_of(run.record): run for run in self.loaded.runs}
+
+    @property
+    def failed(self) -> dict[RunKey, Failure]:
+        return {run_of(one): one for one in self.loaded.failed}
+
+
+@dataclass(frozen=True)
+class Merger:
+    """Parts that fit together, and where they go.
+
+    Attributes:
+        out: the folder; what it held before is the first part.
+        parts: each results folder.
+        runs, failed: of all parts, each once.
+        overlap: how many runs several parts hold.
+        warnings: files that were left out, and unlike machines.
+    """
+
+    out: Path
+    parts: tuple[Part, ...]
+    runs: Mapping[RunKey, Run]
+    failed: Mapping[RunKey, Failure]
+    overlap: int
+    warnings: tuple[str, ...]
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        return str(self.parts[0].study.get("name"))
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Arms that cannot run on the space, and why."""
+        return {one.arm: one.reason for part in self.parts for one in part.loaded.skipped}
+
+    @property
+    def expected(self) -> list[RunKey]:
+        """The runs of the whole study."""
+        study, arms = self.parts[0].study, [arm_of(arm) for arm in self.parts[0].study["arms"]]
+        return [
+            (arm.label, repetition, draw)
+            for arm in arms
+            if arm.label not in self.skipped
+            for repetition in range(int(study["seeds"]))
+            for draw in range(arm.draws)
+        ]
+
+    @property
+    def missing(self) -> list[RunKey]:
+        """The runs that no part has a record of; those that failed are among them."""
+        return [run for run in self.expected if run not in self.runs]
+
+    def write(self) -> None:
+        """Write what is not in ``out`` yet.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
+        store.prepare(self.out)
+        if not (self.out / STUDY).exists():
+            store.write_atomically(self.out / STUDY, (self.parts[0].folder / STUDY).read_bytes())
+        store.write_skipped(self.out, self.skipped)
+        for run in self.runs.values():
+            if run.path.parent.resolve() != (self.out / RECORDS).resolve():
+                assert run.measured is not None  # merger() has refused the others
+                store.write_run(self.out, run.record, run.measured, estimates(run))
+        for failure in self.failed.values():
+            store.write_failure(self.out, failure)
+
+
+def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
+    """Check that results folders are parts of one study; nothing is written.
+
+    Args:
+        folders: of the parts.
+        out: where they go: a new folder, or a results folder of the same study, which is a part then.
+        fewest: how many parts there must be.
+
+    Raises:
+        ConfigError: for fewer parts; StoreError: if a folder is none of the same study, protocol and version,
+            or two records of one run differ.
+    """
+    places = {folder.resolve(): folder for folder in ([out] if (out / STUDY).exists() else []) + list(folders)}
+    if len(places) < fewest:
+        raise ConfigError(f"{folders[0]}: there is nothing to merge it with; name two or more results folders")
+    parts = tuple(map(part, places.values()))
+    for one in parts[1:]:
+        check_study(parts[0], one)
+    check_protocol(parts)
+    runs: dict[RunKey, Run] = {}
+    for one in parts:
+        for key, run in one.runs.items():
+            if key in runs:
+                check_equal(runs[key], run)
+            if key not in runs or runs[key].measured is None:
+                runs[key] = run
+    for run in runs.values():
+        if run.measured is None:
+            raise StoreError(f"{run.path}: its {store.MEASURED} is missing or damaged; run that part again")
+        estimates(run)
+    failed = {key: failure for one in parts for key, failure in one.failed.items() if key not in runs}
+    warnings = [f"{one.folder}: {warning}" for one in parts for warning in one.loaded.warnings]
+    if mixed := mixture(kinds(machines(runs.values())), "the parts mix"):
+        warnings.append(mixed)
+    overlap = sum(len(one.runs) for one in parts) - len(runs)
+    return Merger(out, parts, dict(sorted(runs.items())), failed, overlap, tuple(warnings))
+
+
+def part(folder: Path) -> Part:
+    """Read a results folder.
+
+    Raises:
+        StoreError: if it is none of `splitbench run`, or holds nothing.
+    """
+    if (folder / SWEEP).exists():
+        raise StoreError(f"{folder} holds a sweep, whose processes share one folder already; merge takes studies")
+    try:
+        study = yaml.safe_load((folder / STUDY).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder}: there is no {STUDY} in it; name results folders of splitbench run") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise StoreError(f"{folder / STUDY} cannot be read; run that part again") from error
+    if not isinstance(study, dict) or not isinstance(study.get("arms"), list) or "seeds" not in study:
+        raise StoreError(f"{folder / STUDY} is no study file; run that part again")
+    try:
+        return Part(folder, study, load(folder))
+    except AllFailedError as error:
+        return Part(folder, study, Loaded((), (), failed=error.failed))
+
+
+def arm_of(arm: Any) -> ArmConfig:
+    """An arm as a study file has it."""
+    return ArmConfig.model_validate({"criterion": arm} if isinstance(arm, str) else arm)
+
+
+def run_of(run: Record | Failure) -> RunKey:
+    return run.arm, run.repetition, run.draw
+
+
+def check_study(first: Part, second: Part) -> None:
+    """Refuse parts whose study files ask for other runs."""
+    one, two = (
+        {key: part.study.get(key) for key in OF_THE_WHOLE}
+        | {"arms": [arm_of(arm).model_dump() for arm in part.study["arms"]]}
+        for part in (first, second)
+    )
+    if (found := difference(one, two)) is not None:
+        raise StoreError(
+            f"{first.folder} and {second.folder} are no parts of one study: {told(*found)}; run the parts of one study "
+            "file with --arms and --seeds"
+        )
+
+
+def check_protocol(parts: Sequence[Part]) -> None:
+    """Refuse records of different versions, or of different protocols: they were not compared fairly."""
+    first: dict[str, tuple[Any, Path]] = {}
+    for one in parts:
+        records: list[Record | Failure] = [run.record for run in one.loaded.runs]
+        for record in [*records, *one.loaded.failed]:
+            same = {
+                "version": record.splitbench,
+                "protocol": record.protocol,
+                f"arm {record.arm}": record.config["arm"],
+            }
+            for what, value in same.items():
+                there, folder = first.setdefault(what, (value, one.folder))
+                if there != value:
+                    raise StoreError(unlike(what, there, value, folder, one, parts))
+
+
+def unlike(what: str, there: Any, value: Any, folder: Path, other: Part, parts: Sequence[Part]) -> str:
+    """The sentence about two folders that differ in version, protocol or an arm's configuration."""
+    both = f"{folder} and {other.folder}"
+    if what == "version":
+        return f"{both} were written by splitbench {there} and {value}; run one of them again with the other's version"
+    if what != "protocol":
+        found = difference(there, value)
+        assert found is not None
+        return f"{both} were run with different configurations of {what}: {told(*found)}"
+    configs = [
+        next((run.record.config for run in one.loaded.runs if run.record.protocol == wanted), {})
+        for one, wanted in ((next(p for p in parts if p.folder == folder), there), (other, value))
+    ]
+    one, two = ({key: without_device(config.get(key)) for key in ("study", "common")} for config in configs)
+    found = difference(one, two)
+    why = told(*found) if found else "versions of stages, or the ground truth"
+    return f"{both} were run under different protocols: {why}; only parts of one study can be merged"
+
+
+def without_device(config: Any) -> Any:
+    """A part of a record's configuration without the device, which is no part of its protocol."""
+    return {key: value for key, value in config.items() if key != "device"} if isinstance(config, Mapping) else config
+
+
+def check_equal(first: Run, second: Run) -> None:
+    """Refuse two records of one run that differ in anything."""
+    one, two = (json.loads(run.record.model_dump_json()) for run in (first, second))
+    if (found := difference(one, two)) is not None:
+        raise StoreError(
+            f"{first.path} and {second.path} are records of one run and differ: {told(*found)}; delete the one that is "
+            "not to be kept, with its companions, and merge again"
+        )
+
+
+def difference(first: Any, second: Any, place: str = "") -> tuple[str, Any, Any] | None:
+    """Where two values of plain JSON differ first: a dotted path, and both values there; None if they are equal."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for key in [*first, *(key for key in second if key not in first)]:
+            inner = f"{place}.{key}" if place else str(key)
+            if key not in first or key not in second:
+                return inner, first.get(key), second.get(key)
+            if (found := difference(first[key], second[key], inner)) is not None:
+                return found
+        return None
+    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        pairs = enumerate(zip(first, second, strict=True))
+        found_all = (difference(one, two, f"{place}.{index}" if place else str(index)) for index, (one, two) in pairs)
+        return next((found for found in found_all if found is not None), None)
+    return None if first == second else (place, first, second)
+
+
+def told(place: str, first: Any, second: Any) -> str:
+    """Where two values differ, in a few words."""
+    words = [text if len(text := short(value)) <= 60 else f"{text[:60]}..." for value in (first, second)]
+    return f"{place} is {words[0]} in the first and {words[1]} in the second"
+
+
+def estimates(run: Run) -> bytes:
+    """The estimates of a run, as its record names them.
+
+    Raises:
+        StoreError: if they are missing or others.
+    """
+    path = run.path.with_suffix(store.ESTIMATES)
+    try:
+        data = archive.content(path)
+    except OSError as error:
+        raise StoreError(f"{path}: the estimates cannot be read ({error.strerror}); run that part again") from error
+    if store.digest(data) != run.record.estimates_sha256:
+        raise StoreError(f"{path}: these are not the estimates that the record names; run that part again")
+    return data
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Whole numbers as `splitbench run --seeds` takes them: ``0-5,8``."""
+    found: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if found and number == found[-1][-1] + 1:
+            found[-1] = [found[-1][0], number]
+        else:
+            found.append([number])
+    return ",".join("-".join(map(str, ends)) for ends in found)

@@ -1,0 +1,1 @@
+"""Geometry of partitions: how far they agree, and its report."""

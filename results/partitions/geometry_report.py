@@ -1,0 +1,230 @@
+"""What ``splitbench geometry`` writes: one JSON object, and the sheet of words that is made of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy.typing as npt
+
+from splitbench.results.partitions.geometry import (
+    Agreement,
+    Averaged,
+    Split,
+    against_truth,
+    identical,
+    matrix,
+    separations,
+    stability,
+)
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, marked
+
+METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
+BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}
+AGREEMENT = tuple(field.name for field in fields(Agreement))
+MOST_ROWS = 3
+GIVEN_LEAVES = "leaves as given"
+
+
+def report(about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth: npt.ArrayLike) -> dict[str, Any]:
+    """The JSON object.
+
+    Args:
+        about: ``study, space, dataset, truth, seeds, probes``, ``protocol`` and ``fingerprints`` (arm -> hash) that
+            say which records it belongs to, ``reads_truth``, ``given`` and ``not_splitting`` (arms) and ``skipped``
+            (arm -> why).
+        arms: label -> its splits in order of repetitions and draws; all over the same A functions.
+        truth: [A] stand-alone test accuracy, percent.
+    """
+    splits = list(arms.values())
+    found = matrix(splits)
+    size = len(splits[0][0].labels)
+    return {
+        **about,
+        "population": f"all {size:,} distinct connected functions",
+        "population_size": size,
+        "arms": [_arm(label, own, truth) for label, own in arms.items()],
+        "ari[all]": {
+            "arms": list(arms),
+            "mean": [[cell.mean for cell in row] for row in found],
+            "by_repetition": {
+                str(repetition): [[cell.by[repetition] for cell in row] for row in found]
+                for repetition in found[0][0].by
+            },
+        },
+        "same_partition": identical(splits),
+    }
+
+
+def _arm(label: str, splits: Sequence[Split], truth: npt.ArrayLike) -> dict[str, Any]:
+    facts = [against_truth(truth, split.labels) for split in splits]
+    metrics = {
+        name: Averaged.of((split.repetition, fact[name]) for split, fact in zip(splits, facts, strict=True))
+        for name in METRICS
+    }
+    agreements = {
+        kind: {name: Averaged.of((key, getattr(one, name)) for key, one in found) for name in AGREEMENT}
+        for kind, found in stability(splits).items()
+        if found
+    }
+    edges = separations(splits)
+    everywhere = Averaged.of(sample for samples in edges.values() for sample in samples)
+    return {
+        "arm": label,
+        "draws": 1 + max(split.draw for split in splits),
+        "metrics": {name: _averaged(value) for name, value in metrics.items()},
+        "separation": {
+            **_averaged(everywhere),
+            "by_edge": {edge: Averaged.of(samples).mean for edge, samples in edges.items()},
+        },
+        "stability": {
+            kind: {_named(name): _averaged(value) for name, value in agreements[kind].items()}
+            if kind in agreements
+            else None
+            for kind in BETWEEN
+        },
+        "partitions": [
+            {
+                "repetition": split.repetition,
+                "draw": split.draw,
+                "sizes": split.sizes,
+                "splits": [dict(word) for word in split.words],
+                "leaves": [dict(leaf) for leaf in split.leaves],
+                "metrics": fact,
+            }
+            for split, fact in zip(splits, facts, strict=True)
+        ],
+    }
+
+
+def _averaged(value: Averaged) -> dict[str, Any]:
+    """Keys are repetitions from 0, or two of them with a dash."""
+    by = {"-".join(map(str, key)) if isinstance(key, tuple) else str(key): one for key, one in value.by.items()}
+    return {"mean": value.mean, "by_repetition": by}
+
+
+def _named(agreement: str) -> str:
+    return "functions_ari[all]" if agreement == "functions_ari" else agreement
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def sheet(found: Mapping[str, Any]) -> Sheet:
+    """A report in tables."""
+    classes = [
+        f"{', '.join(one)} choose one and the same partition in every repetition" for one in found["same_partition"]
+    ]
+    facts = [
+        f"Partitions before any leaf is trained; {seeds_words(found)}. Population "
+        f"[all]: {found['population']}. Ground truth: {found['truth']}.",
+        f"{'; '.join(classes)}." if classes else "No two arms choose the same partition in every repetition.",
+    ]
+    if found["not_splitting"]:
+        facts.append(f"Without a split, so without a partition: {', '.join(found['not_splitting'])}.")
+    return Sheet(
+        heading=f"{found['study']}: geometry of partitions, {found['space']} on {found['dataset']}",
+        facts=tuple(facts),
+        tables=(_partitions(found), _truth(found), _agreement(found), _stability(found)),
+        legend=_legend(found),
+        warnings=tuple(f"skipped arm: {arm}: {reason}" for arm, reason in found["skipped"].items()),
+    )
+
+
+def seeds_words(found: Mapping[str, Any]) -> str:
+    return f"{found['seeds']} seed{'' if found['seeds'] == 1 else 's'}"
+
+
+def _partitions(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for arm in found["arms"]:
+        runs = Counter((first_split(one), _below(one), _sizes(one["sizes"])) for one in arm["partitions"])
+        total = len(arm["partitions"])
+        shown = runs.most_common(MOST_ROWS if len(runs) > MOST_ROWS + 1 else None)
+        for words, count in shown:
+            rows.append((_words(found, arm), f"{count} of {total}", *words))
+        if left := len(runs) - len(shown):
+            rows.append((_words(found, arm), NOTHING, f"and {left} others, in geometry.json", NOTHING, NOTHING))
+    header = ("arm", "runs", "first split", "more splits", "functions a leaf [all]")
+    return Table("Partitions", header, tuple(rows), left=("first split", "functions a leaf [all]"))
+
+
+def first_split(partition: Mapping[str, Any]) -> str:
+    """The split of the root in words: edge, and groups of operations with bars between them."""
+    if not partition["splits"]:
+        return GIVEN_LEAVES
+    root = [split for split in partition["splits"] if split["path"] == "root"]
+    return "; ".join(f"{split['edge']}: {' | '.join(', '.join(group) for group in split['groups'])}" for split in root)
+
+
+def _below(partition: Mapping[str, Any]) -> str:
+    return str(sum(split["path"] != "root" for split in partition["splits"])) if partition["splits"] else NOTHING
+
+
+def _sizes(sizes: Sequence[int]) -> str:
+    return " + ".join(f"{size:,}" for size in sorted(sizes, reverse=True))
+
+
+def _truth(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for arm in found["arms"]:
+        values = [arm["metrics"][name]["mean"] for name in METRICS]
+        leaves, *shares, floor, best = values
+        rows.append((_words(found, arm), f"{leaves:g}", *(f"{s:.3f}" for s in shares), f"{floor:.2f}", f"{best:.2f}"))
+    return Table("Against stand-alone test accuracy (reads the ground truth)", ("arm", *METRICS), tuple(rows))
+
+
+def _agreement(found: Mapping[str, Any]) -> Table:
+    means = found["ari[all]"]["mean"]
+    rows = tuple(
+        (f"{place} {_words(found, arm)}", *(number(value) for value in row))
+        for place, (arm, row) in enumerate(zip(found["arms"], means, strict=True), 1)
+    )
+    return Table("Agreement of partitions: ARI [all]", ("arm", *(str(n + 1) for n in range(len(rows)))), rows)
+
+
+def _stability(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for arm in found["arms"]:
+        kinds = {kind: one for kind, one in arm["stability"].items() if one is not None}
+        spread = number(arm["separation"]["mean"])
+        for kind, one in kinds.items():
+            values = (number(one[_named(name)]["mean"]) for name in AGREEMENT)
+            rows.append((_words(found, arm), spread, BETWEEN[kind], *values))
+        if not kinds:
+            rows.append((_words(found, arm), spread, *(NOTHING,) * (1 + len(AGREEMENT))))
+    header = ("arm", "separation", "between", "same edge", "ARI of groups", "ARI [all]", "rho of affinities")
+    return Table("Stability at the root", header, tuple(rows), left=("between",))
+
+
+def number(value: float | None) -> str:
+    """Two decimals, without the sign of what rounds to zero."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
+
+
+def _words(found: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
+    return marked(str(arm["arm"]), arm["arm"] in found["reads_truth"], arm["arm"] in found.get("given", ()))
+
+
+def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
+    sentences = [
+        "Read it so: ARI is 1 for the same partition and 0 for unrelated ones. eta2 is the share of the variance of "
+        "test accuracy between leaves, rank_eta2 that of its ranks: a description of a partition, not a target.",
+        "Leaf floor is the expected best of one random architecture a leaf, best of K that of as many random "
+        "architectures of the space: what a best-over-leaves number has to beat.",
+        "Separation is the spread of an edge's dissimilarities over their standard error, about 1 for independent "
+        f"noise. Stability compares scorings of the root: {found['probes']} that differ in batches and contexts, those "
+        "of different seeds, and that of the initial weights. - stands where a criterion measures nothing, or there is "
+        "no second scoring.",
+        "Values are means over seeds (draws are averaged within a seed first); geometry.json has each of them.",
+    ]
+    if found["reads_truth"]:
+        sentences.append(ORACLE)
+    if found.get("given"):
+        sentences.append(GIVEN)
+    return tuple(sentences)

@@ -1,0 +1,1 @@
+"""What a split costs and brings, and from which budget on it pays."""

@@ -1,0 +1,224 @@
+"""What `splitbench break-even` says: break-evens and their sets in words, as tables, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from splitbench.results.inference import stats
+from splitbench.results.inference.stats import Estimate
+from splitbench.results.inference.verdicts import digits
+from splitbench.results.payoff.break_even_report import Report, Row
+from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, interval_words, marked
+
+BELOW_WORDS, ABOVE_WORDS = "below the lowest tested", "above the highest tested"
+SAME_POINT = 1e-6  # of a budget: as a set, both ends are one number
+
+
+def at_words(found: BreakEven) -> str:
+    """The last upward zero of the mean, and whether the arm keeps ahead."""
+    if found.at is None:
+        return BELOW_WORDS if found.ahead else ABOVE_WORDS
+    return f"{found.at:.3g}" + ("" if found.ahead else ", behind again at the highest tested")
+
+
+def set_words(found: BreakEven) -> str:
+    """The confidence set: ``1.2e+10 to 3e+10``; several parts are joined by ``or``, an open end is named in words."""
+    names = [(f"{low:.3g}", f"{high:.3g}", high - low <= SAME_POINT * high) for low, high in found.parts]
+    words = [low if one else f"{low} to {high}" for low, high, one in names]
+    touches_low = bool(found.parts) and found.parts[0][0] == found.budgets[0]
+    touches_high = bool(found.parts) and found.parts[-1][1] == found.budgets[-1]
+    if found.below and touches_low:
+        end = ABOVE_WORDS if len(names) == 1 and touches_high and found.above else names[0][1]
+        words[0] = f"{BELOW_WORDS} to {end}"
+    elif found.below:
+        words.insert(0, BELOW_WORDS)
+    if found.above and touches_high:
+        if not words[-1].endswith(ABOVE_WORDS):
+            words[-1] = f"{names[-1][0]} to {ABOVE_WORDS}"
+    elif found.above:
+        words.append(ABOVE_WORDS)
+    return " or ".join(words)
+
+
+def sheet(shown: Report) -> Sheet:
+    """What the verb prints."""
+    ladder, record = shown.ladder, shown.ladder.record
+    budgets = list(ladder.tables)
+    tables = [_gain_table(shown, budgets), _unsplit_table(shown, budgets)]
+    if any(row.predictions for row in shown.rows):
+        tables += [_law_table(shown), _checked_table(shown)]
+    studies = sorted({next(iter(own.values())).runs[0].record.study for own in ladder.tables.values()})
+    return Sheet(
+        heading=f"{', '.join(studies)}: break-even, {shown.title}",
+        facts=(
+            f"Budgets of {', '.join(f'{budget:.4g}' for budget in budgets)} {ladder.kind} an arm; population: "
+            f"{record.population}.",
+        ),
+        tables=tuple(tables),
+        legend=tuple(_legend(shown)),
+        warnings=(*shown.left_out, *shown.warnings),
+    )
+
+
+def _gain_table(shown: Report, budgets: Sequence[float]) -> Table:
+    rows = []
+    for row in shown.rows:
+        own = dict(zip(row.found.budgets, row.found.gains, strict=True))
+        cells = [interval_words(own.get(budget), digits(shown.metric), sign=True) for budget in budgets]
+        seeds = [str(own[budget].n) if budget in own else NOTHING for budget in budgets]
+        told = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
+        rows.append(
+            (marked(row.arm, row.reads_truth, row.given), told, *cells, at_words(row.found), set_words(row.found))
+        )
+    header = ("arm", "seeds", *(f"at {budget:.4g}" for budget in budgets), "break-even", "95% set")
+    return Table(f"{_difference(shown)} in {shown.metric}", header, tuple(rows), left=("break-even", "95% set"))
+
+
+def _unsplit_table(shown: Report, budgets: Sequence[float]) -> Table:
+    lines = {shown.ladder.baseline: shown.unsplit, "(flops)": shown.flops_alone}
+    rows = tuple(
+        (name, *(interval_words(own.get(budget), digits(shown.metric)) for budget in budgets))
+        for name, own in lines.items()
+    )
+    return Table(f"{shown.metric} without a split", ("", *(f"at {budget:.4g}" for budget in budgets)), rows)
+
+
+def _law_table(shown: Report) -> Table:
+    rows = tuple(
+        (
+            marked(row.arm, row.reads_truth, row.given),
+            _seed_words(one.fitted),
+            f"{one.law.relief:+.3f}",
+            predicted_words(one.at),
+            at_words(one.observed),
+            set_words(one.observed),
+        )
+        for row in shown.rows
+        for one in row.predictions
+    )
+    header = ("arm", "fitted on seeds", "relief", "predicted break-even", "observed on the others", "95% set")
+    return Table(f"The law of splits, fitted at budgets up to {shown.fitted_up_to:.4g}", header, rows, left=header[3:])
+
+
+def _checked_table(shown: Report) -> Table:
+    rows = tuple(
+        (
+            marked(row.arm, row.reads_truth, row.given),
+            _seed_words(one.fitted),
+            f"{budget:.4g}",
+            f"{predicted:+.3f}",
+            interval_words(observed, digits(shown.metric), sign=True),
+        )
+        for row in shown.rows
+        for one in row.predictions
+        for budget, (predicted, observed) in one.gains.items()
+    )
+    header = ("arm", "fitted on seeds", "budget", "predicted", "observed on the others")
+    return Table("Differences at the budgets above", header, rows)
+
+
+def predicted_words(at: float) -> str:
+    if at == BELOW:
+        return "ahead at every budget"
+    return "behind at every budget" if at == ABOVE else f"{at:.3g}"
+
+
+def _seed_words(seeds: Sequence[int]) -> str:
+    return ", ".join(str(seed + 1) for seed in seeds)
+
+
+def _difference(shown: Report) -> str:
+    baseline = shown.ladder.baseline
+    return f"{baseline} less arm" if stats.lower_is_better(shown.metric) else f"Arm less {baseline}"
+
+
+def _legend(shown: Report) -> list[str]:
+    confidence, baseline = f"{stats.CONFIDENCE:.0%}", shown.ladder.baseline
+    legend = [
+        f"{_difference(shown)}, paired by seed: above 0 the arm is better. Brackets are {confidence} Student-t "
+        "intervals over seeds.",
+        "Break-even: the last budget at which the mean difference becomes positive; between tested budgets each seed's "
+        "difference is linear in the budget's logarithm.",
+        f"{confidence} set: all budgets at which the interval of the difference holds 0, from the seeds that both "
+        "neighbouring budgets have; an end is open where the tested budgets do not settle it. It speaks of one arm: "
+        "arms are not adjusted for their number.",
+    ]
+    if shown.fitted_up_to is not None:
+        legend.append(
+            "The law: a split pays where relief, the arm's gain over an unsplit supernet that was trained as long as a "
+            f"leaf, exceeds what {baseline} gains between a leaf's length and its own. Relief is taken to be the same "
+            "at all budgets, and the unsplit supernet to approach a limit: with two fitted budgets the noise ceiling, "
+            "with more the one that fits best."
+        )
+    if any(row.reads_truth for row in shown.rows):
+        legend.append(ORACLE)
+    if any(row.given for row in shown.rows):
+        legend.append(GIVEN)
+    return legend
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------------
+
+
+def to_json(shown: Report) -> dict[str, Any]:
+    """Plain data for ``break-even --json``; docs/statistics.md says what the numbers are."""
+    ladder, record = shown.ladder, shown.ladder.record
+    return {
+        "space": record.space,
+        "dataset": record.dataset,
+        "population": record.population,
+        "metric": shown.metric,
+        "baseline": ladder.baseline,
+        "budget_kind": ladder.kind,
+        "budgets": list(ladder.tables),
+        "unsplit": _estimates(shown.unsplit),
+        "flops_alone": _estimates(shown.flops_alone),
+        "rows": [_row(row) for row in shown.rows],
+        "fitted_up_to": shown.fitted_up_to,
+        "left_out": list(shown.left_out),
+        "warnings": list(shown.warnings),
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "arm": row.arm,
+        "reads_truth": row.reads_truth,
+        "given": row.given,
+        **_found(row.found),
+        "predictions": [
+            {
+                "fitted_seeds": list(one.fitted),
+                "checked_seeds": list(one.checked),
+                "relief": one.law.relief,
+                "curve": asdict(one.law.curve),
+                "break_even": one.at if BELOW < one.at < ABOVE else None,
+                "words": predicted_words(one.at),
+                "differences": [
+                    {"budget": budget, "predicted": predicted, "observed": asdict(observed)}
+                    for budget, (predicted, observed) in one.gains.items()
+                ],
+                "observed": _found(one.observed),
+            }
+            for one in row.predictions
+        ],
+    }
+
+
+def _found(found: BreakEven) -> dict[str, Any]:
+    return {
+        "differences": _estimates(dict(zip(found.budgets, found.gains, strict=True))),
+        "break_even": found.at,
+        "ahead_at_highest": found.ahead,
+        "set": [list(part) for part in found.parts],
+        "open_below": found.below,
+        "open_above": found.above,
+        "words": f"{at_words(found)}; set: {set_words(found)}",
+    }
+
+
+def _estimates(own: Mapping[float, Estimate]) -> list[dict[str, Any]]:
+    return [{"budget": budget, **asdict(value)} for budget, value in own.items()]

@@ -1,0 +1,1 @@
+"""Pictures of arms and what their runs measured."""

@@ -1,0 +1,1 @@
+"""From a finished folder to results/published."""

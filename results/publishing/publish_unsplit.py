@@ -1,0 +1,138 @@
+"""The table of unsplit supernets (results/expectation/unsplit.json), made from the records of published studies.
+
+`python -m splitbench.results.publishing` makes it at its end. One seed counts once, however many studies ran it: of
+equal
+settings, budgets and selectors each repetition of a study's own seed is from the first study, by name, that has it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splitbench.results.arms.arms import Arm, Getter, tables
+from splitbench.results.expectation import unsplit
+from splitbench.results.expectation.unsplit import METRICS, UNITS, Known, Length, Setting, Supernet
+from splitbench.results.records.record import Record
+from splitbench.results.records.store import encode, load, write_atomically
+
+RULERS = tuple(name for name in METRICS if "[" in name)
+"""Metrics that FLOPs alone and the ceiling have, too."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An unsplit arm of a published study, and what its supernets are."""
+
+    arm: Arm
+    setting: Setting
+
+    @property
+    def key(self) -> str:
+        """Equal for supernets of one setting."""
+        return _text(self.setting.flat)
+
+    @property
+    def length(self) -> str:
+        """Equal for supernets of one setting that were trained equally long."""
+        budget = self.arm.runs[0].record.budget
+        return _text([budget.kind, budget.limit, unsplit.selector(self.arm), unsplit.kept_back(self.arm)])
+
+
+def table(folders: Iterable[Path]) -> Known:
+    """The unsplit supernets of results folders.
+
+    Raises:
+        StoreError: if a folder holds no usable record.
+    """
+    settings: dict[str, dict[str, list[Found]]] = defaultdict(lambda: defaultdict(list))
+    for folder in folders:
+        for found in _found(folder):
+            settings[found.key][found.length].append(found)
+    supernets = []
+    for own in settings.values():
+        lengths = [_length(found) for found in own.values()]
+        setting = next(iter(own.values()))[0].setting
+        supernets.append(Supernet(setting=setting, lengths=sorted(lengths, key=lambda one: one.steps)))
+    return Known(supernets=sorted(supernets, key=_order))
+
+
+def publish(folders: Iterable[Path], path: Path) -> Path:
+    """Write the table of these results folders to ``path``, and give that."""
+    write_atomically(path, encode(table(folders)))
+    return path
+
+
+def _found(folder: Path) -> list[Found]:
+    arms = [arm for own in tables(load(folder).runs) for arm in own if arm.complete and unsplit.unsplit(arm)]
+    pairs = [(arm, unsplit.setting(arm)) for arm in arms]
+    return [Found(arm, setting) for arm, setting in pairs if setting is not None]
+
+
+def _length(found: Sequence[Found]) -> Length:
+    """What arms of one setting and length measured, each seed once."""
+    chosen: dict[tuple[int, int], Arm] = {}
+    for one in sorted(found, key=lambda each: each.arm.runs[0].record.study):
+        for repetition in one.arm.repetitions:
+            chosen.setdefault((unsplit.seed(one.arm), repetition), one.arm)
+    seeds = sorted(chosen)
+    arms = list({id(arm): arm for arm in chosen.values()}.values())
+    first = found[0].arm.runs[0].record
+
+    def values(get: Getter) -> list[float] | None:
+        """By seed; None if a run lacks the value."""
+        by_arm = {id(arm): arm.by_repetition(get) for arm in arms}
+        each = [(by_arm[id(chosen[seed])] or {}).get(seed[1]) for seed in seeds]
+        known = [value for value in each if value is not None]
+        return known if len(known) == len(seeds) else None
+
+    def means(getters: dict[str, Getter]) -> dict[str, float]:
+        return {name: unsplit.mean(own) for name, get in getters.items() if (own := values(get)) is not None}
+
+    return Length(
+        kind=first.budget.kind,
+        limit=first.budget.limit,
+        selector=unsplit.selector(found[0].arm),
+        steps=means({"steps": lambda record: float(record.tree.steps)})["steps"],
+        spent=means({unit: _spent(unit) for unit in UNITS}),
+        studies=sorted({one.arm.runs[0].record.study for one in found}),
+        code=sorted({mark for arm in arms for mark in unsplit.code(arm)}),
+        seeds=seeds,
+        values={name: own for name, get in METRICS.items() if (own := values(get)) is not None},
+        flops=means({name: _flops(name) for name in RULERS}),
+        ceiling=means({name: _ceiling(name) for name in RULERS}),
+    )
+
+
+def _spent(unit: str) -> Getter:
+    return lambda record: unsplit.spent(record, unit)
+
+
+def _flops(name: str) -> Getter:
+    return lambda record: record.trivial.get("flops", {}).get(name)
+
+
+def _ceiling(name: str) -> Getter:
+    def get(record: Record) -> float | None:
+        return record.ceiling.get(name)
+
+    return get
+
+
+def _order(supernet: Supernet) -> tuple[object, ...]:
+    found = supernet.setting
+    return (
+        found.space["name"],
+        found.dataset["name"],
+        found.trainer["name"],
+        supernet.lengths[0].steps,
+        _text(found.flat),
+    )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

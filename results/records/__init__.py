@@ -1,0 +1,1 @@
+"""Records on disk: what a run leaves behind, and how a folder of them is read."""

@@ -1,0 +1,48 @@
+"""On what runs were computed, and a sentence where runs that are compared were computed on unlike machines.
+
+The same training ends a little elsewhere on another CPU model, instruction set, device or version of torch: sums are in
+another order, and the steps magnify the last digit. Pairing by seed does not take that out of a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from splitbench.results.records.record import Machine
+from splitbench.results.records.store import Run
+
+KINDS = {
+    "devices": ("device", "devices"),
+    "cpus": ("cpu", "CPU models"),
+    "instructions": ("instructions", "instruction sets"),
+    "torch": ("torch", "versions of torch"),
+}
+"""What makes machines unlike -> a machine's field, and its plural in words."""
+
+
+def machines(runs: Iterable[Run]) -> list[Machine]:
+    """Every machine that computed a stage of one of the runs; none of runs that lack their measured file."""
+    return list(dict.fromkeys(one for run in runs if run.measured is not None for one in run.measured.computed_on))
+
+
+def kinds(of: Iterable[Machine]) -> dict[str, list[str]]:
+    """What is known of machines: for each of KINDS the distinct values, sorted. What is unknown is no value."""
+    of = list(of)
+    return {kind: sorted({getattr(one, field) for one in of} - {""}) for kind, (field, _) in KINDS.items()}
+
+
+def mixture(found: Mapping[str, Sequence[str]], subject: str = "this table mixes") -> str:
+    """A sentence if ``found``, as ``kinds`` gives it, has several values of a kind; empty if it has not.
+
+    Args:
+        subject: how the sentence begins.
+    """
+    several = [(words, found[kind]) for kind, (_, words) in KINDS.items() if len(found.get(kind, ())) > 1]
+    if not several:
+        return ""
+    parts = [f"{words} ({'; '.join(values)})" for words, values in several]
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return (
+        f"{subject} {listed}: the same training ends elsewhere on each, so a difference between runs from two of "
+        "them is in part one between machines; run the whole study on one to be rid of it"
+    )

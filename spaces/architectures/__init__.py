@@ -1,0 +1,1 @@
+"""Sets of architectures: populations, what a leaf owns, what it trains."""

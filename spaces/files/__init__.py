@@ -1,0 +1,1 @@
+"""Files of data: where they lie, how they are imported, what is in them."""
