@@ -258,7 +258,7 @@ def test_a_home_that_cannot_be_written_is_told(first: Path, tmp_path: Path, monk
 
 def test_listing_importing_and_verifying_need_no_torch(first: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from splitbench.spaces import sources\n"
+        "import sys; from pathlib import Path; from splitbench.spaces.files import sources\n"
         "print([sources.status(name).state for name in sources.DATA])\n"
         "sources.import_data('nb201', Path(sys.argv[1])); print(sources.verify('nb201'))\n"
         "sys.exit('torch' in sys.modules)"
@@ -293,7 +293,7 @@ def test_real_data_is_imported_and_verified(
 def test_verifying_every_table_needs_no_torch(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLITBENCH_DATA", str(real_data))
     code = (
-        "import sys; from splitbench.spaces import sources\n"
+        "import sys; from splitbench.spaces.files import sources\n"
         "print(*(sources.verify(name) for name in ('nb201', 'nb_macro')), sep='; ')\n"
         "sys.exit('torch' in sys.modules)"
     )
