@@ -79,9 +79,8 @@ def main(root: Path) -> None:
     fullest = max(counted.folders, key=lambda folder: len(counted.folders[folder]))
     largest = max(counted.lines, key=lambda name: counted.lines[name])
     print(f"modules           {len(counted.lines)}, {sum(counted.lines.values())} lines")
-    print(
-        f"largest module    {largest}: {counted.lines[largest]}; over 300: {sum(n > 300 for n in counted.lines.values())}"
-    )
+    long = sum(lines > 300 for lines in counted.lines.values())
+    print(f"largest module    {largest}: {counted.lines[largest]}; over 300: {long}")
     print(f"folders           {len(counted.folders)}; fullest {fullest}: {len(counted.folders[fullest])} modules")
     print(f"longest function  {longest.rpartition(':')[0]}: {counted.functions[longest]} lines")
     print(f"public names      {len(counted.names)}; in two or more modules: {len(counted.twins)}")
