@@ -11,7 +11,6 @@ from splitbench.harness.runs.step_prices import StepPrices
 from splitbench.harness.runs.tree import Node
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Scene
-from splitbench.harness.stages.context import Population, Strings
 from splitbench.harness.stages.decompose import Decompose
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure, MeasuredLeaf
@@ -22,6 +21,7 @@ from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.study.arm import Arm, Judge
 from splitbench.harness.supernets.estimate import Evaluation
 from splitbench.spaces.architectures.populations import Of
+from splitbench.spaces.architectures.ranked import RankedFunctions, RankedStrings
 from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.architectures.subspaces import overlapping
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
@@ -79,10 +79,10 @@ class Requests:
         if self.evaluation.calibration:
             self.evaluation = replace(self.evaluation, seed=seeds.of("calibration"))
         self.name = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
-        self.functions = Population(settings.sample, seeds.of("population"))  # what selectors look at
+        self.functions = RankedFunctions(settings.sample, seeds.of("population"))  # what selectors look at
         self.population = self.functions
         if settings.of == "strings":
-            self.population = Strings(settings.sample, seeds.of("population"))
+            self.population = RankedStrings(settings.sample, seeds.of("population"))
 
     def title(self, what: str) -> str:
         return f"{self.name}: {what}"

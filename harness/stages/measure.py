@@ -17,7 +17,7 @@ from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.facts import best_of, sizes_of
 from splitbench.harness.stores.folder import load_tensors
 from splitbench.results.measures import metrics, ranking
@@ -25,6 +25,7 @@ from splitbench.results.measures.metrics import Metrics
 from splitbench.results.records import record
 from splitbench.results.records.store import digest, encode_estimates, write_atomically
 from splitbench.spaces.architectures.populations import by_leaf, reference
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.truth import GroundTruth, open_truth
 
@@ -83,7 +84,7 @@ class Measure(Stage[Measurement]):
     gives: ClassVar[type] = Measurement
     reads_images: ClassVar[bool] = False
 
-    population: Population
+    population: RankedFunctions
     truth: str
     leaf_choice: Part
     seed: int
@@ -93,9 +94,9 @@ class Measure(Stage[Measurement]):
     def reads_truth(self) -> bool:
         return True
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Measurement, Cost]:
-        space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
-        files = [bench.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
+    def work(self, context: StageContext, folder: Path) -> tuple[Measurement, Cost]:
+        space, truth = context.space, open_truth(context.space, context.dataset.name)
+        files = [context.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
         tables = [load_tensors(file)[0] for file in files]
         rows = np.concatenate([table["rows"].numpy() for table in tables])
         accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])

@@ -11,11 +11,12 @@ import torch
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, State, Workbench, write_note
+from splitbench.harness.stages.context import StageContext, State, write_note
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture, SubSpace
 
 ESTIMATES = "estimates.safetensors"
@@ -47,12 +48,12 @@ class Predict(Stage[Predicted]):
     subspace: SubSpace
     state: State | None
     evaluation: Evaluation
-    population: Population
+    population: RankedFunctions
     earlier: tuple[SubSpace, ...] = ()
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Predicted, Cost]:
-        rows = self.population.rows(bench.space, self.subspace, self.earlier)
-        weights = bench.weights(0, self.state)
+    def work(self, context: StageContext, folder: Path) -> tuple[Predicted, Cost]:
+        rows = self.population.rows(context.space, self.subspace, self.earlier)
+        weights = context.weights(0, self.state)
         supernet = weights.supernet
         running = RunningStatistics(supernet, weights.statistics) if self.evaluation.keeps_statistics else None
         accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
@@ -62,9 +63,9 @@ class Predict(Stage[Predicted]):
             accuracy, loss, start = tensors["accuracy"], tensors["loss"], notes["done"]
         saved, known = time.monotonic(), dict[Architecture, tuple[float, float]]()
         for index in range(start, len(rows)):
-            path = self.population.estimated(bench.space, tuple(rows[index].tolist()))
+            path = self.population.estimated(context.space, tuple(rows[index].tolist()))
             if path not in known:
-                known[path] = estimate(supernet, path, bench.data, self.evaluation, running)
+                known[path] = estimate(supernet, path, context.data, self.evaluation, running)
             accuracy[index], loss[index] = known[path]
             if time.monotonic() - saved > checkpoint_seconds():
                 saved = time.monotonic()

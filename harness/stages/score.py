@@ -13,7 +13,7 @@ from splitbench.criteria.base import Affinity, Criterion
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import State, Workbench
+from splitbench.harness.stages.context import StageContext, State
 from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.spaces.base import SubSpace, Supernet
@@ -56,26 +56,26 @@ class Score(Stage[Affinity]):
     def reads_truth(self) -> bool:
         return self.truth is not None
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Affinity, Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[Affinity, Cost]:
         trainer: Trainer = self.trainer.build()
-        weights, meter = bench.weights(self.initial_seed, self.state), Meter()
+        weights, meter = context.weights(self.initial_seed, self.state), Meter()
         supernet, state = weights.supernet, weights.tensors
         if not state:  # no training before the split: the trainer's own beginning
-            job = Job(bench.space, self.subspace, supernet, bench.data, self.training_seed, Meter())
+            job = Job(context.space, self.subspace, supernet, context.data, self.training_seed, Meter())
             state = trainer.open(job).tensors()
         criterion: Criterion = self.criterion.build()
 
         def initial() -> Supernet:
-            return bench.weights(self.initial_seed).supernet
+            return context.weights(self.initial_seed).supernet
 
         def truth() -> GroundTruth:
-            return open_truth(bench.space, bench.dataset.name)
+            return open_truth(context.space, context.dataset.name)
 
         probe = SupernetProbe(
-            bench.space,
+            context.space,
             self.subspace,
             supernet,
-            bench.data,
+            context.data,
             trainer,
             state,
             self.seed,

@@ -15,12 +15,13 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, State, Weights, Workbench, kept_statistics, pack, unpack
+from splitbench.harness.stages.context import StageContext, State, Weights, kept_statistics, pack, unpack
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 
@@ -53,7 +54,7 @@ class Select(Stage[Selected]):
     subspace: SubSpace
     state: State | None
     evaluation: Evaluation
-    population: Population
+    population: RankedFunctions
     index: int
     count: int
     seed: int
@@ -66,9 +67,9 @@ class Select(Stage[Selected]):
         inside = self.population.rows(space, self.subspace, self.earlier)
         return Leaf(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Selected, Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[Selected, Cost]:
         selector: Selector = self.selector.build()
-        search = LeafSearch(self, bench, folder)
+        search = LeafSearch(self, context, folder)
         return selector.select(search), search.meter.cost
 
 
@@ -76,18 +77,18 @@ class LeafSearch:
     """Implements ``harness.selectors.base.Search``; what it is asked for is noted, so that a search that was stopped
     goes on where its last checkpoint was."""
 
-    def __init__(self, stage: Select, bench: Workbench, folder: Path) -> None:
-        self.stage, self.bench = stage, bench
-        self.leaf = stage.leaf(bench.space)
+    def __init__(self, stage: Select, context: StageContext, folder: Path) -> None:
+        self.stage, self.context = stage, context
+        self.leaf = stage.leaf(context.space)
         self.meter = Meter()
         self.trainer: Trainer = stage.trainer.build()
-        self.images = stage.evaluation.count(len(bench.data.labels["validation"]))
+        self.images = stage.evaluation.count(len(context.data.labels["validation"]))
         self.notes = Notes(folder / "checkpoint.safetensors")
         self.began = time.monotonic()
 
     @functools.cached_property
     def weights(self) -> Weights:
-        return self.bench.weights(0, self.stage.state)
+        return self.context.weights(0, self.stage.state)
 
     @functools.cached_property
     def running(self) -> RunningStatistics | None:
@@ -110,13 +111,13 @@ class LeafSearch:
                     "needs all leaves for that; leave out one of the two"
                 )
         job = Job(
-            self.bench.space,
+            self.context.space,
             self.stage.subspace,
             weights.supernet,
-            self.bench.data,
+            self.context.data,
             self.stage.seed,
             self.meter,
-            self.bench.precision,
+            self.context.precision,
             earlier=self.stage.earlier,
             sampling=self.stage.sampling,
         )
@@ -136,7 +137,7 @@ class LeafSearch:
         return self.stage.allowance.amount - spent
 
     def cost(self, choice: Choice) -> Cost:
-        return self.stage.evaluation.cost(self.bench.space, choice, self.images, self.trainer.batch_size)
+        return self.stage.evaluation.cost(self.context.space, choice, self.images, self.trainer.batch_size)
 
     def price(self, choice: Choice) -> float:
         return 0.0 if self.stage.allowance is None else self.stage.allowance.of(self.cost(choice))
@@ -151,7 +152,7 @@ class LeafSearch:
         if (known := self.notes.next()) is not None:
             return known[0], known[1]
         self.notes.catch_up(self)
-        found = estimate(self.weights.supernet, choice, self.bench.data, self.stage.evaluation, self.running)
+        found = estimate(self.weights.supernet, choice, self.context.data, self.stage.evaluation, self.running)
         self.notes.add(list(found), self)
         return found
 

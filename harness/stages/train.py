@@ -16,7 +16,7 @@ from splitbench.harness.hashing import HASHED_IF_SET
 from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import State, Workbench, kept_statistics, pack, unpack, write_note
+from splitbench.harness.stages.context import StageContext, State, kept_statistics, pack, unpack, write_note
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
@@ -93,8 +93,8 @@ class Train(Stage[tuple[Trained, ...]]):
     sampling: str = STRINGS
     statistics: bool = field(default=False, metadata=HASHED_IF_SET)
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
-        trainings = self.opened(bench)
+    def work(self, context: StageContext, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
+        trainings = self.opened(context)
         checkpoint = Checkpoint(folder, trainings)
         while going := [training for training in trainings if training.goes_on()]:
             for training in going:
@@ -104,24 +104,24 @@ class Train(Stage[tuple[Trained, ...]]):
             save_tensors(folder / State.file(index), training.tensors(), {"steps": training.first + training.done})
         return tuple(training.result() for training in trainings), sum((t.meter.cost for t in trainings), Cost())
 
-    def opened(self, bench: Workbench) -> list[Training]:
+    def opened(self, context: StageContext) -> list[Training]:
         """A session of the trainer for each member, at the member's beginning."""
         trainer: Trainer = self.trainer.build()
         modifiers: list[Modifier] = [part.build() for part in self.modifiers]
         jobs: list[Job] = []
         inherited = []
         for member in self.members:
-            weights = bench.weights(self.initial_seed, member.parent)
+            weights = context.weights(self.initial_seed, member.parent)
             inherited.append(weights)
             jobs.append(
                 Job(
-                    bench.space,
+                    context.space,
                     member.subspace,
                     weights.supernet,
-                    bench.data,
+                    context.data,
                     self.seed,
                     Meter(),
-                    bench.precision,
+                    context.precision,
                     member.parts,
                     jobs,
                     member.earlier,
