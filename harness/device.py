@@ -54,8 +54,8 @@ def machine(device: torch.device) -> Machine:
 def cpu_model() -> str:
     """The CPU's model in words, or the kind of machine where nothing more is told."""
     with contextlib.suppress(OSError):
-        if told := cpu_words(Path("/proc/cpuinfo").read_text()):
-            return told
+        if model := cpu_words(Path("/proc/cpuinfo").read_text()):
+            return model
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             words = ["sysctl", "-n", "machdep.cpu.brand_string"]
@@ -76,11 +76,11 @@ def cpu_words(cpuinfo: str) -> str:
 
 def instructions() -> str:
     """The instruction set that torch's own loops use, and the limits under which its libraries choose theirs."""
-    found = [torch.backends.cpu.get_cpu_capability()]
+    words = [torch.backends.cpu.get_cpu_capability()]
     for library, variables in LIMITS.items():
         limit = next((value for name in variables if (value := os.environ.get(name, "").upper()) not in NO_LIMIT), "")
-        found += [f"{library} at most {limit}"] if limit else []
-    return ", ".join(found)
+        words += [f"{library} at most {limit}"] if limit else []
+    return ", ".join(words)
 
 
 def choose(name: str) -> str:

@@ -152,9 +152,9 @@ class LeafSearch:
         if (known := self.notes.next()) is not None:
             return known[0], known[1]
         self.notes.catch_up(self)
-        found = estimate(self.weights.supernet, choice, self.context.data, self.stage.evaluation, self.running)
-        self.notes.add(list(found), self)
-        return found
+        estimated = estimate(self.weights.supernet, choice, self.context.data, self.stage.evaluation, self.running)
+        self.notes.add(list(estimated), self)
+        return estimated
 
     def train(self, steps: int, position: float) -> int:
         if (known := self.notes.next()) is not None:

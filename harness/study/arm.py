@@ -23,9 +23,18 @@ from splitbench.criteria.base import (
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.part import Part
-from splitbench.harness.registry import Spec, build, get, parameters, suggestion
+from splitbench.harness.registry import Spec, build, suggestion
 from splitbench.harness.selectors.base import LeafChoice, Selector
-from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
+from splitbench.harness.study.arm_checks import (
+    check_burn,
+    check_kept,
+    check_keys,
+    check_listed,
+    check_selection,
+    check_selector,
+)
+from splitbench.harness.study.complaints import complaint
+from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig
 from splitbench.harness.trainers.base import Trainer
 from splitbench.spaces.base import SearchSpace, SubSpace
 
@@ -141,22 +150,12 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     check_keys(config, where)
     criterion: Criterion = build("criteria", config.criterion_spec, where)
     parts = parts_of(criterion)
-    chosen = {
-        "criteria": (where, config.criterion_spec),
-        "partitioners": (f"{where}.partitioner", config.partitioner or parts.partitioner),
-        "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
-    }
-    for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
-        named = getattr(config, key)
-        chosen[kind] = (key, getattr(study, key)) if named is None else (f"{where}.{key}", named)
+    chosen = _chosen(study, config, parts, where)
     built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
     check_selector(built["selectors"], built["trainers"], where)
     schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
     modifiers = _modifiers(study, config, built["trainers"], space, where)
-    if any(part.build().shares_weights for part in modifiers) and schedule.keep == "best":
-        raise ConfigError(
-            f"{where}: keep: best compares supernets, and a modifier has all leaves share one; leave one out"
-        )
+    check_kept(schedule, modifiers, where)
     check_selection(schedule, built["selectors"], where)
     check_listed(study, schedule, space, where)
     scoring = config.scoring or study.scoring
@@ -190,6 +189,19 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     )
 
 
+def _chosen(study: StudyConfig, config: ArmConfig, parts: Parts, where: str) -> dict[str, tuple[str, Spec]]:
+    """Kind -> the place in the study file and the spec of the arm's part: its own, its criterion's, or the study's."""
+    chosen: dict[str, tuple[str, Spec]] = {
+        "criteria": (where, config.criterion_spec),
+        "partitioners": (f"{where}.partitioner", config.partitioner or parts.partitioner),
+        "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
+    }
+    for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
+        own = getattr(config, key)
+        chosen[kind] = (key, getattr(study, key)) if own is None else (f"{where}.{key}", own)
+    return chosen
+
+
 def _leaves(
     criterion: Criterion, config: ArmConfig, schedule: ScheduleConfig, space: SearchSpace, where: str
 ) -> tuple[SubSpace, ...]:
@@ -218,33 +230,6 @@ def _modifiers(
     return parts
 
 
-def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) -> None:
-    """Refuse a selector whose price only its search tells, where nothing says what it may spend."""
-    if schedule.selection is None and type(selector).plan is Selector.plan:
-        raise ConfigError(
-            f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
-            "it a share of the budget, as with schedule.selection: 0.1"
-        )
-
-
-def check_burn(parts: Parts, scoring: str, study: StudyConfig, where: str) -> None:
-    """Refuse a bill that nobody could pay."""
-    if parts.burn and scoring == "free":
-        raise ConfigError(f"{where}: burn is a bill for scoring, and here scoring is free; leave one out")
-    if parts.burn and study.budget.seconds is not None:
-        raise ConfigError(f"{where}: seconds cannot be burnt; leave burn out, or give the budget in flops")
-
-
-def check_listed(study: StudyConfig, schedule: ScheduleConfig, space: SearchSpace, where: str) -> None:
-    """Refuse to count or draw functions that cannot be listed."""
-    for key, value in (("sampling", study.sampling), (f"{where}.schedule.share", schedule.share)):
-        if value == "functions" and not space.can_list:
-            raise ConfigError(
-                f"{key}: functions asks for all functions of a leaf, and those of space {space.name} cannot be listed; "
-                f"take {'strings' if key == 'sampling' else 'sampler, steps or flops'}"
-            )
-
-
 def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
     return Judge(part, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
 
@@ -259,32 +244,8 @@ def _consulted(rule: EdgeRule, where: str) -> Judge | None:
     return _judge(criterion, Part.of("criteria", spec, where), partitioner)
 
 
-def check_keys(config: ArmConfig, where: str) -> None:
-    """Refuse a key that is neither an arm's nor a parameter of its criterion, naming both.
-
-    Raises:
-        ConfigError: with a suggestion.
-    """
-    own = [key for key in ArmConfig.model_fields if key != "criterion"]
-    takes = list(parameters(get("criteria", config.criterion, where)))
-    for key in config.model_extra or {}:
-        if key not in takes:
-            raise ConfigError(
-                f"{where}: unknown key {key!r}{suggestion(key, takes + own)}; an arm takes: {', '.join(own)}; and the "
-                f"criterion {config.criterion} takes: {', '.join(takes) or 'no parameters'}"
-            )
-
-
-def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
-    """Refuse a selector that reads what this trainer does not learn: said now, not after the training."""
-    if selector.reads_architecture_weights and not trainer.learns_architecture:
-        raise ConfigError(
-            f"{where}: the selector reads architecture parameters, and the trainer learns none; "
-            "choose the trainer darts, or the selector random_best"
-        )
-
-
 def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
+    """The arm's schedule: the study's, then what the criterion's paper asks for, then the arm's own keys."""
     allowed = [key for key in ScheduleConfig.model_fields if key != "share"]
     if "share" in own:
         raise ConfigError(
@@ -306,4 +267,4 @@ def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str
     try:
         return ScheduleConfig.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(sentence(error, f"{where}.schedule")) from error
+        raise ConfigError(complaint(error, f"{where}.schedule", StudyConfig)) from error

@@ -20,16 +20,16 @@ def parse_set(words: Sequence[str]) -> dict[str, Any]:
         ConfigError: for a word that is no KEY=VALUE, a path with an empty part, a path given twice, or a value that is
             no YAML.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for word in words:
         path, equals, text = word.partition("=")
         path = path.strip()
         if not equals or not all(path.split(".")):
             raise ConfigError(f"--set {word}: a key and its value are expected, as in {EXAMPLE}")
-        if path in found:
+        if path in values:
             raise ConfigError(f"--set {path}: it is set twice; set it once")
-        found[path] = read_yaml(text, f"--set {path}")
-    return found
+        values[path] = read_yaml(text, f"--set {path}")
+    return values
 
 
 def put_all(study: Mapping[str, Any], values: Mapping[str, Any], where: str = "--set") -> dict[str, Any]:

@@ -116,13 +116,13 @@ def show_forecast(
     from splitbench.harness.running import forecast
     from splitbench.results.words import render
 
-    found = forecast.forecast(study, workers)
+    expected = forecast.forecast(study, workers)
     if as_json:
-        show.json_out(found.as_json())
+        show.json_out(expected.as_json())
     elif sys.stdout.isatty():
-        render.terminal_sheet(forecast.sheet(study, found))
+        render.terminal_sheet(forecast.sheet(study, expected))
     else:
-        typer.echo(render.sheet_markdown(forecast.sheet(study, found)), nl=False)
+        typer.echo(render.sheet_markdown(forecast.sheet(study, expected)), nl=False)
 
 
 def opened(
