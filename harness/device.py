@@ -33,7 +33,7 @@ class Machine:
 
     Attributes:
         device: the GPU's name, or the CPU and its number of threads.
-        cpu: the CPU's model; one name can stand for several, so with family, model and stepping where Linux tells them.
+        cpu: the CPU's model; one name can stand for several, so with family, model and stepping where Linux names them.
         instructions: the set that torch used, and what held back the libraries below it: ``AVX512``,
             ``AVX2, oneDNN at most AVX2``.
         torch: its version.
@@ -52,7 +52,7 @@ def machine(device: torch.device) -> Machine:
 
 @functools.cache
 def cpu_model() -> str:
-    """The CPU's model in words, or the kind of machine where nothing more is told."""
+    """The CPU's model in words, or the kind of machine where nothing more is known."""
     with contextlib.suppress(OSError):
         if model := cpu_words(Path("/proc/cpuinfo").read_text()):
             return model
@@ -134,7 +134,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def wait(device: torch.device) -> None:
-    """Until everything that was asked of a device is done, so that a clock tells what it took."""
+    """Until everything that was asked of a device is done, so that a clock can be read for what it took."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -21,14 +21,14 @@ from splitbench.spaces.truth import open_truth
 
 @dataclass(frozen=True)
 class Decomposed:
-    """The terms by name (see ``results.decomposition``); None where a tau is undefined."""
+    """The terms by name (see ``results/payoff/decomposition.py``); None where a tau is undefined."""
 
     terms: dict[str, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decompose(Stage[Decomposed]):
-    """Reads the predict stages of the unsplit supernet, of both shams and of the arm, leaf by leaf.
+    """Splits an arm's difference to no split into terms, by estimates of the unsplit supernet, shams and arm.
 
     Attributes:
         truth: checksum of the ground truth.

@@ -39,8 +39,8 @@ class MeasuredLeaf:
     Attributes:
         subspace: what it allows.
         predict: key of its predict stage.
-        selected: what the selector read from it.
-        kept: whether it was trained to the end: only such a one can be the arm's answer.
+        selected: the architecture that the selector chose in it.
+        kept: whether it was trained to the end; the arm's choice is made among such leaves alone.
     """
 
     subspace: SubSpace
@@ -51,13 +51,13 @@ class MeasuredLeaf:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an arm came to.
+    """The result of one arm.
 
     Attributes:
         metrics, validation_metrics: against the truth's test and validation accuracies.
         rank_sum: of the rank-sum of estimates and FLOPs, against test accuracies.
         estimates_sha256: of the table of estimates.
-        selection: the arm's answer.
+        selection: the architecture that the arm chose.
     """
 
     metrics: Metrics
@@ -69,12 +69,12 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Stage[Measurement]):
-    """Every metric of one arm; ``estimates.parquet`` is left in the folder.
+    """Computes every metric of one arm, and leaves ``estimates.parquet`` in the stage's folder.
 
     Attributes:
-        population: which architectures.
+        population: the architectures that are ranked.
         truth: checksum of the ground truth.
-        leaf_choice: how the arm's answer is chosen among the leaves'.
+        leaf_choice: chooses the arm's architecture among those of its leaves.
         seed: of that choice.
         leaves: of the arm.
     """

@@ -31,14 +31,16 @@ class Predicted:
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(Stage[Predicted]):
-    """Estimates of one leaf; ``estimates.safetensors`` is left in the folder: rows [A, edges], accuracy [A], loss [A].
+    """Estimates the architectures that one leaf owns: validation accuracy in percent, and cross-entropy.
+
+    ``estimates.safetensors`` is left in the stage's folder: rows [A, edges], accuracy [A], loss [A].
 
     Attributes:
         subspace: what the leaf allows.
-        state: its weights; None for the initial ones.
+        state: the leaf's weights; None for the initial ones.
         evaluation: on which images, and what normalises them.
-        population: which architectures.
-        earlier: leaves before it that share architectures with it: these are theirs.
+        population: the architectures that are ranked; those of this leaf are estimated.
+        earlier: leaves before it that share architectures with it, and own these.
     """
 
     kind: ClassVar[str] = "predict"

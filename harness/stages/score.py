@@ -22,18 +22,18 @@ from splitbench.spaces.truth import GroundTruth, open_truth
 
 @dataclass(frozen=True, kw_only=True)
 class Score(Stage[Affinity]):
-    """What a criterion finds on an edge, and what its passes cost.
+    """Asks a criterion how much the operations of an edge disagree; its passes are charged by the probe.
 
     Attributes:
         trainer: whose kind of context the probe draws.
-        criterion: what scores.
+        criterion: the part that scores.
         subspace: what the node allows.
-        state: its weights; None for the initial ones.
+        state: the node's weights; None for the initial ones.
         initial_seed, training_seed: of the initial weights, and of the trainer's own beginning where nothing has been
             trained yet.
-        edge: which.
+        edge: its index in the space.
         seed: of the probe's batches and contexts.
-        draw: of an arm whose criterion draws.
+        draw: number of the draw, where the criterion draws; 0 elsewhere.
         truth: checksum of the ground truth, for an oracle control alone.
     """
 

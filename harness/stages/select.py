@@ -28,19 +28,19 @@ from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 
 @dataclass(frozen=True, kw_only=True)
 class Select(Stage[Selected]):
-    """What a selector reads from a leaf.
+    """Has the selector choose one architecture of a leaf.
 
     Attributes:
-        trainer, modifiers: whose architecture parameters it may read, and that train on if it asks for it.
-        selector: how.
+        trainer, modifiers: whose architecture parameters the selector may read, and that train on if it asks for it.
+        selector: the part that chooses.
         subspace: what the leaf allows.
-        state: its weights; None for the initial ones.
+        state: the leaf's weights; None for the initial ones.
         evaluation: on which images, and what normalises them.
         population: which architectures the selector ``all`` looks at.
         index, count: which leaf of how many.
         seed: of the selector's random numbers.
-        earlier: leaves before it that share architectures with it: these are theirs.
-        allowance: what it may spend; None for a plan whose price is not known (in seconds).
+        earlier: leaves before it that share architectures with it, and own these.
+        allowance: what the search may spend; None for a plan whose price is not known (in seconds).
         sampling: whether strings or functions are equally likely to be drawn, where it trains on.
     """
 
@@ -63,7 +63,7 @@ class Select(Stage[Selected]):
     sampling: str = STRINGS
 
     def leaf(self, space: SearchSpace) -> Leaf:
-        """What the selector knows before it looks at weights."""
+        """The leaf as a selector plans by it, before any weights are read."""
         inside = self.population.rows(space, self.subspace, self.earlier)
         return Leaf(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
 
@@ -74,8 +74,11 @@ class Select(Stage[Selected]):
 
 
 class LeafSearch:
-    """Implements ``harness.selectors.base.Search``; what it is asked for is noted, so that a search that was stopped
-    goes on where its last checkpoint was."""
+    """Implements :class:`splitbench.harness.selectors.base.Search` on one trained leaf.
+
+    Every answer is noted. A search that was stopped is run again from its start and gets the noted answers, until it
+    asks for something new: selectors therefore need no checkpoint of their own.
+    """
 
     def __init__(self, stage: Select, context: StageContext, folder: Path) -> None:
         self.stage, self.context = stage, context
@@ -88,6 +91,7 @@ class LeafSearch:
 
     @functools.cached_property
     def weights(self) -> Weights:
+        """The leaf's, loaded when they are first asked for."""
         return self.context.weights(0, self.stage.state)
 
     @functools.cached_property
@@ -98,7 +102,7 @@ class LeafSearch:
 
     @functools.cached_property
     def session(self) -> Session:
-        """The trainer's, where its training of the leaf has ended.
+        """The trainer's session, restored to where its training of the leaf ended.
 
         Raises:
             ConfigError: if a modifier needs the other leaves, which a search does not have.
@@ -137,6 +141,7 @@ class LeafSearch:
         return self.stage.allowance.amount - spent
 
     def cost(self, choice: Choice) -> Cost:
+        """What one estimate costs; known before it is made."""
         return self.stage.evaluation.cost(self.context.space, choice, self.images, self.trainer.batch_size)
 
     def price(self, choice: Choice) -> float:

@@ -41,11 +41,11 @@ from splitbench.spaces.base import SearchSpace, SubSpace
 
 @dataclass(frozen=True)
 class Judge:
-    """A criterion and the partitioner that groups what it finds.
+    """A criterion, and the partitioner that groups operations by its affinities.
 
     Attributes:
-        criterion: that criterion.
-        partitioner: affinity -> groups.
+        criterion: scores an edge, in stages.
+        partitioner: affinity -> groups, in this process.
         draws: whether the criterion itself draws: its affinity then differs from draw to draw.
         reads_truth: whether it is an oracle control.
     """
@@ -56,31 +56,31 @@ class Judge:
     reads_truth: bool
 
     def unfit(self, space: SearchSpace) -> str | None:
-        """Why the criterion cannot serve a space."""
+        """Why the criterion cannot serve a space; None if it can."""
         return unfit(self.criterion.build(), space)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of parts.
+    """One combination of parts, checked: what runs are made of.
 
     Attributes:
         label: its name in the study.
         splits: whether the supernet is split at all.
         unfit: why the criterion cannot serve the study's space; None if it can.
         judge: the criterion and its partitioner.
-        consulted: the edge rule's own, if it has one.
+        consulted: another criterion, which the edge rule asks about all edges; None if it asks none.
         whole_edges: whether only edges that still allow all operations may be split.
-        burn: share of the budget that is charged as scoring and buys nothing.
+        burn: share of the budget that is charged as scoring and buys nothing (a control of what scoring costs).
         schedule: levels, branching, warm-up shares, weights.
-        common: the study's own schedule: that of the arms that do not split.
+        common: the study's own schedule, by which arms that do not split are trained.
         draws: runs a repetition.
         scoring: whether scoring is paid out of the budget: charged or free.
-        decompose: whether its difference to no split is decomposed.
+        decompose: whether its difference to no split is decomposed into terms.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
-        modifiers: what changes its training.
-        parts: kind -> the part that it was built of, as stages carry it.
-        modifier_parts: of the modifiers.
+        modifiers: what changes its training; the first is innermost.
+        parts: kind -> the same parts as stages carry them: name, parameters and identity.
+        modifier_parts: the modifiers, likewise.
         leaves: the root's children, where the study file names them; none where edges are split.
     """
 
@@ -141,7 +141,13 @@ class Arm:
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
-    """The arm that a study file describes, on the study's space.
+    """The arm that a study file describes, on the study's space; called for every arm before any is run.
+
+    Args:
+        study: the whole study, whose parts an arm has where it names none of its own.
+        config: the arm's entry.
+        index: its place among the arms, for messages.
+        space: bound to the dataset's images.
 
     Raises:
         ConfigError: naming the arm and the key.
@@ -231,6 +237,7 @@ def _modifiers(
 
 
 def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
+    # By getattr: a criterion may be a bare function, which has no attributes of a class.
     return Judge(part, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
 
 
@@ -258,6 +265,7 @@ def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str
                 f"{where}.schedule: unknown key {key!r}{suggestion(key, allowed)}; allowed keys: {', '.join(allowed)}"
             )
     merged = study.model_dump() | dict(method) | dict(own)
+    # The study lists a share a level, and this arm has another number of levels: it keeps the sum.
     if (
         isinstance(merged["warmup"], list)
         and "warmup" not in {*own, *method}

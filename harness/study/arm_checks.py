@@ -40,7 +40,7 @@ def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
 
 
 def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) -> None:
-    """Refuse a selector whose price only its search tells, where nothing says what it may spend."""
+    """Refuse a selector whose price is known only once it has searched, where nothing says what it may spend."""
     if schedule.selection is None and type(selector).plan is Selector.plan:
         raise ConfigError(
             f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
@@ -57,7 +57,7 @@ def check_kept(schedule: ScheduleConfig, modifiers: Sequence[Part], where: str) 
 
 
 def check_burn(parts: Parts, scoring: str, study: StudyConfig, where: str) -> None:
-    """Refuse a bill that nobody could pay."""
+    """Refuse a control that burns budget where scoring is free, or where the budget is in seconds."""
     if parts.burn and scoring == "free":
         raise ConfigError(f"{where}: burn is a bill for scoring, and here scoring is free; leave one out")
     if parts.burn and study.budget.seconds is not None:

@@ -63,12 +63,15 @@ class ArmConfig(StrictModel):
 
     @property
     def criterion_spec(self) -> dict[str, Any]:
+        """The criterion with its parameters, which are the keys that no arm has."""
         return {"name": self.criterion, **(self.model_extra or {})}
 
     @property
     def label(self) -> str:
-        """The arm's name: its own, or its criterion with everything that differs from the defaults. What was not paid
-        for is said in it, so that every table and picture does."""
+        """The arm's name: its own, or its criterion with everything that differs from the defaults.
+
+        Free scoring is always part of it, so that every table and picture says what was not paid for.
+        """
         if self.name:
             unsaid = self.scoring == "free" and "free" not in self.name.lower()
             return f"{self.name} (scoring free)" if unsaid else self.name
@@ -132,7 +135,7 @@ class StudyConfig(StrictModel):
 
     @model_validator(mode="after")
     def _components(self) -> StudyConfig:
-        """Unknown names are told before anything is imported, and before a baseline is missed because of them."""
+        """Refuse unknown names before anything is imported, and before a baseline is missed because of them."""
         for index, arm in enumerate(self.arms):
             get("criteria", arm.criterion, f"arms[{index}]")
         for key, kind in _KINDS.items():

@@ -57,7 +57,7 @@ def put(study: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
 
     A component that stands there by its bare name, or by default, becomes a mapping of its name and the parameter. A
     budget has one unit, so ``budget.flops`` takes the place of any other. An entry of a list is named by its number,
-    from 0. Whether there is such a key is told when the study is checked.
+    from 0. Whether there is such a key is found out when the study is checked.
 
     Raises:
         ConfigError: if the path leads through a value that has no keys, or beyond a list's end.

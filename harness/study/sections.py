@@ -108,13 +108,13 @@ class ScheduleConfig(StrictModel):
 
     @property
     def shares(self) -> list[float]:
-        """The share of the budget trained at each level before its split."""
+        """The share of the budget that is trained at each level before its split."""
         return self.warmup if isinstance(self.warmup, list) else [self.warmup / self.levels] * self.levels
 
     @property
     def windows(self) -> list[tuple[float, float]]:
-        """Where on the learning-rate schedule each level's training begins and ends. Stages are hashed by it, and sum()
-        rounds otherwise from Python 3.12 on; accumulate() is plain addition everywhere."""
+        """Where on the learning-rate schedule each level's training begins and ends."""
+        # Stages are hashed by these, and sum() rounds otherwise from Python 3.12 on; accumulate() is plain addition.
         return list(itertools.pairwise(itertools.accumulate(self.shares, initial=0.0)))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from splitbench.harness.testing.checks import Verdict
 
 SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces")
-"""Kinds that have a conformance suite (known here, so that a wrong name is told before torch is imported)."""
+"""Kinds that have a conformance suite (known here, so that a wrong name is refused before torch is imported)."""
 
 
 def check(

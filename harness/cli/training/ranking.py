@@ -61,7 +61,7 @@ def run(
     else:
         population = f"architectures of {cells.name}"
         architectures = named_in(cells, job.bound)
-    truth = rank.truth_of(job, architectures)  # a missing table is told before the work, not after it
+    truth = rank.truth_of(job, architectures)  # a missing table ends it before the work, not after it
     scoring.score_files(job, specs, out / "scores")
     with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
         scores = scoring.score(job, architectures, specs, out / "scores", workers, plugins, shown)
@@ -86,7 +86,7 @@ def run(
 
 
 def named_in(path: Path, space: SearchSpace) -> list[Architecture]:
-    """The architectures of a file; repetitions are told."""
+    """The architectures of a file; repetitions are reported."""
     from splitbench.harness.estimates.cells_file import read_cells
 
     architectures, repeated = read_cells(path, space)
@@ -121,7 +121,7 @@ def _correlation(correlation: Correlation | None) -> tuple[str, str]:
 
 
 def serving(job: Job) -> list[Spec]:
-    """Every proxy, those around another one aside, that can serve the job's space; the others are told."""
+    """Every proxy, those around another one aside, that can serve the space; the others go to standard error."""
     from splitbench.criteria.base import unfit
 
     serving_specs: list[Spec] = []

@@ -148,7 +148,7 @@ def built(
 
 
 def read(path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE) -> config.StudyConfig | Grid:
-    """A study file as ``--set`` changes it, and its plugins; torch is not imported: a typing error is told at once."""
+    """A study file as ``--set`` changes it, and its plugins. No torch is imported: a mistake shows at once."""
     prepare(workers, plugins)
     source = f"{path} with --set {' '.join(asked.sets)}" if asked.sets else str(path)
     return load_any(path, parse_set(asked.sets), source)
