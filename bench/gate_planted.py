@@ -29,8 +29,8 @@ import numpy as np
 import torch
 
 import splitbench
-from splitbench.harness.stages import context as workbench
 from splitbench.harness.stages import measure
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.train import Training
 from splitbench.harness.stores.folder import load_tensors
 from splitbench.harness.trainers.base import Job
@@ -38,6 +38,7 @@ from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.results.gating import gate
 from splitbench.results.measures import metrics
 from splitbench.results.records.store import write_atomically
+from splitbench.spaces.architectures import ranked
 from splitbench.spaces.base import SearchSpace, SubSpace, listed
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
@@ -96,7 +97,7 @@ def one_leaf_shuffled() -> Iterator[None]:
     """The estimates of the first leaf of every split arm belong to other architectures of that leaf."""
     real = measure.Measure.work
 
-    def work(self: measure.Measure, bench: workbench.Workbench, folder: Path) -> Any:
+    def work(self: measure.Measure, context: StageContext, folder: Path) -> Any:
         first = self.leaves[0].predict if len(self.leaves) > 1 else None
 
         def load(path: Path) -> Any:
@@ -107,7 +108,7 @@ def one_leaf_shuffled() -> Iterator[None]:
             return tensors, notes
 
         with mock.patch.object(measure, "load_tensors", load):
-            return real(self, bench, folder)
+            return real(self, context, folder)
 
     with mock.patch.object(measure.Measure, "work", work):
         yield
@@ -141,7 +142,7 @@ def better_half() -> Iterator[None]:
 @contextlib.contextmanager
 def from_one_leaf() -> Iterator[None]:
     """The population is drawn from one leaf of the space instead of from all of it."""
-    real = workbench.population
+    real = ranked.population
 
     def population(
         space: SearchSpace,
@@ -158,7 +159,7 @@ def from_one_leaf() -> Iterator[None]:
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]
         return rows if subspace is None else rows[subspace.mask(rows)]
 
-    with mock.patch.object(workbench, "population", population):
+    with mock.patch.object(ranked, "population", population):
         yield
 
 

@@ -1,7 +1,7 @@
-"""The budget of an arm and the meter that charges it.
+"""The budget of an arm, what passes cost, and the account that they are charged to.
 
-FLOPs are analytic: identical on every machine. ``steps`` counts batches that ran forward and
-backward, or trainer-sized batches that ran forward only; ``examples`` counts their images.
+FLOPs are analytic, so that a study spends its budget in the same steps on every machine. ``steps`` counts batches that
+ran forward and backward, or trainer-sized batches that ran forward only; ``examples`` counts their images.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ KINDS = ("flops", "steps", "examples", "seconds")
 
 @dataclass(frozen=True)
 class Cost:
-    """What some passes cost, in every analytic unit."""
+    """What some passes cost, in every analytic unit.
+
+    Attributes:
+        flops: of convolutions and linear layers, a multiply-add as two; whole numbers, so that sums are exact.
+        steps: batches.
+        examples: images.
+    """
 
     flops: int = 0
     steps: int = 0
@@ -32,27 +38,30 @@ class Cost:
         return Cost(self.flops - other.flops, self.steps - other.steps, self.examples - other.examples)
 
     def as_dict(self) -> dict[str, int]:
+        """As records have it."""
         return {"flops": self.flops, "steps": self.steps, "examples": self.examples}
 
 
 def training_pass(space: SearchSpace, choice: Choice, examples: int) -> Cost:
-    """One batch forward and backward."""
+    """The cost of one batch of ``examples`` images, forward and backward through ``choice``."""
     flops = space.flops(choice)
     return Cost((flops.forward + flops.backward) * examples, 1, examples)
 
 
 def forward_pass(space: SearchSpace, choice: Choice, examples: int, batch_size: int) -> Cost:
-    """``examples`` images forward only; counted in steps of the trainer's batch size."""
+    """The cost of ``examples`` images forward only; counted in steps of the trainer's batch size."""
+    # In the trainer's batches, whatever the batches of the pass: its speed may be tuned, and its price stays.
     return Cost(space.flops(choice).forward * examples, math.ceil(examples / batch_size), examples)
 
 
 @dataclass
 class Meter:
-    """Adds up what one stage costs."""
+    """Adds up what one stage costs; each stage has a new one."""
 
     cost: Cost = field(default_factory=Cost)
 
     def charge(self, cost: Cost) -> None:
+        """Called before or after each pass, by whatever runs it."""
         self.cost = self.cost + cost
 
 
@@ -61,7 +70,7 @@ class Budget:
     """The whole compute of one arm: warm-up, scoring, all leaves and selection.
 
     Attributes:
-        kind: the unit that is matched.
+        kind: the unit that is matched: one of ``KINDS``.
         limit: how much of it each arm may spend.
     """
 
@@ -75,11 +84,15 @@ class Budget:
     def portion(self, share: float) -> float:
         """A share of the whole; whole units, but for seconds."""
         amount = self.limit * share
+        # Floats are a little off (100 * 0.29 is 28.999999999999996), and floor() alone would lose a whole unit by it.
         return amount if self.kind == "seconds" else float(math.floor(round(amount, 3)))
 
     def parts(self, total: float, shares: Sequence[Fraction]) -> list[Allowance]:
-        """``total`` divided by shares. What rounding leaves over is lost, so that no leaf waits for what another has
-        left."""
+        """``total`` divided by shares, in whole units but for seconds; nothing each where ``total`` is below zero.
+
+        Fractions are exact: equal shares get equal amounts, and all together never exceed the total. What rounding
+        leaves over is lost; passed on to the next leaf, it would make leaves wait for each other.
+        """
         amounts = [Fraction(max(total, 0.0)) * share for share in shares]
         whole = self.kind != "seconds"
         return [Allowance(self.kind, float(math.floor(amount) if whole else amount)) for amount in amounts]
@@ -91,7 +104,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What one training or selection may spend.
+    """What one training or selection may spend: an input of its stage, and fixed before any leaf starts.
 
     Attributes:
         unit: flops, steps, examples or seconds.
@@ -126,15 +139,18 @@ class Account:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def charge(self, phase: str, cost: Cost, seconds: float) -> None:
+        """Called when a stage's result arrives, also one that another arm has computed: every arm pays in full."""
         self.phases[phase] = self.phases.get(phase, Cost()) + cost
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     @property
     def spent(self) -> float:
+        """What the phases that are paid for have cost, in the budget's unit."""
         paid = [phase for phase in self.phases if phase not in self.free]
         total = sum((self.phases[phase] for phase in paid), Cost())
         return self.budget.amount(total, sum(self.seconds[phase] for phase in paid))
 
     @property
     def left(self) -> float:
+        """What may still be spent; below zero where scoring has cost more than there was."""
         return self.budget.limit - self.spent

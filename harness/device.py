@@ -33,7 +33,7 @@ class Machine:
 
     Attributes:
         device: the GPU's name, or the CPU and its number of threads.
-        cpu: the CPU's model; one name can stand for several, so with family, model and stepping where Linux tells them.
+        cpu: the CPU's model; one name can stand for several, so with family, model and stepping where Linux names them.
         instructions: the set that torch used, and what held back the libraries below it: ``AVX512``,
             ``AVX2, oneDNN at most AVX2``.
         torch: its version.
@@ -52,10 +52,10 @@ def machine(device: torch.device) -> Machine:
 
 @functools.cache
 def cpu_model() -> str:
-    """The CPU's model in words, or the kind of machine where nothing more is told."""
+    """The CPU's model in words, or the kind of machine where nothing more is known."""
     with contextlib.suppress(OSError):
-        if told := cpu_words(Path("/proc/cpuinfo").read_text()):
-            return told
+        if model := cpu_words(Path("/proc/cpuinfo").read_text()):
+            return model
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             words = ["sysctl", "-n", "machdep.cpu.brand_string"]
@@ -76,11 +76,11 @@ def cpu_words(cpuinfo: str) -> str:
 
 def instructions() -> str:
     """The instruction set that torch's own loops use, and the limits under which its libraries choose theirs."""
-    found = [torch.backends.cpu.get_cpu_capability()]
+    words = [torch.backends.cpu.get_cpu_capability()]
     for library, variables in LIMITS.items():
         limit = next((value for name in variables if (value := os.environ.get(name, "").upper()) not in NO_LIMIT), "")
-        found += [f"{library} at most {limit}"] if limit else []
-    return ", ".join(found)
+        words += [f"{library} at most {limit}"] if limit else []
+    return ", ".join(words)
 
 
 def choose(name: str) -> str:
@@ -134,7 +134,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def wait(device: torch.device) -> None:
-    """Until everything that was asked of a device is done, so that a clock tells what it took."""
+    """Until everything that was asked of a device is done, so that a clock can be read for what it took."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

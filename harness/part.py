@@ -51,9 +51,11 @@ class Part:
         component = registry.get(kind, name)
         parameters = registry.parameters(component)
         if isinstance(instance, functools.partial):
-            values = {key: instance.keywords.get(key, one.default) for key, one in parameters.items()}
+            values = {key: instance.keywords.get(key, parameter.default) for key, parameter in parameters.items()}
         else:
-            values = {key: getattr(instance, key, given.get(key, one.default)) for key, one in parameters.items()}
+            values = {
+                key: getattr(instance, key, given.get(key, parameter.default)) for key, parameter in parameters.items()
+            }
         for key, inner in registry.nested(component.load()).items():
             values[key] = cls.of(inner, values[key], f"{where or name}.{key}")
         return cls(kind, name, component.identity, values)
@@ -85,7 +87,7 @@ class Part:
     def all(self) -> list[Part]:
         """This part and those that it is made of."""
         inner = [value for value in self.parameters.values() if isinstance(value, Part)]
-        return [self, *(part for one in inner for part in one.all())]
+        return [self, *(part for nested_part in inner for part in nested_part.all())]
 
 
 def _each(value: Any, form: Any) -> Any:

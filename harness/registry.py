@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.plugins import imports as plugin_imports
-from splitbench.harness.plugins.component import BUILT_IN, strangers_code, told
+from splitbench.harness.plugins.component import BUILT_IN, exception_text, strangers_code
 from splitbench.harness.plugins.component import Component as Component
 
 KINDS = (
@@ -68,13 +68,13 @@ _registered: dict[tuple[str, str], Component] = {}
 
 @functools.lru_cache(maxsize=1)
 def _installed() -> dict[tuple[str, str], Component]:
-    found: dict[tuple[str, str], Component] = {}
+    installed: dict[tuple[str, str], Component] = {}
     points = importlib.metadata.entry_points()  # once: it reads every installed distribution
     for kind in KINDS:
         for point in points.select(group=f"splitbench.{kind}"):
             origin = point.dist.name if point.dist else "unknown distribution"
-            _add(found, Component(kind, point.name, point.value, origin))
-    return found
+            _add(installed, Component(kind, point.name, point.value, origin))
+    return installed
 
 
 def _add(components: dict[tuple[str, str], Component], new: Component) -> None:
@@ -238,7 +238,7 @@ def build(kind: str, spec: Spec, where: str = "") -> Any:
         said = (
             f"{where}: {error}"
             if component.origin == BUILT_IN
-            else f"{where}: {name} from {component.origin} cannot be built: {told(error)}"
+            else f"{where}: {name} from {component.origin} cannot be built: {exception_text(error)}"
         )
         raise ConfigError(said) from error
 
@@ -276,5 +276,5 @@ def split_spec(spec: Spec, where: str) -> tuple[str, dict[str, Any]]:
 
 def nested(thing: Any) -> Mapping[str, str]:
     """Parameters that are specs of other components, and their kinds, as a class attribute ``nested`` declares them."""
-    found: Mapping[str, str] = getattr(thing, "nested", {})
-    return found
+    kinds: Mapping[str, str] = getattr(thing, "nested", {})
+    return kinds

@@ -10,8 +10,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from splitbench.harness.cli import show
-from splitbench.harness.cli.components import data, plugins
-from splitbench.harness.cli.reading import boards, break_even, expecting, explaining, gating, plotting
+from splitbench.harness.cli.components import data, listing, plugins
+from splitbench.harness.cli.options import JsonFlag, Plugin
+from splitbench.harness.cli.reading import boards, break_even, expecting, explaining, gating, measuring, plotting
 from splitbench.harness.cli.training import merging
 from splitbench.harness.errors import ConfigError, SplitbenchError
 
@@ -26,10 +27,6 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Plugin = Annotated[
-    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A file whose components register themselves.")
-]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Workers = Annotated[
     int | None,
@@ -199,40 +196,7 @@ def rank(
     )
 
 
-@app.command()
-def measure(
-    space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
-    ],
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset: a name, or a mapping.")],
-    estimates: Annotated[
-        Path, typer.Option(metavar="FILE", help="CSV or Parquet: a column of architectures, a column of estimates.")
-    ],
-    architecture: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="The column that names architectures. [default: by name, or by content]"),
-    ] = None,
-    estimate: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of estimates. [default: by name, or the only one]")
-    ] = None,
-    lower_is_better: Annotated[
-        bool, typer.Option("--lower-is-better", help="The column holds losses, or errors.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write to a file instead of standard output; JSON if it ends in .json."),
-    ] = None,
-    plugin: Plugin = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Score estimates that were made elsewhere, by any supernet or ranker, against the ground truth.
-
-    Every metric, with bootstrap intervals over functions, beside the noise ceiling, what sizes alone give, and the
-    rank-sum of estimates and FLOPs; on the strings as given and on their distinct functions.
-    """
-    from splitbench.harness.cli.reading import measuring
-
-    measuring.run(space, dataset, estimates, architecture, estimate, lower_is_better, out, plugin or [], as_json)
+app.command("measure")(measuring.measure_estimates)
 
 
 @app.command()
@@ -255,85 +219,11 @@ def geometry(
     run(study, out, probes, device, workers, plugin or [], as_json)
 
 
-@app.command("list")
-def list_components(
-    kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="criteria, spaces, trainers, ... [default: all]")
-    ] = None,
-    plugin: Plugin = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """List the components that a study file can name."""
-    from splitbench.harness.registry import KINDS, components, load_plugin, plural
-
-    for path in plugin or []:
-        load_plugin(path)
-    kinds = [plural(kind)] if kind else list(KINDS)
-    found = {
-        k: [{"name": c.name, "summary": c.summary, "origin": c.origin} for c in components(k).values()] for k in kinds
-    }
-    if as_json:
-        show.json_out(found[kinds[0]] if kind else found)
-        return
-    for k, rows in found.items():
-        if rows:
-            show.table(k, ["name", "summary", "origin"], [[r["name"], r["summary"], r["origin"]] for r in rows])
-
-
-@app.command()
-def describe(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component's name.")],
-    kind: Annotated[str | None, typer.Option(metavar="KIND", help="Its kind, if two kinds have that name.")] = None,
-    plugin: Plugin = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Show a component's documentation and parameters."""
-    import inspect
-
-    from splitbench.harness.registry import KINDS, components, load_plugin, parameters, plural, suggestion
-
-    for path in plugin or []:
-        load_plugin(path)
-    everything = {k: components(k) for k in ([plural(kind)] if kind else KINDS)}
-    found = [known[name] for known in everything.values() if name in known]
-    if not found:
-        names = sorted({n for known in everything.values() for n in known})
-        among = f" among the {plural(kind)}" if kind else ""
-        raise ConfigError(f"there is no component {name!r}{among}{suggestion(name, names)}; see splitbench list")
-    described: list[dict[str, Any]] = []
-    for component in found:
-        described.append(
-            {
-                "kind": component.kind,
-                "name": name,
-                "origin": component.origin,
-                "target": component.target,
-                "documentation": inspect.getdoc(component.load()) or "",
-                "parameters": [
-                    {
-                        "name": key,
-                        "type": str(p.annotation).removeprefix("<class '").removesuffix("'>"),
-                        "default": None if p.default is p.empty else p.default,
-                    }
-                    for key, p in parameters(component).items()
-                ],
-            }
-        )
-    if as_json:
-        show.json_out(described)
-        return
-    for one in described:
-        typer.echo(f"{one['name']} ({one['kind']}, from {one['origin']}: {one['target']})\n\n{one['documentation']}\n")
-        for p in one["parameters"]:
-            typer.echo(f"  {p['name']}: {p['type']} = {p['default']!r}")
-        if not one["parameters"]:
-            typer.echo("  It takes no parameters.")
-
-
+# The rest of the verbs lie beside what they print.
+app.command("list")(listing.list_components)
+app.command("describe")(listing.describe_component)
 app.command()(plugins.check)
 app.command()(plugins.new)
-
-
 app.command()(boards.leaderboard)
 app.command()(boards.compare)
 app.command()(explaining.explain)
@@ -342,18 +232,7 @@ app.command()(expecting.expect)
 app.command()(merging.merge)
 app.command()(plotting.plot)
 app.command()(gating.gate)
-
-
-@app.command()
-def env(as_json: JsonFlag = False) -> None:
-    """Show versions, devices and where data is looked for."""
-    from splitbench.harness.cli.components.environment import environment
-
-    found = environment()
-    if as_json:
-        show.json_out(found)
-        return
-    show.table("environment", ["what", "value"], [[key, str(value)] for key, value in found.items()])
+app.command("env")(listing.show_environment)
 
 
 def main(arguments: list[str] | None = None) -> None:

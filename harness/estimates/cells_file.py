@@ -29,8 +29,8 @@ def read_cells(path: Path, space: SearchSpace, column: str | None = None) -> tup
         frame = read_frame(path)
         named = architecture_column(path, frame, space, column)
         texts = [(f"{path}, row {row}", text) for row, text in enumerate(frame[named].astype(str), start=1)]
-    found = dict.fromkeys(decoded(space, text, where) for where, text in texts)
-    return list(found), len(texts) - len(found)
+    architectures = dict.fromkeys(decoded(space, text, where) for where, text in texts)
+    return list(architectures), len(texts) - len(architectures)
 
 
 def _lines(path: Path) -> list[tuple[int, str]] | None:

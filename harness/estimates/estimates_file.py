@@ -76,20 +76,20 @@ def read_estimates(
     named = architecture_column(path, frame, space, architecture)
     column = _estimate_column(path, frame, space, named, estimate, lower_is_better)
     values = _numbers(path, frame[column], column)
-    found: dict[Architecture, float] = {}
+    estimate_of: dict[Architecture, float] = {}
     for row, (text, value) in enumerate(zip(frame[named].astype(str), values.tolist(), strict=True), start=1):
         key = decoded(space, text, f"{path}, row {row}")
-        before = found.setdefault(key, value)
+        before = estimate_of.setdefault(key, value)
         if before != value:
             raise DataError(
                 f"{path}, row {row}: {text} has the estimate {value:g}, and an earlier row gives the same architecture "
                 f"{before:g}; leave one of them out, or their mean in"
             )
-    if len(found) < 2:
+    if len(estimate_of) < 2:
         raise DataError(f"{path} has an estimate of a single architecture, and a ranking needs at least two")
     sign = -1.0 if lower_is_better else 1.0
-    score = sign * np.array(list(found.values()), dtype=np.float64)
-    return Estimates(path, tuple(found), score, named, column, lower_is_better, len(frame) - len(found))
+    score = sign * np.array(list(estimate_of.values()), dtype=np.float64)
+    return Estimates(path, tuple(estimate_of), score, named, column, lower_is_better, len(frame) - len(estimate_of))
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -159,10 +159,10 @@ def _estimate_column(
     path: Path, frame: pd.DataFrame, space: SearchSpace, architecture: str, asked: str | None, lower_is_better: bool
 ) -> str:
     if asked is not None:
-        found = _asked(path, frame, asked, "--estimate")
-        if found == architecture:
-            raise ConfigError(f"{path}: column {found!r} names the architectures; --estimate needs another one")
-        return found
+        named = _asked(path, frame, asked, "--estimate")
+        if named == architecture:
+            raise ConfigError(f"{path}: column {named!r} names the architectures; --estimate needs another one")
+        return named
     others = frame.drop(columns=architecture)
     candidates = _by_name(others, ESTIMATE) or [
         name for name in others.columns if name and not name.startswith("Unnamed:") and _is_number(frame[name].iloc[0])
@@ -170,13 +170,13 @@ def _estimate_column(
     if len(candidates) != 1:
         which = f"could be any of {', '.join(candidates)}" if candidates else f"is none of {', '.join(frame.columns)}"
         raise ConfigError(f"{path}: the column of estimates {which}; say which with --estimate")
-    (found,) = candidates
-    if not lower_is_better and any(word in found.lower() for word in LESS_IS_BETTER):
+    (named,) = candidates
+    if not lower_is_better and any(word in named.lower() for word in LESS_IS_BETTER):
         raise ConfigError(
-            f"{path}: column {found!r} sounds as if less were better; add --lower-is-better, or name it with "
+            f"{path}: column {named!r} sounds as if less were better; add --lower-is-better, or name it with "
             "--estimate if more is"
         )
-    return found
+    return named
 
 
 def _asked(path: Path, frame: pd.DataFrame, name: str, option: str) -> str:

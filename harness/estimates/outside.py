@@ -82,8 +82,8 @@ def measure(estimates: Estimates, space: SearchSpace, dataset: str) -> Measured:
         ConfigError: if there is no ground truth on the dataset; DataError: if it is missing, or lacks an architecture.
     """
     truth = open_truth(space, dataset)
-    found = functions_in(estimates, space)
-    asked = dict.fromkeys(estimates.architectures + found.architectures)
+    functions = functions_in(estimates, space)
+    asked = dict.fromkeys(estimates.architectures + functions.architectures)
     place = {architecture: row for row, architecture in enumerate(asked)}
     rows = as_rows(list(place), len(space.edges))
     try:
@@ -101,16 +101,16 @@ def measure(estimates: Estimates, space: SearchSpace, dataset: str) -> Measured:
         return Ranked(values, test[at], per_seed[at], {name: each[at] for name, each in sizes.items()}, number, best)
 
     populations = []
-    if estimates.architectures != found.architectures:
-        given = ranked(estimates.architectures, estimates.values, found.number)
+    if estimates.architectures != functions.architectures:
+        given = ranked(estimates.architectures, estimates.values, functions.number)
         populations.append(outside.population("strings", given))
-    if len(found.architectures) > 1:
-        each = ranked(found.architectures, found.values, np.arange(len(found.architectures)))
+    if len(functions.architectures) > 1:
+        each = ranked(functions.architectures, functions.values, np.arange(len(functions.architectures)))
         populations.append(outside.population("functions", each))
-    return Measured(truth.source, space.root().size, tuple(populations), found.averaged)
+    return Measured(truth.source, space.root().size, tuple(populations), functions.averaged)
 
 
 def by_name(estimates: Estimates, space: SearchSpace) -> dict[str, float]:
     """Function, as the space writes it, -> its estimate: what a leaderboard's populations are looked up in."""
-    found = functions_in(estimates, space)
-    return dict(zip(map(space.encode, found.architectures), found.values.tolist(), strict=True))
+    functions = functions_in(estimates, space)
+    return dict(zip(map(space.encode, functions.architectures), functions.values.tolist(), strict=True))

@@ -34,8 +34,8 @@ def renamed(error: BaseException) -> str:
     return f": import splitbench.{old} instead of {old}, as packages of splitbench are called since version 0.2"
 
 
-def told(error: BaseException) -> str:
-    """A stranger's exception in a few words, whatever it is: its type, its message, where it was raised."""
+def exception_text(error: BaseException) -> str:
+    """An exception of a plugin in a few words: its type, its message, and where it was raised."""
     if isinstance(error, SystemExit):
         return f"it ends the program by sys.exit({error.code!r}); raise an exception instead{_place(error)}"
     try:
@@ -72,7 +72,7 @@ def strangers_code(where: str, remedy: str = "") -> Iterator[None]:
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything
-        raise ConfigError(f"{where}: {told(error)}{remedy}") from error
+        raise ConfigError(f"{where}: {exception_text(error)}{remedy}") from error
 
 
 @dataclass(frozen=True)
@@ -151,20 +151,22 @@ def _installed_digest(module: str, origin: str) -> str:
 def _tops(distribution: str) -> Sequence[str]:
     """Top-level packages and modules of an installed distribution, as far as it says which."""
     try:
-        found = importlib.metadata.distribution(distribution)
+        installed = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ()
-    if listed := found.read_text("top_level.txt"):
+    if listed := installed.read_text("top_level.txt"):
         return sorted(set(listed.split()))
-    paths = [path for path in found.files or () if path.suffix == ".py" and path.parts[0] != ".."]
+    paths = [path for path in installed.files or () if path.suffix == ".py" and path.parts[0] != ".."]
     return sorted({path.parts[0].removesuffix(".py") for path in paths})
 
 
 def _inherited(thing: Any) -> list[str]:
     """Versions of the built-in classes that a plugin's class is made of."""
     classes = thing.__mro__ if inspect.isclass(thing) else ()
-    ours = [one for one in classes if one.__module__.startswith("splitbench.") and "version" in vars(one)]
-    return [f"{one.__module__.rpartition('.')[2]}.{one.__qualname__}-{vars(one)['version']}" for one in ours]
+    ours = [parent for parent in classes if parent.__module__.startswith("splitbench.") and "version" in vars(parent)]
+    return [
+        f"{parent.__module__.rpartition('.')[2]}.{parent.__qualname__}-{vars(parent)['version']}" for parent in ours
+    ]
 
 
 def _written_in(thing: Any) -> str:
@@ -172,8 +174,10 @@ def _written_in(thing: Any) -> str:
     inner = inspect.unwrap(thing.func if isinstance(thing, functools.partial) else thing)
     if not inspect.isclass(inner):
         return str(getattr(getattr(inner, "__code__", None), "co_filename", ""))
-    functions = [one for one in vars(inner).values() if inspect.isfunction(one)]
-    own = {one.__code__.co_filename for one in functions if one.__globals__.get("__name__") == inner.__module__}
+    functions = [member for member in vars(inner).values() if inspect.isfunction(member)]
+    own = {
+        member.__code__.co_filename for member in functions if member.__globals__.get("__name__") == inner.__module__
+    }
     return next(iter(sorted(own - {"<string>"})), "")  # so dataclasses call what they write themselves
 
 

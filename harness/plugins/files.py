@@ -21,10 +21,10 @@ _sources: dict[Path, bytes] = {}
 
 def installed_files(module: str, tops: Sequence[str]) -> dict[str, Path]:
     """All Python files of an installed plugin: of the package or module that ``module`` lies in, and of ``tops``."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for name in (module, *tops):
-        found |= _top_files(name)
-    return found
+        files |= _top_files(name)
+    return files
 
 
 def digest(files: Mapping[str, Path], also: Iterable[str] = ()) -> str:
@@ -65,13 +65,13 @@ def own_files(start: Iterable[Path], root: Path) -> set[Path]:
 
     Where ``root`` is a folder of installed packages, only the package that a file lies in is its own.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = list(start)
     while waiting:
         path = waiting.pop()
-        if path in found or not path.is_file():
+        if path in files or not path.is_file():
             continue
-        found.add(path)
+        files.add(path)
         place = path.relative_to(root).with_suffix("").parts if path.is_relative_to(root) else (path.stem,)
         package = place[:-1]
         shared = root.name in ("site-packages", "dist-packages")
@@ -79,7 +79,7 @@ def own_files(start: Iterable[Path], root: Path) -> set[Path]:
             top = name.partition(".")[0]
             if top not in FOREIGN and (not shared or top == place[0]):
                 waiting += _files_of_name(root, name.split("."))
-    return found
+    return files
 
 
 def root_of(file: Path) -> Path:
@@ -90,8 +90,8 @@ def root_of(file: Path) -> Path:
     return folder
 
 
-def _common(one: Path, other: Path) -> Path:
-    return one if other.is_relative_to(one) else _common(one.parent, other)
+def _common(folder: Path, other: Path) -> Path:
+    return folder if other.is_relative_to(folder) else _common(folder.parent, other)
 
 
 @functools.lru_cache(maxsize=512)
@@ -101,16 +101,16 @@ def _imports(text: bytes, package: tuple[str, ...]) -> tuple[str, ...]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):  # nothing that could run
         return ()
-    found: list[str] = []
+    names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package[: max(len(package) - node.level + 1, 0)] if node.level else ()
             base = ".".join((*above, *([node.module] if node.module else [])))
-            found += [base] if base else []
-            found += [f"{base}.{alias.name}" if base else alias.name for alias in node.names]
-    return tuple(found)
+            names += [base] if base else []
+            names += [f"{base}.{alias.name}" if base else alias.name for alias in node.names]
+    return tuple(names)
 
 
 def _files_of_name(root: Path, parts: Sequence[str]) -> Iterator[Path]:

@@ -131,14 +131,14 @@ def files_of(modules: Iterable[str]) -> set[Path]:
     Of a loaded plugin's module: the files of all loaded plugins that reach it, in whichever order they were named. Of
     any other module (a program, a test): the file and what it imports of those below its folder. Nothing of splitbench.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     for name in modules:
         file = file_of(name)
         if file is None or name.partition(".")[0] in FOREIGN:
             continue
         reaching = [plugin.files for plugin in _loaded.values() if file in plugin.files]
-        found |= set().union(*reaching) if reaching else own_files({file}, root_of(file))
-    return found
+        files |= set().union(*reaching) if reaching else own_files({file}, root_of(file))
+    return files
 
 
 def remember(module: str) -> None:

@@ -16,7 +16,7 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.dry_run import Rehearsal, Rehearser
 from splitbench.harness.runs.price_probe import ScorePrices
-from splitbench.harness.stages.context import Workbench, pack
+from splitbench.harness.stages.context import StageContext, pack
 from splitbench.harness.stores.folder import StageStore
 from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import short
@@ -147,24 +147,24 @@ def add(arm: ArmForecast, found: Rehearsal, rates: Rates, seen: set[str]) -> flo
 def measured(settings: Settings, arm: Arm) -> Rates:
     """This machine's rate: some training steps and some estimates on real images, with untrained weights."""
     space = settings.space
-    bench = Workbench(StageStore(Path()), settings.scene)  # nothing is stored
+    context = StageContext(StageStore(Path()), settings.scene)  # nothing is stored
     with one_thread():
-        supernet = bench.weights(0).supernet
+        supernet = context.weights(0).supernet
         running = RunningStatistics(supernet) if settings.evaluation.keeps_statistics else None
         meter = Meter()
-        session = opened(arm.trainer, arm.modifiers, Job(space, space.root(), supernet, bench.data, 0, meter))
+        session = opened(arm.trainer, arm.modifiers, Job(space, space.root(), supernet, context.data, 0, meter))
         session.step(0, 0.0)
-        wait(bench.device)
+        wait(context.device)
         meter.cost, start = Cost(), time.perf_counter()
         for step in range(1, STEPS):
             session.step(step, 0.0)
-        wait(bench.device)
+        wait(context.device)
         training = meter.cost.flops / (time.perf_counter() - start)
         rng = np.random.default_rng(0)
         architectures = [space.sample(rng) for _ in range(ESTIMATES)]
         start = time.perf_counter()
         for architecture in architectures:
-            estimate(supernet, architecture, bench.data, settings.evaluation, running)
+            estimate(supernet, architecture, context.data, settings.evaluation, running)
         flops = settings.evaluations(architectures, arm.trainer.batch_size).flops
         forward = flops / (time.perf_counter() - start)
     state = sum(t.numel() * t.element_size() for t in pack(supernet, session.state(), running).values())

@@ -11,7 +11,6 @@ from splitbench.harness.runs.step_prices import StepPrices
 from splitbench.harness.runs.tree import Node
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Scene
-from splitbench.harness.stages.context import Population, Strings
 from splitbench.harness.stages.decompose import Decompose
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure, MeasuredLeaf
@@ -22,6 +21,7 @@ from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.study.arm import Arm, Judge
 from splitbench.harness.supernets.estimate import Evaluation
 from splitbench.spaces.architectures.populations import Of
+from splitbench.spaces.architectures.ranked import RankedFunctions, RankedStrings
 from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.architectures.subspaces import overlapping
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
@@ -66,10 +66,19 @@ class Settings:
         return sum(each, Cost())
 
 
-class Requests:
-    """Makes the stages of one run.
+class ArmStages:
+    """Makes the stages of one run: of an arm, at one repetition, and of one draw where the arm has several.
 
-    ``probing`` above 0 scores with other batches and contexts, and changes nothing else.
+    Nothing is computed here. Each method writes down all that a stage depends on, so that two arms which ask for the
+    same thing get stages of the same hash, and share the result.
+
+    Args:
+        settings: of the study.
+        arm: whose stages they are.
+        seeds: of the repetition.
+        draw: counts from 0; a stage depends on it only where the criterion draws.
+        probing: above 0, edges are scored by other batches and contexts, to see how stable a partition is; nothing
+            else changes.
     """
 
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
@@ -79,12 +88,13 @@ class Requests:
         if self.evaluation.calibration:
             self.evaluation = replace(self.evaluation, seed=seeds.of("calibration"))
         self.name = f"{arm.label} r{seeds.repetition}" + (f" d{draw}" if arm.draws > 1 else "")
-        self.functions = Population(settings.sample, seeds.of("population"))  # what selectors look at
+        self.functions = RankedFunctions(settings.sample, seeds.of("population"))  # what selectors look at
         self.population = self.functions
         if settings.of == "strings":
-            self.population = Strings(settings.sample, seeds.of("population"))
+            self.population = RankedStrings(settings.sample, seeds.of("population"))
 
     def title(self, what: str) -> str:
+        """A stage's name in progress lines; no part of its hash."""
         return f"{self.name}: {what}"
 
     def train(
@@ -94,8 +104,10 @@ class Requests:
         parts: tuple[SubSpace, ...] = (),
         sham: bool = False,
     ) -> Train:
-        """One stage of several nodes. (A step is numbered from the root of the split tree, so a leaf neither repeats
-        its parent's batches nor its parent's architectures.)
+        """One stage that trains one node, or several side by side.
+
+        A step is numbered from the root of the split tree, so a leaf neither repeats its parent's batches nor its
+        parent's architectures: all nodes can have one seed.
 
         Args:
             members: what is trained, what each may spend, and the leaves before it that overlap it.
@@ -119,6 +131,7 @@ class Requests:
         )
 
     def score(self, node: Node, edge: int, judge: Judge) -> Score:
+        """The stage that asks a criterion how much the operations of one edge of a node disagree."""
         return Score(
             scene=self.settings.scene,
             title=self.title(f"score edge {edge} of {node.path}{self.probing}"),
@@ -135,6 +148,7 @@ class Requests:
         )
 
     def select(self, leaves: Sequence[Node], index: int, allowance: Allowance | None) -> Select:
+        """The stage in which the selector chooses an architecture of one leaf."""
         leaf, count = leaves[index], len(leaves)
         return Select(
             scene=self.settings.scene,
@@ -150,11 +164,12 @@ class Requests:
             count=count,
             seed=self.seeds.of(f"selection {index}"),
             allowance=allowance,
-            earlier=earlier(leaves, index),
+            earlier=overlapping_before(leaves, index),
             sampling=self.settings.sampling,
         )
 
     def predict(self, leaves: Sequence[Node], index: int) -> Predict:
+        """The stage that estimates those architectures of the population that one leaf owns."""
         leaf = leaves[index]
         return Predict(
             scene=self.settings.scene,
@@ -163,10 +178,11 @@ class Requests:
             state=leaf.state,
             evaluation=self.evaluation,
             population=self.population,
-            earlier=earlier(leaves, index),
+            earlier=overlapping_before(leaves, index),
         )
 
     def facts(self) -> FactsStage:
+        """The stage of what the ground truth alone says of the population; the same for all arms."""
         return FactsStage(
             scene=self.settings.scene,
             title=self.title("ceiling and size baselines"),
@@ -177,7 +193,14 @@ class Requests:
     def decompose(
         self, unsplit: str, free: tuple[str, ...], charged: tuple[str, ...], arm: tuple[str, ...]
     ) -> Decompose:
-        """The keys are of predict stages: of the whole supernet, and of each leaf."""
+        """The stage that decomposes the arm's difference to no split.
+
+        Args:
+            unsplit: key of the predict stage of the whole supernet.
+            free: keys of the predict stages of the shams that were trained as long as if scoring were free.
+            charged: of those that were trained as long as the leaves.
+            arm: of the leaves themselves.
+        """
         return Decompose(
             scene=self.settings.scene,
             title=self.title("decompose"),
@@ -189,6 +212,7 @@ class Requests:
         )
 
     def measure(self, leaves: Sequence[Node], predicted: Sequence[Result[Predicted]]) -> Measure:
+        """The stage that compares all leaves' estimates with the ground truth: the only one that sees both."""
         return Measure(
             scene=self.settings.scene,
             title=self.title("measure"),
@@ -203,6 +227,6 @@ class Requests:
         )
 
 
-def earlier(leaves: Sequence[Node], index: int) -> tuple[SubSpace, ...]:
-    """The leaves before one that share architectures with it: these are theirs. None where splits are partitions."""
+def overlapping_before(leaves: Sequence[Node], index: int) -> tuple[SubSpace, ...]:
+    """The leaves before one that share architectures with it, and own these; none where splits are partitions."""
     return overlapping(leaves[index].subspace, [leaf.subspace for leaf in leaves[:index]])

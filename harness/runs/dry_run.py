@@ -83,45 +83,45 @@ class Rehearser:
             ConfigError: naming the arm, if its schedule or budget cannot work.
         """
         run = Run(self.settings, arm, seeds, draw)
-        found = Rehearsal(run.account)
+        rehearsal = Rehearsal(run.account)
         generator, results = run.stages(), None
         with closed():
             try:
                 asked = next(generator)
                 while True:
-                    found.stages += asked
+                    rehearsal.stages += asked
                     try:
-                        results = [self.answer(stage, arm, found) for stage in asked]
+                        results = [self.answer(stage, arm, rehearsal) for stage in asked]
                     except TooDearError as error:
                         asked = generator.throw(error)
                         continue
                     asked = generator.send(results)
             except StopIteration:
-                charged = (found.account.phases.get(phase, Cost()) for phase in ("warm_up", "training"))
-                found.measurement += found.training - sum(charged, Cost())
-                return found
+                charged = (rehearsal.account.phases.get(phase, Cost()) for phase in ("warm_up", "training"))
+                rehearsal.measurement += rehearsal.training - sum(charged, Cost())
+                return rehearsal
             except ConfigError as error:
                 named = str(error) if str(error).startswith("arm ") else f"arm {arm.label}: {error}"
                 raise ConfigError(named) from error
 
-    def answer(self, stage: Stage[Any], arm: Arm, found: Rehearsal) -> Result[Any]:
+    def answer(self, stage: Stage[Any], arm: Arm, rehearsal: Rehearsal) -> Result[Any]:
         """What a stage would give, as far as that is known."""
         output: Any = None
         cost = Cost()
         if isinstance(stage, Train):
-            output, cost = self.training(stage, arm, found)
-            found.training += cost
+            output, cost = self.training(stage, arm, rehearsal)
+            rehearsal.training += cost
         elif isinstance(stage, Score):
             output = self.affinity(stage)
             cost = self.score_cost(stage) if self.score_cost is not None else Cost()
         elif isinstance(stage, Select):
             output, cost = self.selection(stage, arm)
-            found.leaves += 1
+            rehearsal.leaves += 1
         elif isinstance(stage, Predict):
-            output = self.prediction(stage, arm, found)
+            output = self.prediction(stage, arm, rehearsal)
         return Result(stage.key, output, cost, 0.0, 0, Machine(""))
 
-    def training(self, stage: Train, arm: Arm, found: Rehearsal) -> tuple[tuple[Trained, ...], Cost]:
+    def training(self, stage: Train, arm: Arm, rehearsal: Rehearsal) -> tuple[tuple[Trained, ...], Cost]:
         trained, total = [], Cost()
         for member in stage.members:
             allowance, costs = member.allowance, self.settings.prices.costs(arm, member, len(stage.members))
@@ -137,18 +137,18 @@ class Rehearser:
             mean = {unit: math.ceil(amount / len(costs)) for unit, amount in summed.items()}
             steps = int(allowance.amount // mean[allowance.unit])
             trained.append(Trained(steps, ()))
-            found.steps += steps
+            rehearsal.steps += steps
             total += Cost(**{unit: amount * steps for unit, amount in mean.items()})
         if all(member.parent is None for member in stage.members):
-            found.before_split[stage.key] = total.flops
+            rehearsal.before_split[stage.key] = total.flops
         return tuple(trained), total
 
     def affinity(self, stage: Score) -> Affinity:
         """Something that a criterion might find, or what it will answer where that is known."""
         foreseen = getattr(stage.criterion.build(), "foreseen", None)
         if foreseen is not None:
-            found: Affinity = foreseen(self.settings.space, stage.subspace, stage.edge)
-            return found
+            known: Affinity = foreseen(self.settings.space, stage.subspace, stage.edge)
+            return known
         operations = self.settings.space.comparable(stage.subspace, stage.edge)
         n = len(operations)
         affinity = Affinity.assumed(operations, 1.0 - np.eye(n))
@@ -167,7 +167,7 @@ class Rehearser:
         architecture = space.sample(np.random.default_rng(0), stage.subspace)
         return Selected(architecture, 0.0, 0.0), cost
 
-    def prediction(self, stage: Predict, arm: Arm, found: Rehearsal) -> Predicted:
+    def prediction(self, stage: Predict, arm: Arm, rehearsal: Rehearsal) -> Predicted:
         """How many architectures the leaf would rank, and what that costs: by a few of them."""
         space, settings = self.settings.space, self.settings
         rows = stage.population.rows(space, stage.subspace, stage.earlier)
@@ -176,7 +176,7 @@ class Rehearser:
             costs = [settings.evaluations([a], arm.trainer.batch_size) for a in some]
             mean = sum(cost.flops for cost in costs) / len(costs)
             each, many = costs[0], self.distinct(stage, rows)
-            found.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
+            rehearsal.measurement += Cost(round(mean * many), each.steps * many, each.examples * many)
         return Predicted(len(rows))
 
     def distinct(self, stage: Predict, rows: Rows) -> int:

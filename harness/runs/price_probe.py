@@ -64,8 +64,8 @@ class PriceProbe(SupernetProbe):
             return terms
         terms, forward, backward = self._proxies[repr(proxy)]
         self._meter.charge(self._passes(choice, forward, backward))
-        found: Scores = terms + torch.rand(len(terms)).double().numpy()
-        return found
+        scores: Scores = terms + torch.rand(len(terms)).double().numpy()
+        return scores
 
     def _passes(self, choice: Choice, forward: float, backward: float) -> Cost:
         self._taken = forward, backward
@@ -103,6 +103,11 @@ class ScorePrices:
         return self._known[key]
 
     def price(self, stage: Score) -> Cost:
+        """The price of one stage, by running its criterion on a probe that only charges.
+
+        An oracle control costs nothing: it reads the ground truth, which a forecast must not open, and asks the
+        probe for no pass.
+        """
         trainer: Trainer = stage.trainer.build()
         criterion: Criterion = stage.criterion.build()
         supernet, meter = supernet_of(self.space), Meter()

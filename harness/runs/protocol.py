@@ -20,7 +20,7 @@ import numpy as np
 from splitbench.criteria.base import shortlist
 from splitbench.harness.budget import Account, Allowance, Cost, TooDearError
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.runs.arm_stages import Requests, Settings, earlier
+from splitbench.harness.runs.arm_stages import ArmStages, Settings, overlapping_before
 from splitbench.harness.runs.shams import Shams, undefined
 from splitbench.harness.runs.shares import shares
 from splitbench.harness.runs.tree import Node, Scores
@@ -63,7 +63,7 @@ class Run:
 
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
-        self.request = Requests(settings, arm, seeds, draw, probing)
+        self.request = ArmStages(settings, arm, seeds, draw, probing)
         self.account = Account(settings.budget, ("scoring",) if arm.scoring == "free" else ())
         self.results: list[Result[Any]] = []
         self.measuring = 0.0  # seconds, not charged
@@ -267,7 +267,7 @@ class Run:
         allowances = self.account.budget.parts(total, self.shares(nodes, parts))
         if not all(allowance.amount > 0 for allowance in allowances):
             raise self.too_small(phase, f"nothing is left for {len(nodes)} supernet{'s' * (len(nodes) > 1)}")
-        before = [earlier(nodes, index) for index in range(len(nodes))]
+        before = [overlapping_before(nodes, index) for index in range(len(nodes))]
         members = list(zip(nodes, allowances, before, strict=True))
         together = [members] if self.arm.joint else [[member] for member in members]
         stages = [self.request.train(group, window, parts) for group in together]
@@ -287,7 +287,9 @@ class Run:
     def shares(self, nodes: Sequence[Node], parts: tuple[SubSpace, ...]) -> tuple[Fraction, ...]:
         """What part of the money each of these supernets gets."""
         settings, unit = self.settings, Allowance(self.account.budget.kind, 0)
-        members = [Member(node.subspace, None, unit, parts, earlier(nodes, i)) for i, node in enumerate(nodes)]
+        members = [
+            Member(node.subspace, None, unit, parts, overlapping_before(nodes, i)) for i, node in enumerate(nodes)
+        ]
         together = len(nodes) if self.arm.joint else 1
         prices = [settings.prices.mean(self.arm, member, together) for member in members] if len(nodes) > 1 else []
         leaves = [node.subspace for node in nodes]

@@ -42,7 +42,7 @@ def make_record(
     study: StudyConfig, settings: Settings, arm: Arm, repetition: int, draw: int, outcome: Outcome
 ) -> Record:
     """The record of one run: a pure function of the study."""
-    found, facts = outcome.measured.output, outcome.facts.output
+    measured, facts = outcome.measured.output, outcome.facts.output
     budget, size = settings.budget, facts.size
     whole = settings.sample is None or size < settings.sample
     return Record(
@@ -57,15 +57,15 @@ def make_record(
         population_size=size,
         topology=_topology(settings.space),
         tree=_tree(outcome.tree),
-        metrics=found.metrics,
-        validation_metrics=found.validation_metrics,
+        metrics=measured.metrics,
+        validation_metrics=measured.validation_metrics,
         ceiling=facts.ceiling,
         trivial=facts.trivial,
-        rank_sum=found.rank_sum,
-        selection=found.selection,
+        rank_sum=measured.rank_sum,
+        selection=measured.selection,
         cost={phase: PhaseCost(**cost.as_dict()) for phase, cost in outcome.account.phases.items()},
         budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
-        estimates_sha256=found.estimates_sha256,
+        estimates_sha256=measured.estimates_sha256,
         decomposition=_decomposition(outcome),
     )
 

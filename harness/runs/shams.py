@@ -68,13 +68,13 @@ class Shams:
         yield from whole.train_leaves(root, frontier)
         run.adopt(whole)
         (none,) = yield from run.ask(None, [whole.request.predict([root], 0)])
-        found: list[tuple[str, ...]] = []
+        keys: list[tuple[str, ...]] = []
         for lengthening in (self.lengthening, 1.0):
             states = yield from self.trained(tree, lengthening)
             shams = [Node(leaf.subspace, leaf.path, states[leaf.path]) for leaf in leaves]
             results = yield from run.ask(None, [run.request.predict(shams, index) for index in range(len(shams))])
-            found.append(tuple(result.key for result in results))
-        free, charged = found
+            keys.append(tuple(result.key for result in results))
+        free, charged = keys
         arm = tuple(result.key for result in predicted)
         (result,) = yield from run.ask(None, [run.request.decompose(none.key, free, charged, arm)])
         return result

@@ -1,4 +1,4 @@
-"""What training steps will cost, told by sessions that do not train."""
+"""What training steps will cost: sessions are opened and asked for the price of their next step, and never train."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class StepPrices:
             )
             job.siblings = [job] * together
             seam = opened(arm.trainer, arm.modifiers, job).seam
-            found = [seam.next_cost(step) for step in range(FIRST_STEPS)]
-            if len(set(found)) > 1:
-                found += [seam.next_cost(step) for step in range(FIRST_STEPS, PRICED_STEPS)]
-            self._known[key] = found
+            prices = [seam.next_cost(step) for step in range(FIRST_STEPS)]
+            if len(set(prices)) > 1:
+                prices += [seam.next_cost(step) for step in range(FIRST_STEPS, PRICED_STEPS)]
+            self._known[key] = prices
         return self._known[key]
 
     def mean(self, arm: Arm, member: Member, together: int = 1) -> Fraction:

@@ -18,12 +18,14 @@ class Node:
 
     Attributes:
         subspace: what it still allows.
+        path: its place in the tree; the root's is the first part.
         state: where its weights are; None for a root that has not been trained.
         own_steps: trained since it was split off.
         curve: (step from the root, training loss) of its own training.
         edges: where it was split: one edge, or several at once.
         scores: edge -> affinity and partition, where they were measured.
-        selected: what the selector read from it, if that decided whether it is split further.
+        children: one for each group, or combination of groups; none of a leaf.
+        selected: the architecture that the selector chose in it, if that decided whether it is split further.
         kept: False for a leaf that the schedule gave up before the end.
     """
 
@@ -40,7 +42,11 @@ class Node:
 
     @property
     def answer(self) -> Selected:
-        """What the selector read from this leaf, once it has."""
+        """The architecture that the selector chose in this leaf.
+
+        Raises:
+            ValueError: if it has not chosen yet.
+        """
         if self.selected is None:
             raise ValueError(f"nothing has been selected from {self.path} yet")
         return self.selected

@@ -25,7 +25,7 @@ from splitbench.harness.stores.folder import StageStore, Stored
 from splitbench.spaces.truth import closed
 
 if TYPE_CHECKING:
-    from splitbench.harness.stages.context import Workbench
+    from splitbench.harness.stages.context import StageContext
 
 Output = TypeVar("Output")
 
@@ -106,11 +106,11 @@ class Stage(ABC, Generic[Output]):
         return False
 
     @abstractmethod
-    def work(self, bench: Workbench, folder: Path) -> tuple[Output, Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[Output, Cost]:
         """Do it.
 
         Args:
-            bench: space, images, and the results of earlier stages.
+            context: space, images, and the results of earlier stages.
             folder: the stage's own, for its files and checkpoints.
         """
 
@@ -132,19 +132,19 @@ class Stage(ABC, Generic[Output]):
 
 def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
     """Do a stage's work and store its result; a result that is already there is returned."""
-    from splitbench.harness.stages.context import Workbench
+    from splitbench.harness.stages.context import StageContext
 
     if (done := find(stage, store)) is not None:
         return done
-    bench = Workbench(store, stage.scene)
+    context = StageContext(store, stage.scene)
     if stage.reads_images:
-        _ = bench.data  # loaded once a process: no stage's seconds
-    device.reset_peak(bench.device)
+        _ = context.data  # loaded once a process: no stage's seconds
+    device.reset_peak(context.device)
     start = time.perf_counter()
     with contextlib.nullcontext() if stage.reads_truth else closed():
-        output, cost = stage.work(bench, store.folder(stage.key))
+        output, cost = stage.work(context, store.folder(stage.key))
     seconds = time.perf_counter() - start
-    memory, machine = device.peak_bytes(bench.device), device.machine(bench.device)
+    memory, machine = device.peak_bytes(context.device), device.machine(context.device)
     store.put(Stored(stage.key, stage.encode(output), cost, seconds, memory, machine))
     return Result(stage.key, output, cost, seconds, memory, machine)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,7 @@ from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
 from splitbench.harness.stores.folder import StageStore, load_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
-from splitbench.spaces.architectures.populations import Of, population
-from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.base import SearchSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
 from splitbench.spaces.operations import batch_statistics
 
@@ -58,8 +57,16 @@ class Weights:
     steps: int
 
 
-class Workbench:
-    """What a stage's work is done with. Images and spaces are loaded once a process."""
+class StageContext:
+    """What a stage's ``work`` is given: made anew for each stage; spaces and images are loaded once a process.
+
+    Attributes:
+        store: where earlier stages left their results and weights.
+        device: what the work is computed on.
+        precision: float32, or bfloat16 for autocast of the training's forward pass.
+        space: the search space, bound to the dataset's images.
+        dataset: the dataset; ``data`` has its images.
+    """
 
     def __init__(self, store: StageStore, scene: Scene) -> None:
         self.store = store
@@ -70,6 +77,11 @@ class Workbench:
 
     @property
     def data(self) -> ImageData:
+        """The images, on the device.
+
+        Raises:
+            DataError: if their files cannot be read.
+        """
         return _data(self._scene[1], self.device.type)
 
     def weights(self, seed: int, state: State | None = None) -> Weights:
@@ -105,50 +117,6 @@ def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
 def kept_statistics(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The packed running statistics, if there are any."""
     return _part(tensors, "statistics.")
-
-
-@dataclass(frozen=True)
-class Population:
-    """Which architectures the metrics are computed on: all distinct connected functions, or a uniform sample.
-
-    Attributes:
-        sample: how many; all if None.
-        seed: of the sample.
-    """
-
-    sample: int | None
-    seed: int
-
-    def rows(self, space: SearchSpace, subspace: SubSpace | None = None, earlier: Sequence[SubSpace] = ()) -> Rows:
-        """Them, [A, edges]; with a ``subspace``, those that this leaf owns: no leaf ``earlier`` contains them."""
-        return population(space, self.sample, self.seed, subspace, earlier, self.of)
-
-    @property
-    def of(self) -> Of:
-        """What its members are."""
-        return "functions"
-
-    def estimated(self, space: SearchSpace, member: Architecture) -> Architecture:
-        """What runs when a member is estimated: equal architectures are estimated once a leaf."""
-        return member
-
-
-@dataclass(frozen=True)
-class Strings(Population):
-    """All connected strings, or a uniform sample: each is ranked by the leaf that contains it as it is spelled.
-
-    Attributes:
-        members: sets a stage's hash apart from that of the functions.
-    """
-
-    members: str = "strings"
-
-    @property
-    def of(self) -> Of:
-        return "strings"
-
-    def estimated(self, space: SearchSpace, member: Architecture) -> Architecture:
-        return space.function(member)
 
 
 def write_note(path: Path, share: float) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stores.folder import load_tensors
 from splitbench.results.measures.ranking import Integers
 from splitbench.results.payoff.decomposition import Estimates, decompose
@@ -21,14 +21,14 @@ from splitbench.spaces.truth import open_truth
 
 @dataclass(frozen=True)
 class Decomposed:
-    """The terms by name (see ``results.decomposition``); None where a tau is undefined."""
+    """The terms by name (see ``results/payoff/decomposition.py``); None where a tau is undefined."""
 
     terms: dict[str, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decompose(Stage[Decomposed]):
-    """Reads the predict stages of the unsplit supernet, of both shams and of the arm, leaf by leaf.
+    """Splits an arm's difference to no split into terms, by estimates of the unsplit supernet, shams and arm.
 
     Attributes:
         truth: checksum of the ground truth.
@@ -51,18 +51,18 @@ class Decompose(Stage[Decomposed]):
     def reads_truth(self) -> bool:
         return True
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Decomposed, Cost]:
-        truth = open_truth(bench.space, bench.dataset.name)
-        rows, leaf, arm = estimates(bench, self.arm)
-        none, free, charged = (estimates(bench, keys) for keys in ((self.unsplit,), self.free, self.charged))
+    def work(self, context: StageContext, folder: Path) -> tuple[Decomposed, Cost]:
+        truth = open_truth(context.space, context.dataset.name)
+        rows, leaf, arm = estimates(context, self.arm)
+        none, free, charged = (estimates(context, keys) for keys in ((self.unsplit,), self.free, self.charged))
         if not all(np.array_equal(mine, rows) for mine, _, _ in (none, free, charged)):
             raise ValueError("two predict stages of one decomposition estimate different architectures")
         return Decomposed(decompose(none[2], free[2], charged[2], arm, truth.test(rows), leaf)), Cost()
 
 
-def estimates(bench: Workbench, keys: tuple[str, ...]) -> tuple[Rows, Integers, Estimates]:
+def estimates(context: StageContext, keys: tuple[str, ...]) -> tuple[Rows, Integers, Estimates]:
     """Architectures [A, edges] in lexicographic order, the leaf of each [A], and their estimates."""
-    tables = [load_tensors(bench.store.folder(key) / predict.ESTIMATES)[0] for key in keys]
+    tables = [load_tensors(context.store.folder(key) / predict.ESTIMATES)[0] for key in keys]
     rows = np.concatenate([table["rows"].numpy() for table in tables])
     accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
     loss = np.concatenate([table["loss"].numpy() for table in tables])

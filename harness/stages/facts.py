@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.results.measures import metrics
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Rows, SearchSpace
 from splitbench.spaces.truth import open_truth
 
@@ -48,15 +49,15 @@ class FactsStage(Stage[Facts]):
     gives: ClassVar[type] = Facts
     reads_images: ClassVar[bool] = False
 
-    population: Population
+    population: RankedFunctions
     truth: str
 
     @property
     def reads_truth(self) -> bool:
         return True
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Facts, Cost]:
-        space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
+    def work(self, context: StageContext, folder: Path) -> tuple[Facts, Cost]:
+        space, truth = context.space, open_truth(context.space, context.dataset.name)
         rows = self.population.rows(space)
         test, sizes = truth.test(rows), sizes_of(space, rows)
         zeros = np.zeros(len(rows), dtype=int)

@@ -17,7 +17,7 @@ from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.facts import best_of, sizes_of
 from splitbench.harness.stores.folder import load_tensors
 from splitbench.results.measures import metrics, ranking
@@ -25,6 +25,7 @@ from splitbench.results.measures.metrics import Metrics
 from splitbench.results.records import record
 from splitbench.results.records.store import digest, encode_estimates, write_atomically
 from splitbench.spaces.architectures.populations import by_leaf, reference
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.truth import GroundTruth, open_truth
 
@@ -38,8 +39,8 @@ class MeasuredLeaf:
     Attributes:
         subspace: what it allows.
         predict: key of its predict stage.
-        selected: what the selector read from it.
-        kept: whether it was trained to the end: only such a one can be the arm's answer.
+        selected: the architecture that the selector chose in it.
+        kept: whether it was trained to the end; the arm's choice is made among such leaves alone.
     """
 
     subspace: SubSpace
@@ -50,13 +51,13 @@ class MeasuredLeaf:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an arm came to.
+    """The result of one arm.
 
     Attributes:
         metrics, validation_metrics: against the truth's test and validation accuracies.
         rank_sum: of the rank-sum of estimates and FLOPs, against test accuracies.
         estimates_sha256: of the table of estimates.
-        selection: the arm's answer.
+        selection: the architecture that the arm chose.
     """
 
     metrics: Metrics
@@ -68,12 +69,12 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Stage[Measurement]):
-    """Every metric of one arm; ``estimates.parquet`` is left in the folder.
+    """Computes every metric of one arm, and leaves ``estimates.parquet`` in the stage's folder.
 
     Attributes:
-        population: which architectures.
+        population: the architectures that are ranked.
         truth: checksum of the ground truth.
-        leaf_choice: how the arm's answer is chosen among the leaves'.
+        leaf_choice: chooses the arm's architecture among those of its leaves.
         seed: of that choice.
         leaves: of the arm.
     """
@@ -83,7 +84,7 @@ class Measure(Stage[Measurement]):
     gives: ClassVar[type] = Measurement
     reads_images: ClassVar[bool] = False
 
-    population: Population
+    population: RankedFunctions
     truth: str
     leaf_choice: Part
     seed: int
@@ -93,9 +94,9 @@ class Measure(Stage[Measurement]):
     def reads_truth(self) -> bool:
         return True
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Measurement, Cost]:
-        space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
-        files = [bench.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
+    def work(self, context: StageContext, folder: Path) -> tuple[Measurement, Cost]:
+        space, truth = context.space, open_truth(context.space, context.dataset.name)
+        files = [context.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
         tables = [load_tensors(file)[0] for file in files]
         rows = np.concatenate([table["rows"].numpy() for table in tables])
         accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])

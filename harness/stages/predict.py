@@ -11,11 +11,12 @@ import torch
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, State, Workbench, write_note
+from splitbench.harness.stages.context import StageContext, State, write_note
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture, SubSpace
 
 ESTIMATES = "estimates.safetensors"
@@ -30,14 +31,16 @@ class Predicted:
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(Stage[Predicted]):
-    """Estimates of one leaf; ``estimates.safetensors`` is left in the folder: rows [A, edges], accuracy [A], loss [A].
+    """Estimates the architectures that one leaf owns: validation accuracy in percent, and cross-entropy.
+
+    ``estimates.safetensors`` is left in the stage's folder: rows [A, edges], accuracy [A], loss [A].
 
     Attributes:
         subspace: what the leaf allows.
-        state: its weights; None for the initial ones.
+        state: the leaf's weights; None for the initial ones.
         evaluation: on which images, and what normalises them.
-        population: which architectures.
-        earlier: leaves before it that share architectures with it: these are theirs.
+        population: the architectures that are ranked; those of this leaf are estimated.
+        earlier: leaves before it that share architectures with it, and own these.
     """
 
     kind: ClassVar[str] = "predict"
@@ -47,12 +50,12 @@ class Predict(Stage[Predicted]):
     subspace: SubSpace
     state: State | None
     evaluation: Evaluation
-    population: Population
+    population: RankedFunctions
     earlier: tuple[SubSpace, ...] = ()
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Predicted, Cost]:
-        rows = self.population.rows(bench.space, self.subspace, self.earlier)
-        weights = bench.weights(0, self.state)
+    def work(self, context: StageContext, folder: Path) -> tuple[Predicted, Cost]:
+        rows = self.population.rows(context.space, self.subspace, self.earlier)
+        weights = context.weights(0, self.state)
         supernet = weights.supernet
         running = RunningStatistics(supernet, weights.statistics) if self.evaluation.keeps_statistics else None
         accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
@@ -62,9 +65,9 @@ class Predict(Stage[Predicted]):
             accuracy, loss, start = tensors["accuracy"], tensors["loss"], notes["done"]
         saved, known = time.monotonic(), dict[Architecture, tuple[float, float]]()
         for index in range(start, len(rows)):
-            path = self.population.estimated(bench.space, tuple(rows[index].tolist()))
+            path = self.population.estimated(context.space, tuple(rows[index].tolist()))
             if path not in known:
-                known[path] = estimate(supernet, path, bench.data, self.evaluation, running)
+                known[path] = estimate(supernet, path, context.data, self.evaluation, running)
             accuracy[index], loss[index] = known[path]
             if time.monotonic() - saved > checkpoint_seconds():
                 saved = time.monotonic()

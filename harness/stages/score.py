@@ -13,7 +13,7 @@ from splitbench.criteria.base import Affinity, Criterion
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import State, Workbench
+from splitbench.harness.stages.context import StageContext, State
 from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.spaces.base import SubSpace, Supernet
@@ -22,18 +22,18 @@ from splitbench.spaces.truth import GroundTruth, open_truth
 
 @dataclass(frozen=True, kw_only=True)
 class Score(Stage[Affinity]):
-    """What a criterion finds on an edge, and what its passes cost.
+    """Asks a criterion how much the operations of an edge disagree; its passes are charged by the probe.
 
     Attributes:
         trainer: whose kind of context the probe draws.
-        criterion: what scores.
+        criterion: the part that scores.
         subspace: what the node allows.
-        state: its weights; None for the initial ones.
+        state: the node's weights; None for the initial ones.
         initial_seed, training_seed: of the initial weights, and of the trainer's own beginning where nothing has been
             trained yet.
-        edge: which.
+        edge: its index in the space.
         seed: of the probe's batches and contexts.
-        draw: of an arm whose criterion draws.
+        draw: number of the draw, where the criterion draws; 0 elsewhere.
         truth: checksum of the ground truth, for an oracle control alone.
     """
 
@@ -56,26 +56,26 @@ class Score(Stage[Affinity]):
     def reads_truth(self) -> bool:
         return self.truth is not None
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Affinity, Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[Affinity, Cost]:
         trainer: Trainer = self.trainer.build()
-        weights, meter = bench.weights(self.initial_seed, self.state), Meter()
+        weights, meter = context.weights(self.initial_seed, self.state), Meter()
         supernet, state = weights.supernet, weights.tensors
         if not state:  # no training before the split: the trainer's own beginning
-            job = Job(bench.space, self.subspace, supernet, bench.data, self.training_seed, Meter())
+            job = Job(context.space, self.subspace, supernet, context.data, self.training_seed, Meter())
             state = trainer.open(job).tensors()
         criterion: Criterion = self.criterion.build()
 
         def initial() -> Supernet:
-            return bench.weights(self.initial_seed).supernet
+            return context.weights(self.initial_seed).supernet
 
         def truth() -> GroundTruth:
-            return open_truth(bench.space, bench.dataset.name)
+            return open_truth(context.space, context.dataset.name)
 
         probe = SupernetProbe(
-            bench.space,
+            context.space,
             self.subspace,
             supernet,
-            bench.data,
+            context.data,
             trainer,
             state,
             self.seed,

@@ -15,31 +15,32 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Population, State, Weights, Workbench, kept_statistics, pack, unpack
+from splitbench.harness.stages.context import StageContext, State, Weights, kept_statistics, pack, unpack
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Select(Stage[Selected]):
-    """What a selector reads from a leaf.
+    """Has the selector choose one architecture of a leaf.
 
     Attributes:
-        trainer, modifiers: whose architecture parameters it may read, and that train on if it asks for it.
-        selector: how.
+        trainer, modifiers: whose architecture parameters the selector may read, and that train on if it asks for it.
+        selector: the part that chooses.
         subspace: what the leaf allows.
-        state: its weights; None for the initial ones.
+        state: the leaf's weights; None for the initial ones.
         evaluation: on which images, and what normalises them.
         population: which architectures the selector ``all`` looks at.
         index, count: which leaf of how many.
         seed: of the selector's random numbers.
-        earlier: leaves before it that share architectures with it: these are theirs.
-        allowance: what it may spend; None for a plan whose price is not known (in seconds).
+        earlier: leaves before it that share architectures with it, and own these.
+        allowance: what the search may spend; None for a plan whose price is not known (in seconds).
         sampling: whether strings or functions are equally likely to be drawn, where it trains on.
     """
 
@@ -53,7 +54,7 @@ class Select(Stage[Selected]):
     subspace: SubSpace
     state: State | None
     evaluation: Evaluation
-    population: Population
+    population: RankedFunctions
     index: int
     count: int
     seed: int
@@ -62,32 +63,36 @@ class Select(Stage[Selected]):
     sampling: str = STRINGS
 
     def leaf(self, space: SearchSpace) -> Leaf:
-        """What the selector knows before it looks at weights."""
+        """The leaf as a selector plans by it, before any weights are read."""
         inside = self.population.rows(space, self.subspace, self.earlier)
         return Leaf(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[Selected, Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[Selected, Cost]:
         selector: Selector = self.selector.build()
-        search = LeafSearch(self, bench, folder)
+        search = LeafSearch(self, context, folder)
         return selector.select(search), search.meter.cost
 
 
 class LeafSearch:
-    """Implements ``harness.selectors.base.Search``; what it is asked for is noted, so that a search that was stopped
-    goes on where its last checkpoint was."""
+    """Implements :class:`splitbench.harness.selectors.base.Search` on one trained leaf.
 
-    def __init__(self, stage: Select, bench: Workbench, folder: Path) -> None:
-        self.stage, self.bench = stage, bench
-        self.leaf = stage.leaf(bench.space)
+    Every answer is noted. A search that was stopped is run again from its start and gets the noted answers, until it
+    asks for something new: selectors therefore need no checkpoint of their own.
+    """
+
+    def __init__(self, stage: Select, context: StageContext, folder: Path) -> None:
+        self.stage, self.context = stage, context
+        self.leaf = stage.leaf(context.space)
         self.meter = Meter()
         self.trainer: Trainer = stage.trainer.build()
-        self.images = stage.evaluation.count(len(bench.data.labels["validation"]))
+        self.images = stage.evaluation.count(len(context.data.labels["validation"]))
         self.notes = Notes(folder / "checkpoint.safetensors")
         self.began = time.monotonic()
 
     @functools.cached_property
     def weights(self) -> Weights:
-        return self.bench.weights(0, self.stage.state)
+        """The leaf's, loaded when they are first asked for."""
+        return self.context.weights(0, self.stage.state)
 
     @functools.cached_property
     def running(self) -> RunningStatistics | None:
@@ -97,7 +102,7 @@ class LeafSearch:
 
     @functools.cached_property
     def session(self) -> Session:
-        """The trainer's, where its training of the leaf has ended.
+        """The trainer's session, restored to where its training of the leaf ended.
 
         Raises:
             ConfigError: if a modifier needs the other leaves, which a search does not have.
@@ -110,13 +115,13 @@ class LeafSearch:
                     "needs all leaves for that; leave out one of the two"
                 )
         job = Job(
-            self.bench.space,
+            self.context.space,
             self.stage.subspace,
             weights.supernet,
-            self.bench.data,
+            self.context.data,
             self.stage.seed,
             self.meter,
-            self.bench.precision,
+            self.context.precision,
             earlier=self.stage.earlier,
             sampling=self.stage.sampling,
         )
@@ -136,7 +141,8 @@ class LeafSearch:
         return self.stage.allowance.amount - spent
 
     def cost(self, choice: Choice) -> Cost:
-        return self.stage.evaluation.cost(self.bench.space, choice, self.images, self.trainer.batch_size)
+        """What one estimate costs; known before it is made."""
+        return self.stage.evaluation.cost(self.context.space, choice, self.images, self.trainer.batch_size)
 
     def price(self, choice: Choice) -> float:
         return 0.0 if self.stage.allowance is None else self.stage.allowance.of(self.cost(choice))
@@ -151,9 +157,9 @@ class LeafSearch:
         if (known := self.notes.next()) is not None:
             return known[0], known[1]
         self.notes.catch_up(self)
-        found = estimate(self.weights.supernet, choice, self.bench.data, self.stage.evaluation, self.running)
-        self.notes.add(list(found), self)
-        return found
+        estimated = estimate(self.weights.supernet, choice, self.context.data, self.stage.evaluation, self.running)
+        self.notes.add(list(estimated), self)
+        return estimated
 
     def train(self, steps: int, position: float) -> int:
         if (known := self.notes.next()) is not None:

@@ -16,7 +16,7 @@ from splitbench.harness.hashing import HASHED_IF_SET
 from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import State, Workbench, kept_statistics, pack, unpack, write_note
+from splitbench.harness.stages.context import StageContext, State, kept_statistics, pack, unpack, write_note
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
@@ -33,14 +33,14 @@ def checkpoint_seconds() -> float:
 
 @dataclass(frozen=True)
 class Member:
-    """One supernet of a training.
+    """One supernet of a train stage.
 
     Attributes:
-        subspace: what is trained.
+        subspace: the architectures that are trained.
         parent: the training whose weights it goes on from; None for initial ones.
-        allowance: what it may spend.
+        allowance: what its steps may cost in all.
         parts: subspaces of the leaves that share it, where a modifier has leaves share weights.
-        earlier: the leaves before it that overlap it: what they contain as well is trained there.
+        earlier: the leaves before it that overlap it: architectures in both are trained there, not here.
     """
 
     subspace: SubSpace
@@ -52,10 +52,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Trained:
-    """What the training of one supernet came to; weights and tensors are in the stage's files.
+    """The result of training one supernet; weights and the trainer's tensors are in the stage's files.
 
     Attributes:
-        steps: that were trained.
+        steps: number of steps trained.
         curve: (last step from the root, mean loss) of up to 50 equal stretches.
     """
 
@@ -65,15 +65,15 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Train(Stage[tuple[Trained, ...]]):
-    """A training, resumed from the stage's own checkpoint if there is one; a state file a member is left in the folder.
+    """Trains one supernet, or several side by side, and leaves a state file for each in the stage's folder.
 
-    Several members take their steps in turn. Position on the learning-rate schedule is where the window begins, plus
-    its length times the share of the allowance that is spent; so no length in steps is needed beforehand, and none is
-    hashed.
+    It goes on from the stage's own checkpoint if there is one. Several members take their steps in turn. Position on
+    the learning-rate schedule is where the window begins, plus its length times the share of the allowance that is
+    spent; so no length in steps is needed beforehand, and none is hashed.
 
     Attributes:
-        trainer, modifiers: how.
-        members: what is trained.
+        trainer, modifiers: the parts that say what a step is.
+        members: the supernets.
         window: where on the learning-rate schedule it begins and ends.
         initial_seed, seed: of the initial weights, and of everything random in the steps.
         sampling: whether strings or functions are equally likely to be drawn.
@@ -93,8 +93,8 @@ class Train(Stage[tuple[Trained, ...]]):
     sampling: str = STRINGS
     statistics: bool = field(default=False, metadata=HASHED_IF_SET)
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
-        trainings = self.opened(bench)
+    def work(self, context: StageContext, folder: Path) -> tuple[tuple[Trained, ...], Cost]:
+        trainings = self.opened(context)
         checkpoint = Checkpoint(folder, trainings)
         while going := [training for training in trainings if training.goes_on()]:
             for training in going:
@@ -104,24 +104,24 @@ class Train(Stage[tuple[Trained, ...]]):
             save_tensors(folder / State.file(index), training.tensors(), {"steps": training.first + training.done})
         return tuple(training.result() for training in trainings), sum((t.meter.cost for t in trainings), Cost())
 
-    def opened(self, bench: Workbench) -> list[Training]:
+    def opened(self, context: StageContext) -> list[Training]:
         """A session of the trainer for each member, at the member's beginning."""
         trainer: Trainer = self.trainer.build()
         modifiers: list[Modifier] = [part.build() for part in self.modifiers]
         jobs: list[Job] = []
         inherited = []
         for member in self.members:
-            weights = bench.weights(self.initial_seed, member.parent)
+            weights = context.weights(self.initial_seed, member.parent)
             inherited.append(weights)
             jobs.append(
                 Job(
-                    bench.space,
+                    context.space,
                     member.subspace,
                     weights.supernet,
-                    bench.data,
+                    context.data,
                     self.seed,
                     Meter(),
-                    bench.precision,
+                    context.precision,
                     member.parts,
                     jobs,
                     member.earlier,
@@ -140,7 +140,7 @@ class Train(Stage[tuple[Trained, ...]]):
 
 
 class Training:
-    """One supernet at work: it spends its allowance step by step, and keeps the loss curve.
+    """One supernet while it is trained: spends its allowance step by step, and keeps the loss curve.
 
     Attributes:
         session: the trainer's, with its modifiers.
@@ -170,6 +170,7 @@ class Training:
 
     @property
     def seconds(self) -> float:
+        """What the clock has taken so far, interrupted attempts included."""
         return self.used + (time.monotonic() - self.began) / self.together
 
     @property

@@ -23,20 +23,29 @@ from splitbench.criteria.base import (
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.part import Part
-from splitbench.harness.registry import Spec, build, get, parameters, suggestion
+from splitbench.harness.registry import Spec, build, suggestion
 from splitbench.harness.selectors.base import LeafChoice, Selector
-from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig, sentence
+from splitbench.harness.study.arm_checks import (
+    check_burn,
+    check_kept,
+    check_keys,
+    check_listed,
+    check_selection,
+    check_selector,
+)
+from splitbench.harness.study.complaints import complaint
+from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig
 from splitbench.harness.trainers.base import Trainer
 from splitbench.spaces.base import SearchSpace, SubSpace
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A criterion and the partitioner that groups what it finds.
+    """A criterion, and the partitioner that groups operations by its affinities.
 
     Attributes:
-        criterion: that criterion.
-        partitioner: affinity -> groups.
+        criterion: scores an edge, in stages.
+        partitioner: affinity -> groups, in this process.
         draws: whether the criterion itself draws: its affinity then differs from draw to draw.
         reads_truth: whether it is an oracle control.
     """
@@ -47,31 +56,31 @@ class Judge:
     reads_truth: bool
 
     def unfit(self, space: SearchSpace) -> str | None:
-        """Why the criterion cannot serve a space."""
+        """Why the criterion cannot serve a space; None if it can."""
         return unfit(self.criterion.build(), space)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of parts.
+    """One combination of parts, checked: what runs are made of.
 
     Attributes:
         label: its name in the study.
         splits: whether the supernet is split at all.
         unfit: why the criterion cannot serve the study's space; None if it can.
         judge: the criterion and its partitioner.
-        consulted: the edge rule's own, if it has one.
+        consulted: another criterion, which the edge rule asks about all edges; None if it asks none.
         whole_edges: whether only edges that still allow all operations may be split.
-        burn: share of the budget that is charged as scoring and buys nothing.
+        burn: share of the budget that is charged as scoring and buys nothing (a control of what scoring costs).
         schedule: levels, branching, warm-up shares, weights.
-        common: the study's own schedule: that of the arms that do not split.
+        common: the study's own schedule, by which arms that do not split are trained.
         draws: runs a repetition.
         scoring: whether scoring is paid out of the budget: charged or free.
-        decompose: whether its difference to no split is decomposed.
+        decompose: whether its difference to no split is decomposed into terms.
         edge_rule, trainer, selector, leaf_choice: the parts that run in this process.
-        modifiers: what changes its training.
-        parts: kind -> the part that it was built of, as stages carry it.
-        modifier_parts: of the modifiers.
+        modifiers: what changes its training; the first is innermost.
+        parts: kind -> the same parts as stages carry them: name, parameters and identity.
+        modifier_parts: the modifiers, likewise.
         leaves: the root's children, where the study file names them; none where edges are split.
     """
 
@@ -132,7 +141,13 @@ class Arm:
 
 
 def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSpace) -> Arm:
-    """The arm that a study file describes, on the study's space.
+    """The arm that a study file describes, on the study's space; called for every arm before any is run.
+
+    Args:
+        study: the whole study, whose parts an arm has where it names none of its own.
+        config: the arm's entry.
+        index: its place among the arms, for messages.
+        space: bound to the dataset's images.
 
     Raises:
         ConfigError: naming the arm and the key.
@@ -141,22 +156,12 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     check_keys(config, where)
     criterion: Criterion = build("criteria", config.criterion_spec, where)
     parts = parts_of(criterion)
-    chosen = {
-        "criteria": (where, config.criterion_spec),
-        "partitioners": (f"{where}.partitioner", config.partitioner or parts.partitioner),
-        "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
-    }
-    for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
-        named = getattr(config, key)
-        chosen[kind] = (key, getattr(study, key)) if named is None else (f"{where}.{key}", named)
+    chosen = _chosen(study, config, parts, where)
     built = {kind: build(kind, spec, place) for kind, (place, spec) in chosen.items()}
     check_selector(built["selectors"], built["trainers"], where)
     schedule = _schedule(study.schedule, config.schedule, parts.schedule, where)
     modifiers = _modifiers(study, config, built["trainers"], space, where)
-    if any(part.build().shares_weights for part in modifiers) and schedule.keep == "best":
-        raise ConfigError(
-            f"{where}: keep: best compares supernets, and a modifier has all leaves share one; leave one out"
-        )
+    check_kept(schedule, modifiers, where)
     check_selection(schedule, built["selectors"], where)
     check_listed(study, schedule, space, where)
     scoring = config.scoring or study.scoring
@@ -190,6 +195,19 @@ def build_arm(study: StudyConfig, config: ArmConfig, index: int, space: SearchSp
     )
 
 
+def _chosen(study: StudyConfig, config: ArmConfig, parts: Parts, where: str) -> dict[str, tuple[str, Spec]]:
+    """Kind -> the place in the study file and the spec of the arm's part: its own, its criterion's, or the study's."""
+    chosen: dict[str, tuple[str, Spec]] = {
+        "criteria": (where, config.criterion_spec),
+        "partitioners": (f"{where}.partitioner", config.partitioner or parts.partitioner),
+        "edge_rules": (f"{where}.edge_rule", config.edge_rule or parts.edge_rule),
+    }
+    for kind, key in (("trainers", "trainer"), ("selectors", "selector"), ("leaf_choices", "leaf_choice")):
+        own = getattr(config, key)
+        chosen[kind] = (key, getattr(study, key)) if own is None else (f"{where}.{key}", own)
+    return chosen
+
+
 def _leaves(
     criterion: Criterion, config: ArmConfig, schedule: ScheduleConfig, space: SearchSpace, where: str
 ) -> tuple[SubSpace, ...]:
@@ -218,34 +236,8 @@ def _modifiers(
     return parts
 
 
-def check_selection(schedule: ScheduleConfig, selector: Selector, where: str) -> None:
-    """Refuse a selector whose price only its search tells, where nothing says what it may spend."""
-    if schedule.selection is None and type(selector).plan is Selector.plan:
-        raise ConfigError(
-            f"{where}: what this selector evaluates is not known beforehand, so nothing can be kept back for it; give "
-            "it a share of the budget, as with schedule.selection: 0.1"
-        )
-
-
-def check_burn(parts: Parts, scoring: str, study: StudyConfig, where: str) -> None:
-    """Refuse a bill that nobody could pay."""
-    if parts.burn and scoring == "free":
-        raise ConfigError(f"{where}: burn is a bill for scoring, and here scoring is free; leave one out")
-    if parts.burn and study.budget.seconds is not None:
-        raise ConfigError(f"{where}: seconds cannot be burnt; leave burn out, or give the budget in flops")
-
-
-def check_listed(study: StudyConfig, schedule: ScheduleConfig, space: SearchSpace, where: str) -> None:
-    """Refuse to count or draw functions that cannot be listed."""
-    for key, value in (("sampling", study.sampling), (f"{where}.schedule.share", schedule.share)):
-        if value == "functions" and not space.can_list:
-            raise ConfigError(
-                f"{key}: functions asks for all functions of a leaf, and those of space {space.name} cannot be listed; "
-                f"take {'strings' if key == 'sampling' else 'sampler, steps or flops'}"
-            )
-
-
 def _judge(criterion: Criterion, part: Part, partitioner: Partitioner) -> Judge:
+    # By getattr: a criterion may be a bare function, which has no attributes of a class.
     return Judge(part, partitioner, bool(getattr(criterion, "draws", False)), reads_truth(criterion))
 
 
@@ -259,32 +251,8 @@ def _consulted(rule: EdgeRule, where: str) -> Judge | None:
     return _judge(criterion, Part.of("criteria", spec, where), partitioner)
 
 
-def check_keys(config: ArmConfig, where: str) -> None:
-    """Refuse a key that is neither an arm's nor a parameter of its criterion, naming both.
-
-    Raises:
-        ConfigError: with a suggestion.
-    """
-    own = [key for key in ArmConfig.model_fields if key != "criterion"]
-    takes = list(parameters(get("criteria", config.criterion, where)))
-    for key in config.model_extra or {}:
-        if key not in takes:
-            raise ConfigError(
-                f"{where}: unknown key {key!r}{suggestion(key, takes + own)}; an arm takes: {', '.join(own)}; and the "
-                f"criterion {config.criterion} takes: {', '.join(takes) or 'no parameters'}"
-            )
-
-
-def check_selector(selector: Selector, trainer: Trainer, where: str) -> None:
-    """Refuse a selector that reads what this trainer does not learn: said now, not after the training."""
-    if selector.reads_architecture_weights and not trainer.learns_architecture:
-        raise ConfigError(
-            f"{where}: the selector reads architecture parameters, and the trainer learns none; "
-            "choose the trainer darts, or the selector random_best"
-        )
-
-
 def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str, Any], where: str) -> ScheduleConfig:
+    """The arm's schedule: the study's, then what the criterion's paper asks for, then the arm's own keys."""
     allowed = [key for key in ScheduleConfig.model_fields if key != "share"]
     if "share" in own:
         raise ConfigError(
@@ -297,6 +265,7 @@ def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str
                 f"{where}.schedule: unknown key {key!r}{suggestion(key, allowed)}; allowed keys: {', '.join(allowed)}"
             )
     merged = study.model_dump() | dict(method) | dict(own)
+    # The study lists a share a level, and this arm has another number of levels: it keeps the sum.
     if (
         isinstance(merged["warmup"], list)
         and "warmup" not in {*own, *method}
@@ -306,4 +275,4 @@ def _schedule(study: ScheduleConfig, own: Mapping[str, Any], method: Mapping[str
     try:
         return ScheduleConfig.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(sentence(error, f"{where}.schedule")) from error
+        raise ConfigError(complaint(error, f"{where}.schedule", StudyConfig)) from error

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, get, split_spec, suggestion
+from splitbench.harness.study.complaints import check_text, complaint
 from splitbench.harness.study.search import Range, SweepConfig, parse_search
-from splitbench.harness.study.yaml_text import EXPONENT, read_yaml
+from splitbench.harness.study.sections import (
+    BudgetConfig,
+    EvaluationConfig,
+    PopulationConfig,
+    ScheduleConfig,
+    StrictModel,
+    Whole,
+)
+from splitbench.harness.study.yaml_text import read_yaml
 
-
-def _whole(value: Any) -> Any:
-    """A whole number that is written as text with an exponent, as ``4e1``; anything else is left to be checked."""
-    if isinstance(value, str) and EXPONENT.fullmatch(value.strip()):
-        number = float(value)
-        return int(number) if number.is_integer() else number
-    return value
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-CALIBRATION = 2000
-"""Training images that statistics are measured on: as many as Once-for-All's code takes."""
-BUDGETS = ("flops", "steps", "examples", "seconds")
+__all__ = [  # with the sections: results may import this module of the harness's, and no other of this room
+    "ArmConfig",
+    "BudgetConfig",
+    "EvaluationConfig",
+    "PopulationConfig",
+    "ScheduleConfig",
+    "StudyConfig",
+    "load",
+    "parse",
+    "read",
+    "short",
+]
 _KINDS = {
     "space": "spaces",
     "dataset": "datasets",
@@ -47,132 +43,7 @@ _KINDS = {
 }
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BudgetConfig(_Model):
-    """The total compute of one arm; exactly one unit. (``seconds`` cannot be matched exactly; prefer ``flops``.)"""
-
-    flops: Positive | None = None
-    steps: Positive | None = None
-    examples: Positive | None = None
-    seconds: Positive | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> BudgetConfig:
-        if len(self.given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(BUDGETS)}")
-        return self
-
-    @property
-    def given(self) -> dict[str, float]:
-        return {kind: value for kind in BUDGETS if (value := getattr(self, kind)) is not None}
-
-
-class ScheduleConfig(_Model):
-    """When and how the supernet is split."""
-
-    levels: Annotated[Whole, Field(ge=1, le=8)] = Field(1, description="splits from the root to a leaf")
-    branching: Annotated[Whole, Field(ge=2, le=8)] = Field(2, description="groups a split")
-    warmup: Annotated[float, Field(ge=0, lt=1)] | list[Annotated[float, Field(ge=0, lt=1)]] = Field(
-        0.2, description="share of the budget trained before the splits: in all (equal parts a level), or one a level"
-    )
-    weights: Literal["inherit", "restart"] = Field(
-        "inherit", description="whether leaves go on from their parent's weights or start afresh"
-    )
-    keep: Literal["all", "best"] = Field(
-        "all", description="which children are split further: all, or the one with the best estimate on validation data"
-    )
-    share: Literal["sampler", "functions", "steps", "flops"] = Field(
-        "sampler",
-        description="how what is left is divided among leaves: as often as the unsplit supernet's sampler trains what "
-        "each owns, by functions owned, in equal steps, or in equal parts of the budget",
-    )
-    selection: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="share of the budget kept back for selection; if absent, what the selector's plan costs"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "splits" in data:
-            raise ValueError(
-                "splits is no key any more: instead of splits: momentum, write modifiers: [momentum_groups] in the "
-                "study or the arm; splits: weights is what happens without it"
-            )
-        return data
-
-    @model_validator(mode="after")
-    def _shares(self) -> ScheduleConfig:
-        if isinstance(self.warmup, list) and len(self.warmup) != self.levels:
-            raise ValueError(f"warmup lists {len(self.warmup)} shares for {self.levels} levels; give one a level")
-        if sum(self.shares) + (self.selection or 0.0) >= 1:
-            raise ValueError(
-                "the shares of warmup and selection leave nothing for the leaves; their sum must be below 1"
-            )
-        if self.keep == "best" and self.weights != "inherit":
-            raise ValueError("keep: best goes with weights: inherit only")
-        if self.keep == "best" and self.levels > 1 and not all(self.shares[1:]):
-            raise ValueError("keep: best compares children that have been trained; give every level a share of warmup")
-        return self
-
-    @property
-    def shares(self) -> list[float]:
-        """The share of the budget trained at each level before its split."""
-        return self.warmup if isinstance(self.warmup, list) else [self.warmup / self.levels] * self.levels
-
-    @property
-    def windows(self) -> list[tuple[float, float]]:
-        """Where on the learning-rate schedule each level's training begins and ends. Stages are hashed by it, and sum()
-        rounds otherwise from Python 3.12 on; accumulate() is plain addition everywhere."""
-        return list(itertools.pairwise(itertools.accumulate(self.shares, initial=0.0)))
-
-
-class PopulationConfig(_Model):
-    """Which architectures the metrics are computed on: distinct connected functions, or connected strings."""
-
-    sample: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many, drawn uniformly; all if absent")
-    of: Literal["functions", "strings"] = Field(
-        "functions", description="strings: each spelling of a function is a member, ranked by the leaf that contains it"
-    )
-
-
-class EvaluationConfig(_Model):
-    """How an architecture's estimate is measured: on fixed, unaugmented validation images."""
-
-    images: Annotated[Whole, Field(ge=10)] | None = Field(None, description="how many validation images; all if absent")
-    batch_size: Annotated[Whole, Field(ge=10)] = 1000
-    batch_norm: Literal["batch", "recalibrated", "running"] = Field(
-        "batch",
-        description="statistics that normalise these images: the batch's own, those of each architecture on training "
-        "images, or those that layers kept in training, which mix the paths",
-    )
-    calibration: Annotated[Whole, Field(ge=10)] | None = Field(
-        None, description="on how many training images batch_norm: recalibrated measures statistics; 2000 if absent"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _calibrated(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("batch_norm") == "recalibrated":
-            return {**data, "calibration": CALIBRATION if (given := data.get("calibration")) is None else given}
-        return data
-
-    @model_validator(mode="after")
-    def _for_recalibration(self) -> EvaluationConfig:
-        if self.calibration is not None and self.batch_norm != "recalibrated":
-            raise ValueError("calibration is for batch_norm: recalibrated; leave it out, or say that as well")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without batch_norm where it is the default, as all studies were written before there was a choice."""
-        unsaid = ("batch_norm", "calibration") if self.batch_norm == "batch" else ()
-        return {key: value for key, value in handler(self).items() if key not in unsaid}
-
-
-class ArmConfig(_Model):
+class ArmConfig(StrictModel):
     """One combination of parts; other keys are parameters of the criterion."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -181,7 +52,7 @@ class ArmConfig(_Model):
     name: str | None = None
     partitioner: Spec | None = None
     edge_rule: Spec | None = None
-    schedule: dict[str, Any] = {}
+    schedule: dict[str, Any] = Field({})
     trainer: Spec | None = None
     modifiers: list[Spec] | None = None
     selector: Spec | None = None
@@ -192,12 +63,15 @@ class ArmConfig(_Model):
 
     @property
     def criterion_spec(self) -> dict[str, Any]:
+        """The criterion with its parameters, which are the keys that no arm has."""
         return {"name": self.criterion, **(self.model_extra or {})}
 
     @property
     def label(self) -> str:
-        """The arm's name: its own, or its criterion with everything that differs from the defaults. What was not paid
-        for is said in it, so that every table and picture does."""
+        """The arm's name: its own, or its criterion with everything that differs from the defaults.
+
+        Free scoring is always part of it, so that every table and picture says what was not paid for.
+        """
         if self.name:
             unsaid = self.scoring == "free" and "free" not in self.name.lower()
             return f"{self.name} (scoring free)" if unsaid else self.name
@@ -214,7 +88,7 @@ class ArmConfig(_Model):
         return f"{self.criterion}({words})" if words else self.criterion
 
 
-class StudyConfig(_Model):
+class StudyConfig(StrictModel):
     """A grid of arms x seeds on one space and dataset."""
 
     name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -261,7 +135,7 @@ class StudyConfig(_Model):
 
     @model_validator(mode="after")
     def _components(self) -> StudyConfig:
-        """Unknown names are told before anything is imported, and before a baseline is missed because of them."""
+        """Refuse unknown names before anything is imported, and before a baseline is missed because of them."""
         for index, arm in enumerate(self.arms):
             get("criteria", arm.criterion, f"arms[{index}]")
         for key, kind in _KINDS.items():
@@ -285,7 +159,7 @@ class StudyConfig(_Model):
 def short(value: Any) -> str:
     """A value of a study file in a few characters: a component by its name, with its parameters in brackets."""
     if isinstance(value, dict):
-        inner = " ".join(f"{key}={short(one)}" for key, one in value.items() if key != "name")
+        inner = " ".join(f"{key}={short(inner)}" for key, inner in value.items() if key != "name")
         return f"{value.get('name', '?')}[{inner}]" if inner else str(value.get("name", "?"))
     if isinstance(value, list | tuple):
         if any(isinstance(inner, list | tuple) for row in value if isinstance(row, list | tuple) for inner in row):
@@ -336,81 +210,9 @@ def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
             "the study.yaml of one of its cells"
         )
     try:
-        _check_text(data, "")
+        check_text(data, "")
         return StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(sentence(error, source)) from error
+        raise ConfigError(complaint(error, source, StudyConfig)) from error
     except ConfigError as error:  # of the registry, which does not know the file
         raise ConfigError(f"{source}: {error}") from error
-
-
-def _check_text(value: Any, place: str) -> None:
-    """Refuse half characters (surrogates), which no file of results could hold: said now, not after the training."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ConfigError(f"{place}: {value!r} holds half a character; write it in full") from None
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_text(key, f"a key of {place or 'the study'}")
-            _check_text(inner, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            _check_text(inner, f"{place}.{index}")
-
-
-_FIELDS: dict[str, type[BaseModel]] = {
-    "budget": BudgetConfig,
-    "schedule": ScheduleConfig,
-    "population": PopulationConfig,
-    "evaluation": EvaluationConfig,
-    "sweep": SweepConfig,
-}
-_REMEDIES = {
-    "model_type": "a mapping of keys to values is expected",
-    "dict_type": "a mapping of keys to values is expected",
-    "list_type": "a list is expected",
-    "too_short": "at least one is needed",
-    "string_type": "a name is expected",
-    "string_pattern_mismatch": "letters, digits, '.', '_' and '-' are allowed, and a letter or digit at the beginning",
-}
-
-
-def sentence(error: ValidationError, source: str) -> str:
-    """What is wrong with a study file, where, and what is allowed; the first complaint of several."""
-    errors = error.errors()
-    around = errors[0]["loc"][:-1]
-    # A value that may be one thing or another is complained about once each: the deepest place is what was meant.
-    first = max((e for e in errors if e["loc"][: len(around)] == around), key=lambda e: len(e["loc"]))
-    place = [str(part) for part in first["loc"] if not _internal(str(part))]
-    where, allowed = ".".join(place), list(_model_at(place).model_fields)
-    if first["type"] == "extra_forbidden":
-        return f"{source}: unknown key {where!r}{suggestion(place[-1], allowed)}; allowed keys: {', '.join(allowed)}"
-    if first["type"] == "missing":
-        needs = "an arm needs criterion" if len(place) > 1 else "a study needs space, dataset, budget and arms"
-        return f"{source}: the key {where!r} is missing; {needs}"
-    message = _REMEDIES.get(first["type"], first["msg"].removeprefix("Value error, "))
-    given = "" if first["type"] in ("value_error", "too_short") else f", not {_brief(first['input'])}"
-    return f"{source}: {where}{': ' if where else ''}{message[:1].lower()}{message[1:]}{given}"
-
-
-def _brief(value: Any) -> str:
-    """A value in a sentence: thousands of digits say no more than the first few."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes out no integer of more than 4,300 digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 200 else f"{text[:60]}... ({len(text):,} characters)"
-
-
-def _model_at(place: list[str]) -> type[BaseModel]:
-    """The model whose key a path ends in."""
-    if place[:1] == ["arms"] and len(place) > 2:
-        return ArmConfig
-    return _FIELDS.get(place[0], StudyConfig) if len(place) > 1 else StudyConfig
-
-
-def _internal(part: str) -> bool:
-    """Whether a part of an error's place is pydantic's name of an alternative, which no study file contains."""
-    return part.startswith(("function-", "constrained", "list[", "dict[", "mapping[")) or part in ("str", "float")

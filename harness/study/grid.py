@@ -126,7 +126,7 @@ def _axes(data: Any, source: str) -> dict[str, tuple[Any, ...]]:
     """Axis -> its values, the checked key ``grid``."""
     if not isinstance(data, Mapping) or not data:
         raise ConfigError(f"{source}, grid: keys of the study and lists of their values are expected, as in {EXAMPLE}")
-    found: dict[str, tuple[Any, ...]] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
     for axis, values in data.items():
         where = f"{source}, grid.{axis}"
         if not isinstance(axis, str) or not all(axis.split(".")) or axis.split(".")[0] in NO_AXES:
@@ -139,10 +139,10 @@ def _axes(data: Any, source: str) -> dict[str, tuple[Any, ...]]:
         twice = [value for index, value in enumerate(values) if value in values[:index]]
         if twice:
             raise ConfigError(f"{where}: {short(twice[0])} stands there twice; name it once")
-        if over := [other for other in found if _covers(other, axis) or _covers(axis, other)]:
+        if over := [other for other in axes if _covers(other, axis) or _covers(axis, other)]:
             raise ConfigError(f"{where}: the axis {over[0]} gives that too; leave one of the two")
-        found[axis] = tuple(values)
-    return found
+        axes[axis] = tuple(values)
+    return axes
 
 
 def _covers(axis: str, path: str) -> bool:

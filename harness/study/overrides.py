@@ -20,16 +20,16 @@ def parse_set(words: Sequence[str]) -> dict[str, Any]:
         ConfigError: for a word that is no KEY=VALUE, a path with an empty part, a path given twice, or a value that is
             no YAML.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for word in words:
         path, equals, text = word.partition("=")
         path = path.strip()
         if not equals or not all(path.split(".")):
             raise ConfigError(f"--set {word}: a key and its value are expected, as in {EXAMPLE}")
-        if path in found:
+        if path in values:
             raise ConfigError(f"--set {path}: it is set twice; set it once")
-        found[path] = read_yaml(text, f"--set {path}")
-    return found
+        values[path] = read_yaml(text, f"--set {path}")
+    return values
 
 
 def put_all(study: Mapping[str, Any], values: Mapping[str, Any], where: str = "--set") -> dict[str, Any]:
@@ -57,7 +57,7 @@ def put(study: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
 
     A component that stands there by its bare name, or by default, becomes a mapping of its name and the parameter. A
     budget has one unit, so ``budget.flops`` takes the place of any other. An entry of a list is named by its number,
-    from 0. Whether there is such a key is told when the study is checked.
+    from 0. Whether there is such a key is found out when the study is checked.
 
     Raises:
         ConfigError: if the path leads through a value that has no keys, or beyond a list's end.

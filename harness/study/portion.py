@@ -41,13 +41,13 @@ class Portion:
         seeds = "all seeds"
         if self.repetitions is not None:
             seeds = f"{len(self.repetitions)} of {count(study.seeds, 'seed')}"
-        found = [f"a part of the study: {arms}, {seeds}; splitbench merge joins the folders of its parts"]
+        notes = [f"a part of the study: {arms}, {seeds}; splitbench merge joins the folders of its parts"]
         if self.arms is not None and study.baseline not in self.arms:
-            found.append(
+            notes.append(
                 f"the baseline {study.baseline} is not in this part, so it gets no verdicts before it is merged with "
                 "the part that holds it"
             )
-        return found
+        return notes
 
 
 def portion(study: StudyConfig, arms: Sequence[str], seeds: str | None) -> Portion:
@@ -74,14 +74,14 @@ def portion(study: StudyConfig, arms: Sequence[str], seeds: str | None) -> Porti
 
 def split_names(text: str) -> list[str]:
     """Names with commas between them; those inside of brackets are parts of names."""
-    found, depth = [""], 0
+    names, depth = [""], 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
         if character == "," and depth <= 0:
-            found.append("")
+            names.append("")
         else:
-            found[-1] += character
-    return [name.strip() for name in found]
+            names[-1] += character
+    return [name.strip() for name in names]
 
 
 def repetitions(text: str, seeds: int) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ def repetitions(text: str, seeds: int) -> tuple[int, ...]:
     Raises:
         ConfigError: for text of another form, or a repetition that there is not.
     """
-    found: set[int] = set()
+    numbers: set[int] = set()
     for word in text.split(","):
         span = SPAN.fullmatch(word.strip())
         if span is None:
@@ -103,5 +103,5 @@ def repetitions(text: str, seeds: int) -> tuple[int, ...]:
                 f"--seeds {text}: {word.strip()} is not among the study's {count(seeds, 'seed')}, 0 to {seeds - 1}; "
                 "raise seeds in the study file, or name others"
             )
-        found.update(range(first, last + 1))
-    return tuple(sorted(found))
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))

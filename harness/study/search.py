@@ -61,21 +61,21 @@ def parse_search(data: Any) -> dict[str, Range | list[Any]]:
         raise ValueError(f"paths of parameters and what they are searched over are expected, as in {EXAMPLE}")
     if not data:
         raise ValueError(f"no parameter is named; name some, as in {EXAMPLE}")
-    found: dict[str, Range | list[Any]] = {}
+    searched: dict[str, Range | list[Any]] = {}
     for path, over in data.items():
         if not isinstance(path, str) or not all(path.split(".")):
             raise ValueError(f"{path!r} is no path of a parameter; one looks like trainer.learning_rate")
         if isinstance(over, Range):
-            found[path] = over
+            searched[path] = over
         elif isinstance(over, Mapping):
-            found[path] = _range(path, over)
+            searched[path] = _range(path, over)
         elif isinstance(over, list):
-            found[path] = _choices(path, over)
+            searched[path] = _choices(path, over)
         else:
             raise ValueError(
                 f"{path}: a list of choices, {{log: [low, high]}} or {{range: [low, high]}} is expected, not {over!r}"
             )
-    return found
+    return searched
 
 
 def _choices(path: str, over: list[Any]) -> list[Any]:

@@ -123,7 +123,9 @@ def _measure(node: yaml.Node, source: str, sizes: dict[int, int], above: set[int
     size = 1
     if isinstance(node, yaml.CollectionNode):
         above.add(id(node))
-        children = node.value if isinstance(node, yaml.SequenceNode) else [one for pair in node.value for one in pair]
+        children = (
+            node.value if isinstance(node, yaml.SequenceNode) else [child for pair in node.value for child in pair]
+        )
         size += sum(_measure(child, source, sizes, above, depth + 1) for child in children)
         above.discard(id(node))
     if size > MOST_VALUES:

@@ -16,9 +16,9 @@ USAGE = "usage: python -m splitbench.harness.versions check|lock|golden"
 def check() -> list[str]:
     """What is wrong, a sentence each: code that changed under its version, and a lock file that is behind."""
     locked = lock.read()
-    found = lock.changes(locked)
-    sentences = [str(change) for change in found if not change.raised]
-    raised = [f"{change.unit.name} {change.unit.version}" for change in found if change.raised]
+    changes = lock.changes(locked)
+    sentences = [str(change) for change in changes if not change.raised]
+    raised = [f"{change.unit.name} {change.unit.version}" for change in changes if change.raised]
     if raised:
         more = f" and {len(raised) - 5} more" if len(raised) > 5 else ""
         sentences.append(f"versions.lock does not hold {', '.join(raised[:5])}{more}; run `{lock.COMMAND}`")
@@ -27,15 +27,15 @@ def check() -> list[str]:
     return sentences
 
 
-def refusals(found: Sequence[Change], differing: dict[str, tuple[tuple[str, ...], str]]) -> list[str]:
+def refusals(changes: Sequence[Change], differing: dict[str, tuple[tuple[str, ...], str]]) -> list[str]:
     """Why nothing is locked: sequences that differ though no version of what they are a function of was raised.
 
     Args:
-        found: units that are not as they were locked.
+        changes: units that are not as they were locked.
         differing: sequences that are not those committed: what each is a function of, and how it differs.
     """
-    raised = {change.unit.name for change in found if change.raised}
-    quiet = [change for change in found if not change.raised]
+    raised = {change.unit.name for change in changes if change.raised}
+    quiet = [change for change in changes if not change.raised]
     sentences = [str(change) for change in quiet if change.locked is not None and change.unit.version < change.locked]
     for name, (units, said) in sorted(differing.items()):
         if raised.isdisjoint(units):
@@ -59,17 +59,22 @@ def relock(anew: bool = False) -> list[str]:
     """
     from splitbench.harness.versions import golden  # torch
 
-    found = lock.changes(lock.read())
-    if anew and (quiet := [change for change in found if not change.raised]):
+    changes = lock.changes(lock.read())
+    if anew and (quiet := [change for change in changes if not change.raised]):
         return [str(change) for change in quiet]
     now, committed = golden.compute(), sequences.read()
     differences = sequences.differences(committed, now)
-    told = {name: (now[name].units if name in now else (), said) for name, said in differences.items()}
-    new = {name for name in told if name not in committed}
-    if not anew and (sentences := refusals(found, {name: each for name, each in told.items() if name not in new})):
+    differing = {name: (now[name].units if name in now else (), said) for name, said in differences.items()}
+    new = {name for name in differing if name not in committed}
+    if not anew and (
+        sentences := refusals(changes, {name: each for name, each in differing.items() if name not in new})
+    ):
         return sentences
     if differences:  # the others stay as they are, lest many small differences add up
-        kept = {name: one if name in differences else replace(one, parts=committed[name]) for name, one in now.items()}
+        kept = {
+            name: new_sequence if name in differences else replace(new_sequence, parts=committed[name])
+            for name, new_sequence in now.items()
+        }
         sequences.write(kept)
     lock.LOCK.write_text(lock.current()[0].text(), "utf-8")
     print(f"locked {len(lock.read().versions)} versions; {len(differences)} of {len(now)} golden sequences are new")

@@ -38,7 +38,7 @@ class Module:
 
     def uses(self, name: str) -> tuple[frozenset[Definition], tuple[str, ...]]:
         """Definitions of splitbench that one of this module's uses, and where all imported names in it come from."""
-        found: set[Definition] = set()
+        names: set[Definition] = set()
         origins: set[str] = set()
         for node in _nodes(syntax.body(self.definitions[name])):
             base, attribute = node, ""
@@ -47,16 +47,16 @@ class Module:
             if not isinstance(base, ast.Name):
                 continue
             if base.id in self.definitions:
-                found.add((self.name, base.id))
+                names.add((self.name, base.id))
             elif base.id in self.imports:
                 module, inner = self.imports[base.id]
                 origins.add(f"{base.id}={module}:{inner}")
                 inside = f"{module}.{inner}" if inner else module
                 if inside.startswith("splitbench.") and path_of(inside) is not None:  # a module: what of it?
-                    found |= set(_meant(inside, attribute))
+                    names |= set(_meant(inside, attribute))
                 else:
-                    found |= set(_meant(module, inner))
-        return frozenset(found), tuple(sorted(origins))
+                    names |= set(_meant(module, inner))
+        return frozenset(names), tuple(sorted(origins))
 
     def digest(self, name: str) -> str:
         """The hash of one definition."""
@@ -146,19 +146,19 @@ def _hashed(module: str, name: str) -> tuple[str, frozenset[Definition]]:
 
 def reached(roots: Iterable[str]) -> dict[Definition, str]:
     """All definitions that ``module:name`` (or all of ``module``) reaches, with their hashes."""
-    found: dict[Definition, str] = {}
+    hashes: dict[Definition, str] = {}
     waiting: list[Definition] = []
     for root in roots:
         waiting += _meant(*root.partition(":")[::2])
     while waiting:
         definition = waiting.pop()
         module, name = parsed(definition[0]), definition[1]
-        if definition in found or module.name in UNREACHED:
+        if definition in hashes or module.name in UNREACHED:
             continue
         if name in module.definitions:
-            found[definition], used = _hashed(*definition)
+            hashes[definition], used = _hashed(*definition)
             waiting += used
             waiting += [(module.name, LOOSE)] if LOOSE in module.definitions else []
         elif name in module.imports:  # re-exported
             waiting += _meant(*module.imports[name])
-    return found
+    return hashes

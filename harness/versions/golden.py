@@ -53,8 +53,8 @@ def compute() -> dict[str, Golden]:
         of_metrics,
     ]  # fmt: skip
     with one_thread(), double_precision():
-        found = [golden for make in makers for golden in make()]
-    return {golden.name: golden for golden in found}
+        sequences = [golden for make in makers for golden in make()]
+    return {golden.name: golden for golden in sequences}
 
 
 @contextlib.contextmanager
@@ -90,11 +90,11 @@ def small(kind: str, name: str) -> Any:
 
 def made_of(kind: str, name: str, thing: Any) -> tuple[str, ...]:
     """The units of a component and of those that are nested in it."""
-    found: tuple[str, ...] = (f"{kind}/{name}",)
+    units: tuple[str, ...] = (f"{kind}/{name}",)
     for key, inner in nested(thing).items():
         other, given = split_spec(getattr(thing, key), key)
-        found += made_of(inner, other, build(inner, {"name": other, **given}))
-    return found
+        units += made_of(inner, other, build(inner, {"name": other, **given}))
+    return units
 
 
 NEEDED: Mapping[str, dict[str, Any]] = {
@@ -120,18 +120,18 @@ def of_criteria() -> Iterator[Golden]:
         criterion = small("criteria", name)
         if not splits(criterion):
             continue
-        found: list[Part] = []
+        sequence: list[Part] = []
         for setting in settings:
             if unfit(criterion, setting.space) is not None:
-                found.append("unfit")
+                sequence.append("unfit")
                 continue
-            one = criteria.trial(criterion, setting)
-            if one.error is not None or one.affinity is None:
-                found.append(type(one.error).__name__)
+            trial = criteria.trial(criterion, setting)
+            if trial.error is not None or trial.affinity is None:
+                sequence.append(type(trial.error).__name__)
                 continue
-            found += [numbers(one.affinity.dissimilarity), numbers(one.affinity.standard_error)]
-            found += [numbers([value for _, value in one.affinity.worth]), numbers([one.cost.flops])]
-        yield Golden(f"criterion {name}", (*made_of("criteria", name, criterion), *SCORING), found)
+            sequence += [numbers(trial.affinity.dissimilarity), numbers(trial.affinity.standard_error)]
+            sequence += [numbers([value for _, value in trial.affinity.worth]), numbers([trial.cost.flops])]
+        yield Golden(f"criterion {name}", (*made_of("criteria", name, criterion), *SCORING), sequence)
 
 
 def of_proxies() -> Iterator[Golden]:
@@ -141,40 +141,40 @@ def of_proxies() -> Iterator[Golden]:
     _, _, path, *_ = proxies.choices(micro).items()  # with four convolutions
     *_, mixture = proxies.choices(chain).items()
     for name in built_in("proxies"):
-        proxy, found = small("proxies", name), list[Part]()
+        proxy, sequence = small("proxies", name), list[Part]()
         for space, (title, choice) in ((micro, path), (chain, mixture)):
             if unfit(proxy, space) is not None:
-                found.append("unfit")
+                sequence.append("unfit")
                 continue
-            one = proxies.scored(proxy, space, data, title, choice)
-            found.append(type(one.error).__name__ if one.error else numbers(one.terms[0]))
-        yield Golden(f"proxy {name}", (f"proxies/{name}", "stages/score", "spaces/micro"), found)
+            scored = proxies.scored(proxy, space, data, title, choice)
+            sequence.append(type(scored.error).__name__ if scored.error else numbers(scored.terms[0]))
+        yield Golden(f"proxy {name}", (f"proxies/{name}", "stages/score", "spaces/micro"), sequence)
 
 
 def of_partitioners() -> Iterator[Golden]:
     """Groups and cuts of a random affinity, and of one with two clear groups."""
     for name in built_in("partitioners"):
-        partitioner, found = small("partitioners", name), list[Part]()
+        partitioner, sequence = small("partitioners", name), list[Part]()
         for affinity, branching in itertools.product(affinities((1, 3, 4, 6, 7, 9, 10))[::3], (2, 3)):
             try:
-                one = parts.grouped(partitioner, affinity, branching)
-                found += [str(one.groups), numbers([one.cut, one.raw_cut, one.intra])]
+                grouping = parts.grouped(partitioner, affinity, branching)
+                sequence += [str(grouping.groups), numbers([grouping.cut, grouping.raw_cut, grouping.intra])]
             except SplitbenchError as error:
-                found.append(type(error).__name__)
-        yield Golden(f"partitioner {name}", (*made_of("partitioners", name, partitioner), "stages/run"), found)
+                sequence.append(type(error).__name__)
+        yield Golden(f"partitioner {name}", (*made_of("partitioners", name, partitioner), "stages/run"), sequence)
 
 
 def of_edge_rules() -> Iterator[Golden]:
     """The edges that are scored, and the chosen one, of each space."""
     for name in built_in("edge_rules"):
-        rule, found = small("edge_rules", name), list[Part]()
+        rule, sequence = small("edge_rules", name), list[Part]()
         for space in (Micro(), Chain()):
             try:
                 edges = parts.shortlisted(rule, space, name)
-                found += [f"{edges} {parts.chosen_by(rule, parts.candidates_on(space, edges, 0), name)}"]
+                sequence += [f"{edges} {parts.chosen_by(rule, parts.candidates_on(space, edges, 0), name)}"]
             except (SplitbenchError, Skipped) as error:
-                found.append(type(error).__name__)
-        yield Golden(f"edge rule {name}", (f"edge_rules/{name}", "partitioners/balanced", "stages/run"), found)
+                sequence.append(type(error).__name__)
+        yield Golden(f"edge rule {name}", (f"edge_rules/{name}", "partitioners/balanced", "stages/run"), sequence)
 
 
 def of_spaces() -> Iterator[Golden]:
@@ -185,15 +185,15 @@ def of_spaces() -> Iterator[Golden]:
         images = images_of(shape, 10, 4, 2).images["validation"]
         rng = np.random.default_rng(3)
         paths: list[Choice] = [space.sample(rng) for _ in range(2)]
-        supernet, found = space.supernet(0), list[Part]([str(paths)])
+        supernet, sequence = space.supernet(0), list[Part]([str(paths)])
         for choice in (*paths, random_mixture(space, space.root())):
             with torch.no_grad():
-                found.append(numbers(supernet(images, choice)))
-            found.append(numbers([space.flops(choice).forward, space.flops(choice).backward]))
+                sequence.append(numbers(supernet(images, choice)))
+            sequence.append(numbers([space.flops(choice).forward, space.flops(choice).backward]))
         with contextlib.suppress(SplitbenchError):  # its table has to be imported
             if name == "micro":
-                found.append(numbers(space.ground_truth("digits").validation([space.sample(rng) for _ in range(3)])))
-        yield Golden(f"space {name}", (f"spaces/{name}",), found)
+                sequence.append(numbers(space.ground_truth("digits").validation([space.sample(rng) for _ in range(3)])))
+        yield Golden(f"space {name}", (f"spaces/{name}",), sequence)
 
 
 def of_datasets() -> Iterator[Golden]:
@@ -201,8 +201,8 @@ def of_datasets() -> Iterator[Golden]:
     data = build("datasets", "digits").load(torch.device("cpu"))
     images, labels = data.batch("train", 0, 3, 8)
     order = [numbers(data.images[part][:4].double().sum((1, 2, 3))) for part in ("train", "validation")]
-    found: list[Part] = [numbers(images.double().square().mean((1, 2, 3))), str(labels.tolist()), *order]
-    yield Golden("dataset digits", ("datasets/digits",), found)
+    sequence: list[Part] = [numbers(images.double().square().mean((1, 2, 3))), str(labels.tolist()), *order]
+    yield Golden("dataset digits", ("datasets/digits",), sequence)
 
 
 def of_estimates() -> Iterator[Golden]:
@@ -211,15 +211,18 @@ def of_estimates() -> Iterator[Golden]:
     spaces: tuple[SearchSpace, ...] = (Micro(), Elastic())
     for space in spaces:
         rng = np.random.default_rng(3)
-        supernet, found = space.supernet(0), list[Part]()
+        supernet, sequence = space.supernet(0), list[Part]()
         running = RunningStatistics(supernet)
         for step in range(3):
             supernet(data.batch("train", 0, step, 16)[0], space.sample(rng))
         for choice in (space.sample(rng), random_mixture(space, space.root())):
-            found += [numbers(estimate(supernet, choice, data, one, running)) for one in (Evaluation(40, 25), *modes)]
+            sequence += [
+                numbers(estimate(supernet, choice, data, evaluation, running))
+                for evaluation in (Evaluation(40, 25), *modes)
+            ]
         own = ("spaces/micro",) if isinstance(space, Micro) else ()
         units = ("stages/train", "stages/predict", "stages/select", *own)
-        yield Golden(f"estimates in {space.name}", units, found)
+        yield Golden(f"estimates in {space.name}", units, sequence)
 
 
 STUDIES: tuple[tuple[str, Any, str, int, tuple[str, ...]], ...] = (
@@ -246,14 +249,14 @@ def of_studies() -> Iterator[Golden]:
         record, losses = run(trainer, steps, selector=selector, leaf_choice=leaf_choice, modifiers=list(modifiers))
         leaves = record["selection"]["leaves"]
         bill = [record["cost"][phase][key] for phase in sorted(record["cost"]) for key in ("steps", "examples")]
-        found: list[Part] = [numbers([loss for _, loss in node["curve"]]) for node in nodes(record["tree"])]
-        found += [numbers(score["dissimilarity"]) for score in record["tree"]["scores"].values()]
-        found += [str(record["tree"]["edges"]), losses, numbers([leaf["loss"] for leaf in leaves]), numbers(bill)]
-        found += [str([leaf["architecture"] for leaf in leaves]), str(record["selection"]["leaf"])]
-        found += [numbers([record["budget"]["spent"]]), numbers([cost["flops"] for cost in record["cost"].values()])]
+        sequence: list[Part] = [numbers([loss for _, loss in node["curve"]]) for node in nodes(record["tree"])]
+        sequence += [numbers(score["dissimilarity"]) for score in record["tree"]["scores"].values()]
+        sequence += [str(record["tree"]["edges"]), losses, numbers([leaf["loss"] for leaf in leaves]), numbers(bill)]
+        sequence += [str([leaf["architecture"] for leaf in leaves]), str(record["selection"]["leaf"])]
+        sequence += [numbers([record["budget"]["spent"]]), numbers([cost["flops"] for cost in record["cost"].values()])]
         named = tuple(f"modifiers/{name}" for name in modifiers)
         units = (f"trainers/{trainer}", f"selectors/{chosen}", f"leaf_choices/{leaf_choice}", *named, *PARTS)
-        yield Golden(", ".join([f"study with {trainer}", chosen, leaf_choice, *modifiers]), units, found)
+        yield Golden(", ".join([f"study with {trainer}", chosen, leaf_choice, *modifiers]), units, sequence)
 
 
 def nodes(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -281,10 +284,10 @@ def of_metrics() -> Iterator[Golden]:
     """Metrics of made-up estimates."""
     rng = np.random.default_rng(0)
     accuracy, loss, truth, macs = rng.integers(0, 20, 60), rng.random(60), rng.random(60) * 100, rng.integers(1, 9, 60)
-    found = metrics.ranking_metrics(accuracy, loss, truth, macs, np.arange(60) % 3, 100.0)
+    ranking = metrics.ranking_metrics(accuracy, loss, truth, macs, np.arange(60) % 3, 100.0)
     ceiling = metrics.ceiling(truth[:, None] + rng.normal(size=(60, 3)), macs)
-    values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(found.items())]
-    values += [" ".join(sorted(found)), numbers([value for _, value in sorted(ceiling.items())])]
+    values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(ranking.items())]
+    values += [" ".join(sorted(ranking)), numbers([value for _, value in sorted(ceiling.items())])]
     yield Golden("metrics", ("stages/measure", "stages/facts"), values)
     none, free, charged, arm = (Estimates(rng.integers(0, 20, 60).astype(float), rng.random(60)) for _ in range(4))
     terms = decompose(none, free, charged, arm, truth, np.arange(60) % 3) or {}

@@ -86,10 +86,10 @@ def read(path: Path = LOCK) -> State:
 
 def changes(locked: State) -> list[Change]:
     """The units that are not as they were locked."""
-    found = []
+    changed = []
     for unit, definitions in current()[1]:
         other = sorted(each for each, digest in definitions.items() if locked.hash_of(each) != digest)
         version = locked.versions.get(unit.name)
         if other or version != unit.version:
-            found.append(Change(unit, version, tuple(f"{module}: {name}" for module, name in other)))
-    return found
+            changed.append(Change(unit, version, tuple(f"{module}: {name}" for module, name in other)))
+    return changed

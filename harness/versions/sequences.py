@@ -35,13 +35,13 @@ class Golden:
 
 def differences(committed: Mapping[str, list[Part]], now: Mapping[str, Golden]) -> dict[str, str]:
     """Sequences that are not those committed, and how each differs, in words."""
-    found = dict.fromkeys(committed.keys() - now.keys(), "it is not computed any more")
+    sentences = dict.fromkeys(committed.keys() - now.keys(), "it is not computed any more")
     for name, golden in now.items():
         if name not in committed:
-            found[name] = "it is new"
+            sentences[name] = "it is new"
         elif said := difference(committed[name], golden.parts):
-            found[name] = said
-    return found
+            sentences[name] = said
+    return sentences
 
 
 def difference(before: list[Part], after: list[Part]) -> str:
@@ -62,8 +62,8 @@ def difference(before: list[Part], after: list[Part]) -> str:
 
 def read(path: Path = PATH) -> dict[str, list[Part]]:
     """The committed sequences."""
-    found: dict[str, list[Part]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+    sequences: dict[str, list[Part]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return sequences
 
 
 def write(sequences: Mapping[str, Golden], path: Path = PATH) -> None:

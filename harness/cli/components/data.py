@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import DataError
 
 app = typer.Typer(help="Ground-truth tables and images: list, import, verify.", no_args_is_help=True)
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command("list")
@@ -19,7 +19,7 @@ def list_data(as_json: JsonFlag = False) -> None:
     """List what is imported, found below SPLITBENCH_DATA, or missing."""
     from splitbench.spaces.files import sources
 
-    found = [(source, sources.status(name)) for name, source in sources.DATA.items()]
+    statuses = [(source, sources.status(name)) for name, source in sources.DATA.items()]
     if as_json:
         show.json_out(
             [
@@ -30,7 +30,7 @@ def list_data(as_json: JsonFlag = False) -> None:
                     "path": str(status.path) if status.path else None,
                     "bytes": status.size,
                 }
-                for source, status in found
+                for source, status in statuses
             ]
         )
         return
@@ -42,7 +42,7 @@ def list_data(as_json: JsonFlag = False) -> None:
             str(status.path or "-"),
             s.summary,
         ]
-        for s, status in found
+        for s, status in statuses
     ]
     rows.append(["digits, micro", "embedded", "-", "-", "the embedded space: nothing to import"])
     show.table("data", ["name", "state", "size", "where", "what"], rows)

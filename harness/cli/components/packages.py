@@ -117,19 +117,19 @@ def check_name(registry: str, name: str) -> None:
 def template_names(kind: str) -> set[str]:
     """Names that the Python templates of a kind import, define or read: a class so called would hide one of them."""
     own = {"name": "own_name", "class_name": "OwnName", "kind": kind}
-    found: set[str] = set()
+    names: set[str] = set()
     for path, template in FILES.items():
         if not path.endswith(".py"):
             continue
         text = (TEMPLATES / Template(template).substitute(own)).read_text("utf-8")
         for node in ast.walk(ast.parse(Template(text).substitute(own))):
             if isinstance(node, ast.alias):
-                found.add(node.asname or node.name)
+                names.add(node.asname or node.name)
             elif isinstance(node, ast.Name):
-                found.add(node.id)
+                names.add(node.id)
             elif isinstance(node, ast.ClassDef | ast.FunctionDef):
-                found.add(node.name)
-    return found - set(own.values())
+                names.add(node.name)
+    return names - set(own.values())
 
 
 def corrected(name: str, registry: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag, Plugin
 from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import KINDS, Component, components, load_plugin, plural, split_spec, suggestion
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from splitbench.harness.testing.checks import Verdict
 
 SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces")
-"""Kinds that have a conformance suite (known here, so that a wrong name is told before torch is imported)."""
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+"""Kinds that have a conformance suite (known here, so that a wrong name is refused before torch is imported)."""
 
 
 def check(
@@ -27,21 +26,19 @@ def check(
         str, typer.Argument(metavar="NAME", help="A component: a name, or '{name: gm, variant: as_shipped}'.")
     ],
     kind: Annotated[str | None, typer.Option(metavar="KIND", help="Its kind, if two kinds have that name.")] = None,
-    plugin: Annotated[
-        list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A file whose components register themselves.")
-    ] = None,
+    plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run a component's conformance suite."""
     for path in plugin or []:
         load_plugin(path)
     spec = spec_of(name, "NAME")
-    found = checkable(split_spec(spec, "NAME")[0], kind)
+    suited = checkable(split_spec(spec, "NAME")[0], kind)
 
     from splitbench.harness.device import one_thread
     from splitbench.harness.testing.suites.by_kind import small
 
-    built = [(component, *small(component, spec)) for component in found]  # all of them, before the first is checked
+    built = [(component, *small(component, spec)) for component in suited]  # all of them, before the first is checked
     with one_thread():
         reports = [run_suite(*each, quiet=as_json) for each in built]
     if as_json:
@@ -60,8 +57,8 @@ def run_suite(component: Component, thing: Any, chosen: dict[str, Any], quiet: b
         heading = f"{component.name} ({component.kind}, from {component.origin})"
         typer.echo(f"{heading} with {given}" if given else heading)
     verdicts = []
-    for one in suited:
-        verdicts.append(one.verdict())
+    for conformance in suited:
+        verdicts.append(conformance.verdict())
         if not quiet:
             typer.echo(line(verdicts[-1]))
     return report(component, chosen, verdicts)
@@ -75,13 +72,13 @@ def checkable(name: str, kind: str | None) -> list[Component]:
     """
     among = [plural(kind)] if kind else list(KINDS)
     everything = {each: components(each) for each in among}
-    found = [known[name] for known in everything.values() if name in known]
-    suited = [component for component in found if component.kind in SUITES]
+    named = [known[name] for known in everything.values() if name in known]
+    suited = [component for component in named if component.kind in SUITES]
     if suited:
         return suited
-    if found:
+    if named:
         raise ConfigError(
-            f"{name} is one of the {found[0].kind}, which have no conformance suite; there are suites for: "
+            f"{name} is one of the {named[0].kind}, which have no conformance suite; there are suites for: "
             f"{', '.join(SUITES)}"
         )
     names = sorted({n for each, known in everything.items() if each in SUITES for n in known})

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import ConfigError
 
 if TYPE_CHECKING:
     from splitbench.results.boards.leaderboard import Leaderboards
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 FORMATS = ("text", "md", "json", "csv", "html")
 PAGE = "leaderboard.html"
 
@@ -76,11 +76,7 @@ def leaderboard(
 
         show_index(grid, chosen, out)
         return
-    if chosen == "html" and (estimates or rank_sum):
-        option = "estimates" if estimates else "rank-sum"
-        raise ConfigError(f"--{option} belongs to text, md, json and csv: a page shows the runs of a folder alone")
-    if chosen != "html" and (details is not None or arm):
-        raise ConfigError(f"--{'arm' if arm else 'details'} belongs to --format html, and the format is {chosen}")
+    _refuse_unread(chosen, details, arm, estimates, rank_sum)
     if chosen == "html" and out is None and sys.stdout.isatty():
         out = folder / PAGE
     if chosen == "text" and out is None:
@@ -88,7 +84,26 @@ def leaderboard(
 
         render.terminal(_boards(folder, estimates or [], rank_sum))
         return
-    data = _rendered(folder, chosen, details, arm or [], lambda: _boards(folder, estimates or [], rank_sum))
+    _write(_rendered(folder, chosen, details, arm or [], lambda: _boards(folder, estimates or [], rank_sum)), out)
+
+
+def _refuse_unread(
+    form: str,
+    details: float | None,
+    arms: list[str] | None,
+    estimates: list[str] | None,
+    rank_sum: tuple[str, str] | None,
+) -> None:
+    """Refuse an option that this format does not read."""
+    if form == "html" and (estimates or rank_sum):
+        option = "estimates" if estimates else "rank-sum"
+        raise ConfigError(f"--{option} belongs to text, md, json and csv: a page shows the runs of a folder alone")
+    if form != "html" and (details is not None or arms):
+        raise ConfigError(f"--{'arm' if arms else 'details'} belongs to --format html, and the format is {form}")
+
+
+def _write(data: bytes, out: Path | None) -> None:
+    """To a file, or to standard output."""
     if out is None:
         # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
         typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)

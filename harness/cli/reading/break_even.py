@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def break_even(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it, too: a file that ends with .svg or .png.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Find the budget from which on each arm is better than the baseline.
 
@@ -48,24 +49,24 @@ def break_even(
     from splitbench.results.payoff.break_even_sheet import sheet, to_json
     from splitbench.results.payoff.ladder import read
 
-    found = report(read(folders), metric, arm or [], fit_up_to)
+    answer = report(read(folders), metric, arm or [], fit_up_to)
     if out is not None:
-        _draw(found, out)
+        _draw(answer, out)
     if as_json:
-        show.json_out(to_json(found))
+        show.json_out(to_json(answer))
         return
     from splitbench.results.words import render
 
     if sys.stdout.isatty():
-        render.terminal_sheet(sheet(found))
+        render.terminal_sheet(sheet(answer))
     else:
-        typer.echo(render.sheet_markdown(sheet(found)), nl=False)
+        typer.echo(render.sheet_markdown(sheet(answer)), nl=False)
 
 
-def _draw(found: Report, out: Path) -> None:
+def _draw(answer: Report, out: Path) -> None:
     from splitbench.results.plots import style
     from splitbench.results.plots.of_arms.break_even import figure
     from splitbench.results.records.store import write_atomically
 
     save = {".svg": style.svg, ".png": style.png}[out.suffix]
-    write_atomically(out, save(figure(found)))
+    write_atomically(out, save(figure(answer)))

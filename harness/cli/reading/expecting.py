@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag, Plugin
 from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import components, load_plugin
@@ -39,10 +40,8 @@ def expect(
     seeds: Annotated[
         int | None, typer.Option(metavar="K", help="Ranges of a mean over so many seeds. [default: 1]")
     ] = None,
-    plugin: Annotated[
-        list[Path] | None, typer.Option("--plugin", metavar="FILE", help="A file whose components register themselves.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Say what an unsplit supernet is expected to reach, by published runs, or whether those of a folder are normal."""
     for path in plugin or []:
@@ -67,8 +66,8 @@ def expect(
     question = expected_report.Question(
         **asked, budget=None if budget is None else expected_report.parse_budget(budget), runs=seeds or 1
     )
-    found = expected_report.report(question, unsplit.read())
-    _tell(report_sheet(found), report_json(found), as_json)
+    expected = expected_report.report(question, unsplit.read())
+    _tell(report_sheet(expected), report_json(expected), as_json)
 
 
 def _of_folder(folder: Path, as_json: bool) -> None:
@@ -77,8 +76,8 @@ def _of_folder(folder: Path, as_json: bool) -> None:
     from splitbench.results.grids.grids import refuse_grid
 
     refuse_grid(folder, "expect")
-    found = judged(folder)
-    _tell(folder_sheet(folder, found), folder_json(found), as_json)
+    expected = judged(folder)
+    _tell(folder_sheet(folder, expected), folder_json(expected), as_json)
 
 
 def _tell(sheet: Sheet, data: Any, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import ConfigError
 
 
@@ -22,7 +23,7 @@ def explain(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the terms as a waterfall into a .png or .svg file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Say what each part of an arm's split cost and brought."""
     if out is not None and out.suffix not in (".png", ".svg"):
@@ -32,18 +33,18 @@ def explain(
     from splitbench.results.payoff.explain import sheet
     from splitbench.results.words import render
 
-    found = explained(folder, arm, against)
+    explanation = explained(folder, arm, against)
     if as_json:
-        show.json_out({**dataclasses.asdict(found), "sentence": found.sentence})
+        show.json_out({**dataclasses.asdict(explanation), "sentence": explanation.sentence})
     elif sys.stdout.isatty():
-        render.terminal_sheet(sheet(found))
+        render.terminal_sheet(sheet(explanation))
     else:
-        typer.echo(render.sheet_markdown(sheet(found)), nl=False)
+        typer.echo(render.sheet_markdown(sheet(explanation)), nl=False)
     if out is not None:
         from splitbench.results.plots import style
         from splitbench.results.plots.of_arms.waterfall import picture
         from splitbench.results.records.store import write_atomically
 
-        figure = picture(found, f"{found.study}: {found.space} on {found.dataset}")
+        figure = picture(explanation, f"{explanation.study}: {explanation.space} on {explanation.dataset}")
         write_atomically(out, style.png(figure) if out.suffix == ".png" else style.svg(figure))
         typer.echo(f"wrote {out}", err=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import ConfigError
 
 
@@ -26,7 +27,7 @@ def gate(
         list[str] | None,
         typer.Option(metavar="NAME", help="A metric to guard; may be given often. [default: the baseline's]"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Compare a results folder with a baseline.
 

@@ -6,10 +6,11 @@ import json
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splitbench.harness.cli.options import JsonFlag, Plugin
 from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import build, load_plugin
@@ -19,20 +20,38 @@ if TYPE_CHECKING:
     from splitbench.harness.estimates.outside import Measured
 
 
-def run(
-    space: str,
-    dataset: str,
-    path: Path,
-    architecture: str | None,
-    estimate: str | None,
-    lower_is_better: bool,
-    out: Path | None,
-    plugins: Sequence[Path],
-    as_json: bool,
+def measure_estimates(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="A search space: a name, or '{name: nb201, channels: 16}'.")
+    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset: a name, or a mapping.")],
+    estimates: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV or Parquet: a column of architectures, a column of estimates.")
+    ],
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that names architectures. [default: by name, or by content]"),
+    ] = None,
+    estimate: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of estimates. [default: by name, or the only one]")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="The column holds losses, or errors.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write to a file instead of standard output; JSON if it ends in .json."),
+    ] = None,
+    plugin: Plugin = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Read a file of estimates, hold it against the ground truth, and print what that shows."""
-    for plugin in plugins:
-        load_plugin(plugin)
+    """Score estimates that were made elsewhere, by any supernet or ranker, against the ground truth.
+
+    Every metric, with bootstrap intervals over functions, beside the noise ceiling, what sizes alone give, and the
+    rank-sum of estimates and FLOPs; on the strings as given and on their distinct functions.
+    """
+    for path in plugin or []:
+        load_plugin(path)
     space_spec, dataset_spec = spec_of(space, "SPACE", "spaces"), spec_of(dataset, "DATASET", "datasets")
 
     from splitbench.harness.estimates.estimates_file import read_estimates
@@ -43,10 +62,10 @@ def run(
     from splitbench.results.words import render
 
     bound, images = Job(space_spec, dataset_spec).built
-    estimates = read_estimates(path, bound, architecture, estimate, lower_is_better)
-    found = measure(estimates, bound, images.name)
-    text = json.dumps(as_object(space_spec, dataset_spec, estimates, found), indent=1, allow_nan=False) + "\n"
-    shown = sheet(f"{path.name}: {space} on {dataset}", facts(estimates, found), found.populations)
+    table = read_estimates(estimates, bound, architecture, estimate, lower_is_better)
+    measured = measure(table, bound, images.name)
+    text = json.dumps(as_object(space_spec, dataset_spec, table, measured), indent=1, allow_nan=False) + "\n"
+    shown = sheet(f"{estimates.name}: {space} on {dataset}", facts(table, measured), measured.populations)
     if out is not None:
         write_atomically(out, (text if as_json or out.suffix == ".json" else render.sheet_markdown(shown)).encode())
         typer.echo(f"wrote {out}", err=True)
@@ -73,51 +92,51 @@ def for_leaderboard(named: Sequence[str], spaces: Collection[str]) -> dict[str, 
     from splitbench.harness.estimates.outside import by_name
 
     space = build("spaces", *spaces)
-    found: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, float]] = {}
     for word in named:
         name, given, path = word.partition("=")
         if not (name and given and path):
             raise ConfigError(f"--estimates {word}: it is not NAME=FILE, as mine=estimates.csv")
-        if name in found:
+        if name in rows:
             raise ConfigError(f"--estimates {word}: there is a row {name} already; choose another name")
-        found[name] = by_name(read_estimates(Path(path), space), space)
-    return found
+        rows[name] = by_name(read_estimates(Path(path), space), space)
+    return rows
 
 
-def facts(estimates: Estimates, found: Measured) -> list[str]:
+def facts(estimates: Estimates, measured: Measured) -> list[str]:
     """How the file was read, in sentences."""
     given = len(estimates.architectures)
     said = [
-        f"Ground truth: {found.source}.",
-        f"Column {estimates.architecture} names {given:,} of the {found.strings:,} strings of the space; column "
+        f"Ground truth: {measured.source}.",
+        f"Column {estimates.architecture} names {given:,} of the {measured.strings:,} strings of the space; column "
         f"{estimates.estimate} ranks them, {'lower' if estimates.lower_is_better else 'higher'} is better.",
     ]
     if estimates.repeated:
         said.append(f"{estimates.repeated:,} rows repeat an architecture with the same estimate, and count once.")
-    if len(found.populations) == 1 and found.populations[0].name == "functions":
+    if len(measured.populations) == 1 and measured.populations[0].name == "functions":
         said.append("Every string is a connected function of its own, so strings and functions are one population.")
-    elif any(each.name == "functions" for each in found.populations):
+    elif any(each.name == "functions" for each in measured.populations):
         said.append(
             "A function has the estimate of its string without dead operations where the file names that, and the mean "
-            f"over its strings where not ({found.averaged:,} are means of strings that differ)."
+            f"over its strings where not ({measured.averaged:,} are means of strings that differ)."
         )
     return said
 
 
-def as_object(space: Any, dataset: Any, estimates: Estimates, found: Measured) -> dict[str, Any]:
+def as_object(space: Any, dataset: Any, estimates: Estimates, measured: Measured) -> dict[str, Any]:
     """The JSON: how the file was read, then every number by population."""
     from splitbench.results.estimates.outside_sheet import to_json
 
     return {
         "space": space,
         "dataset": dataset,
-        "truth": found.source,
+        "truth": measured.source,
         "estimates": {
             "file": str(estimates.path),
             **{key: getattr(estimates, key) for key in ("architecture", "estimate", "lower_is_better", "repeated")},
             "architectures": len(estimates.architectures),
-            "strings_of_the_space": found.strings,
-            "functions_by_mean": found.averaged,
+            "strings_of_the_space": measured.strings,
+            "functions_by_mean": measured.averaged,
         },
-        "populations": to_json(found.populations),
+        "populations": to_json(measured.populations),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import ConfigError
 from splitbench.results.plots import KINDS
 
@@ -36,7 +37,7 @@ def plot(
             metavar="R", help="affinity, tree, scatter: of this one. [default: the first; affinity: the mean]"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Draw a results folder."""
     if form not in FORMATS:
@@ -56,8 +57,8 @@ def plot(
     target = out or folder / "plots"
     written, left_out = _draw(source, options, kind or [], target, FORMATS[:2] if form == "both" else (form,))
     if as_json:
-        found = {"files": written, "left_out": left_out, "notes": options.notes, "warnings": list(source.warnings)}
-        show.json_out(found)
+        summary = {"files": written, "left_out": left_out, "notes": options.notes, "warnings": list(source.warnings)}
+        show.json_out(summary)
     else:
         for file in written:
             typer.echo(file["path"])
@@ -100,8 +101,8 @@ def _draw(
         if kinds and reasons and len(files) == before:
             raise ConfigError(f"{source.folder}: {kind} cannot be drawn: {reasons[0]}")
         left_out += [{"kind": kind, "reason": reason} for reason in reasons]
-    for one in left_out:
-        typer.echo(f"{one['kind']} is left out: {one['reason']}", err=True)
+    for picture in left_out:
+        typer.echo(f"{picture['kind']} is left out: {picture['reason']}", err=True)
     for note in options.notes:
         typer.echo(note, err=True)
     for path, content in files.items():

@@ -95,14 +95,14 @@ def show_index(grid: GridFolder, form: str, out: Path | None) -> None:
             f"--format {form} shows one cell of a grid: name it with --cell (cells: {', '.join(grid.cells)}), or take "
             "text, md or json"
         )
-    found = grid_board.index(grid)
+    index = grid_board.index(grid)
     if form == "text" and out is None:
-        render.terminal_sheet(grid_sheets.sheet(found))
+        render.terminal_sheet(grid_sheets.sheet(index))
         return
     if form == "json":
-        text = json.dumps(grid_sheets.as_json(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(grid_sheets.as_json(index), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     else:
-        text = render.sheet_markdown(grid_sheets.sheet(found))
+        text = render.sheet_markdown(grid_sheets.sheet(index))
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.running.folder_lock import Lock
 
 
@@ -21,7 +22,7 @@ def merge(
             metavar="DIR", help="Where they go: a new folder, or one with results of the study, which they join."
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Join the results folders of a study's parts, or of a grid's, and say what is missing to be whole.
 
@@ -41,9 +42,9 @@ def merge(
             grid.write()
             data, sheet = grid_merging.as_json(grid), grid_merging.sheet(grid)
         else:
-            found = merger(folders, out)
-            found.write()
-            data, sheet = merge_report.as_json(found), merge_report.sheet(found)
+            merged = merger(folders, out)
+            merged.write()
+            data, sheet = merge_report.as_json(merged), merge_report.sheet(merged)
     if as_json:
         show.json_out(data)
     elif sys.stdout.isatty():

@@ -61,12 +61,12 @@ def run(
     else:
         population = f"architectures of {cells.name}"
         architectures = named_in(cells, job.bound)
-    truth = rank.truth_of(job, architectures)  # a missing table is told before the work, not after it
+    truth = rank.truth_of(job, architectures)  # a missing table ends it before the work, not after it
     scoring.score_files(job, specs, out / "scores")
     with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
         scores = scoring.score(job, architectures, specs, out / "scores", workers, plugins, shown)
     ranked = rank.measure(job, specs, scores)
-    found = {
+    ranking = {
         "space": space_spec,
         "dataset": dataset_spec,
         "population": population,
@@ -75,9 +75,9 @@ def run(
         "batch_size": batch_size,
         "rows": [asdict(row) for row in ranked],
     }
-    write(out, found, specs, scores, truth.tolist())
+    write(out, ranking, specs, scores, truth.tolist())
     if as_json:
-        show.json_out(found)
+        show.json_out(ranking)
     else:
         title = f"{space} on {dataset}: {len(architectures)} {population}, seed {seed}; 95%: bootstrap over functions"
         show.table(title, COLUMNS, [in_words(row) for row in ranked])
@@ -86,13 +86,13 @@ def run(
 
 
 def named_in(path: Path, space: SearchSpace) -> list[Architecture]:
-    """The architectures of a file; repetitions are told."""
+    """The architectures of a file; repetitions are reported."""
     from splitbench.harness.estimates.cells_file import read_cells
 
-    found, repeated = read_cells(path, space)
+    architectures, repeated = read_cells(path, space)
     if repeated:
         typer.echo(f"{path}: {repeated:,} rows repeat an architecture, and are scored once", err=True)
-    return found
+    return architectures
 
 
 SAMPLE = 1000
@@ -113,34 +113,34 @@ def in_words(row: Ranked) -> list[str]:
     ]
 
 
-def _correlation(found: Correlation | None) -> tuple[str, str]:
-    if found is None:
+def _correlation(correlation: Correlation | None) -> tuple[str, str]:
+    if correlation is None:
         return "undefined", ""
-    known = found.low is not None and found.high is not None
-    return f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}" if known else "unknown"
+    known = correlation.low is not None and correlation.high is not None
+    return f"{correlation.value:.3f}", f"{correlation.low:.3f} to {correlation.high:.3f}" if known else "unknown"
 
 
 def serving(job: Job) -> list[Spec]:
-    """Every proxy, those around another one aside, that can serve the job's space; the others are told."""
+    """Every proxy, those around another one aside, that can serve the space; the others go to standard error."""
     from splitbench.criteria.base import unfit
 
-    found: list[Spec] = []
+    serving_specs: list[Spec] = []
     for name, component in components("proxies").items():
         if nested(component.load()):  # another proxy in other clothes
             continue
         reason = unfit(build("proxies", name, "proxy"), job.bound)
         if reason is None:
-            found.append(name)
+            serving_specs.append(name)
         else:
             typer.echo(f"proxy {name} is left out: {reason}", err=True)
-    if not found:
+    if not serving_specs:
         raise ConfigError("there is no proxy that can serve this space; name a file that registers one with --plugin")
-    return found
+    return serving_specs
 
 
 def write(
     out: Path,
-    found: dict[str, Any],
+    ranking: dict[str, Any],
     specs: Sequence[Spec],
     scores: dict[str, dict[str, Scored]],
     truth: Sequence[float],
@@ -158,7 +158,7 @@ def write(
     columns = {label(spec): pooled(spec, scores[label(spec)]) for spec in specs}
     frame = pd.DataFrame({"architecture": list(names), **columns, "test_accuracy": truth})
     write_atomically(out / "scores.csv", frame.to_csv(index=False).encode())
-    write_atomically(out / "ranking.json", (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(out / "ranking.json", (json.dumps(ranking, indent=1) + "\n").encode())
 
 
 @contextlib.contextmanager

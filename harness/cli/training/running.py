@@ -116,13 +116,13 @@ def show_forecast(
     from splitbench.harness.running import forecast
     from splitbench.results.words import render
 
-    found = forecast.forecast(study, workers)
+    expected = forecast.forecast(study, workers)
     if as_json:
-        show.json_out(found.as_json())
+        show.json_out(expected.as_json())
     elif sys.stdout.isatty():
-        render.terminal_sheet(forecast.sheet(study, found))
+        render.terminal_sheet(forecast.sheet(study, expected))
     else:
-        typer.echo(render.sheet_markdown(forecast.sheet(study, found)), nl=False)
+        typer.echo(render.sheet_markdown(forecast.sheet(study, expected)), nl=False)
 
 
 def opened(
@@ -148,7 +148,7 @@ def built(
 
 
 def read(path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE) -> config.StudyConfig | Grid:
-    """A study file as ``--set`` changes it, and its plugins; torch is not imported: a typing error is told at once."""
+    """A study file as ``--set`` changes it, and its plugins. No torch is imported: a mistake shows at once."""
     prepare(workers, plugins)
     source = f"{path} with --set {' '.join(asked.sets)}" if asked.sets else str(path)
     return load_any(path, parse_set(asked.sets), source)

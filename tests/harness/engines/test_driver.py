@@ -17,7 +17,7 @@ from splitbench.harness.engines.driver import Driver, Task, Watcher
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Result, Scene, Stage
-from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stages.context import StageContext
 
 Stages = Generator[list[Stage[Any]], list[Result[Any]], Any]
 NOWHERE = Scene(Part("spaces", "none", "", {}), Part("datasets", "none", "", {}), "")
@@ -34,7 +34,7 @@ class Number(Stage[int]):
     n: int
     fails: bool = False
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[int, Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[int, Cost]:
         raise AssertionError("the fake engine does no work")
 
 

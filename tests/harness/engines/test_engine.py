@@ -24,10 +24,11 @@ from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
 from splitbench.harness.stages import base
 from splitbench.harness.stages.base import Result, Scene, Stage
-from splitbench.harness.stages.context import Population, Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.facts import Facts, FactsStage
 from splitbench.harness.stores.folder import StageStore, Stored, load_tensors, save_tensors
 from splitbench.harness.study.config import parse
+from splitbench.spaces.architectures.ranked import RankedFunctions
 
 NOTHING = Machine("nothing", "a CPU", "SOME", "9.9")
 SCENE = Scene(Part("spaces", "micro", "1", {}), Part("datasets", "digits", "1", {}), "sum")
@@ -45,7 +46,7 @@ class Toy(Stage[dict[str, Any]]):
     a: int = 1
     b: tuple[Any, ...] = (1.5, "x")
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[dict[str, Any], Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[dict[str, Any], Cost]:
         raise AssertionError("it is never run")
 
 
@@ -162,7 +163,7 @@ def test_damaged_tensors_are_a_sentence(tmp_path: Path, keep: int) -> None:
 @pytest.fixture
 def facts() -> FactsStage:
     settings = Study.build(parse(tiny()), "cpu").settings
-    return FactsStage(scene=settings.scene, population=Population(20, 1), truth=settings.truth)
+    return FactsStage(scene=settings.scene, population=RankedFunctions(20, 1), truth=settings.truth)
 
 
 def nowhere(stage: FactsStage) -> FactsStage:

@@ -17,7 +17,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.shares import SHARES, shares
 from splitbench.harness.stages.train import Member
-from splitbench.harness.study.arm import check_listed
+from splitbench.harness.study.arm_checks import check_listed
 from splitbench.harness.study.config import parse
 from splitbench.harness.testing.small_spaces.two_cells import TwoCells
 from splitbench.spaces.architectures import sampling

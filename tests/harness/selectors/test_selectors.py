@@ -20,7 +20,7 @@ from splitbench.harness.selectors.base import Leaf, Selected
 from splitbench.harness.selectors.leaf import BestEstimate, RandomLeaf
 from splitbench.harness.selectors.search import All, RandomBest
 from splitbench.harness.stages.base import Result, Scene, run
-from splitbench.harness.stages.context import Population, State
+from splitbench.harness.stages.context import State
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure, MeasuredLeaf
 from splitbench.harness.stages.predict import Predict
@@ -32,6 +32,7 @@ from splitbench.harness.study.config import parse
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.testing import counting_flops, random_mixture
 from splitbench.spaces.architectures.populations import population
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture, Choice, Mixture, SubSpace
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro
@@ -205,7 +206,7 @@ def scene_of() -> Scene:
 
 TRAINER = Part.of("trainers", {"name": "darts", "batch_size": 32})
 NARROW = SPACE.root().only(0, (1, 3))
-POPULATION = Population(20, 1)
+POPULATION = RankedFunctions(20, 1)
 EVALUATION = Evaluation(100, 40)
 
 

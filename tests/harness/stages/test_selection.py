@@ -20,7 +20,7 @@ from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
 from splitbench.harness.selectors.base import Search, Selected, Selector
 from splitbench.harness.stages.base import Scene, run
-from splitbench.harness.stages.context import Population, State
+from splitbench.harness.stages.context import State
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stores.folder import StageStore, load_tensors
 from splitbench.harness.study.config import parse
@@ -28,6 +28,7 @@ from splitbench.harness.supernets.estimate import Evaluation
 from splitbench.harness.supernets.normalisation import RECALIBRATED, RUNNING
 from splitbench.harness.trainers.rsps import RspsSession
 from splitbench.results.records.record import Record
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture
 
 __all__ = ["scene"]
@@ -179,7 +180,7 @@ def select_of(scene: Scene, parent: str, selector: Any, amount: float = 10_000, 
         subspace=SPACE.root(),
         state=State(parent),
         evaluation=Evaluation(20, 20),
-        population=Population(20, 1),
+        population=RankedFunctions(20, 1),
         index=0,
         count=1,
         seed=3,

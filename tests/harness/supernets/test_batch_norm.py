@@ -28,7 +28,7 @@ from splitbench.harness.hashing import hashed
 from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
 from splitbench.harness.stages.base import Scene, run
-from splitbench.harness.stages.context import Population, State
+from splitbench.harness.stages.context import State
 from splitbench.harness.stages.predict import ESTIMATES, Predict
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Train
@@ -50,6 +50,7 @@ from splitbench.harness.testing.small_spaces.elastic_alone import extracted
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
+from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture, Choice, Supernet
 from splitbench.spaces.datasets.digits import Digits
 
@@ -192,7 +193,7 @@ def test_each_estimate_is_charged_what_torch_counts(scene: Scene, tmp_path: Path
     stage = Select(
         scene=scene, trainer=Part.of("trainers", {"name": "rsps", "batch_size": 16}), subspace=SPACE.root(),
         selector=Part.of("selectors", {"name": "random_best", "samples": 3}), state=State(train.key),
-        evaluation=evaluation, population=Population(20, 1), index=0, count=1, seed=3, allowance=None,
+        evaluation=evaluation, population=RankedFunctions(20, 1), index=0, count=1, seed=3, allowance=None,
     )  # fmt: skip
     result = run(stage, store)
     with counting_flops() as counter:
@@ -332,7 +333,11 @@ def test_estimates_are_by_the_statistics_that_training_left(scene: Scene, tmp_pa
     run(train, store)
     evaluation = Evaluation(60, 25, RUNNING)
     predict = Predict(
-        scene=scene, subspace=SPACE.root(), state=State(train.key), evaluation=evaluation, population=Population(10, 1)
+        scene=scene,
+        subspace=SPACE.root(),
+        state=State(train.key),
+        evaluation=evaluation,
+        population=RankedFunctions(10, 1),
     )
     run(predict, store)
     table, _ = load_tensors(store.folder(predict.key) / ESTIMATES)
