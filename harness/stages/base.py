@@ -21,7 +21,7 @@ from splitbench.harness import device
 from splitbench.harness.budget import Cost
 from splitbench.harness.hashing import NOT_HASHED, canonical_json, hashed
 from splitbench.harness.part import Part
-from splitbench.harness.stores.folder import StageStore, Stored
+from splitbench.harness.stores.base import Store, Stored
 from splitbench.spaces.truth import closed
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Stage(ABC, Generic[Output]):
         return output
 
 
-def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
+def run(stage: Stage[Output], store: Store) -> Result[Output]:
     """Do a stage's work and store its result; a result that is already there is returned."""
     from splitbench.harness.stages.context import Workbench
 
@@ -149,7 +149,7 @@ def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
     return Result(stage.key, output, cost, seconds, memory, machine)
 
 
-def find(stage: Stage[Output], store: StageStore) -> Result[Output] | None:
+def find(stage: Stage[Output], store: Store) -> Result[Output] | None:
     """A stage's stored result, or None if it has not ended yet.
 
     Raises:

@@ -15,7 +15,8 @@ from splitbench.harness.errors import ConfigError, DataError
 from splitbench.harness.hashing import canonical_json
 from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
-from splitbench.harness.stores.folder import StageStore, load_tensors
+from splitbench.harness.stores.base import Store
+from splitbench.harness.stores.folder import load_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.spaces.architectures.populations import Of, population
 from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace, Supernet
@@ -61,7 +62,7 @@ class Weights:
 class Workbench:
     """What a stage's work is done with. Images and spaces are loaded once a process."""
 
-    def __init__(self, store: StageStore, scene: Scene) -> None:
+    def __init__(self, store: Store, scene: Scene) -> None:
         self.store = store
         self.device = torch.device(scene.device)
         self.precision = scene.precision
@@ -79,7 +80,7 @@ class Workbench:
         statistics: dict[str, Tensor] = {}
         steps = 0
         if state is not None:
-            packed, notes = load_tensors(self.store.folder(state.stage) / State.file(state.member))
+            packed, notes = load_tensors(self.store.open(state.stage, State.file(state.member)))
             tensors, steps = unpack(supernet, packed), notes["steps"]
             statistics = kept_statistics(packed)
         supernet.to(self.device)

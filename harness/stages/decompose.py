@@ -62,7 +62,7 @@ class Decompose(Stage[Decomposed]):
 
 def estimates(bench: Workbench, keys: tuple[str, ...]) -> tuple[Rows, Integers, Estimates]:
     """Architectures [A, edges] in lexicographic order, the leaf of each [A], and their estimates."""
-    tables = [load_tensors(bench.store.folder(key) / predict.ESTIMATES)[0] for key in keys]
+    tables = [load_tensors(bench.store.open(key, predict.ESTIMATES))[0] for key in keys]
     rows = np.concatenate([table["rows"].numpy() for table in tables])
     accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
     loss = np.concatenate([table["loss"].numpy() for table in tables])

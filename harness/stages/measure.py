@@ -95,7 +95,7 @@ class Measure(Stage[Measurement]):
 
     def work(self, bench: Workbench, folder: Path) -> tuple[Measurement, Cost]:
         space, truth = bench.space, open_truth(bench.space, bench.dataset.name)
-        files = [bench.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
+        files = [bench.store.open(leaf.predict, predict.ESTIMATES) for leaf in self.leaves]
         tables = [load_tensors(file)[0] for file in files]
         rows = np.concatenate([table["rows"].numpy() for table in tables])
         accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
