@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from splitbench.harness import device
 from splitbench.harness.budget import Cost
-from splitbench.harness.hashing import NOT_HASHED, canonical_json, hashed
+from splitbench.harness.hashing import NOT_HASHED, canonical_json, hashed, stage_keys
 from splitbench.harness.part import Part
 from splitbench.harness.stores.base import Store, Stored
 from splitbench.spaces.truth import closed
@@ -99,6 +99,12 @@ class Stage(ABC, Generic[Output]):
         """The hash under which the result is stored."""
         text = canonical_json({"kind": self.kind, "version": self.version, "inputs": hashed(self)})
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @functools.cached_property
+    def parents(self) -> tuple[str, ...]:
+        """The keys of the stages whose results it reads. They are in the store before it is submitted; an engine
+        without a shared folder sends a worker what these have left, and nothing else."""
+        return tuple(dict.fromkeys(stage_keys(self)))
 
     @property
     def reads_truth(self) -> bool:

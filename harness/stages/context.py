@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from splitbench.harness.errors import ConfigError, DataError
-from splitbench.harness.hashing import canonical_json
+from splitbench.harness.hashing import STAGE_KEY, canonical_json
 from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
 from splitbench.harness.stores.base import Store
@@ -33,7 +33,7 @@ class State:
         member: which of the stage's supernets.
     """
 
-    stage: str
+    stage: str = field(metadata=STAGE_KEY)
     member: int = 0
 
     @staticmethod

@@ -6,13 +6,14 @@ own), and no later stage of training or selection takes what they give.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from splitbench.harness.budget import Cost
+from splitbench.harness.hashing import STAGE_KEY
 from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
@@ -43,7 +44,7 @@ class MeasuredLeaf:
     """
 
     subspace: SubSpace
-    predict: str
+    predict: str = field(metadata=STAGE_KEY)
     selected: Selected
     kept: bool = True
 

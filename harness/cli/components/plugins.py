@@ -16,7 +16,7 @@ from splitbench.harness.registry import KINDS, Component, components, load_plugi
 if TYPE_CHECKING:
     from splitbench.harness.testing.checks import Verdict
 
-SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces")
+SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces", "engines")
 """Kinds that have a conformance suite (known here, so that a wrong name is told before torch is imported)."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
