@@ -53,7 +53,7 @@ class WorkerPool:
         self._pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
+            initializer=start_worker,
             initargs=(os.getpid(), threads, list(plugins)),
         )
 
@@ -71,7 +71,7 @@ class WorkerPool:
 
     def _sent(self, stage: Stage[Output]) -> Future[Result[Output]]:
         try:
-            return self._pool.submit(_work, stage, self.store)
+            return self._pool.submit(run_in_worker, stage, self.store)
         except BrokenExecutor as error:
             raise worker_died() from error
 
@@ -114,7 +114,8 @@ def worker_died() -> EngineError:
     )
 
 
-def _start_worker(parent: int, threads: int, plugins: list[Path]) -> None:
+def start_worker(parent: int, threads: int, plugins: list[Path]) -> None:
+    """What a process of an engine calls before its first stage; it ends when the process ``parent`` is gone."""
     import signal
 
     import torch
@@ -133,7 +134,12 @@ def _follow(parent: int) -> None:
     os._exit(1)
 
 
-def _work(stage: Stage[Output], store: Store) -> Result[Output]:
+def run_in_worker(stage: Stage[Output], store: Store) -> Result[Output]:
+    """Run a stage in a process of an engine.
+
+    Raises:
+        SplitbenchError: as the stage does; ComponentError: for anything else, so that it survives the way back.
+    """
     try:
         return stages.run(stage, store)
     except SplitbenchError:

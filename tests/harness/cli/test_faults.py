@@ -186,7 +186,7 @@ def test_what_a_component_raises_survives_the_way_from_a_worker(
 
     monkeypatch.setattr("splitbench.harness.stages.base.run", broken)
     with pytest.raises(ComponentError) as raised:
-        pool._work(cast(Any, SimpleNamespace(kind="score")), StageStore(tmp_path))
+        pool.run_in_worker(cast(Any, SimpleNamespace(kind="score")), StageStore(tmp_path))
     there = pickle.loads(pickle.dumps(raised.value))
     assert (there.stage, there.kind, there.said) == ("score", type(error).__name__, str(error))
     assert "in broken" in there.traceback
