@@ -271,7 +271,7 @@ def list_components(
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the components that a study file can name."""
+    """List the components that a study file or --engine can name."""
     from splitbench.harness.registry import KINDS, components, load_plugin, plural
 
     for path in plugin or []:
