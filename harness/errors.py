@@ -17,6 +17,10 @@ class StoreError(SplitbenchError):
     """A results folder cannot be read or written, or holds a newer version's records."""
 
 
+class EngineError(SplitbenchError):
+    """An engine itself cannot run stages (a worker died, a pool is broken): no run's doing, and it ends the study."""
+
+
 class ComponentError(RuntimeError):
     """What a component raised in another process, in a form that survives the way between processes.
 

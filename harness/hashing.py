@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from splitbench.harness.part import Part
@@ -14,6 +14,9 @@ NOT_HASHED: Mapping[str, bool] = {"hashed": False}
 """Metadata of a field that says nothing of the result."""
 HASHED_IF_SET: Mapping[str, bool] = {"hashed_by_default": False}
 """Metadata of an option that was added later: at its default a stage keeps the hash that it had before."""
+
+STAGE_KEY: Mapping[str, bool] = {"stage_key": True}
+"""Metadata of a field that holds the key of a stage whose result is read, or several."""
 
 
 def canonical_json(value: Any) -> str:
@@ -35,6 +38,20 @@ def hashed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [hashed(inner) for inner in value]
     return value
+
+
+def stage_keys(value: Any) -> Iterator[str]:
+    """The keys of stages in a value, in the order of its fields: what fields hold that are marked as ``STAGE_KEY``."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for each in dataclasses.fields(value):
+            inner = getattr(value, each.name)
+            if each.metadata.get("stage_key"):
+                yield from [inner] if isinstance(inner, str) else inner
+            else:
+                yield from stage_keys(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from stage_keys(inner)
 
 
 def _tells(each: dataclasses.Field[Any], value: Any) -> bool:

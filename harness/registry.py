@@ -1,4 +1,5 @@
-"""One door for all components: criteria, partitioners, edge rules, trainers, selectors, spaces, datasets and proxies.
+"""One door for all components: criteria, partitioners, edge rules, trainers, selectors, spaces, datasets, proxies,
+engines.
 
 A component is found by name through entry points (`splitbench.criteria`, ...), the built-in ones like a stranger's
 plugin. Lookup is lazy: nothing is imported before it is built. Notebooks and tests use :func:`register`, and
@@ -34,6 +35,7 @@ KINDS = (
     "spaces",
     "datasets",
     "proxies",
+    "engines",
 )
 Spec = str | Mapping[str, Any]
 T = TypeVar("T")

@@ -152,7 +152,7 @@ def test_html_sees_what_a_browser_would_fetch() -> None:
 # -- generated pages -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "name"), BUILT_IN)
+@pytest.mark.parametrize(("kind", "name"), [each for each in BUILT_IN if each[0] != "engines"])  # no study names one
 def test_snippets_parse_and_are_the_defaults(kind: str, name: str, generator: ModuleType) -> None:
     snippet = yaml.safe_load(generator.snippet(components(kind)[name]))
     base = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none"]}

@@ -221,7 +221,12 @@ def test_readmes_criterion_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("page", "title", "most"),
-    [("trainers.md", "fair.py", 70), ("trainers.md", "smoothing.py", 40), ("spaces.md", "mine.py", 50)],
+    [
+        ("trainers.md", "fair.py", 70),
+        ("trainers.md", "smoothing.py", 40),
+        ("spaces.md", "mine.py", 50),
+        ("engines.md", "fresh.py", 30),
+    ],
 )
 def test_plugins_of_the_docs_are_as_short_as_promised(page: str, title: str, most: int) -> None:
     """tests/test_docs_commands.py runs them."""

@@ -25,6 +25,7 @@ TITLES = {
     "spaces": ("Search spaces", "search space", "Edges, operations, a supernet, and the ground truth."),
     "datasets": ("Datasets", "dataset", "The images that supernets are trained and validated on."),
     "proxies": ("Zero-cost proxies", "proxy", "A number that a network gives without training."),
+    "engines": ("Engines", "engine", "What runs the stages of a study: this process, others, a cluster."),
 }
 """Kind -> heading of its index page, the word for one component, what it is."""
 
@@ -37,6 +38,7 @@ GUIDES = {"criteria": "criteria.md", "partitioners": "criteria.md", "edge_rules"
     "spaces": "data.md",
     "datasets": "data.md",
     "proxies": "proxies.md",
+    "engines": "engines.md",
 }
 """Kind -> the page about it that is written by hand."""
 
@@ -107,8 +109,7 @@ def page(component: Component) -> str:
         *(sentence for flag, sentence in FLAGS.items() if getattr(thing, flag, False) is True),
         "## Parameters",
         table(component, {**doc.entries.get("Attributes", {}), **doc.entries.get("Args", {})}),
-        "## In a study file",
-        f"With every parameter at its default:\n\n```yaml\n{snippet(component)}```",
+        *usage(component),
         *(own_parts(component) if component.kind == "criteria" else ()),
         *(topology(component) if component.kind == "spaces" else ()),
         *listed("Errors", doc.entries.get("Raises", {})),
@@ -117,6 +118,15 @@ def page(component: Component) -> str:
     ]
     whole = "\n\n".join(part for part in parts if part) + "\n"
     return re.sub(r"(?<![\w/`])docs/([\w-]+)\.md", r"[\1](../../\1.md)", whole)
+
+
+def usage(component: Component) -> tuple[str, str]:
+    """How a component is named, with its defaults: in a study file, or (an engine) on the command line."""
+    if component.kind == "engines":
+        defaults = {name: p.default for name, p in parameters(component).items()}
+        named = f"'{flow({'name': component.name, **defaults})}'" if defaults else component.name
+        return "## On the command line", f"`splitbench run STUDY.yaml --engine {named}`"
+    return "## In a study file", f"With every parameter at its default:\n\n```yaml\n{snippet(component)}```"
 
 
 def listed(title: str, entries: Mapping[str, str]) -> Iterator[str]:

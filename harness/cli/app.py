@@ -14,7 +14,7 @@ from splitbench.harness.cli.components import data, listing, plugins
 from splitbench.harness.cli.options import JsonFlag, Plugin
 from splitbench.harness.cli.reading import boards, break_even, expecting, explaining, gating, measuring, plotting
 from splitbench.harness.cli.training import merging
-from splitbench.harness.errors import ConfigError, SplitbenchError
+from splitbench.harness.errors import SplitbenchError
 
 app = typer.Typer(
     name="splitbench",
@@ -31,6 +31,14 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Workers = Annotated[
     int | None,
     typer.Option(metavar="N", help="Worker processes, one torch thread each. [default: 2 on CPU, 1 on a GPU]"),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="What runs the stages: a name, or a mapping. [default: local for one worker, pool for several]",
+    ),
 ]
 
 
@@ -77,7 +85,7 @@ def run(
     ] = None,
     device: Device = "auto",
     workers: Workers = None,
-    engine: Annotated[str, typer.Option(metavar="NAME", help="local: this machine.")] = "local",
+    engine: EngineOption = None,
     plugin: Plugin = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run nothing: show stages, steps, FLOPs by phase, expected time, disk.")
@@ -103,13 +111,11 @@ def run(
     """Run what is missing of a study, of a part of it or of a grid of studies, and show its leaderboard."""
     from splitbench.harness.cli.training.running import Asked, run_study, show_forecast
 
-    if engine != "local":
-        raise ConfigError(f"--engine {engine}: unknown engine; there is: local")
     asked = Asked(tuple(change or ()), tuple(arms or ()), seeds, tuple(cell or ()))
     if dry_run:
-        show_forecast(study, out, device, workers, plugin or [], as_json, asked)
+        show_forecast(study, out, device, workers, plugin or [], as_json, asked, engine)
     else:
-        run_study(study, out, device, workers, plugin or [], as_json, asked)
+        run_study(study, out, device, workers, plugin or [], as_json, asked, engine)
 
 
 @app.command()
@@ -132,6 +138,7 @@ def sweep(
     ] = None,
     device: Device = "auto",
     workers: Workers = None,
+    engine: EngineOption = None,
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -141,7 +148,7 @@ def sweep(
     """
     from splitbench.harness.cli.training import sweeping
 
-    sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json)
+    sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json, engine)
 
 
 @app.command()
@@ -210,13 +217,14 @@ def geometry(
     ] = 3,
     device: Device = "auto",
     workers: Workers = None,
+    engine: EngineOption = None,
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Split the arms of a study and compare the partitions, without training any leaf."""
     from splitbench.harness.cli.training.geometry import run
 
-    run(study, out, probes, device, workers, plugin or [], as_json)
+    run(study, out, probes, device, workers, plugin or [], as_json, engine)
 
 
 # The rest of the verbs lie beside what they print.

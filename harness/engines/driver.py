@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from splitbench.harness.engines.engine import Engine
+from splitbench.harness.engines.base import Engine
 from splitbench.harness.stages.base import Result, Stage
-from splitbench.harness.stores.folder import StageStore
+from splitbench.harness.stores.base import Store
 from splitbench.results.records.failures import Failure
 from splitbench.results.records.record import Measured, Record
 from splitbench.spaces.truth import closed
@@ -66,16 +65,16 @@ class Driver:
     """Keeps an engine busy with the stages that tasks ask for.
 
     Args:
-        folder: where stages are kept.
+        store: where results of stages are kept.
         engine: runs the stages.
         watcher: told what happens.
         check: called before anything is begun or written: raises if the folder is no longer this process's.
     """
 
     def __init__(
-        self, folder: Path, engine: Engine, watcher: Watcher, check: Callable[[], None] = lambda: None
+        self, store: Store, engine: Engine, watcher: Watcher, check: Callable[[], None] = lambda: None
     ) -> None:
-        self.folder, self.engine, self.watcher, self.check = folder, engine, watcher, check
+        self.store, self.engine, self.watcher, self.check = store, engine, watcher, check
         self.told: set[str] = set()
 
     def drive(self, tasks: Iterable[Task | None], parallel: int) -> None:
@@ -146,10 +145,9 @@ class Driver:
             return None
 
     def report(self, active: list[Task]) -> None:
-        stages = StageStore(self.folder)
         under_way: dict[str, tuple[Stage[Any], float | None]] = {}
         for task in active:
             for stage, future in zip(task.stages, task.futures, strict=True):
                 if future.running() and stage.key not in under_way:
-                    under_way[stage.key] = stage, stages.progress(stage.key)
+                    under_way[stage.key] = stage, self.store.progress(stage.key)
         self.watcher.running(list(under_way.values()))

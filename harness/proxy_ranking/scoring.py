@@ -27,7 +27,7 @@ from torch import Tensor
 
 from splitbench.criteria.proxies.base import Network, Proxy, terms, unfit_proxy
 from splitbench.harness.device import one_thread
-from splitbench.harness.engines.engine import _start_worker
+from splitbench.harness.engines.pool import start_worker
 from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
 from splitbench.harness.hashing import canonical_json
 from splitbench.harness.part import Part
@@ -265,7 +265,7 @@ def _run(
     executor = ProcessPoolExecutor(
         min(workers, len(tasks)),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
+        initializer=start_worker,
         initargs=(os.getpid(), 1, list(plugins)),
     )
     try:

@@ -7,9 +7,8 @@ import inspect
 import re
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor
 
-from splitbench.harness.errors import ComponentError, DataError, SplitbenchError, StoreError
+from splitbench.harness.errors import ComponentError, DataError, EngineError, SplitbenchError, StoreError
 from splitbench.harness.registry import Component, get, singular
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.record import which_run
@@ -25,7 +24,7 @@ BY_STAGE = {"train": "trainers", "score": "criteria", "select": "selectors", "me
 
 def is_the_runs(error: BaseException) -> bool:
     """Whether an error is a run's own, so that the others can go on: not a full disk, missing data or dead workers."""
-    if isinstance(error, StoreError | DataError | BrokenExecutor):
+    if isinstance(error, StoreError | DataError | EngineError):
         return False
     return not (isinstance(error, OSError) and error.errno in DEVICE_ERRORS)
 

@@ -18,8 +18,10 @@ import numpy as np
 from splitbench.criteria.base import Affinity
 from splitbench.harness.engines.driver import Task, Watcher
 from splitbench.harness.errors import ConfigError
+from splitbench.harness.registry import Spec
 from splitbench.harness.running.folder_lock import Lock
 from splitbench.harness.running.study import Study
+from splitbench.harness.running.study_folder import check_study_folder
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.protocol import Asks, Run
 from splitbench.harness.runs.record import protocol
@@ -48,13 +50,14 @@ def geometry(
     plugins: Sequence[Path] = (),
     probes: int = PROBES,
     watcher: Watcher | None = None,
+    engine: Spec | None = None,
 ) -> dict[str, Any]:
     """Split every arm of a study, compare the partitions, and write ``geometry.json`` with its table and picture.
 
     Args:
         study: a checked study.
         folder: its results folder; records in it are not touched, and stages that it holds are not run again.
-        workers, plugins: as for :meth:`splitbench.harness.running.study.Study.run`.
+        workers, plugins, engine: as for :meth:`splitbench.harness.running.study.Study.run`.
         probes: scorings of the root that stability over batches and contexts is read from, the study's own included.
         watcher: told what happens.
 
@@ -72,9 +75,9 @@ def geometry(
             f"study {study.config.name}: none of its arms ({', '.join(arm.label for arm in study.arms)}) splits the "
             "supernet, so there are no partitions to compare; add an arm that does, as random or gm"
         )
-    study.check_workers(workers, plugins)
+    study.check_workers(workers, plugins, engine=engine)
     watcher = watcher or Watcher()
-    study.check_folder(folder)
+    check_study_folder(study.config, folder)
     store.prepare(folder)
     for label, reason in study.skipped.items():
         watcher.note(f"arm {label} is skipped: {reason}")
@@ -92,7 +95,7 @@ def geometry(
             tasks.append(Task(survey(run, probes), partial(keep, run.request.name)))
     with Lock(folder).held(watcher.note) as lock:
         watcher.begin(len(tasks))
-        study.drive(tasks, folder, workers, plugins, watcher, check=lock.check)
+        study.drive(tasks, folder, workers, plugins, watcher, check=lock.check, engine=engine)
         order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
         lock.check()
         return write(study, folder, order, probes)

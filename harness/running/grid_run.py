@@ -15,10 +15,11 @@ import yaml
 
 from splitbench.harness.engines.driver import Watcher
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.harness.registry import load_plugin
+from splitbench.harness.registry import Spec, load_plugin
 from splitbench.harness.running.folder_lock import Lock
 from splitbench.harness.running.set_aside import EARLIER
-from splitbench.harness.running.study import STUDY_FILE, Study
+from splitbench.harness.running.study import Study
+from splitbench.harness.running.study_folder import STUDY_FILE
 from splitbench.harness.stages.base import Result, Stage
 from splitbench.harness.study import config as configs
 from splitbench.harness.study import grid as grids
@@ -96,6 +97,7 @@ def run(
     workers: int = 1,
     plugins: Sequence[Path] = (),
     watcher: Watcher | None = None,
+    engine: Spec | None = None,
 ) -> dict[str, tuple[Failure, ...]]:
     """Run what is missing of the built cells; gives the runs that failed, by cell.
 
@@ -113,7 +115,7 @@ def run(
         for index, (cell, study) in enumerate(built):
             lock.check()
             watcher.note(f"cell {index + 1} of {len(built)}: {cell.name}")
-            failed[cell.name] = study.run(folder / cell.name, workers, plugins, InCell(watcher))
+            failed[cell.name] = study.run(folder / cell.name, workers, plugins, InCell(watcher), engine)
     return failed
 
 

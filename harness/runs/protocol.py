@@ -10,19 +10,17 @@ truth.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
-from splitbench.criteria.base import shortlist
 from splitbench.harness.budget import Account, Allowance, Cost, TooDearError
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.runs.arm_stages import ArmStages, Settings, overlapping_before
 from splitbench.harness.runs.shams import Shams, undefined
 from splitbench.harness.runs.shares import shares
+from splitbench.harness.runs.splitting import Splitter
 from splitbench.harness.runs.tree import Node, Scores
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Stage
@@ -32,8 +30,7 @@ from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
 from splitbench.harness.stages.train import Member
 from splitbench.harness.study.arm import Arm, Judge
-from splitbench.spaces.architectures.subspaces import overlapping
-from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.base import SubSpace
 
 Given = TypeVar("Given")
 Asks = Generator[list[Stage[Any]], list[Result[Any]], Given]
@@ -64,6 +61,7 @@ class Run:
     def __init__(self, settings: Settings, arm: Arm, seeds: Seeds, draw: int, probing: int = 0) -> None:
         self.settings, self.arm, self.seeds, self.draw = settings, arm, seeds, draw
         self.request = ArmStages(settings, arm, seeds, draw, probing)
+        self.splitter = Splitter(settings.space, arm, seeds, draw)
         self.account = Account(settings.budget, ("scoring",) if arm.scoring == "free" else ())
         self.results: list[Result[Any]] = []
         self.measuring = 0.0  # seconds, not charged
@@ -140,7 +138,7 @@ class Run:
     def keep_best(self, frontier: list[Node]) -> Asks[list[Node]]:
         """Of the children that have been trained so far, the one that the leaf choice takes; the others are leaves."""
         yield from self.select(frontier)
-        chosen = self.arm.leaf_choice.choose([node.answer for node in frontier], self.rng("keep"))
+        chosen = self.arm.leaf_choice.choose([node.answer for node in frontier], self.splitter.rng("keep"))
         for index, node in enumerate(frontier):
             node.kept = index == chosen
         self.given_up += [node for node in frontier if not node.kept]
@@ -153,19 +151,19 @@ class Run:
         chosen ones. Leaves that the study file names are the root's children, and nothing is scored.
         """
         if self.arm.leaves:
-            return self.grow(frontier)
-        work = [(node, edge) for node in frontier for edge in self.considered(node, level)]
+            return self.splitter.grow(frontier)
+        work = [(node, edge) for node in frontier for edge in self.splitter.considered(node, level)]
         if (consulted := self.arm.consulted) is not None:
             found = yield from self.scores(work, consulted)
             for node in frontier:
-                self.choose(node, found[node.path], level)
+                self.splitter.choose(node, found[node.path], level)
             work = [(node, edge) for node in frontier for edge in node.edges]
         found = yield from self.scores(work, self.arm.judge)
         for node in frontier:
             node.scores = found[node.path]
             if consulted is None:
-                self.choose(node, node.scores, level)
-        return self.grow(frontier)
+                self.splitter.choose(node, node.scores, level)
+        return self.splitter.grow(frontier)
 
     def scores(self, work: Sequence[tuple[Node, int]], judge: Judge) -> Asks[defaultdict[str, Scores]]:
         """A criterion's affinities and its partitioner's groups: node path -> edge -> both."""
@@ -178,64 +176,9 @@ class Run:
                     f"the criterion {judge.criterion.name} compares the operations {list(affinity.operations)} of edge "
                     f"{edge}, and a split separates {list(compared)}; it must compare those of probe.operations(edge)"
                 )
-            rng = self.rng(f"partition {node.path} {edge}")
+            rng = self.splitter.rng(f"partition {node.path} {edge}")
             found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
         return found
-
-    def choose(self, node: Node, candidates: Scores, level: int) -> None:
-        """Have the edge rule say where a node is split."""
-        if not candidates:
-            raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
-        chosen = self.arm.edge_rule(candidates, self.rng(f"edge {node.path}"), level)
-        node.edges = self.checked(chosen if isinstance(chosen, Iterable) else [chosen], candidates)
-
-    def checked(self, edges: Iterable[int], allowed: Collection[int]) -> tuple[int, ...]:
-        """What an edge rule said, as plain numbers.
-
-        Raises:
-            ConfigError: if it names no edge, one twice, or one that cannot be split.
-        """
-        found = tuple(int(edge) for edge in edges)
-        if not found or len(set(found)) < len(found) or not set(found) <= set(allowed):
-            raise ConfigError(
-                f"the edge rule {self.arm.parts['edge_rules'].name} answers {list(found)}; it must name one or more "
-                f"different edges among {', '.join(map(str, sorted(allowed))) or 'none'}"
-            )
-        return found
-
-    def grow(self, frontier: list[Node]) -> list[Node]:
-        """The children: one for each combination of groups on the edges at which a node is split, or as given."""
-        space, children = self.settings.space, list[Node]()
-        for node in frontier:
-            subspaces = list(self.arm.leaves) or [node.subspace]
-            for edge in node.edges:
-                groups = node.scores[edge][1].groups
-                subspaces = [part for subspace in subspaces for part in space.divide(subspace, edge, groups)]
-            for index, subspace in enumerate(subspaces):
-                child = Node(subspace, f"{node.path}.{index}", node.state)
-                # A leaf without architectures gets no budget; where leaves share weights, paths still fall into it.
-                if self.arm.shares_weights or owns_any(space, child, children):
-                    node.children.append(child)
-                    children.append(child)
-        return children
-
-    def considered(self, node: Node, level: int) -> Sequence[int]:
-        """The edges whose scores the edge rule needs."""
-        rng, edges = self.rng(f"edge {node.path}"), self.splittable(node)
-        found = shortlist(self.arm.edge_rule, edges, rng, level, self.settings.space)
-        return self.checked(found, edges) if edges else ()
-
-    def splittable(self, node: Node) -> list[int]:
-        space, whole = self.settings.space, self.arm.whole_edges
-        return [
-            edge
-            for edge, allowed in enumerate(node.subspace.allowed)
-            if len(space.comparable(node.subspace, edge)) > 1 and (not whole or allowed == space.root().allowed[edge])
-        ]
-
-    def rng(self, purpose: str) -> np.random.Generator:
-        """Random numbers of the splitting: the same in every arm, new in every draw."""
-        return self.seeds.rng(f"{purpose} draw {self.draw}")
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -340,11 +283,3 @@ class Run:
         results = yield from self.ask("selection", stages)
         for leaf, result in zip(leaves, results, strict=True):
             leaf.selected = result.output
-
-
-def owns_any(space: SearchSpace, child: Node, before: Sequence[Node]) -> bool:
-    """Whether some function is in this leaf, and in none of the leaves before it."""
-    shared = overlapping(child.subspace, [node.subspace for node in before])
-    if not shared:
-        return not space.is_empty(child.subspace)
-    return len(space.sample_functions(1, np.random.default_rng(0), child.subspace, shared)) > 0

@@ -19,9 +19,9 @@ from pydantic import TypeAdapter
 
 from splitbench.harness import device
 from splitbench.harness.budget import Cost
-from splitbench.harness.hashing import NOT_HASHED, canonical_json, hashed
+from splitbench.harness.hashing import NOT_HASHED, canonical_json, hashed, stage_keys
 from splitbench.harness.part import Part
-from splitbench.harness.stores.folder import StageStore, Stored
+from splitbench.harness.stores.base import Store, Stored
 from splitbench.spaces.truth import closed
 
 if TYPE_CHECKING:
@@ -100,6 +100,12 @@ class Stage(ABC, Generic[Output]):
         text = canonical_json({"kind": self.kind, "version": self.version, "inputs": hashed(self)})
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    @functools.cached_property
+    def parents(self) -> tuple[str, ...]:
+        """The keys of the stages whose results it reads. They are in the store before it is submitted; an engine
+        without a shared folder sends a worker what these have left, and nothing else."""
+        return tuple(dict.fromkeys(stage_keys(self)))
+
     @property
     def reads_truth(self) -> bool:
         """Whether the ground truth may be opened while it works."""
@@ -130,7 +136,7 @@ class Stage(ABC, Generic[Output]):
         return output
 
 
-def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
+def run(stage: Stage[Output], store: Store) -> Result[Output]:
     """Do a stage's work and store its result; a result that is already there is returned."""
     from splitbench.harness.stages.context import StageContext
 
@@ -149,7 +155,7 @@ def run(stage: Stage[Output], store: StageStore) -> Result[Output]:
     return Result(stage.key, output, cost, seconds, memory, machine)
 
 
-def find(stage: Stage[Output], store: StageStore) -> Result[Output] | None:
+def find(stage: Stage[Output], store: Store) -> Result[Output] | None:
     """A stage's stored result, or None if it has not ended yet.
 
     Raises:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from splitbench.harness.errors import ConfigError, DataError
-from splitbench.harness.hashing import canonical_json
+from splitbench.harness.hashing import STAGE_KEY, canonical_json
 from splitbench.harness.registry import build
 from splitbench.harness.stages.base import Scene
-from splitbench.harness.stores.folder import StageStore, load_tensors
+from splitbench.harness.stores.base import Store
+from splitbench.harness.stores.folder import load_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.spaces.base import SearchSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset, ImageData
@@ -31,7 +32,7 @@ class State:
         member: which of the stage's supernets.
     """
 
-    stage: str
+    stage: str = field(metadata=STAGE_KEY)
     member: int = 0
 
     @staticmethod
@@ -68,7 +69,7 @@ class StageContext:
         dataset: the dataset; ``data`` has its images.
     """
 
-    def __init__(self, store: StageStore, scene: Scene) -> None:
+    def __init__(self, store: Store, scene: Scene) -> None:
         self.store = store
         self.device = torch.device(scene.device)
         self.precision = scene.precision
@@ -91,7 +92,7 @@ class StageContext:
         statistics: dict[str, Tensor] = {}
         steps = 0
         if state is not None:
-            packed, notes = load_tensors(self.store.folder(state.stage) / State.file(state.member))
+            packed, notes = load_tensors(self.store.open(state.stage, State.file(state.member)))
             tensors, steps = unpack(supernet, packed), notes["steps"]
             statistics = kept_statistics(packed)
         supernet.to(self.device)

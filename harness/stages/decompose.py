@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from splitbench.harness.budget import Cost
+from splitbench.harness.hashing import STAGE_KEY
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext
@@ -42,10 +43,10 @@ class Decompose(Stage[Decomposed]):
     reads_images: ClassVar[bool] = False
 
     truth: str
-    unsplit: str
-    free: tuple[str, ...]
-    charged: tuple[str, ...]
-    arm: tuple[str, ...]
+    unsplit: str = field(metadata=STAGE_KEY)
+    free: tuple[str, ...] = field(metadata=STAGE_KEY)
+    charged: tuple[str, ...] = field(metadata=STAGE_KEY)
+    arm: tuple[str, ...] = field(metadata=STAGE_KEY)
 
     @property
     def reads_truth(self) -> bool:
@@ -62,7 +63,7 @@ class Decompose(Stage[Decomposed]):
 
 def estimates(context: StageContext, keys: tuple[str, ...]) -> tuple[Rows, Integers, Estimates]:
     """Architectures [A, edges] in lexicographic order, the leaf of each [A], and their estimates."""
-    tables = [load_tensors(context.store.folder(key) / predict.ESTIMATES)[0] for key in keys]
+    tables = [load_tensors(context.store.open(key, predict.ESTIMATES))[0] for key in keys]
     rows = np.concatenate([table["rows"].numpy() for table in tables])
     accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])
     loss = np.concatenate([table["loss"].numpy() for table in tables])

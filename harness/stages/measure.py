@@ -6,13 +6,14 @@ own), and no later stage of training or selection takes what they give.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from splitbench.harness.budget import Cost
+from splitbench.harness.hashing import STAGE_KEY
 from splitbench.harness.part import Part
 from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
@@ -44,7 +45,7 @@ class MeasuredLeaf:
     """
 
     subspace: SubSpace
-    predict: str
+    predict: str = field(metadata=STAGE_KEY)
     selected: Selected
     kept: bool = True
 
@@ -96,7 +97,7 @@ class Measure(Stage[Measurement]):
 
     def work(self, context: StageContext, folder: Path) -> tuple[Measurement, Cost]:
         space, truth = context.space, open_truth(context.space, context.dataset.name)
-        files = [context.store.folder(leaf.predict) / predict.ESTIMATES for leaf in self.leaves]
+        files = [context.store.open(leaf.predict, predict.ESTIMATES) for leaf in self.leaves]
         tables = [load_tensors(file)[0] for file in files]
         rows = np.concatenate([table["rows"].numpy() for table in tables])
         accuracy = np.concatenate([table["accuracy"].numpy() for table in tables])

@@ -13,6 +13,7 @@ from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext, State, write_note
 from splitbench.harness.stages.train import checkpoint_seconds
+from splitbench.harness.stores.base import CHECKPOINT, PROGRESS
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
@@ -59,7 +60,7 @@ class Predict(Stage[Predicted]):
         supernet = weights.supernet
         running = RunningStatistics(supernet, weights.statistics) if self.evaluation.keeps_statistics else None
         accuracy, loss = torch.zeros(len(rows), dtype=torch.float64), torch.zeros(len(rows), dtype=torch.float64)
-        checkpoint, start = folder / "checkpoint.safetensors", 0
+        checkpoint, start = folder / CHECKPOINT, 0
         if checkpoint.exists():
             tensors, notes = load_tensors(checkpoint)
             accuracy, loss, start = tensors["accuracy"], tensors["loss"], notes["done"]
@@ -72,7 +73,7 @@ class Predict(Stage[Predicted]):
             if time.monotonic() - saved > checkpoint_seconds():
                 saved = time.monotonic()
                 save_tensors(checkpoint, {"accuracy": accuracy, "loss": loss}, {"done": index + 1})
-                write_note(folder / "progress.json", (index + 1) / len(rows))
+                write_note(folder / PROGRESS, (index + 1) / len(rows))
         columns = {"rows": torch.from_numpy(rows.copy()), "accuracy": accuracy, "loss": loss}
         save_tensors(folder / ESTIMATES, columns, {})
         return Predicted(len(rows)), Cost()

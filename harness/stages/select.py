@@ -17,6 +17,7 @@ from splitbench.harness.selectors.base import Leaf, Selected, Selector
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext, State, Weights, kept_statistics, pack, unpack
 from splitbench.harness.stages.train import checkpoint_seconds
+from splitbench.harness.stores.base import CHECKPOINT
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
@@ -86,7 +87,7 @@ class LeafSearch:
         self.meter = Meter()
         self.trainer: Trainer = stage.trainer.build()
         self.images = stage.evaluation.count(len(context.data.labels["validation"]))
-        self.notes = Notes(folder / "checkpoint.safetensors")
+        self.notes = Notes(folder / CHECKPOINT)
         self.began = time.monotonic()
 
     @functools.cached_property

@@ -17,6 +17,7 @@ from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext, State, kept_statistics, pack, unpack, write_note
+from splitbench.harness.stores.base import CHECKPOINT, PROGRESS
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
 from splitbench.harness.trainers.base import Job, Session, Trainer, opened
@@ -246,7 +247,7 @@ class Checkpoint:
     """Saves all trainings of a stage now and then, and puts them back to where the last one was taken."""
 
     def __init__(self, folder: Path, trainings: Sequence[Training]) -> None:
-        self.path, self.note = folder / "checkpoint.safetensors", folder / "progress.json"
+        self.path, self.note = folder / CHECKPOINT, folder / PROGRESS
         self.trainings = trainings
         self.saved = time.monotonic()
         if self.path.exists():

@@ -1,7 +1,7 @@
-"""Results of stages on disk, each in a folder that is called by the stage's hash.
+"""The store of a results folder: each stage has a folder that is called by its hash.
 
-A stage's folder holds its files and, written last, ``result.json``; while the stage runs it may also hold
-``checkpoint.safetensors`` and ``progress.json``.
+A stage's folder holds its files and, written last, ``result.json``; while the stage runs it may also hold its
+checkpoint and its progress.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,15 @@ from splitbench.harness.budget import Cost
 from splitbench.harness.device import Machine
 from splitbench.harness.errors import StoreError
 from splitbench.harness.hashing import canonical_json
+from splitbench.harness.stores.base import CHECKPOINT, PROGRESS, Store
+from splitbench.harness.stores.base import Stored as Stored
 from splitbench.results.records.store import write_atomically
 
-
-@dataclass(frozen=True)
-class Stored:
-    """A stage's result as its folder holds it: the output is plain JSON, which the stage's class reads."""
-
-    key: str
-    output: Any
-    cost: Cost
-    seconds: float
-    peak_bytes: int
-    machine: Machine
+RESULT = "result.json"
 
 
-class StageStore:
-    """The stages of a results folder."""
+class StageStore(Store):
+    """The stages of a results folder, which several processes and machines may share: nothing is locked."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "stages"
@@ -45,13 +37,16 @@ class StageStore:
     def folder(self, key: str) -> Path:
         return self.root / key[:2] / key
 
+    def open(self, key: str, name: str) -> Path:
+        return self.folder(key) / name
+
     def get(self, key: str) -> Stored | None:
         """The stored result, or None if the stage has not ended yet.
 
         Raises:
             StoreError: if the result is damaged.
         """
-        path = self.folder(key) / "result.json"
+        path = self.folder(key) / RESULT
         with self.reading(key):
             try:
                 data = json.loads(path.read_text())
@@ -65,21 +60,21 @@ class StageStore:
         try:
             yield
         except (OSError, ValueError, TypeError, KeyError) as error:
-            path, said = self.folder(key) / "result.json", str(error).partition("\n")[0]
+            path, said = self.folder(key) / RESULT, str(error).partition("\n")[0]
             raise StoreError(f"{path} is damaged ({said}); delete that folder and run the study again") from error
 
     def put(self, result: Stored) -> None:
         """Store a result; its files must already be in the stage's folder."""
         folder = self.folder(result.key)
         data = {**result.__dict__, "cost": result.cost.as_dict(), "machine": asdict(result.machine)}
-        write_atomically(folder / "result.json", canonical_json(data).encode())
-        for name in ("checkpoint.safetensors", "progress.json"):
+        write_atomically(folder / RESULT, canonical_json(data).encode())
+        for name in (CHECKPOINT, PROGRESS):
             (folder / name).unlink(missing_ok=True)
 
     def progress(self, key: str) -> float | None:
         """The finished share of a running stage, if it has said so."""
         try:
-            return float(json.loads((self.folder(key) / "progress.json").read_text())["share"])
+            return float(json.loads((self.folder(key) / PROGRESS).read_text())["share"])
         except (OSError, ValueError, KeyError):
             return None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.registry import split_spec
-from splitbench.harness.running.study import STUDY_FILE
+from splitbench.harness.running.study_folder import STUDY_FILE
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.record import one_spelling, protocol_parts
 from splitbench.harness.study.arm import Arm

@@ -7,14 +7,13 @@ too, for whoever reads them afterwards; nothing of it goes into the storage.
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import optuna
 
-from splitbench.harness.errors import ConfigError, DataError, SplitbenchError, StoreError
+from splitbench.harness.errors import ConfigError, DataError, EngineError, SplitbenchError, StoreError
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.protocol import Asks, Outcome, Run
 from splitbench.harness.study.arm import Arm, build_arm
@@ -92,7 +91,7 @@ class Trials:
                         self.study.rehearser.rehearse(arm, self.study.seeds(0))
                     begun = True
                     record = yield from self.run(arm, repetition)
-                except (StoreError, DataError, OSError, MemoryError, BrokenExecutor):
+                except (StoreError, DataError, OSError, MemoryError, EngineError):
                     raise  # not the trial's doing
                 except Exception as error:  # values that do not go together, weights that diverge, a plugin's bug
                     if begun:  # a run that was broken off counts as a whole one

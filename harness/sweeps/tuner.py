@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from splitbench.harness.engines.driver import Task, Watcher
-from splitbench.harness.errors import ConfigError, SplitbenchError
-from splitbench.harness.registry import suggestion
+from splitbench.harness.errors import ConfigError, EngineError, SplitbenchError
+from splitbench.harness.registry import Spec, suggestion
 from splitbench.harness.running.study import Study
 from splitbench.harness.study.arm import Arm, build_arm
 from splitbench.harness.study.config import ArmConfig, StudyConfig
@@ -140,13 +139,14 @@ class Tuner:
         workers: int = 1,
         plugins: Sequence[Path] = (),
         watcher: Watcher | None = None,
+        engine: Spec | None = None,
     ) -> dict[str, optuna.Study]:
         """Run what is missing, together with whoever else works on the same storage; gives each arm's Optuna study.
 
         Raises:
             SplitbenchError: bad input; what had ended before is kept.
         """
-        self.study.check_workers(workers, plugins, self.possible)
+        self.study.check_workers(workers, plugins, self.possible, engine)
         self.watcher = watcher or Watcher()
         if storage is not None:
             check_place(storage)
@@ -164,7 +164,7 @@ class Tuner:
             left = sum(swept.ledger.wanted - swept.ledger.finished for swept in self.arms)
             self.watcher.begin(max(left, 0))
             try:
-                self.study.drive(self.tasks(), folder, workers, plugins, self.watcher, parallel=workers)
+                self.study.drive(self.tasks(), folder, workers, plugins, self.watcher, parallel=workers, engine=engine)
             except BaseException as error:
                 with contextlib.suppress(Exception):  # what ended the sweep is told, and not what it led to
                     self.let_go(error)
@@ -213,7 +213,7 @@ class Tuner:
         have been, and a trial that ends the sweep again and again is given up as one whose process dies is.
         """
         innocent = isinstance(error, KeyboardInterrupt | SplitbenchError | SQLAlchemyError | StorageInternalError)
-        innocent = innocent and not isinstance(error.__cause__, BrokenExecutor)
+        innocent = innocent and not isinstance(error, EngineError)
         for swept, trial in self.running.values():
             swept.ledger.release(trial, "interrupted" if innocent else None)
         self.write()

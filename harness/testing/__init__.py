@@ -16,6 +16,7 @@ from splitbench.harness.testing.material import (
 )
 from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.suites.criteria import check_criterion
+from splitbench.harness.testing.suites.engines import check_engine
 from splitbench.harness.testing.suites.modifiers import check_modifier
 from splitbench.harness.testing.suites.parts import check_edge_rule, check_partitioner
 from splitbench.harness.testing.suites.proxies import check_proxy
@@ -29,6 +30,7 @@ __all__ = [
     "Verdict",
     "check_criterion",
     "check_edge_rule",
+    "check_engine",
     "check_modifier",
     "check_partitioner",
     "check_proxy",

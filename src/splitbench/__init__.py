@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from splitbench.criteria.base import Affinity as Affinity
     from splitbench.harness.engines.driver import Watcher
+    from splitbench.harness.registry import Spec
     from splitbench.harness.registry import register as register
     from splitbench.harness.study.config import StudyConfig
     from splitbench.results import load as load
@@ -36,6 +37,7 @@ def run(
     workers: int = 1,
     plugins: Sequence[str | Path] = (),
     watcher: Watcher | None = None,
+    engine: Spec | None = None,
 ) -> Results:
     """Run what is missing of a study, and give its results.
 
@@ -58,6 +60,8 @@ def run(
         workers: processes, one torch thread each. More than one finish sooner, and give the same records.
         plugins: Python files whose components register themselves.
         watcher: told what happens while the study runs; subclass ``splitbench.harness.engines.driver.Watcher``.
+        engine: what runs the stages, a component of the kind ``engines`` as a name or ``{"name": ..., ...}``. If it is
+            not named, this process runs them for one worker, and a pool of processes for several.
 
     Returns:
         What ``splitbench.load(out)`` gives: the runs as a DataFrame (``.frame()``), the leaderboard
@@ -76,9 +80,9 @@ def run(
     found = grid_run.opened(study, plugins)
     folder, files = Path("runs") / found.name if out is None else Path(out), [Path(p) for p in plugins]
     if isinstance(found, Grid):
-        grid_run.run(found, grid_run.build(found.cells, device), folder, workers, files, watcher)
+        grid_run.run(found, grid_run.build(found.cells, device), folder, workers, files, watcher, engine)
     else:
-        Study.build(found, device).run(folder, workers, files, watcher)
+        Study.build(found, device).run(folder, workers, files, watcher, engine)
     return load(folder)
 
 
@@ -91,6 +95,7 @@ def sweep(
     workers: int = 1,
     plugins: Sequence[str | Path] = (),
     watcher: Watcher | None = None,
+    engine: Spec | None = None,
 ) -> dict[str, optuna.Study]:
     """Tune every arm of a study with the same number of trials, and give the Optuna study of each.
 
@@ -118,7 +123,7 @@ def sweep(
         out: the results folder, ``runs/<name of the study>-sweep`` if it is not named. The same call goes on where an
             interrupted one stopped.
         storage: URL of an Optuna database that several machines share; a journal in the results folder if None.
-        device, workers, plugins, watcher: as for :func:`run`.
+        device, workers, plugins, watcher, engine: as for :func:`run`.
 
     Raises:
         splitbench.harness.errors.ConfigError: the study is wrong, or what it searches.
@@ -130,7 +135,7 @@ def sweep(
 
     config = opened(study, plugins)
     folder = Path("runs") / f"{config.name}-sweep" if out is None else Path(out)
-    return Tuner(config, device, trials).run(folder, storage, workers, [Path(p) for p in plugins], watcher)
+    return Tuner(config, device, trials).run(folder, storage, workers, [Path(p) for p in plugins], watcher, engine)
 
 
 if not TYPE_CHECKING:

@@ -28,7 +28,7 @@ def list_components(
     plugin: Plugin = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the components that a study file can name."""
+    """List the components that a study file or --engine can name."""
     for path in plugin or []:
         load_plugin(path)
     kinds = [plural(kind)] if kind else list(KINDS)

@@ -17,7 +17,7 @@ from splitbench.harness.registry import KINDS, Component, components, load_plugi
 if TYPE_CHECKING:
     from splitbench.harness.testing.checks import Verdict
 
-SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces")
+SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces", "engines")
 """Kinds that have a conformance suite (known here, so that a wrong name is refused before torch is imported)."""
 
 

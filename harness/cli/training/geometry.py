@@ -19,14 +19,17 @@ def run(
     workers: int | None,
     plugins: Sequence[Path],
     as_json: bool,
+    engine: str | None = None,
 ) -> None:
     """Split the arms of a study file and print how their partitions compare."""
-    study, folder, workers = running.opened(path, out, device, workers, plugins)
+    running.prepare(workers, plugins)  # an engine may be a plugin's
+    runs_stages = running.engine_of(engine)
+    study, folder, workers = running.opened(path, out, device, workers, plugins, runs_stages)
 
     from splitbench.harness.running.geometry import FIGURE, JSON, geometry
 
     with running.watcher(study.config.name, folder) as shown:
-        found = geometry(study, folder, workers, plugins, probes, shown)
+        found = geometry(study, folder, workers, plugins, probes, shown, runs_stages)
 
     from splitbench.results.partitions.geometry_report import sheet
     from splitbench.results.words import render

@@ -23,19 +23,27 @@ if TYPE_CHECKING:
 
 
 def run_grid(
-    grid: Grid, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path], as_json: bool, asked: Asked
+    grid: Grid,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    plugins: Sequence[Path],
+    as_json: bool,
+    asked: Asked,
+    engine: str | None = None,
 ) -> None:
     """Run what is missing of a grid and print its index. Where runs failed, a line a cell and arm says so, and the
     status is 1."""
     from splitbench.harness.cli.training import running
 
-    folder = out or Path("runs") / grid.name
+    folder, runs_stages = out or Path("runs") / grid.name, running.engine_of(engine)
     cells, chosen = opened(grid, device, asked)
 
     from splitbench.harness.running import grid_run
 
     with running.watcher(grid.name, folder, "grid") as shown:
-        failed = grid_run.run(grid, cells, folder, workers or running.usual_workers(chosen), plugins, shown)
+        workers = workers or running.usual_workers(chosen, runs_stages)
+        failed = grid_run.run(grid, cells, folder, workers, plugins, shown, runs_stages)
     if any(len(failed[cell.name]) < len(study.runs()) for cell, study in cells):
         there = read_grid(folder)
         assert there is not None
@@ -60,7 +68,9 @@ def opened(grid: Grid, device: str, asked: Asked) -> tuple[Built, str]:
     return grid_run.build(cells, chosen, portions), chosen
 
 
-def show_forecast(grid: Grid, device: str, workers: int | None, as_json: bool, asked: Asked) -> None:
+def show_forecast(
+    grid: Grid, device: str, workers: int | None, as_json: bool, asked: Asked, engine: str | None = None
+) -> None:
     """Print what the cells would run, and what that would take; nothing is written."""
     from splitbench.harness.cli.training import running
 
@@ -69,7 +79,8 @@ def show_forecast(grid: Grid, device: str, workers: int | None, as_json: bool, a
     from splitbench.harness.running import forecast, grid_forecast
     from splitbench.results.words import render
 
-    found = grid_forecast.forecast(grid.name, cells, workers or running.usual_workers(chosen))
+    workers = workers or running.usual_workers(chosen, running.engine_of(engine))
+    found = grid_forecast.forecast(grid.name, cells, workers)
     if as_json:
         show.json_out(found.as_json())
         return

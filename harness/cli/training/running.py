@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from splitbench.harness.cli import show
+from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.cli.training import grids
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import load_plugin
+from splitbench.harness.registry import Spec, load_plugin, split_spec
 from splitbench.harness.study import config
 from splitbench.harness.study.grid import Grid
 from splitbench.harness.study.grid import load as load_any
@@ -60,15 +61,17 @@ def run_study(
     plugins: Sequence[Path],
     as_json: bool,
     asked: Asked = WHOLE,
+    engine: str | None = None,
 ) -> None:
     """Run a study file and print its leaderboard. Where runs failed, a line an arm says so, and the status is 1."""
     whole = read(path, workers, plugins, asked)
     if isinstance(whole, Grid):
-        grids.run_grid(whole, out, device, workers, plugins, as_json, asked)
+        grids.run_grid(whole, out, device, workers, plugins, as_json, asked, engine)
         return
-    study, folder, workers = built(whole, out, device, workers, asked)
+    runs_stages = engine_of(engine)
+    study, folder, workers = built(whole, out, device, workers, asked, runs_stages)
     with watcher(study.config.name, folder) as shown:
-        failed = study.run(folder, workers, plugins, shown)
+        failed = study.run(folder, workers, plugins, shown, runs_stages)
 
     from splitbench.results.expectation.expected_folder import leaderboards
     from splitbench.results.words import render
@@ -105,13 +108,14 @@ def show_forecast(
     plugins: Sequence[Path],
     as_json: bool,
     asked: Asked = WHOLE,
+    engine: str | None = None,
 ) -> None:
     """Print what a study file would run, and what that would take; nothing is written."""
     whole = read(path, workers, plugins, asked)
     if isinstance(whole, Grid):
-        grids.show_forecast(whole, device, workers, as_json, asked)
+        grids.show_forecast(whole, device, workers, as_json, asked, engine)
         return
-    study, _, workers = built(whole, out, device, workers, asked)
+    study, _, workers = built(whole, out, device, workers, asked, engine_of(engine))
 
     from splitbench.harness.running import forecast
     from splitbench.results.words import render
@@ -126,14 +130,19 @@ def show_forecast(
 
 
 def opened(
-    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path]
+    path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path], engine: Spec | None = None
 ) -> tuple[Study, Path, int]:
     """A checked study, its results folder, and how many workers it gets; a grid is refused."""
-    return built(read_study(path, workers, plugins), out, device, workers, WHOLE)
+    return built(read_study(path, workers, plugins), out, device, workers, WHOLE, engine)
 
 
 def built(
-    study: config.StudyConfig, out: Path | None, device: str, workers: int | None, asked: Asked
+    study: config.StudyConfig,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    asked: Asked,
+    engine: Spec | None = None,
 ) -> tuple[Study, Path, int]:
     """A study with its parts built, its results folder, and how many workers it gets."""
     if asked.cells:
@@ -144,7 +153,7 @@ def built(
     from splitbench.harness.running.study import Study
 
     chosen = choose(device)
-    return Study.build(study, chosen, part), out or Path("runs") / study.name, workers or usual_workers(chosen)
+    return Study.build(study, chosen, part), out or Path("runs") / study.name, workers or usual_workers(chosen, engine)
 
 
 def read(path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE) -> config.StudyConfig | Grid:
@@ -168,8 +177,19 @@ def prepare(workers: int | None, plugins: Sequence[Path]) -> None:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
 
 
-def usual_workers(device: str) -> int:
-    """As many as serve a device, unless the user says otherwise."""
+def engine_of(text: str | None) -> Spec | None:
+    """What ``--engine`` names, checked without importing torch; None leaves the choice to the number of workers.
+
+    Raises:
+        ConfigError: for an engine that there is not.
+    """
+    return None if text is None else spec_of(text, "--engine", "engines")
+
+
+def usual_workers(device: str, engine: Spec | None = None) -> int:
+    """As many as serve a device, unless the user says otherwise; one where all is done in this process."""
+    if engine is not None and split_spec(engine, "--engine")[0] == "local":
+        return 1
     return min(2, os.cpu_count() or 1) if device == "cpu" else 1
 
 

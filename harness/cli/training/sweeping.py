@@ -20,9 +20,11 @@ def run(
     workers: int | None,
     plugins: Sequence[Path],
     as_json: bool,
+    engine: str | None = None,
 ) -> None:
     """Run what is missing of a sweep, and print what it found."""
     study = running.read_study(path, workers, plugins)
+    runs_stages = running.engine_of(engine)
     folder = out or Path("runs") / f"{study.name}-sweep"
 
     from splitbench.harness.device import choose
@@ -31,7 +33,8 @@ def run(
     chosen = choose(device)
     tuner = Tuner(study, chosen, trials)
     with running.watcher(study.name, folder, "sweep") as shown:
-        tuner.run(folder, storage, workers or running.usual_workers(chosen), plugins, shown)
+        workers = workers or running.usual_workers(chosen, runs_stages)
+        tuner.run(folder, storage, workers, plugins, shown, runs_stages)
 
     from splitbench.results.sweeps import sweep, sweep_report
 

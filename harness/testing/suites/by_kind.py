@@ -10,7 +10,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Component, Spec, build, get, nested, parameters, split_spec
 from splitbench.harness.testing.checks import Check
 from splitbench.harness.testing.material import images_of
-from splitbench.harness.testing.suites import criteria, modifiers, parts, proxies, spaces, trainers
+from splitbench.harness.testing.suites import criteria, engines, modifiers, parts, proxies, spaces, trainers
 from splitbench.spaces.base import SearchSpace
 from splitbench.spaces.micro.space import Micro
 
@@ -78,6 +78,8 @@ def suite(kind: str, thing: Any) -> Iterator[Check]:
         return modifiers.checks(thing, Micro(), images())
     if kind == "spaces":
         return spaces.checks(thing, shape_of(thing), CLASSES)
+    if kind == "engines":
+        return engines.checks(thing)
     raise ConfigError(f"there is no conformance suite for {kind}")
 
 

@@ -253,7 +253,7 @@ def test_what_is_not_a_study_file(splitbench: Command, tmp_path: Path) -> None:
         (["run", "x.yaml", "--frob"], ["no such option: --frob", "splitbench run --help"]),
         (["run", "STUDY", "--device", "tpu"], ["--device tpu", "auto, cpu, cuda"]),
         (["run", "STUDY", "--workers", "0"], ["--workers 0", "at least 1"]),
-        (["run", "STUDY", "--engine", "ray"], ["--engine ray", "local"]),
+        (["run", "STUDY", "--engine", "ray"], ["--engine: unknown engines component 'ray'", "local, pool"]),
         (["run", "STUDY", "--plugin", "nowhere.py"], ["nowhere.py", "no such file"]),
         (["list", "criterium"], ["unknown kind", "did you mean"]),
         (["describe", "nonne"], ["did you mean 'none'?"]),

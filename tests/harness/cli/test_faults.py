@@ -19,13 +19,14 @@ import yaml
 from tiny_studies import tiny
 
 import splitbench
-from splitbench.harness.engines import engine
+from splitbench.harness.engines import pool
 from splitbench.harness.errors import ComponentError, ConfigError, DataError, StoreError
 from splitbench.harness.running.failing import is_the_runs
 from splitbench.harness.running.folder_lock import LOCK
 from splitbench.harness.running.set_aside import set_aside
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.record import arm_mark, protocol
+from splitbench.harness.stores.folder import StageStore
 from splitbench.harness.study import config
 from splitbench.results.records import store
 
@@ -185,7 +186,7 @@ def test_what_a_component_raises_survives_the_way_from_a_worker(
 
     monkeypatch.setattr("splitbench.harness.stages.base.run", broken)
     with pytest.raises(ComponentError) as raised:
-        engine._work(cast(Any, SimpleNamespace(kind="score")), tmp_path)
+        pool.run_in_worker(cast(Any, SimpleNamespace(kind="score")), StageStore(tmp_path))
     there = pickle.loads(pickle.dumps(raised.value))
     assert (there.stage, there.kind, there.said) == ("score", type(error).__name__, str(error))
     assert "in broken" in there.traceback

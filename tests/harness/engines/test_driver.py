@@ -18,6 +18,7 @@ from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Result, Scene, Stage
 from splitbench.harness.stages.context import StageContext
+from splitbench.harness.stores.folder import StageStore
 
 Stages = Generator[list[Stage[Any]], list[Result[Any]], Any]
 NOWHERE = Scene(Part("spaces", "none", "", {}), Part("datasets", "none", "", {}), "")
@@ -77,7 +78,7 @@ def forgiving(*stages: dict[str, Any]) -> Stages:
 def test_a_task_may_go_on_after_a_stage_that_failed(tmp_path: Path) -> None:
     ended: list[Any] = []
     tasks = [Task(forgiving({"n": 1}, {"n": 2, "fails": True}), ended.append), Task(asking({"n": 3}), ended.append)]
-    Driver(tmp_path, Fake(), Watcher()).drive(tasks, 1)
+    Driver(StageStore(tmp_path), Fake(), Watcher()).drive(tasks, 1)
     assert ended == [["stage 2 failed", 99], [3]]
 
 
@@ -85,7 +86,7 @@ def test_a_failure_that_no_task_takes_ends_the_drive(tmp_path: Path) -> None:
     ended: list[Any] = []
     tasks = [Task(asking({"n": 1, "fails": True}), ended.append), Task(asking({"n": 2}), ended.append)]
     with pytest.raises(SplitbenchError, match="stage 1 failed"):
-        Driver(tmp_path, Fake(), Watcher()).drive(tasks, 1)
+        Driver(StageStore(tmp_path), Fake(), Watcher()).drive(tasks, 1)
     assert ended == []
 
 
@@ -104,7 +105,7 @@ def test_tasks_are_taken_when_there_is_room_and_waited_for(tmp_path: Path, monke
             if n == 1:
                 yield None
 
-    Driver(tmp_path, Fake(), Watcher()).drive(tasks(), 1)
+    Driver(StageStore(tmp_path), Fake(), Watcher()).drive(tasks(), 1)
     assert ended == [[0], [1], [2], [3]]
     assert taken == [0, 1, 2, 3]
     assert waits == [0.0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +17,18 @@ import torch
 from tiny_studies import Executed, run_tiny, tiny
 
 import splitbench
+from splitbench.harness import registry
 from splitbench.harness.budget import Cost
 from splitbench.harness.device import Machine, choose, one_thread
-from splitbench.harness.engines.engine import InProcess, WorkerPool
-from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
+from splitbench.harness.engines.base import Site
+from splitbench.harness.engines.local import InProcess
+from splitbench.harness.engines.pool import WorkerPool
+from splitbench.harness.errors import ConfigError, EngineError, SplitbenchError, StoreError
 from splitbench.harness.hashing import canonical_json
 from splitbench.harness.part import Part
+from splitbench.harness.registry import register
+from splitbench.harness.running.driving import engine_for
+from splitbench.harness.running.failing import is_the_runs
 from splitbench.harness.running.study import Study
 from splitbench.harness.stages import base
 from splitbench.harness.stages.base import Result, Scene, Stage
@@ -190,7 +198,7 @@ def test_in_process_errors_arrive_in_the_future(tmp_path: Path, facts: FactsStag
 def test_a_pool_gives_the_same_results_and_errors_and_ends(facts: FactsStage, tmp_path: Path) -> None:
     """One worker process: the same stage twice is one future; sentences stay sentences; faults keep their traceback."""
     alone = InProcess(StageStore(tmp_path / "alone")).submit(facts).result()
-    pool = WorkerPool(tmp_path / "pool", 1)
+    pool = WorkerPool(StageStore(tmp_path / "pool"), 1)
     try:
         future = pool.submit(facts)
         assert pool.submit(facts) is future
@@ -210,30 +218,109 @@ def test_a_pool_gives_the_same_results_and_errors_and_ends(facts: FactsStage, tm
     while any(process.is_alive() for process in processes):
         assert time.monotonic() < deadline, "a worker outlived its pool"
         time.sleep(0.05)
-    again = WorkerPool(tmp_path / "pool", 1)
+    again = WorkerPool(StageStore(tmp_path / "pool"), 1)
     assert again.submit(facts).result(1) == found  # from the store: no process is needed
     again.close()
 
 
-def test_a_worker_that_dies_is_a_sentence_and_what_ended_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Broken(InProcess):
-        def __init__(self, folder: Path, workers: int, **_: Any) -> None:
-            super().__init__(StageStore(folder))
-            self.count = 0
+@dataclass(frozen=True, kw_only=True)
+class Deadly(Stage[int]):
+    """Ends the process that runs it, as the kernel does when memory runs out."""
+
+    kind: ClassVar[str] = "deadly"
+    version: ClassVar[int] = 1
+    gives: ClassVar[type] = int
+    reads_images: ClassVar[bool] = False
+
+    def work(self, context: StageContext, folder: Path) -> tuple[int, Cost]:
+        os._exit(1)
+
+
+def test_a_worker_that_dies_is_an_engine_error(facts: FactsStage, tmp_path: Path) -> None:
+    pool = WorkerPool(StageStore(tmp_path), 1)
+    try:
+        error = pool.submit(Deadly(scene=facts.scene)).exception(60)
+        assert isinstance(error, EngineError)
+        assert isinstance(error.__cause__, BrokenExecutor)
+        assert not is_the_runs(error)
+        with pytest.raises(EngineError, match="a worker process ended without a word, .* run the same command again"):
+            pool.submit(facts)
+    finally:
+        pool.close()
+
+
+@pytest.fixture
+def engines() -> Iterator[None]:
+    """Engines that a test registers are gone after it."""
+    before = dict(registry._registered)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
+
+
+def test_an_engine_that_fails_ends_the_study_and_what_ended_is_kept(tmp_path: Path, engines: None) -> None:
+    class Failing(InProcess):
+        count = 0
 
         def submit(self, stage: Stage[Any]) -> Any:
             self.count += stage.kind == "predict"
             if self.count > 1:
-                raise BrokenExecutor("a process ended")
+                raise EngineError("the queue is gone; run the same command again")
             return super().submit(stage)
 
-    monkeypatch.setattr("splitbench.harness.running.study.WorkerPool", Broken)
-    with pytest.raises(SplitbenchError, match="a worker process ended without a word, .* run the same command again"):
-        run_tiny(tmp_path, workers=2, arms=["none", "random"])
-    monkeypatch.undo()
-    assert len(run_tiny(tmp_path, arms=["none", "random"]).records) == 2
+    @register("engines", "failing")
+    def failing(site: Site) -> Failing:
+        """Breaks in the middle."""
+        return Failing(site.store)
+
+    arms = ["none", "random"]
+    with pytest.raises(EngineError, match="the queue is gone"):
+        splitbench.run(tiny(arms=arms), tmp_path, device="cpu", workers=2, engine="failing")
+    assert not list(tmp_path.glob("records/*failed*"))
+    kept = set(tmp_path.glob("stages/*/*/result.json"))
+    assert kept
+    assert len(run_tiny(tmp_path, arms=arms).records) == 2  # on another engine
+    assert kept < set(tmp_path.glob("stages/*/*/result.json"))
+
+
+def test_engines_are_named_with_their_options(tmp_path: Path, engines: None) -> None:
+    seen: list[tuple[int, str, int]] = []
+
+    @register("engines", "queued")
+    def queued(site: Site, *, queue: str = "short") -> InProcess:
+        """Keeps what it was opened with."""
+        seen.append((site.workers, queue, len(site.plugins)))
+        return InProcess(site.store, site.watch)
+
+    study = tiny(population={"sample": 10})
+    splitbench.run(study, tmp_path, device="cpu", workers=3, engine={"name": "queued", "queue": "long"})
+    assert seen == [(3, "long", 0)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "workers", "sentence"),
+    [
+        ("poool", 1, "--engine: unknown engines component 'poool' .did you mean 'pool'.*local, pool"),
+        ({"name": "pool", "thread": 2}, 2, "--engine: pool has no parameter 'thread' .did you mean 'threads'"),
+        ({"name": "pool", "threads": 0}, 2, "threads is 0; at least 1 is needed"),
+        ("local", 2, "--engine local: it runs one stage at a time, and --workers asks for 2"),
+        ("broken", 2, "--engine broken: it cannot start .ValueError: oh .*; mend it, or take local"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_a_sentence(
+    tmp_path: Path, engines: None, engine: Any, workers: int, sentence: str
+) -> None:
+    @register("engines", "broken")
+    def broken(site: Site) -> InProcess:
+        """Cannot start."""
+        raise ValueError("oh")
+
+    with pytest.raises(SplitbenchError, match=sentence):
+        splitbench.run(tiny(), tmp_path, device="cpu", workers=workers, engine=engine)
+
+
+def test_the_number_of_workers_names_the_engine() -> None:
+    assert [engine_for(None, 1), engine_for(None, 2), engine_for("pool", 1)] == ["local", "pool", "pool"]
 
 
 def test_no_workers_is_a_sentence(tmp_path: Path) -> None:
@@ -315,7 +402,7 @@ def test_a_stage_in_this_process_tells_how_far_it_is(tmp_path: Path, monkeypatch
         seen.set()
 
     monkeypatch.setattr("splitbench.harness.stages.base.run", slow)
-    monkeypatch.setattr("splitbench.harness.engines.engine.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("splitbench.harness.engines.local.WATCH_SECONDS", 0.01)
     stage = Toy(title="a title")
     store = StageStore(tmp_path)
     (store.folder(stage.key)).mkdir(parents=True)

@@ -189,7 +189,7 @@ def test_all_seeds_and_draws_are_rehearsed_before_anything_trains(
     changes: dict[str, Any] = {"arms": arms, "seeds": 3}
     study = built(**changes)
     arm: Arm = study.arms[1]
-    WRONG.append(Run(study.settings, arm, study.seeds(repetition), draw).rng("edge root").random())
+    WRONG.append(Run(study.settings, arm, study.seeds(repetition), draw).splitter.rng("edge root").random())
     executed, notes = Executed(monkeypatch), Notes()
     with pytest.raises(ConfigError, match=r"^arm mine: the edge rule capricious answers \[99\]; it must name"):
         splitbench.run(tiny(**changes), tmp_path, device="cpu", watcher=notes)

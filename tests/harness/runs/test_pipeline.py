@@ -208,18 +208,18 @@ def scored(run: Run, node: Node, edges: list[int]) -> Node:
 def test_an_edge_can_be_split_while_it_allows_two_operations() -> None:
     run = run_of(criterion="random")
     narrow = SPACE.root().only(0, (1,)).only(2, (3, 4)).only(5, (0, 2, 4))
-    assert run.splittable(Node(narrow, "root")) == [1, 2, 3, 4, 5]
+    assert run.splitter.splittable(Node(narrow, "root")) == [1, 2, 3, 4, 5]
 
 
 def test_the_released_criterion_splits_whole_edges_alone() -> None:
     run = run_of(criterion="gm", variant="as_shipped", repetitions=1)
-    assert run.splittable(Node(SPACE.root().only(2, (3, 4)), "root")) == [0, 1, 3, 4, 5]
+    assert run.splitter.splittable(Node(SPACE.root().only(2, (3, 4)), "root")) == [0, 1, 3, 4, 5]
 
 
 def test_no_edge_left_is_a_sentence() -> None:
     run = run_of(criterion="random")
     with pytest.raises(ConfigError, match="no edge is left to split at level 3; lower schedule.levels"):
-        run.choose(Node(SubSpace(((1,),) * 6), "root"), {}, 2)
+        run.splitter.choose(Node(SubSpace(((1,),) * 6), "root"), {}, 2)
     with pytest.raises(ConfigError, match="arm gm.*: .*level"):
         run_of(criterion="gm", variant="as_shipped", schedule={"levels": 8, "warmup": 0})
 
@@ -232,15 +232,15 @@ def test_a_part_without_architectures_gets_no_budget() -> None:
     affinity = Affinity.assumed((0, 1, 2), 1.0 - np.eye(3))
     node.scores[3] = affinity, Partition.of(affinity, [(0,), (1, 2)])
     node.edges = (3,)
-    children = run.grow([node])
+    children = run.splitter.grow([node])
     assert [child.subspace.allowed[3] for child in children] == [(1, 2)]
 
 
 def test_random_numbers_of_the_split_are_new_in_each_draw_and_paired_between_arms() -> None:
     first, second = run_of(criterion="random"), run_of(criterion="gm", repetitions=1)
-    assert first.rng("edge root").random() == second.rng("edge root").random()
-    first.draw = 1
-    assert first.rng("edge root").random() != second.rng("edge root").random()
+    assert first.splitter.rng("edge root").random() == second.splitter.rng("edge root").random()
+    first.splitter.draw = 1
+    assert first.splitter.rng("edge root").random() != second.splitter.rng("edge root").random()
 
 
 def test_a_rehearsal_finds_the_leaves_without_training() -> None:
@@ -257,8 +257,8 @@ def test_nodes_are_split_one_by_one() -> None:
     run = run_of(criterion="exhaustive", edges=[0])
     nodes = [scored(run, Node(SPACE.root().only(1, (op,)), f"root.{op}"), [0]) for op in (1, 2)]
     for node in nodes:
-        run.choose(node, node.scores, 0)
-    children = run.grow(nodes)
+        run.splitter.choose(node, node.scores, 0)
+    children = run.splitter.grow(nodes)
     assert [child.path for child in children] == ["root.1.0", "root.1.1", "root.2.0", "root.2.1"]
 
 

@@ -476,7 +476,7 @@ def test_leaves_that_share_weights_and_shams_serve_each_mode(tmp_path: Path, mod
 
 @pytest.mark.parametrize("mode", MODES[1:])
 def test_a_space_without_normalisation_is_a_sentence(monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]) -> None:
-    monkeypatch.setattr("splitbench.harness.running.study.normalisations", lambda network: {})
+    monkeypatch.setattr("splitbench.harness.running.building.normalisations", lambda network: {})
     with pytest.raises(ConfigError, match=r"evaluation.batch_norm: networks of the space micro have no batch"):
         Study.build(parse(tiny(evaluation=mode)), "cpu")
     Study.build(parse(tiny()), "cpu")
