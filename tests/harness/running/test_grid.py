@@ -26,13 +26,17 @@ SMALL: dict[str, Any] = {
     "population": {"sample": 12},
     "evaluation": {"images": 20},
     "selector": {"name": "random_best", "samples": 2},
-    "arms": ["none", {"criterion": "exhaustive", "edges": [0]}, {"criterion": "random", "name": "chance"}],
+    "arms": [
+        "none",
+        {"criterion": "exhaustive", "edges": [0], "partitioner": "max_cut", "name": "halves"},
+        {"criterion": "random", "name": "chance"},
+    ],
 }
 AXES: dict[str, Any] = {
     "budget.steps": [40, 50, 60],
-    "trainer": [{"name": "rsps", "batch_size": 16}, {"name": "darts", "batch_size": 16}],
+    "trainer": [{"name": "rsps", "batch_size": 16}, {"name": "rsps", "batch_size": 8}],
 }
-CELLS = [f"steps={steps}--trainer={trainer}-batch_size=16" for steps in (40, 50, 60) for trainer in ("rsps", "darts")]
+CELLS = [f"steps={steps}--trainer=rsps-batch_size={size}" for steps in (40, 50, 60) for size in (16, 8)]
 
 
 def gridded(axes: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def test_only_run_takes_a_grid(splitbench: Command, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A grid of three budgets and two trainers that has been run. Read it only."""
+    """A grid of three budgets and two batch sizes that has been run. Read it only."""
     import splitbench
 
     folder = tmp_path_factory.mktemp("grid") / "out"
@@ -238,7 +242,7 @@ def test_folders_of_something_else_are_refused(there: Path, tmp_path: Path) -> N
     with pytest.raises(StoreError, match="holds a grid of studies"):
         run_tiny(there)
     assert sorted(there.iterdir()) == before
-    run_tiny(tmp_path / "study")
+    run_tiny(tmp_path / "study", **SMALL | {"arms": ["none"], "budget": {"steps": 24}})
     with pytest.raises(StoreError, match="holds a study, and no grid"):
         run_tiny(tmp_path / "study", **gridded())
     with pytest.raises(StoreError, match="holds the grid 'tiny', not 'other'"):
@@ -278,7 +282,7 @@ def test_parts_of_a_grid_merged_equal_the_whole(there: Path, tmp_path: Path, spl
     parts = {
         "a": ["--cell", CELLS[0]],
         "b": ["--cell", CELLS[1], "--arms", "none,chance"],
-        "c": ["--cell", CELLS[1], "--arms", "exhaustive(edges=0)"],
+        "c": ["--cell", CELLS[1], "--arms", "halves"],
     }
     for name, asked in parts.items():
         status, _, err = splitbench("run", file, "--out", tmp_path / name, "--workers", "1", *asked)

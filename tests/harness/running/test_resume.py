@@ -81,7 +81,7 @@ class ForkServer:
     def __init__(self, study: Path, folder: Path) -> None:
         self.log = folder / "log"
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("fork_server.py")), str(study)],
+            [sys.executable, str(Path(__file__).parents[2] / "helpers" / "fork_server.py"), str(study)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ENVIRONMENT,
         )  # fmt: skip
         assert self.receive() == "ready"

@@ -27,6 +27,7 @@ from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
+STEPS = 160
 
 
 def run_of(**arm: Any) -> Run:
@@ -58,7 +59,15 @@ def trees(folder: Path) -> Notes:
         {"criterion": "exhaustive", "edges": [1, 4], "name": "exhaustive"},
         {"criterion": "gm", "repetitions": 1, "edge_rule": {"name": "fixed", "edges": [2]}, "name": "one edge"},
     ]
-    return run_tiny(folder, arms=arms, budget={"steps": 200})
+    return run_tiny(
+        folder,
+        arms=arms,
+        trainer={"name": "rsps", "batch_size": 16},
+        budget={"steps": STEPS},
+        population={"sample": 10},
+        evaluation={"images": 16},
+        selector={"name": "random_best", "samples": 2},
+    )
 
 
 @pytest.fixture
@@ -168,16 +177,16 @@ def test_warm_up_takes_its_share_of_the_budget(records: dict[str, Record]) -> No
     shares = {"none": 0.3, "gm": 0.3, "two levels": 0.1 + 0.2, "exhaustive": 0.3}
     for arm, share in shares.items():
         steps = records[arm].cost["warm_up"].steps
-        assert share * 200 - len(leaves_of(records[arm].tree)) < steps <= share * 200
+        assert share * STEPS - len(leaves_of(records[arm].tree)) < steps <= share * STEPS
 
 
 def test_leaves_get_shares_of_what_is_left_as_the_unsplit_sampler_would_train_them(records: dict[str, Record]) -> None:
     for arm in ("gm", "two levels", "exhaustive", "restart"):
         leaves = leaves_of(records[arm].tree)
-        left = 200 - sum(records[arm].cost[phase].steps for phase in ("warm_up", "scoring", "selection"))
+        left = STEPS - sum(records[arm].cost[phase].steps for phase in ("warm_up", "scoring", "selection"))
         owned = masses(Micro(), [sub(leaf) for leaf in leaves], "strings")
         assert [leaf.steps for leaf in leaves] == [int(left * mass) for mass in owned]
-        assert 0 <= 200 - records[arm].budget.spent < len(leaves)  # what rounding leaves over is lost
+        assert 0 <= STEPS - records[arm].budget.spent < len(leaves)  # what rounding leaves over is lost
 
 
 def test_none_is_one_supernet_with_the_whole_budget_cut_where_others_split(
@@ -190,7 +199,7 @@ def test_none_is_one_supernet_with_the_whole_budget_cut_where_others_split(
     assert trainings[records["gm"].tree.stage].window == pytest.approx((0.0, 0.3))
     assert not record.tree.children
     assert record.tree.steps == record.cost["warm_up"].steps + record.cost["training"].steps
-    assert record.tree.steps + record.cost["selection"].steps == 200
+    assert record.tree.steps + record.cost["selection"].steps == STEPS
     assert set(record.cost) == {"warm_up", "training", "selection"}
 
 

@@ -95,9 +95,12 @@ def components() -> Iterator[None]:
 
 # --- in a study -------------------------------------------------------------------------------------------------------
 
-BATCH, IMAGES = 32, 100
+BATCH, IMAGES = 16, 50
 STUDY: dict[str, Any] = {
-    "budget": {"flops": 3e9},
+    "trainer": {"name": "rsps", "batch_size": BATCH},
+    "budget": {"flops": 1.5e9},
+    "evaluation": {"images": IMAGES},
+    "population": {"sample": 10},
     "schedule": {"warmup": 0.3, "selection": 0.2},
     "selector": "spender",
     "arms": ["none", {"criterion": "random", "name": "random"}],
@@ -106,7 +109,7 @@ STUDY: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", ["flops", "steps", "examples"])
 def test_a_search_spends_its_share_and_training_the_rest(tmp_path: Path, kind: str) -> None:
-    limit = {"flops": 3e9, "steps": 161, "examples": 5003}[kind]
+    limit = {"flops": 1.5e9, "steps": 161, "examples": 2503}[kind]
     notes = run_tiny(tmp_path, **STUDY | {"budget": {kind: limit}})
     dearest = forward_pass(SPACE, (3,) * 6, IMAGES, BATCH)
     for record in notes.records:

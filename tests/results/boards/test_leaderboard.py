@@ -325,8 +325,8 @@ def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
     folder = write(*study())
     code = (
         "import sys; from splitbench.results.arms import friedman, populations;"
-        "from splitbench.results.boards import compare, leaderboard; from splitbench.results.inference import bootstrap;"
-        "from splitbench.results.inference import power; from splitbench.results.words import render;"
+        "from splitbench.results.boards import compare, leaderboard;"
+        "from splitbench.results.inference import bootstrap, power; from splitbench.results.words import render;"
         f"found = leaderboard.leaderboards({str(folder)!r}); render.markdown(found); render.to_json(found);"
         "print([name for name in ('torch', 'pandas', 'scipy', 'numpy', 'pyarrow') if name in sys.modules])"
     )
