@@ -10,9 +10,9 @@ from functools import cached_property
 
 from splitbench.results.inference.stats import Estimate, interval
 from splitbench.results.measures.families import Range
-from splitbench.results.records.failures import Failure, by_arm, same_table, told
-from splitbench.results.records.record import Record
-from splitbench.results.records.store import Run, table_key
+from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
+from splitbench.results.records.loading import Run
+from splitbench.results.records.record import Record, table_key
 
 PRIMARY = "tau[all]"
 """The metric that arms are sorted by and verdicts are on."""
@@ -53,7 +53,8 @@ class Arm:
     @property
     def lacking(self) -> str:
         """What an incomplete arm lacks, in words: ``has 1 of 2 runs (seed 2: the supernet has diverged)``."""
-        return f"has {len(self.runs)} of {self.expected_runs} runs" + (f" ({told(self.failed)})" if self.failed else "")
+        why = f" ({failure_words(self.failed)})" if self.failed else ""
+        return f"has {len(self.runs)} of {self.expected_runs} runs{why}"
 
     @property
     def baseline(self) -> bool:

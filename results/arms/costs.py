@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from splitbench.results.records.store import Run
+from splitbench.results.records.loading import Run
 
 MEASUREMENT = "measurement"  # ranking the population: timed, not charged
 

@@ -14,8 +14,8 @@ from splitbench.harness.errors import StoreError
 from splitbench.results.arms.arms import PRIMARY, Arm
 from splitbench.results.inference.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
 from splitbench.results.inference.stats import Estimate
+from splitbench.results.records.loading import Run, read_estimates
 from splitbench.results.records.population_names import STRINGS
-from splitbench.results.records.store import Run, read_estimates
 
 if TYPE_CHECKING:
     from splitbench.results.inference.bootstrap import CountStatistic, Floats

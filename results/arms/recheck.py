@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from splitbench.results.arms.arms import Arm
 from splitbench.results.arms.populations import UnusableError, score_and_truth
 from splitbench.results.records.archive import exists
-from splitbench.results.records.store import ESTIMATES, Run
+from splitbench.results.records.listing import ESTIMATES
+from splitbench.results.records.loading import Run
 
 
 def recheck(arm: Arm) -> tuple[list[str], int]:

@@ -22,10 +22,10 @@ from splitbench.results.inference.paired import compared
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.inference.verdicts import sentence
 from splitbench.results.measures.families import family
-from splitbench.results.records.failures import by_arm, told
+from splitbench.results.records.failures import by_arm, failure_words
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.population_names import shown
-from splitbench.results.records.store import Loaded, load
 
 ROUNDING = 1e-9
 
@@ -139,7 +139,8 @@ def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], lo
         if arm in known:
             continue
         if lost := by_arm(loaded.failed).get(arm):
-            raise ConfigError(f"{folder}: no run of arm {arm!r} succeeded ({told(lost)}); mend that and run it again")
+            why = failure_words(lost)
+            raise ConfigError(f"{folder}: no run of arm {arm!r} succeeded ({why}); mend that and run it again")
         if reasons := [f"{one.folder}: {one.reason}".removeprefix(": ") for one in loaded.skipped if one.arm == arm]:
             raise ConfigError(
                 f"{folder}: arm {arm!r} was skipped ({'; '.join(reasons)}); the arms that ran are {', '.join(known)}"

@@ -35,9 +35,9 @@ from splitbench.results.boards.rows import (
 from splitbench.results.inference import stats
 from splitbench.results.inference.paired import Comparison, Verdict, compare, judge
 from splitbench.results.records.failures import Failure, by_arm, same_table
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import Loaded, load
 
 SEVERAL_BASELINES = "several arms are marked as the baseline"
 NOT_COMPARABLE = "so they are not comparable"

@@ -13,7 +13,7 @@ from splitbench.results.arms.arms import PRIMARY, Arm, tables
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, with_baselines
 from splitbench.results.boards.rows import Row, whole_interval
 from splitbench.results.measures.families import family
-from splitbench.results.records.store import Loaded, Run, read_estimates
+from splitbench.results.records.loading import Loaded, Run, read_estimates
 
 if TYPE_CHECKING:
     from splitbench.results.measures.metrics import Floats, Metrics

@@ -11,7 +11,7 @@ from splitbench.results.arms.arms import PRIMARY, Arm, tables
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, leaderboards_of, with_rows
 from splitbench.results.boards.rows import Row
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.store import Loaded, Run, read_estimates
+from splitbench.results.records.loading import Loaded, Run, read_estimates
 
 
 def leaderboards_with(loaded: Loaded, given: Mapping[str, Mapping[str, float]]) -> Leaderboards:

@@ -14,7 +14,7 @@ from splitbench.results.expectation.expected import Place
 from splitbench.results.expectation.expected_report import value_words
 from splitbench.results.expectation.unsplit import METRICS, Setting, Supernet
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.store import Loaded, load
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.words.sheet import count
 
 WITHIN, BELOW, ABOVE = "within", "below", "above"

@@ -11,8 +11,8 @@ import pandas as pd
 from splitbench.results.arms.arms import tables
 from splitbench.results.arms.costs import MEASUREMENT
 from splitbench.results.boards.rows import SELECTION
-from splitbench.results.records.record import Measured, Record
-from splitbench.results.records.store import Run, table_key
+from splitbench.results.records.loading import Run
+from splitbench.results.records.record import Measured, Record, table_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.arms.arms import SELECTED, Arm, Getter, metric, selected
+from splitbench.results.records.files import canonical_json, digest, encode, write_atomically
+from splitbench.results.records.loading import read_estimates
 from splitbench.results.records.machines import kinds, machines
 from splitbench.results.records.record import Record, bare
-from splitbench.results.records.store import canonical_json, digest, encode, read_estimates, write_atomically
 
 SCHEMA = 1
 MEAN_ESTIMATE = "mean estimate %"

@@ -24,9 +24,9 @@ from splitbench.results.inference import noninferiority as tests
 from splitbench.results.inference.noninferiority import Test
 from splitbench.results.inference.stats import lower_is_better
 from splitbench.results.records.differences import SOURCE_CHANGED, changes
-from splitbench.results.records.failures import Failure, by_arm, same_table, told
+from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
+from splitbench.results.records.loading import AllFailedError, Loaded, load
 from splitbench.results.records.machines import KINDS, kinds, machines, mixture
-from splitbench.results.records.store import AllFailedError, Loaded, load
 
 OK, REGRESSION, NOT_MEASURED = 0, 1, 3
 ROUNDING = 1e-6
@@ -145,8 +145,8 @@ def update(folder: str | Path, path: str | Path, metrics: Sequence[str], command
     if loaded.failed:
         arm, own = next(iter(by_arm(loaded.failed).items()))
         raise ConfigError(
-            f"{folder}: no baseline is written: arm {arm!r} has failed ({told(own)}); mend it and run the study "
-            "again, or take it out of the study"
+            f"{folder}: no baseline is written: arm {arm!r} has failed ({failure_words(own)}); mend it and run the "
+            "study again, or take it out of the study"
         )
     chosen = list(dict.fromkeys(metrics)) or (old.metrics if old else list(baselines.METRICS))
     new = baselines.make(tables(loaded.runs, loaded.failed), chosen, command, Path(folder))
@@ -179,7 +179,7 @@ def _match(
         into.missing.append(f"{title(table.conditions)} is not comparable: {'; '.join(differs)}")
     else:
         lost = by_arm(one for one in failed if one.study == table.conditions["study"])
-        reasons = "; ".join(f"arm {arm} failed: {told(own)}" for arm, own in lost.items())
+        reasons = "; ".join(f"arm {arm} failed: {failure_words(own)}" for arm, own in lost.items())
         into.missing.append(f"{title(table.conditions)} was not measured" + (f": {reasons}" if reasons else ""))
     return None
 
@@ -192,7 +192,7 @@ def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: 
         into.notes.append(f"{where}: other seeds than the baseline's, so arms are compared as two samples")
     absent = {one.arm: f"was skipped: {one.reason}" for one in loaded.skipped}
     lost = by_arm(same_table(loaded.failed, arms[0].runs[0].record))
-    absent |= {name: f"failed: {told(own)}" for name, own in lost.items()}
+    absent |= {name: f"failed: {failure_words(own)}" for name, own in lost.items()}
     whole = {}
     for name in table.arms:
         arm = now.get(name)
@@ -203,7 +203,7 @@ def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: 
         else:
             whole[name] = arm
     into.notes += [
-        f"{where}: arm {name}, which the baseline does not guard, failed: {told(own)}"
+        f"{where}: arm {name}, which the baseline does not guard, failed: {failure_words(own)}"
         for name, own in lost.items()
         if name not in table.arms
     ]

@@ -15,8 +15,8 @@ from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.boards.leaderboard import Leaderboard, leaderboards_of
 from splitbench.results.boards.rows import Row
 from splitbench.results.grids.grids import GridFolder
-from splitbench.results.records.failures import by_arm, told
-from splitbench.results.records.store import AllFailedError, load
+from splitbench.results.records.failures import by_arm, failure_words
+from splitbench.results.records.loading import AllFailedError, load
 
 DIGITS = 12  # values that are equal on paper differ by rounding, and share a rank
 FEWEST_ARMS = 2
@@ -113,7 +113,7 @@ def read_cell(grid: GridFolder, name: str, values: Mapping[str, Any]) -> tuple[C
     try:
         loaded = load(folder)
     except AllFailedError as error:
-        reasons = [f"{arm}, {told(own)}" for arm, own in by_arm(error.failed).items()]
+        reasons = [f"{arm}, {failure_words(own)}" for arm, own in by_arm(error.failed).items()]
         return CellBoard(name, values, None, f"all of its {len(error.failed)} runs failed: {reasons[0]}"), []
     except StoreError as error:
         runs = (folder / "records").is_dir() and any((folder / "records").iterdir())

@@ -14,7 +14,7 @@ from splitbench.results.grids.grid_words import value_words
 from splitbench.results.grids.grids import GRID_STUDY, GridFolder, read_grid, write_grid
 from splitbench.results.merging.merge_report import as_json as merger_json
 from splitbench.results.merging.merging import STUDY, Merger, merger, spans
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.registry import suggestion
-from splitbench.results.records.store import canonical_json, write_atomically
+from splitbench.results.records.files import canonical_json, write_atomically
 
 GRID = "grid.json"
 GRID_STUDY = "grid.yaml"  # the study file, as a grid keeps it

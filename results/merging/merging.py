@@ -19,9 +19,9 @@ from splitbench.harness.study.config import ArmConfig, short
 from splitbench.results.records import archive, store
 from splitbench.results.records.failures import Failure
 from splitbench.results.records.listing import RECORDS, SWEEP
+from splitbench.results.records.loading import AllFailedError, Loaded, Run, load
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import AllFailedError, Loaded, Run, load
 
 STUDY = "study.yaml"
 OF_THE_WHOLE = ("name", "baseline", "seeds", "arms")

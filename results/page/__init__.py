@@ -20,7 +20,7 @@ from splitbench.results.expectation.expected_folder import with_expected
 from splitbench.results.page.pack import embedded_json
 from splitbench.results.page.rows import payload
 from splitbench.results.page.run_details import details
-from splitbench.results.records.store import load
+from splitbench.results.records.loading import load
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import FAILED_RUNS, sheets
 

@@ -17,7 +17,7 @@ from splitbench.results.inference.stats import EXACT_UP_TO, FEWEST, Estimate
 from splitbench.results.inference.verdicts import digits, p_words
 from splitbench.results.measures.families import family
 from splitbench.results.page.pack import decimal, rounded, shown
-from splitbench.results.records.store import Run
+from splitbench.results.records.loading import Run
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import PHASES
 

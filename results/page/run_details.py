@@ -16,8 +16,8 @@ from splitbench.harness.errors import StoreError
 from splitbench.results.arms.arms import Arm
 from splitbench.results.inference.verdicts import digits
 from splitbench.results.page.pack import all_rounded, decimal, embedded_json, pack, quantised, rounded, shown
+from splitbench.results.records.loading import Run, read_estimates
 from splitbench.results.records.record import EdgeScore, Node, Record
-from splitbench.results.records.store import Run, read_estimates
 
 CURVE_POINTS = 60
 SCATTER_POINTS = 2_000

@@ -11,7 +11,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import PRIMARY, Arm, tables
 from splitbench.results.arms.terms import MEANINGS, NAMES, TERMS, decomposed
 from splitbench.results.inference.stats import Estimate, interval
-from splitbench.results.records.store import Loaded, load
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.words.sheet import Sheet, Table, count, interval_words
 
 

@@ -12,9 +12,9 @@ from splitbench.results.arms.arms import Arm, Getter, metric, tables
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.records.differences import changes
-from splitbench.results.records.failures import Failure, by_arm, same_table, told
-from splitbench.results.records.record import Record, bare
-from splitbench.results.records.store import Run, load, table_key
+from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
+from splitbench.results.records.loading import Run, load
+from splitbench.results.records.record import Record, bare, table_key
 
 NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget", "decompose")
 """Of a study: what tables of one ladder may differ in."""
@@ -125,7 +125,7 @@ def read(folders: Sequence[Path]) -> Ladder:
             if not arm.complete
         ]
         warnings += [
-            f"at budget {budget:g} no run of arm {name!r} succeeded ({told(lost)}), so it is left out there"
+            f"at budget {budget:g} no run of arm {name!r} succeeded ({failure_words(lost)}), so it is left out there"
             for name, lost in by_arm(same_table(failed, _record(own))).items()
             if name not in own
         ]

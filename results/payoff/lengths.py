@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from splitbench.results.arms.arms import Arm, metric
 from splitbench.results.payoff.ladder import Ladder
 from splitbench.results.payoff.law import Point
+from splitbench.results.records.loading import Run
 from splitbench.results.records.record import Node, Record
-from splitbench.results.records.store import Run
 
 
 def points(ladder: Ladder, arm: str, name: str) -> dict[float, dict[int, Point]]:

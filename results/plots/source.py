@@ -13,10 +13,11 @@ from splitbench.results.inference.stats import Estimate, lower_is_better
 from splitbench.results.payoff.ladder import ceiling, shared
 from splitbench.results.plots.style import quantity, shortened
 from splitbench.results.records.archive import ARCHIVE, RECORDS
+from splitbench.results.records.files import canonical_json
 from splitbench.results.records.listing import SWEEP, both
+from splitbench.results.records.loading import Run, load
 from splitbench.results.records.population_names import shown
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import Run, canonical_json, load
 from splitbench.results.sweeps.sweep import Sweep
 from splitbench.results.sweeps.sweep import read as read_sweep
 from splitbench.results.words.sheet import count, marked, marks_words

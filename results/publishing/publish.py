@@ -35,8 +35,8 @@ from splitbench.results.publishing import publish_unsplit
 from splitbench.results.publishing.publish_grid import publish_grid
 from splitbench.results.publishing.publish_sweep import PLANTED, TUNED, publish_sweep
 from splitbench.results.records import archive, store
+from splitbench.results.records.loading import Run
 from splitbench.results.records.record import fingerprint
-from splitbench.results.records.store import Run
 from splitbench.results.sweeps.sweep import SWEEP
 from splitbench.results.sweeps.sweep import read as read_sweep
 from splitbench.results.words import render

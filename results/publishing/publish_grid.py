@@ -20,7 +20,7 @@ from splitbench.results.payoff.break_even_report import report
 from splitbench.results.payoff.break_even_sheet import sheet, to_json
 from splitbench.results.plots import style
 from splitbench.results.records.archive import has_records
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 from splitbench.results.words import render
 
 INDEX, BREAK_EVEN = "grid", "break-even"

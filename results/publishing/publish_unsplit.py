@@ -17,8 +17,9 @@ from typing import Any
 from splitbench.results.arms.arms import Arm, Getter, tables
 from splitbench.results.expectation import unsplit
 from splitbench.results.expectation.unsplit import METRICS, UNITS, Known, Length, Setting, Supernet
+from splitbench.results.records.files import encode, write_atomically
+from splitbench.results.records.loading import load
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import encode, load, write_atomically
 
 RULERS = tuple(name for name in METRICS if "[" in name)
 """Metrics that FLOPs alone and the ceiling have, too."""

@@ -80,8 +80,8 @@ def read_failure(data: bytes, where: str) -> tuple[Failure | None, str]:
     return failure, ""
 
 
-def told(failures: Sequence[Failure]) -> str:
-    """An arm's failures in a sentence: equal reasons are told once."""
+def failure_words(failures: Sequence[Failure]) -> str:
+    """An arm's failures in a sentence: equal reasons are said once."""
     reasons = Counter(one.reason for one in failures)
     first = {reason: next(one for one in failures if one.reason == reason) for reason in reasons}
     parts = [

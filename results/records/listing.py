@@ -1,11 +1,14 @@
-"""Which files of a results folder are records, and a sentence for everything else that lies among them."""
+"""What the files of a results folder are called, which are records, and a sentence for everything else among them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import StoreError
 from splitbench.results.records.archive import ARCHIVE, DamagedError, members
@@ -13,9 +16,15 @@ from splitbench.results.records.archive import ESTIMATES as ESTIMATES
 from splitbench.results.records.archive import MEASURED as MEASURED
 from splitbench.results.records.archive import RECORDS as RECORDS
 
+if TYPE_CHECKING:
+    from splitbench.results.records.failures import Failure
+    from splitbench.results.records.record import Record
+
 SWEEP = "sweep.json"
 SWEEP_STUDY = "sweep.yaml"  # the study file, as a sweep keeps it
 FAILED = ".failed.json"
+SKIPPED = "skipped.json"
+SLUG_LENGTH = 80
 ELSEWHERE = "left out, not a record; move it elsewhere"
 
 
@@ -25,6 +34,23 @@ class Candidate:
 
     path: str
     where: str
+
+
+def arm_slug(arm: str) -> str:
+    """A file name for an arm that is safe on every file system, and its own: a changed name gets a hash of the arm."""
+    slug = re.sub(r"[^a-z0-9._=+-]+", "-", arm.lower()).strip("-.")[:SLUG_LENGTH]
+    return slug if slug and slug == arm else f"{slug or 'arm'}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
+
+
+def record_path(folder: str | Path, run: Record | Failure) -> Path:
+    """Where a run's record stands, or would stand."""
+    return run_path(folder, run.arm, run.protocol, run.repetition, run.draw)
+
+
+def run_path(folder: str | Path, arm: str, protocol: str, repetition: int, draw: int) -> Path:
+    """Where the record of a run of this protocol stands."""
+    mark = f"--{protocol}" if protocol else ""
+    return Path(folder) / RECORDS / f"{arm_slug(arm)}{mark}--r{repetition}-d{draw}.json"
 
 
 def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:

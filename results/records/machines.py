@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from splitbench.results.records.loading import Run
 from splitbench.results.records.record import Machine
-from splitbench.results.records.store import Run
 
 KINDS = {
     "devices": ("device", "devices"),

@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from splitbench.harness.errors import StoreError
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
+from splitbench.results.records.files import encode, write_atomically
 from splitbench.results.records.listing import SWEEP as SWEEP
-from splitbench.results.records.store import encode, write_atomically
 
 SWEEP_SCHEMA = 1
 EDGE = 0.05  # of a range

@@ -15,7 +15,7 @@ from splitbench.results.boards.rows import Row
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.inference.verdicts import digits, verdict_words
-from splitbench.results.records.store import load
+from splitbench.results.records.loading import load
 from splitbench.results.sweeps.sweep import Sweep, SweptArm, baseline_arm, best, chosen, compare
 from splitbench.results.words.sheet import NOTHING, Table, interval_words, marked
 
