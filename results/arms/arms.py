@@ -38,7 +38,7 @@ class Arm:
     @property
     def expected_runs(self) -> int:
         """The largest number that a record names: after a study gets more seeds, its old runs are not all."""
-        return max([run.record.expected_runs for run in self.runs] + [one.expected_runs for one in self.failed])
+        return max([run.record.expected_runs for run in self.runs] + [failure.expected_runs for failure in self.failed])
 
     @property
     def draws(self) -> int:
@@ -116,11 +116,11 @@ def tables(runs: Iterable[Run], failed: Iterable[Failure] = ()) -> list[tuple[Ar
     def order(run: Run) -> tuple[object, ...]:
         return (*table_key(run.record), run.record.arm, run.record.repetition, run.record.draw)
 
-    found, failed = [], tuple(failed)
+    grouped, failed = [], tuple(failed)
     ordered = sorted(runs, key=order)
     for _, members in itertools.groupby(ordered, key=lambda run: table_key(run.record)):
         own = [*members]
         arms = itertools.groupby(own, key=lambda run: run.record.arm)
         lost = by_arm(same_table(failed, own[0].record))
-        found.append(tuple(Arm(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
-    return found
+        grouped.append(tuple(Arm(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
+    return grouped

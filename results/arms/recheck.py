@@ -31,5 +31,5 @@ def _problem(run: Run) -> str:
 
 
 def _first(problems: Iterable[str]) -> list[str]:
-    found = next((problem for problem in problems if problem), "")
-    return [found] if found else []
+    problem_found = next((problem for problem in problems if problem), "")
+    return [problem_found] if problem_found else []

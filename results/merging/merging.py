@@ -287,10 +287,10 @@ def estimates(run: Run) -> bytes:
 
 def spans(numbers: Iterable[int]) -> str:
     """Whole numbers as `splitbench run --seeds` takes them: ``0-5,8``."""
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for number in sorted(set(numbers)):
-        if found and number == found[-1][-1] + 1:
-            found[-1] = [found[-1][0], number]
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
         else:
-            found.append([number])
-    return ",".join("-".join(map(str, ends)) for ends in found)
+            runs.append([number])
+    return ",".join("-".join(map(str, ends)) for ends in runs)

@@ -62,7 +62,7 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     Raises:
         StoreError: if ``folder`` itself cannot be listed.
     """
-    found: list[Candidate] = []
+    files: list[Candidate] = []
     sentences: list[str] = []
     for place in both(folder, RECORDS):
         where = shown(os.path.relpath(place, folder))
@@ -77,13 +77,13 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
             if problem:
                 sentences.append(f"{where}/{shown(name)}: {problem}")
             elif not name.endswith((MEASURED, ESTIMATES)):
-                found.append(Candidate(entry.path, f"{where}/{shown(name)}"))
+                files.append(Candidate(entry.path, f"{where}/{shown(name)}"))
     for archive in both(folder, ARCHIVE):
-        _list_packed(archive, folder, found, sentences)
-    return sorted(found, key=lambda one: (one.where, one.path)), sorted(sentences)
+        _list_packed(archive, folder, files, sentences)
+    return sorted(files, key=lambda file: (file.where, file.path)), sorted(sentences)
 
 
-def _list_packed(archive: Path, folder: Path, found: list[Candidate], sentences: list[str]) -> None:
+def _list_packed(archive: Path, folder: Path, files: list[Candidate], sentences: list[str]) -> None:
     place = archive.with_name(RECORDS)
     where, own = (shown(os.path.relpath(path, folder)) for path in (place, archive))
     if os.path.lexists(place):
@@ -99,7 +99,7 @@ def _list_packed(archive: Path, folder: Path, found: list[Candidate], sentences:
         if problem:
             sentences.append(f"{where}/{shown(name)}: {problem}")
         elif not name.endswith((MEASURED, ESTIMATES)):
-            found.append(Candidate(str(place / name), f"{where}/{shown(name)}"))
+            files.append(Candidate(str(place / name), f"{where}/{shown(name)}"))
 
 
 def both(folder: Path, name: str) -> list[Path]:
@@ -120,7 +120,10 @@ def shown(name: str) -> str:
     """A file's name as a sentence can hold it: what cannot be printed, or is not UTF-8, is escaped."""
     if name.isprintable():
         return name
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in name)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in name
+    )
 
 
 def _misplaced(name: str, names: Collection[str]) -> str:

@@ -52,7 +52,7 @@ def older(records: Sequence[tuple[int, str]]) -> tuple[str, ...]:
     """A sentence for each older schema among (schema, where) of records that are shown; three of them by name."""
     sentences = []
     for schema in sorted({schema for schema, _ in records if schema < SCHEMA}):
-        names = sorted(where for found, where in records if found == schema)
+        names = sorted(where for version, where in records if version == schema)
         named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
         lacking = " and ".join(ADDED[later] for later in range(schema + 1, SCHEMA + 1) if later in ADDED)
         sentences.append(

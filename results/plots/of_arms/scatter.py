@@ -27,8 +27,8 @@ def ranks(values: npt.ArrayLike) -> Floats:
     """1 for the largest; equal values share their mean rank."""
     from scipy import stats
 
-    found: Floats = stats.rankdata(-np.asarray(values, np.float64)).astype(np.float64)
-    return found
+    places: Floats = stats.rankdata(-np.asarray(values, np.float64)).astype(np.float64)
+    return places
 
 
 @style.styled
