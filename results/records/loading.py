@@ -29,9 +29,8 @@ from splitbench.results.records.listing import (
     record_path,
     shown,
 )
-from splitbench.results.records.reading import older, read_measured, read_record
+from splitbench.results.records.reading import Skipped, older, read_measured, read_record, read_skipped
 from splitbench.results.records.record import Measured, Record, table_key
-from splitbench.results.records.skipped import Skipped, read_skipped
 
 if TYPE_CHECKING:
     import pandas as pd
