@@ -10,9 +10,9 @@ from functools import cached_property
 
 from splitbench.results.inference.stats import Estimate, interval
 from splitbench.results.measures.families import Range
-from splitbench.results.records.failures import Failure, by_arm, same_table, told
-from splitbench.results.records.record import Record
-from splitbench.results.records.store import Run, table_key
+from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
+from splitbench.results.records.loading import Run
+from splitbench.results.records.record import Record, table_key
 
 PRIMARY = "tau[all]"
 """The metric that arms are sorted by and verdicts are on."""
@@ -38,7 +38,7 @@ class Arm:
     @property
     def expected_runs(self) -> int:
         """The largest number that a record names: after a study gets more seeds, its old runs are not all."""
-        return max([run.record.expected_runs for run in self.runs] + [one.expected_runs for one in self.failed])
+        return max([run.record.expected_runs for run in self.runs] + [failure.expected_runs for failure in self.failed])
 
     @property
     def draws(self) -> int:
@@ -53,7 +53,8 @@ class Arm:
     @property
     def lacking(self) -> str:
         """What an incomplete arm lacks, in words: ``has 1 of 2 runs (seed 2: the supernet has diverged)``."""
-        return f"has {len(self.runs)} of {self.expected_runs} runs" + (f" ({told(self.failed)})" if self.failed else "")
+        why = f" ({failure_words(self.failed)})" if self.failed else ""
+        return f"has {len(self.runs)} of {self.expected_runs} runs{why}"
 
     @property
     def baseline(self) -> bool:
@@ -115,11 +116,11 @@ def tables(runs: Iterable[Run], failed: Iterable[Failure] = ()) -> list[tuple[Ar
     def order(run: Run) -> tuple[object, ...]:
         return (*table_key(run.record), run.record.arm, run.record.repetition, run.record.draw)
 
-    found, failed = [], tuple(failed)
+    grouped, failed = [], tuple(failed)
     ordered = sorted(runs, key=order)
     for _, members in itertools.groupby(ordered, key=lambda run: table_key(run.record)):
         own = [*members]
         arms = itertools.groupby(own, key=lambda run: run.record.arm)
         lost = by_arm(same_table(failed, own[0].record))
-        found.append(tuple(Arm(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
-    return found
+        grouped.append(tuple(Arm(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
+    return grouped

@@ -95,7 +95,7 @@ def against_chance(arms: Sequence[Arm], name: str) -> Chances:
         for run in arm.runs if not ungrounded(arm) else ():
             if is_random(run.record):
                 controls.setdefault(_key(run.record), []).append(run.record)
-    found: dict[str, tuple[Comparison, Chance]] = {}
+    by_arm: dict[str, tuple[Comparison, Chance]] = {}
     without: dict[str, str] = {}
     for arm in complete:
         if is_random(arm.runs[0].record) or not any(run.record.tree.children for run in arm.runs):
@@ -114,12 +114,12 @@ def against_chance(arms: Sequence[Arm], name: str) -> Chances:
         if compared is None:
             without[arm.name] = NO_VALUE
             continue
-        found[arm.name] = compared
+        by_arm[arm.name] = compared
     same = findings(complete)
-    oracles = [arm.reads_truth for arm in complete if arm.name in found]
-    ps = [comparison.p for comparison, _ in found.values()]
-    adjusted = stats.holm_within(ps, oracles, [same[name] for name in found])
-    chances = {name: replace(chance, p=p) for (name, (_, chance)), p in zip(found.items(), adjusted, strict=True)}
+    oracles = [arm.reads_truth for arm in complete if arm.name in by_arm]
+    ps = [comparison.p for comparison, _ in by_arm.values()]
+    adjusted = stats.holm_within(ps, oracles, [same[name] for name in by_arm])
+    chances = {name: replace(chance, p=p) for (name, (_, chance)), p in zip(by_arm.items(), adjusted, strict=True)}
     return Chances(chances, without)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from splitbench.results.records.store import Run
+from splitbench.results.records.loading import Run
 
 MEASUREMENT = "measurement"  # ranking the population: timed, not charged
 
@@ -34,17 +34,19 @@ def mean_cost(runs: tuple[Run, ...]) -> Cost:
     """Means over runs; a stage that two arms share counts in full for both."""
     n = len(runs)
     measured = [run.measured for run in runs if run.measured is not None]
-    timed = len(measured) == n and all(math.isfinite(seconds) for one in measured for seconds in one.seconds.values())
+    timed = len(measured) == n and all(
+        math.isfinite(seconds) for costs in measured for seconds in costs.seconds.values()
+    )
     charged = {phase for run in runs for phase in run.record.cost}
-    phases = charged | {phase for one in measured for phase in one.seconds}
+    phases = charged | {phase for costs in measured for phase in costs.seconds}
     flops = {phase: sum(run.record.cost[phase].flops for run in runs if phase in run.record.cost) for phase in phases}
     total = sum(flops.values())
-    seconds = {phase: math.fsum(one.seconds.get(phase, 0.0) for one in measured) / n for phase in phases}
+    seconds = {phase: math.fsum(costs.seconds.get(phase, 0.0) for costs in measured) / n for phase in phases}
     shares = {phase: flops[phase] / total if total else 0.0 for phase in phases}
     return Cost(
         flops=total / n,
         seconds=math.fsum(seconds[p] for p in sorted(phases) if p != MEASUREMENT) if timed else None,
-        peak_bytes=max(one.peak_bytes for one in measured) if timed else None,
+        peak_bytes=max(costs.peak_bytes for costs in measured) if timed else None,
         by_phase={
             phase: PhaseCost(flops[phase] / n, shares[phase], seconds[phase] if timed else None)
             for phase in sorted(phases)

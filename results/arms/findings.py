@@ -19,13 +19,13 @@ def findings(arms: Sequence[Arm]) -> dict[str, str]:
     Arms that split in no run chose none, and oracle controls are no other arm's finding.
     """
     first: dict[Any, str] = {}
-    found = {}
+    names = {}
     for arm in arms:
         records = [run.record for run in arm.runs]
-        chosen = tuple((one.repetition, one.draw, leaves(one.tree), conditions(one)) for one in records)
-        splits = arm.complete and any(one.tree.children for one in records)
-        found[arm.name] = first.setdefault((chosen, arm.reads_truth), arm.name) if splits else arm.name
-    return found
+        chosen = tuple((record.repetition, record.draw, leaves(record.tree), conditions(record)) for record in records)
+        splits = arm.complete and any(record.tree.children for record in records)
+        names[arm.name] = first.setdefault((chosen, arm.reads_truth), arm.name) if splits else arm.name
+    return names
 
 
 def leaves(tree: Node) -> Leaves:

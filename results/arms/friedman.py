@@ -77,22 +77,22 @@ def across(tables: Sequence[Sequence[Arm]], name: str) -> RankGroups | None:
         tables: of one results folder, as ``splitbench.results.arms.arms.tables`` gives them; an arm is known by its
         name. name: the metric.
     """
-    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    blocks: dict[tuple[str, str], list[dict[str, float]]] = {}
     seen: set[str] = set()
     for arms in tables:
         record = arms[0].runs[0].record
         honest = [arm for arm in arms if not arm.reads_truth]
         seen |= {arm.name for arm in honest}
         means = {arm.name: _mean(own.values()) for arm in honest if arm.complete and (own := _by_seed(arm, name))}
-        found.setdefault((record.space, record.dataset), []).append(means)
-    if len(found) < FEWEST_BLOCKS:
+        blocks.setdefault((record.space, record.dataset), []).append(means)
+    if len(blocks) < FEWEST_BLOCKS:
         return None
-    keys = sorted(found)
-    common = set.intersection(*(set(means) for key in keys for means in found[key]))
+    keys = sorted(blocks)
+    common = set.intersection(*(set(means) for key in keys for means in blocks[key]))
     if len(common) < FEWEST_ARMS:
         return None
-    values = {arm: [_mean([means[arm] for means in found[key]]) for key in keys] for arm in sorted(common)}
-    several = sum(len(found[key]) > 1 for key in keys)
+    values = {arm: [_mean([means[arm] for means in blocks[key]]) for key in keys] for arm in sorted(common)}
+    several = sum(len(blocks[key]) > 1 for key in keys)
     sentence = (
         f"Blocks are the {len(keys)} pairs of space and data set in this folder; each ranks the arms by their mean "
         f"{name} over seeds, so this speaks for spaces and data sets like them, and seeds add no blocks."
@@ -112,10 +112,10 @@ def within(arms: Sequence[Arm], name: str) -> RankGroups | None:
     architectures. Oracle controls take no rank.
     """
     honest = [arm for arm in arms if not arm.reads_truth]
-    found = {arm.name: own for arm in honest if arm.complete and (own := _by_seed(arm, name))}
-    if len(found) < FEWEST_ARMS:
+    ranked = {arm.name: own for arm in honest if arm.complete and (own := _by_seed(arm, name))}
+    if len(ranked) < FEWEST_ARMS:
         return None
-    seeds = sorted(set.intersection(*(set(values) for values in found.values())))
+    seeds = sorted(set.intersection(*(set(values) for values in ranked.values())))
     if len(seeds) < FEWEST_BLOCKS:
         return None
     record = arms[0].runs[0].record
@@ -123,8 +123,8 @@ def within(arms: Sequence[Arm], name: str) -> RankGroups | None:
         f"Blocks are the {len(seeds)} paired seeds of {record.space} on {record.dataset}; each ranks the arms by "
         f"{name}, so this speaks for other seeds of this table, not for other spaces or data sets."
     )
-    values = {arm: [own[seed] for seed in seeds] for arm, own in found.items()}
-    left_out = tuple(sorted({arm.name for arm in honest} - set(found)))
+    values = {arm: [own[seed] for seed in seeds] for arm, own in ranked.items()}
+    left_out = tuple(sorted({arm.name for arm in honest} - set(ranked)))
     result = critical_difference(values, not lower_is_better(name))
     return RankGroups(name, "seed", tuple(f"seed {seed}" for seed in seeds), left_out, sentence, result)
 
@@ -169,8 +169,8 @@ def critical_difference(
     if np.all(ranks == ranks[0]):  # every block ties all arms: 0 / 0 in the statistic
         statistic, p = 0.0, 1.0
     else:
-        found = stats.friedmanchisquare(*ranks)
-        statistic, p = float(found.statistic), float(found.pvalue)
+        friedman = stats.friedmanchisquare(*ranks)
+        statistic, p = float(friedman.statistic), float(friedman.pvalue)
     order = sorted(range(len(names)), key=lambda index: (means[index], names[index]))
     arms, mean_ranks = tuple(names[index] for index in order), tuple(means[index] for index in order)
     k, blocks = table.shape

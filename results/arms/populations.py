@@ -14,8 +14,8 @@ from splitbench.harness.errors import StoreError
 from splitbench.results.arms.arms import PRIMARY, Arm
 from splitbench.results.inference.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
 from splitbench.results.inference.stats import Estimate
+from splitbench.results.records.loading import Run, read_estimates
 from splitbench.results.records.population_names import STRINGS
-from splitbench.results.records.store import Run, read_estimates
 
 if TYPE_CHECKING:
     from splitbench.results.inference.bootstrap import CountStatistic, Floats
@@ -66,11 +66,11 @@ def score_and_truth(run: Run) -> Estimated:
         raise UnusableError(f"{n:,} architectures have estimates, and the population is {record.population_size:,}")
     accuracy, loss, truth = (frame[name].to_numpy(np.float64) for name in ("accuracy", "loss", "truth_test"))
     score = metrics.lexicographic_score(accuracy, loss)
-    tau, told = ranking.tau_b(score, truth), record.metrics.get(PRIMARY)
-    if (tau is None or told is None) and tau is not told:
-        raise UnusableError(f"the record's {PRIMARY} is {told}, and its {n:,} estimates give {tau}")
-    if tau is not None and told is not None and not abs(tau - told) <= TOLERANCE:
-        raise UnusableError(f"the record's {PRIMARY} is {told:.6g}, and its {n:,} estimates give {tau:.6g}")
+    tau, recorded = ranking.tau_b(score, truth), record.metrics.get(PRIMARY)
+    if (tau is None or recorded is None) and tau is not recorded:
+        raise UnusableError(f"the record's {PRIMARY} is {recorded}, and its {n:,} estimates give {tau}")
+    if tau is not None and recorded is not None and not abs(tau - recorded) <= TOLERANCE:
+        raise UnusableError(f"the record's {PRIMARY} is {recorded:.6g}, and its {n:,} estimates give {tau:.6g}")
     return Estimated(tuple(map(str, frame["architecture"])), score, truth)
 
 
@@ -87,14 +87,14 @@ def ranked(run: Run) -> Ranked:
     if not FEWEST <= n <= MOST:
         raise UnusableError(f"{arm} ranks {n:,} functions, and a bootstrap takes {FEWEST} to {MOST:,}")
     try:
-        found = score_and_truth(run)
+        estimated = score_and_truth(run)
     except StoreError as error:
         raise UnusableError(f"the estimates of {arm} cannot be read: {error}") from error
     except UnusableError as problem:
         raise UnusableError(f"{arm}: {problem}") from problem
     if run.record.metrics.get(PRIMARY) is None:
         raise UnusableError(f"{arm} has no {PRIMARY}")
-    return Ranked(found.functions, tau_statistic(found.score, found.truth))
+    return Ranked(estimated.functions, tau_statistic(estimated.score, estimated.truth))
 
 
 def tau_of_run(run: Run, resamples: int = RESAMPLES) -> Estimate:
@@ -103,8 +103,8 @@ def tau_of_run(run: Run, resamples: int = RESAMPLES) -> Estimate:
     Raises:
         UnusableError: as ``ranked`` does, or if tau is not defined in some resample.
     """
-    found = ranked(run)
-    return _with_limits(bca_clustered(found.tau, found.functions, resamples=resamples))
+    resampled = ranked(run)
+    return _with_limits(bca_clustered(resampled.tau, resampled.functions, resamples=resamples))
 
 
 def tau_of_arm(arm: Arm, resamples: int = FEWER_RESAMPLES) -> Estimate:
@@ -134,23 +134,23 @@ def difference_over_functions(first: Arm, second: Arm, resamples: int = FEWER_RE
 
 def _weighted(runs: Sequence[tuple[int, Ranked]]) -> Ranked:
     """The mean of the runs with sign 1 less the mean of those with sign -1, as one statistic of counts."""
-    if len({one.functions for _, one in runs}) > 1:
+    if len({run.functions for _, run in runs}) > 1:
         raise UnusableError("runs of one seed ranked different functions")
     shares = [sign / sum(other == sign for other, _ in runs) for sign, _ in runs]
 
     def statistic(counts: Floats) -> Floats:
         total = shares[0] * runs[0][1].tau(counts)
-        for share, (_, one) in zip(shares[1:], runs[1:], strict=True):
-            total = total + share * one.tau(counts)
+        for share, (_, run) in zip(shares[1:], runs[1:], strict=True):
+            total = total + share * run.tau(counts)
         return total
 
     return Ranked(runs[0][1].functions, statistic)
 
 
 def _interval(seeds: Sequence[Ranked], resamples: int) -> Estimate:
-    same = len({one.functions for one in seeds}) == 1
-    sizes = [len(one.functions) for one in seeds]
-    return _with_limits(over_seeds_and_functions([one.tau for one in seeds], sizes, shared=same, resamples=resamples))
+    same = len({seed.functions for seed in seeds}) == 1
+    sizes = [len(seed.functions) for seed in seeds]
+    return _with_limits(over_seeds_and_functions([seed.tau for seed in seeds], sizes, shared=same, resamples=resamples))
 
 
 def _with_limits(estimate: Estimate) -> Estimate:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from splitbench.results.arms.arms import Arm
 from splitbench.results.arms.populations import UnusableError, score_and_truth
 from splitbench.results.records.archive import exists
-from splitbench.results.records.store import ESTIMATES, Run
+from splitbench.results.records.listing import ESTIMATES
+from splitbench.results.records.loading import Run
 
 
 def recheck(arm: Arm) -> tuple[list[str], int]:
@@ -30,5 +31,5 @@ def _problem(run: Run) -> str:
 
 
 def _first(problems: Iterable[str]) -> list[str]:
-    found = next((problem for problem in problems if problem), "")
-    return [found] if found else []
+    problem_found = next((problem for problem in problems if problem), "")
+    return [problem_found] if problem_found else []

@@ -40,17 +40,17 @@ def decomposed(arm: Arm, where: str = "") -> tuple[dict[int, dict[str, float]], 
     own: dict[int, float] = {}
     none: dict[int, float] = {}
     for repetition, runs in arm.repetitions.items():
-        found = [run.record.decomposition for run in runs]
-        if not all(found):
+        parts = [run.record.decomposition for run in runs]
+        if not all(parts):
             raise ConfigError(
                 f"{where}: arm {arm.name} has no decomposition; run the study with decompose: true. (It is not "
                 "defined for arms that do not split, that give leaves up, or whose leaves share weights or are trained "
                 "together)"
             )
-        whole = [one for one in found if one is not None]
-        terms[repetition] = {name: _mean([getattr(one, name) for one in whole]) for name in NAMES}
-        own[repetition] = _mean([one.tau_arm for one in whole])
-        none[repetition] = _mean([one.tau_none for one in whole])
+        whole = [part for part in parts if part is not None]
+        terms[repetition] = {name: _mean([getattr(part, name) for part in whole]) for name in NAMES}
+        own[repetition] = _mean([part.tau_arm for part in whole])
+        none[repetition] = _mean([part.tau_none for part in whole])
     return terms, own, none
 
 

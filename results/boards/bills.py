@@ -56,18 +56,8 @@ def bill_correlations(rows: Iterable[Row]) -> tuple[BillCorrelation, ...]:
     paying, free = [row for row in of if not _free(row)], [row for row in of if _free(row)]
     known = [row for row in paying if row.chance and (row.chance.bill is not None or not row.chance.paid)]
     own = known if any(row.chance and row.chance.bill is not None for row in known) else []
-    found = (_correlation(UNPAID, paying, True), _correlation(OWN, own, False), _correlation(FREE, free, False))
-    return tuple(one for one in found if one is not None)
-
-
-def words(found: BillCorrelation) -> str:
-    """A sentence."""
-    return (
-        f"Over {found.findings} findings, {found.chance}, the difference to chance and the share spent on scoring have "
-        f"a Spearman correlation of {found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}] (over criteria; shares that "
-        f"say nothing stay within {found.null:.2f} of 0 in 95 of 100 tables), {found.slope / 10:+.3f} for each tenth "
-        "of the budget."
-    )
+    correlations = (_correlation(UNPAID, paying, True), _correlation(OWN, own, False), _correlation(FREE, free, False))
+    return tuple(correlation for correlation in correlations if correlation is not None)
 
 
 def _free(row: Row) -> bool:

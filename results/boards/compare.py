@@ -22,10 +22,10 @@ from splitbench.results.inference.paired import compared
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.inference.verdicts import sentence
 from splitbench.results.measures.families import family
-from splitbench.results.records.failures import by_arm, told
+from splitbench.results.records.failures import by_arm, failure_words
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.population_names import shown
-from splitbench.results.records.store import Loaded, load
 
 ROUNDING = 1e-9
 
@@ -111,9 +111,9 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
         ConfigError: if an arm is unknown, skipped or incomplete, or no table has both.
     """
     loaded = load(folder)
-    found = [{arm.name: arm for arm in arms} for arms in tables(loaded.runs, loaded.failed)]
-    _check_known(folder, (arm_a, arm_b), sorted({name for arms in found for name in arms}), loaded)
-    both = [(arms[arm_a], arms[arm_b]) for arms in found if arm_a in arms and arm_b in arms]
+    tables_by_name = [{arm.name: arm for arm in arms} for arms in tables(loaded.runs, loaded.failed)]
+    _check_known(folder, (arm_a, arm_b), sorted({name for arms in tables_by_name for name in arms}), loaded)
+    both = [(arms[arm_a], arms[arm_b]) for arms in tables_by_name if arm_a in arms and arm_b in arms]
     if not both:
         raise ConfigError(
             f"{folder}: arms {arm_a!r} and {arm_b!r} share no study, space, dataset, budget and population, so they "
@@ -139,8 +139,11 @@ def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], lo
         if arm in known:
             continue
         if lost := by_arm(loaded.failed).get(arm):
-            raise ConfigError(f"{folder}: no run of arm {arm!r} succeeded ({told(lost)}); mend that and run it again")
-        if reasons := [f"{one.folder}: {one.reason}".removeprefix(": ") for one in loaded.skipped if one.arm == arm]:
+            why = failure_words(lost)
+            raise ConfigError(f"{folder}: no run of arm {arm!r} succeeded ({why}); mend that and run it again")
+        if reasons := [
+            f"{skipped.folder}: {skipped.reason}".removeprefix(": ") for skipped in loaded.skipped if skipped.arm == arm
+        ]:
             raise ConfigError(
                 f"{folder}: arm {arm!r} was skipped ({'; '.join(reasons)}); the arms that ran are {', '.join(known)}"
             )
@@ -190,23 +193,23 @@ def _paired(first: Arm, second: Arm, get: Getter) -> list[tuple[float, float]] |
 
 def _adjusted(first: Arm, second: Arm, values: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[Difference, ...]:
     same = {REGRET: TEST} if _mirrored(values.get(TEST, ()), values.get(REGRET, ())) else {}
-    found = {name: compared([a - b for a, b in pairs], name) for name, pairs in values.items()}
+    compared_by_name = {name: compared([a - b for a, b in pairs], name) for name, pairs in values.items()}
     tested = [name for name in values if name not in same]
     families = [name if name in JUDGED else "" for name in tested]
-    raw, equal = [found[name].p for name in tested], [found[name].equal_p for name in tested]
+    raw, equal = [compared_by_name[name].p for name in tested], [compared_by_name[name].equal_p for name in tested]
     adjusted = dict(zip(tested, stats.holm_within(raw, families), strict=True))
     equals = dict(zip(tested, stats.holm_within(equal, families), strict=True))
     reasons = {ranks: _ungrounded(first, second, ranks) for ranks in (True, False)}
     shown = []
     for name, pairs in values.items():
-        one, hypothesis = found[name], same.get(name, name)
+        comparison, hypothesis = compared_by_name[name], same.get(name, name)
         p, equal_p = adjusted[hypothesis], equals[hypothesis]
         together = families.count(hypothesis if hypothesis in JUDGED else "")
         differences = [a - b for a, b in pairs]
         needed = power.seeds_needed(differences, together)
-        word, reason = paired.word(name, one.difference.mean, p, equal_p), reasons[name not in SELECTED]
+        word, reason = paired.word(name, comparison.difference.mean, p, equal_p), reasons[name not in SELECTED]
         if not reason and word == paired.CANNOT_TELL:
-            reason = paired.few_seeds(one.difference.n, together)
+            reason = paired.few_seeds(comparison.difference.n, together)
         word = paired.NO_VERDICT if reason else word
         decisive = equal_p if word == paired.EQUAL else p
         limits = family(name).range
@@ -215,19 +218,19 @@ def _adjusted(first: Arm, second: Arm, values: Mapping[str, Sequence[tuple[float
                 metric=name,
                 first=stats.interval([a for a, _ in pairs], within=limits),
                 second=stats.interval([b for _, b in pairs], within=limits),
-                difference=one.difference,
-                p=found[hypothesis].p,
+                difference=comparison.difference,
+                p=compared_by_name[hypothesis].p,
                 word=word,
                 reason=reason,
                 p_adjusted=p,
                 equal_p=equal_p,
                 region=family(name).region,
-                probability=one.probability,
+                probability=comparison.probability,
                 wilcoxon_p=stats.wilcoxon_p(differences),
                 seeds_and_functions=None,
                 seeds_needed=needed,
                 detectable=power.detectable(differences, together),
-                sentence=sentence(first.name, second.name, name, word, reason, one, decisive, needed),
+                sentence=sentence(first.name, second.name, name, word, reason, comparison, decisive, needed),
                 same_as=same.get(name),
             )
         )

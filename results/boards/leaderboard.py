@@ -35,9 +35,9 @@ from splitbench.results.boards.rows import (
 from splitbench.results.inference import stats
 from splitbench.results.inference.paired import Comparison, Verdict, compare, judge
 from splitbench.results.records.failures import Failure, by_arm, same_table
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import Loaded, load
 
 SEVERAL_BASELINES = "several arms are marked as the baseline"
 NOT_COMPARABLE = "so they are not comparable"
@@ -85,7 +85,9 @@ class Leaderboard:
     def faults(self) -> tuple[str, ...]:
         """Those of the warnings for which the table is no fair comparison: arms that ranked other architectures, or
         several baselines."""
-        return tuple(one for one in self.warnings if NOT_COMPARABLE in one or one.startswith(SEVERAL_BASELINES))
+        return tuple(
+            warning for warning in self.warnings if NOT_COMPARABLE in warning or warning.startswith(SEVERAL_BASELINES)
+        )
 
 
 @dataclass(frozen=True)
@@ -124,17 +126,17 @@ def leaderboards(folder: str | Path) -> Leaderboards:
 
 def leaderboards_of(loaded: Loaded) -> Leaderboards:
     """The leaderboards of runs that have been read already; the folder is not touched again."""
-    found = tables(loaded.runs, loaded.failed)
-    own = [same_table(loaded.failed, arms[0].runs[0].record) for arms in found]
-    boards = tuple(_board(arms, by_arm(failed)) for arms, failed in zip(found, own, strict=True))
-    shown = {one.run for failed in own for one in failed}
+    grouped = tables(loaded.runs, loaded.failed)
+    own = [same_table(loaded.failed, arms[0].runs[0].record) for arms in grouped]
+    boards = tuple(_board(arms, by_arm(failed)) for arms, failed in zip(grouped, own, strict=True))
+    shown = {failure.run for failed in own for failure in failed}
     apart = [
-        f"study {one.study}: arm {one.arm} failed, and no run of its table succeeded: {one.words}"
-        for one in loaded.failed
-        if one.run not in shown
+        f"study {failure.study}: arm {failure.arm} failed, and no run of its table succeeded: {failure.words}"
+        for failure in loaded.failed
+        if failure.run not in shown
     ]
     warnings = tuple(sorted([*loaded.warnings, *apart]))
-    return Leaderboards(boards, warnings, tuple(map(str, loaded.skipped)), across(found, PRIMARY))
+    return Leaderboards(boards, warnings, tuple(map(str, loaded.skipped)), across(grouped, PRIMARY))
 
 
 def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> Leaderboard:
@@ -192,15 +194,18 @@ def _settings(record: Record) -> dict[str, str]:
     """How leaves share the budget, what is drawn, who pays for scoring, and what normalises estimates; nothing of what
     an old record lacks."""
     study = _part(record.config, "study")
-    found = {"share": _part(study, "schedule").get("share"), "batch_norm": _part(study, "evaluation").get("batch_norm")}
-    found |= {key: study.get(key) for key in ("sampling", "scoring")}
-    return {key: str(value) for key, value in found.items() if value is not None}
+    settings = {
+        "share": _part(study, "schedule").get("share"),
+        "batch_norm": _part(study, "evaluation").get("batch_norm"),
+    }
+    settings |= {key: study.get(key) for key in ("sampling", "scoring")}
+    return {key: str(value) for key, value in settings.items() if value is not None}
 
 
 def _part(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """A record may hold anything as its configuration."""
-    found = config.get(key)
-    return found if isinstance(found, Mapping) else {}
+    part = config.get(key)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -> Arm | None:
@@ -225,33 +230,33 @@ def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None, name: str, same: Mapp
     if baseline is None or not baseline.complete:
         return {}
     reference = baseline.by_repetition(JUDGED[name])
-    found: dict[str, Comparison] = {}
+    comparisons: dict[str, Comparison] = {}
     for arm in arms:
         values = arm.by_repetition(JUDGED[name]) if arm is not baseline and arm.complete else None
-        one = compare(values, reference, name) if values is not None and reference is not None else None
-        if one is not None:
-            found[arm.name] = one
+        comparison = compare(values, reference, name) if values is not None and reference is not None else None
+        if comparison is not None:
+            comparisons[arm.name] = comparison
     ranks = name not in SELECTED
     common = f"{why}, in {baseline.name}" if (why := ungrounded(baseline, ranks)) else ""
-    reasons = {arm.name: ungrounded(arm, ranks) or common for arm in arms if arm.name in found}
-    return judge(baseline.name, name, found, reasons, {arm.name: arm.reads_truth for arm in arms}, same)
+    reasons = {arm.name: ungrounded(arm, ranks) or common for arm in arms if arm.name in comparisons}
+    return judge(baseline.name, name, comparisons, reasons, {arm.name: arm.reads_truth for arm in arms}, same)
 
 
 def _ceiling(records: list[Record]) -> dict[str, float | None]:
     """The mean over repetitions, which may each rank a population of their own."""
     one_each = list({record.repetition: record for record in records}.values())
-    found: dict[str, float | None] = {}
+    ceilings: dict[str, float | None] = {}
     for name in names(record.ceiling for record in one_each):
         values = [value for record in one_each if (value := record.ceiling.get(name)) is not None and finite(value)]
-        found[name] = math.fsum(values) / len(values) if len(values) == len(one_each) else None
-    return found
+        ceilings[name] = math.fsum(values) / len(values) if len(values) == len(one_each) else None
+    return ceilings
 
 
 def _check_same_population(records: list[Record], warnings: list[str]) -> None:
     """Size baselines and ceiling do not depend on the arm: where they differ, so do the ranked architectures."""
     seen: dict[int, tuple[Any, str]] = {}
     for record in records:
-        sizes = {size: {name: found[name] for name in shared(found)} for size, found in record.trivial.items()}
+        sizes = {size: {name: of_size[name] for name in shared(of_size)} for size, of_size in record.trivial.items()}
         mark = (record.population_size, record.ceiling, sizes)
         there, arm = seen.setdefault(record.repetition, (mark, record.arm))
         if there != mark:

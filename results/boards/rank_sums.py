@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import PRIMARY, Arm, tables
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, with_baselines
-from splitbench.results.boards.rows import Row, whole_interval
+from splitbench.results.boards.rows import Row, summed_row, whole_interval
 from splitbench.results.measures.families import family
-from splitbench.results.records.store import Loaded, Run, read_estimates
+from splitbench.results.records.loading import Loaded, Run, read_estimates
 
 if TYPE_CHECKING:
     from splitbench.results.measures.metrics import Floats, Metrics
@@ -32,13 +32,13 @@ def with_rank_sum(boards: Leaderboards, loaded: Loaded, first: str, second: str)
     if first == second:
         raise ConfigError(f"--rank-sum {first} {second}: these are one ranker; name two")
     arms = tables(loaded.runs, loaded.failed)
-    found = [_row(board, own, first, second) for board, own in zip(boards.boards, arms, strict=True)]
-    if not any(found):
+    rows = [_row(board, own, first, second) for board, own in zip(boards.boards, arms, strict=True)]
+    if not any(rows):
         known = sorted({FLOPS, *(arm.name for own in arms for arm in own if arm.complete)})
         raise ConfigError(
             f"--rank-sum {first} {second}: no table has complete runs of both; there are: {', '.join(known)}"
         )
-    pairs = zip(boards.boards, found, strict=True)
+    pairs = zip(boards.boards, rows, strict=True)
     return replace(boards, boards=tuple(board if row is None else with_baselines(board, [row]) for board, row in pairs))
 
 
@@ -56,19 +56,10 @@ def _row(board: Leaderboard, arms: Sequence[Arm], first: str, second: str) -> Ro
         None if tau is None or not limit else tau / limit
         for tau, limit in zip((own[PRIMARY] for own in each), ceilings, strict=True)
     ]
-    return Row(
-        arm=f"{first} + {second}",
-        space=board.space,
-        dataset=board.dataset,
-        trainer=None,
+    return summed_row(
+        f"{first} + {second}",
+        (board.space, board.dataset),
         seeds=len(turns),
-        draws=1,
-        runs=len(turns),
-        expected_runs=len(turns),
-        complete=True,
-        baseline=False,
-        trivial=True,
-        rank_sum=True,
         metrics={name: whole_interval([own[name] for own in each], family(name).range) for name in each[0]},
         of_ceiling=whole_interval(shares),
     )
@@ -77,11 +68,11 @@ def _row(board: Leaderboard, arms: Sequence[Arm], first: str, second: str) -> Ro
 def _averaged(runs: Sequence[Sequence[Run]]) -> Metrics:
     """Of one seed, averaged over all combinations of its draws; None where one combination lacks the value."""
     each = [_metrics(pair) for pair in itertools.product(*runs)]
-    found: Metrics = {}
+    averaged: Metrics = {}
     for name in each[0]:
         values = [value for own in each if (value := own[name]) is not None]
-        found[name] = math.fsum(values) / len(values) if len(values) == len(each) else None
-    return found
+        averaged[name] = math.fsum(values) / len(values) if len(values) == len(each) else None
+    return averaged
 
 
 def _metrics(runs: Sequence[Run]) -> Metrics:

@@ -151,7 +151,9 @@ def failed_row(failures: Sequence[Failure]) -> Row:
 
 
 def _failed(failures: Iterable[Failure]) -> tuple[Failed, ...]:
-    return tuple(Failed(one.arm, one.repetition, one.draw, one.stage, one.reason) for one in failures)
+    return tuple(
+        Failed(failure.arm, failure.repetition, failure.draw, failure.stage, failure.reason) for failure in failures
+    )
 
 
 def _of_ceiling(record: Record, metrics: Mapping[str, float | None]) -> float | None:
@@ -180,29 +182,31 @@ def rank_sum_row(arm: Arm) -> Row | None:
     """The rank-sum of an arm and FLOPs; None where a run of it does not hold it, as before schema 3 had it."""
     if not arm.complete or any(run.record.rank_sum is None for run in arm.runs):
         return None
-    each = [run.record.rank_sum or {} for run in arm.runs]
-    return summed_row(arm, f"{arm.name} + flops", {name: _summed(name) for name in names(each)})
-
-
-def summed_row(arm: Arm, name: str, getters: Mapping[str, Getter]) -> Row:
-    """A row of a rank-sum whose metrics are read from the runs of ``arm``."""
-    first = arm.runs[0].record
-    return Row(
-        arm=name,
-        space=first.space,
-        dataset=first.dataset,
-        trainer=None,
+    record, n = arm.runs[0].record, len(arm.runs)
+    primary = _summed(PRIMARY)
+    row = summed_row(
+        f"{arm.name} + flops",
+        (record.space, record.dataset),
         seeds=len(arm.repetitions),
-        draws=arm.draws,
-        runs=len(arm.runs),
-        expected_runs=arm.expected_runs,
-        complete=True,
-        baseline=False,
-        trivial=True,
-        rank_sum=True,
-        metrics={metric: arm.estimate(get, family(metric).range) for metric, get in getters.items()},
-        of_ceiling=arm.estimate(lambda record: _of_ceiling(record, {PRIMARY: getters[PRIMARY](record)})),
+        metrics={
+            name: arm.estimate(_summed(name), family(name).range)
+            for name in names(run.record.rank_sum or {} for run in arm.runs)
+        },
+        of_ceiling=arm.estimate(lambda record: _of_ceiling(record, {PRIMARY: primary(record)})),
     )
+    return replace(row, draws=arm.draws, runs=n, expected_runs=arm.expected_runs)
+
+
+def summed_row(
+    name: str,
+    on: tuple[str, str],
+    seeds: int,
+    metrics: Mapping[str, Estimate | None],
+    of_ceiling: Estimate | None,
+) -> Row:
+    """The row of a rank-sum on a space and data set: it took no training of its own, so a run a seed, and no cost."""
+    row = Row(name, *on, None, seeds, 1, seeds, seeds, True, False, trivial=True, rank_sum=True)
+    return replace(row, metrics=metrics, of_ceiling=of_ceiling)
 
 
 def _summed(name: str) -> Getter:

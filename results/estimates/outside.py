@@ -100,11 +100,11 @@ def population(name: str, given: Ranked) -> Population:
     flops = np.asarray(given.sizes["flops"], np.float64)
     scores = {ESTIMATES: _dense(given.score), RANK_SUM: ranking.rank_sum(given.score, flops)}
     scores |= {size: np.asarray(values, np.float64) for size, values in given.sizes.items()}
-    found = {
+    metrics_found = {
         ranker: metrics.score_metrics(score, given.truth, given.best_truth, flops) for ranker, score in scores.items()
     }
     ceiling = metrics.ceiling(given.per_seed, flops)
-    limits = _limits(scores, found, given)
+    limits = _limits(scores, metrics_found, given)
     functions = len(np.unique(given.function))
     return Population(
         name=name,
@@ -121,9 +121,9 @@ def population(name: str, given: Ranked) -> Population:
                     metric: None
                     if value is None
                     else limits.get((ranker, metric), Estimate(value, None, None, functions))
-                    for metric, value in found[ranker].items()
+                    for metric, value in metrics_found[ranker].items()
                 },
-                of_ceiling=_of_ceiling(found[ranker], ceiling),
+                of_ceiling=_of_ceiling(metrics_found[ranker], ceiling),
                 chosen_test=float(given.truth[score == score.max()].mean()),
             )
             for ranker, score in scores.items()
@@ -132,12 +132,12 @@ def population(name: str, given: Ranked) -> Population:
     )
 
 
-def _of_ceiling(found: metrics.Metrics, ceiling: metrics.Metrics) -> float | None:
-    limit, tau_all = ceiling.get(PRIMARY), found[PRIMARY]
+def _of_ceiling(values: metrics.Metrics, ceiling: metrics.Metrics) -> float | None:
+    limit, tau_all = ceiling.get(PRIMARY), values[PRIMARY]
     return tau_all / limit if tau_all is not None and limit is not None and limit > 0 else None
 
 
-def _limits(scores: Mapping[str, Floats], found: Mapping[str, metrics.Metrics], given: Ranked) -> dict[Key, Estimate]:
+def _limits(scores: Mapping[str, Floats], values: Mapping[str, metrics.Metrics], given: Ranked) -> dict[Key, Estimate]:
     """Intervals over functions, by ranker and metric. A top part keeps to the architectures that it holds."""
     truth, n = given.truth, len(np.unique(given.function))
     whole: dict[Key, CountStatistic] = {}
@@ -146,7 +146,7 @@ def _limits(scores: Mapping[str, Floats], found: Mapping[str, metrics.Metrics], 
         whole[ranker, PRIMARY] = tau(score, truth, n)
         whole[ranker, "rho[all]"] = rho(score, truth, n)
         whole[ranker, "p@5%[all]"] = precision_statistic(score, truth, 5)
-    observed = {(ranker, metric): value for ranker, of in found.items() for metric, value in of.items()}
+    observed = {(ranker, metric): value for ranker, of in values.items() for metric, value in of.items()}
     own, size = observed[ESTIMATES, PRIMARY], observed["flops", PRIMARY]
     if own is not None and size is not None:
         whole[ESTIMATES, OVER_FLOPS] = _less(whole[ESTIMATES, PRIMARY], tau(scores["flops"], truth, n))

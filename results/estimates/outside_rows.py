@@ -11,7 +11,7 @@ from splitbench.results.arms.arms import PRIMARY, Arm, tables
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, leaderboards_of, with_rows
 from splitbench.results.boards.rows import Row
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.store import Loaded, Run, read_estimates
+from splitbench.results.records.loading import Loaded, Run, read_estimates
 
 
 def leaderboards_with(loaded: Loaded, given: Mapping[str, Mapping[str, float]]) -> Leaderboards:
@@ -25,12 +25,12 @@ def leaderboards_with(loaded: Loaded, given: Mapping[str, Mapping[str, float]]) 
         ConfigError: if a name is an arm's, or a file lacks a function that the arms ranked; StoreError: if the arms'
             own estimates cannot be read.
     """
-    found = leaderboards_of(loaded)
+    ordinary = leaderboards_of(loaded)
     boards = []
-    for board, arms in zip(found.boards, tables(loaded.runs, loaded.failed), strict=True):
+    for board, arms in zip(ordinary.boards, tables(loaded.runs, loaded.failed), strict=True):
         populations = {r: runs[0] for arm in reversed(arms) for r, runs in arm.repetitions.items()}
         boards.append(with_rows(board, [_row(board, arms, populations, *each) for each in given.items()]))
-    return replace(found, boards=tuple(boards))
+    return replace(ordinary, boards=tuple(boards))
 
 
 def _row(
@@ -41,8 +41,10 @@ def _row(
     each = [_metrics(run, name, estimates) for run in populations.values()]
     shares = [
         tau / limit
-        for run, found in zip(populations.values(), each, strict=True)
-        if (tau := found[PRIMARY]) is not None and (limit := run.record.ceiling.get(PRIMARY)) is not None and limit > 0
+        for run, metrics_here in zip(populations.values(), each, strict=True)
+        if (tau := metrics_here[PRIMARY]) is not None
+        and (limit := run.record.ceiling.get(PRIMARY)) is not None
+        and limit > 0
     ]
     return Row(
         arm=name,
@@ -56,7 +58,7 @@ def _row(
         complete=True,
         baseline=False,
         outside=True,
-        metrics={metric: _mean([found[metric] for found in each]) for metric in each[0]},
+        metrics={metric: _mean([metrics_here[metric] for metrics_here in each]) for metric in each[0]},
         of_ceiling=_mean(shares) if len(shares) == len(each) else None,
     )
 
@@ -68,13 +70,13 @@ def _metrics(run: Run, name: str, estimates: Mapping[str, float]) -> dict[str, f
     from splitbench.results.measures import metrics
 
     frame = read_estimates(run)
-    architectures = [str(one) for one in frame["architecture"]]
-    if missing := [one for one in architectures if one not in estimates]:
+    architectures = [str(architecture) for architecture in frame["architecture"]]
+    if missing := [architecture for architecture in architectures if architecture not in estimates]:
         raise ConfigError(
             f"--estimates {name}=: the file lacks {len(missing):,} of the {len(architectures):,} functions that the "
             f"arms ranked in repetition {run.record.repetition}, as {missing[0]}; a row needs all of them"
         )
-    score = np.unique([estimates[one] for one in architectures], return_inverse=True)[1]
+    score = np.unique([estimates[architecture] for architecture in architectures], return_inverse=True)[1]
     selection = run.record.selection
     return metrics.score_metrics(score, frame["truth_test"].to_numpy(np.float64), selection.test + selection.regret)
 

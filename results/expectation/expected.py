@@ -88,13 +88,13 @@ def expected(at: Place, metric: str, runs: int = 1) -> Estimate | None:
 
     Between two tested lengths the mean is linear in ln steps, and the interval as wide as the wider of theirs.
     """
-    found = [length.values.get(metric) for length in at.between]
-    if at.outside or not all(found):
+    ends = [length.values.get(metric) for length in at.between]
+    if at.outside or not all(ends):
         return None
-    own = [further(values, runs) for values in found if values]
+    own = [further(values, runs) for values in ends if values]
     mean = own[0].mean if len(own) == 1 else (1 - at.weight) * own[0].mean + at.weight * own[1].mean
-    n = min(one.n for one in own)
-    halves = [one.high - one.mean for one in own if one.high is not None]
+    n = min(estimate.n for estimate in own)
+    halves = [estimate.high - estimate.mean for estimate in own if estimate.high is not None]
     if len(halves) < len(own):
         return Estimate(mean, None, None, n)
     half = max(halves)
@@ -103,5 +103,5 @@ def expected(at: Place, metric: str, runs: int = 1) -> Estimate | None:
 
 def same(known: Sequence[Supernet], setting: Setting) -> Supernet | None:
     """The published supernet of this setting; of several, the one that knows most of its parameters."""
-    found = [one for one in known if not one.setting.differences(setting)]
-    return min(found, key=lambda one: len(one.setting.unknown(setting)), default=None)
+    alike = [supernet for supernet in known if not supernet.setting.differences(setting)]
+    return min(alike, key=lambda supernet: len(supernet.setting.unknown(setting)), default=None)

@@ -11,11 +11,11 @@ from splitbench.results.arms.arms import PRIMARY, TEST, Arm, tables
 from splitbench.results.boards.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.expectation import expected, unsplit
 from splitbench.results.expectation.expected import Place
-from splitbench.results.expectation.expected_report import value_words
 from splitbench.results.expectation.unsplit import METRICS, Setting, Supernet
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.store import Loaded, load
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.words.sheet import count
+from splitbench.results.words.values import setting_words
 
 WITHIN, BELOW, ABOVE = "within", "below", "above"
 ROUNDING = 1e-12
@@ -89,7 +89,7 @@ def with_expected(boards: Leaderboards, loaded: Loaded, known: Sequence[Supernet
     """The leaderboards of these runs, with a sentence for each unsplit arm whose setting has been published."""
     known = unsplit.read() if known is None else known
     arms = tables(loaded.runs, loaded.failed)
-    said = [tuple(one.sentence for one in judge(own, known) if one.sentence) for own in arms]
+    said = [tuple(judgement.sentence for judgement in judge(own, known) if judgement.sentence) for own in arms]
     pairs = zip(boards.boards, said, strict=True)
     return replace(boards, boards=tuple(replace(board, expected=own) if own else board for board, own in pairs))
 
@@ -103,19 +103,19 @@ def judged(folder: Path, known: Sequence[Supernet] | None = None) -> list[Judged
     """
     loaded = load(folder)
     known = unsplit.read() if known is None else known
-    found = [one for arms in tables(loaded.runs, loaded.failed) for one in judge(arms, known)]
-    if not found:
+    judgements = [judgement for arms in tables(loaded.runs, loaded.failed) for judgement in judge(arms, known)]
+    if not judgements:
         raise ConfigError(
             f"{folder}: no arm without a split is complete, and ranges are known of those; add the arm `none` to the "
             "study, and run it"
         )
-    return found
+    return judgements
 
 
 def judge(arms: Sequence[Arm], known: Sequence[Supernet]) -> list[Judged]:
     """The complete arms of a table that do not split, each beside the published runs of its setting."""
-    found = [(arm, unsplit.setting(arm)) for arm in arms if arm.complete and unsplit.unsplit(arm)]
-    return [_judge(arm, setting, known) for arm, setting in found if setting is not None]
+    unsplit_arms = [(arm, unsplit.setting(arm)) for arm in arms if arm.complete and unsplit.unsplit(arm)]
+    return [_judge(arm, setting, known) for arm, setting in unsplit_arms if setting is not None]
 
 
 def _judge(arm: Arm, setting: Setting, known: Sequence[Supernet]) -> Judged:
@@ -147,12 +147,12 @@ def _judge(arm: Arm, setting: Setting, known: Sequence[Supernet]) -> Judged:
 
 def _nearest(setting: Setting, known: Sequence[Supernet]) -> tuple[str, ...]:
     """What differs in the nearest published setting on the space: ``trainer.clip 5.0, there 1.0``."""
-    on_space = [one.setting for one in known if one.setting.space["name"] == setting.space["name"]]
+    on_space = [supernet.setting for supernet in known if supernet.setting.space["name"] == setting.space["name"]]
     nearest = min(on_space, key=setting.distance, default=None)
     if nearest is None:
         return ()
     return tuple(
-        f"{key} {value_words(setting.flat.get(key))}, there {value_words(nearest.flat.get(key))}"
+        f"{key} {setting_words(setting.flat.get(key))}, there {setting_words(nearest.flat.get(key))}"
         for key in nearest.differences(setting)
     )
 

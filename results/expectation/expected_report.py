@@ -11,6 +11,7 @@ from splitbench.results.expectation import expected, unsplit
 from splitbench.results.expectation.expected import Place
 from splitbench.results.expectation.unsplit import METRICS, UNITS, Setting, Supernet, flat
 from splitbench.results.inference.stats import Estimate
+from splitbench.results.words.values import setting_words
 
 NEAREST = 3
 
@@ -43,8 +44,8 @@ class Question:
 
     def distance(self, setting: Setting) -> tuple[bool, int]:
         """How far a setting is from what is wanted: one of other components is further than any of the same."""
-        found = self.differences(setting)
-        return any(key in unsplit.NAMES for key in found), len(found)
+        differs = self.differences(setting)
+        return any(key in unsplit.NAMES for key in differs), len(differs)
 
 
 @dataclass(frozen=True)
@@ -99,22 +100,24 @@ def report(question: Question, known: Sequence[Supernet]) -> Report:
         ConfigError: if no supernet on the space is published.
     """
     asked = question.space["name"] if question.space is not None else None
-    on_space = [one for one in known if asked in (None, one.setting.space["name"])]
+    on_space = [supernet for supernet in known if asked in (None, supernet.setting.space["name"])]
     if not on_space:
-        there = sorted({f"{one.setting.space['name']} on {one.setting.dataset['name']}" for one in known})
+        there = sorted(
+            {f"{supernet.setting.space['name']} on {supernet.setting.dataset['name']}" for supernet in known}
+        )
         raise ConfigError(
             f"no unsplit supernet on {asked} is published; there are: {', '.join(there) or 'none'}; to know what yours "
             "should reach, run `none` with three seeds or more"
         )
-    exact = [one for one in on_space if not question.differences(one.setting)]
-    found = exact or sorted(on_space, key=lambda one: question.distance(one.setting))[:NEAREST]
-    return Report(question, tuple(row for one in found for row in _rows(question, one)), bool(exact))
+    exact = [supernet for supernet in on_space if not question.differences(supernet.setting)]
+    nearest = exact or sorted(on_space, key=lambda supernet: question.distance(supernet.setting))[:NEAREST]
+    return Report(question, tuple(row for supernet in nearest for row in _rows(question, supernet)), bool(exact))
 
 
 def _rows(question: Question, supernet: Supernet) -> list[Row]:
     own = supernet.setting.flat
     differs = tuple(
-        f"{key} {value_words(own[key]) if key in own else 'not known'}"
+        f"{key} {setting_words(own[key]) if key in own else 'not known'}"
         for key in question.differences(supernet.setting)
     )
     if question.budget is None:
@@ -131,16 +134,11 @@ def _metrics(at: Place, runs: int) -> dict[str, Estimate | None]:
 
 def told_apart(settings: Sequence[Setting]) -> list[str]:
     """Settings in words: names, and the keys in which settings of the same names differ among these."""
-    named = [tuple(one.flat[key] for key in unsplit.NAMES) for one in settings]
+    named = [tuple(setting.flat[key] for key in unsplit.NAMES) for setting in settings]
     words = []
-    for one, names in zip(settings, named, strict=True):
+    for setting, names in zip(settings, named, strict=True):
         alike = [other.flat for other, own in zip(settings, named, strict=True) if own == names]
-        keys = [key for key in one.flat if any(other.get(key) != one.flat[key] for other in alike)]
-        apart = ", ".join(f"{key.removeprefix('trainer.')} {value_words(one.flat[key])}" for key in keys)
+        keys = [key for key in setting.flat if any(other.get(key) != setting.flat[key] for other in alike)]
+        apart = ", ".join(f"{key.removeprefix('trainer.')} {setting_words(setting.flat[key])}" for key in keys)
         words.append(f"{names[0]} on {names[1]}, {names[2]}" + (f": {apart}" if apart else ""))
     return words
-
-
-def value_words(value: Any) -> str:
-    """A value of a setting."""
-    return "all" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -68,11 +68,11 @@ def _report_row(row: Row, name: str) -> tuple[str, ...]:
     )
 
 
-def folder_sheet(folder: Path, found: Sequence[Judged]) -> Sheet:
+def folder_sheet(folder: Path, judgements: Sequence[Judged]) -> Sheet:
     """A row an arm and metric; what is not held against anything is a sentence."""
-    facts = [_apart_words(one) for one in found]
+    facts = [_apart_words(judgement) for judgement in judgements]
     header = ("arm", "metric", "measured", "seeds", "expected", "steps", "published", "its seeds", "is")
-    rows = tuple(named(cells, one.population) for one in found for cells in _folder_rows(one))
+    rows = tuple(named(cells, judgement.population) for judgement in judgements for cells in _folder_rows(judgement))
     tables = (Table("Beside published runs of the same setting", header, rows, left=("metric", "published", "is")),)
     return Sheet(
         heading=f"Are the unsplit supernets of {folder.name or folder} normal?",
@@ -89,39 +89,42 @@ def folder_sheet(folder: Path, found: Sequence[Judged]) -> Sheet:
     )
 
 
-def _folder_rows(one: Judged) -> list[tuple[str, ...]]:
-    at = one.at
+def _folder_rows(judgement: Judged) -> list[tuple[str, ...]]:
+    at = judgement.at
     if at is None or at.outside:
         return []
     return [
         (
-            one.arm,
+            judgement.arm,
             COLUMNS[metric],
-            NOTHING if one.measured[metric] is None else f"{one.measured[metric]:z.{DIGITS[metric]}f}",
-            str(one.seeds),
-            _range_words((one.expected or {}).get(metric), DIGITS[metric]),
-            f"{one.steps:.0f}",
+            NOTHING if judgement.measured[metric] is None else f"{judgement.measured[metric]:z.{DIGITS[metric]}f}",
+            str(judgement.seeds),
+            _range_words((judgement.expected or {}).get(metric), DIGITS[metric]),
+            f"{judgement.steps:.0f}",
             at.budget,
             " and ".join(str(len(length.seeds)) for length in at.between),
-            one.word(metric) or NOTHING,
+            judgement.word(metric) or NOTHING,
         )
         for metric in METRICS
     ]
 
 
-def _apart_words(one: Judged) -> str:
-    if one.supernet is None or one.at is None:
-        near = f"; the nearest differs in {', '.join(one.nearest)}" if one.nearest else ""
-        return f"{one.arm}: no published supernet is of its setting{near}."
-    if one.at.outside:
-        (length,) = one.at.between
+def _apart_words(judgement: Judged) -> str:
+    if judgement.supernet is None or judgement.at is None:
+        near = f"; the nearest differs in {', '.join(judgement.nearest)}" if judgement.nearest else ""
+        return f"{judgement.arm}: no published supernet is of its setting{near}."
+    if judgement.at.outside:
+        (length,) = judgement.at.between
         return (
-            f"{one.arm}: its {one.steps:.0f} steps of training are {one.at.outside} ({length.steps:.0f}), so nothing "
+            f"{judgement.arm}: its {judgement.steps:.0f} steps of training are {judgement.at.outside} "
+            f"({length.steps:.0f}), so nothing "
             "is expected of it."
         )
-    if one.itself:
-        return f"{one.arm}: its seeds are published ones, and measured the same to the last digit."
-    return named(one.sentence, one.population) or f"{one.arm}: published runs are too few for a range."
+    if judgement.itself:
+        return f"{judgement.arm}: its seeds are published ones, and measured the same to the last digit."
+    return (
+        named(judgement.sentence, judgement.population) or f"{judgement.arm}: published runs are too few for a range."
+    )
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -142,29 +145,29 @@ def report_json(report: Report) -> dict[str, Any]:
     }
 
 
-def folder_json(found: Sequence[Judged]) -> list[dict[str, Any]]:
+def folder_json(judgements: Sequence[Judged]) -> list[dict[str, Any]]:
     """One object an arm."""
     return [
         {
-            "study": one.study,
-            "arm": one.arm,
-            "setting": _setting_json(one.setting),
-            "steps": one.steps,
-            "seeds": one.seeds,
-            "published": one.itself,
-            "nearest": list(one.nearest),
-            "unlike": list(one.unlike),
-            **(_place_json(one.at) if one.at is not None else {"lengths": [], "outside": None}),
+            "study": judgement.study,
+            "arm": judgement.arm,
+            "setting": _setting_json(judgement.setting),
+            "steps": judgement.steps,
+            "seeds": judgement.seeds,
+            "published": judgement.itself,
+            "nearest": list(judgement.nearest),
+            "unlike": list(judgement.unlike),
+            **(_place_json(judgement.at) if judgement.at is not None else {"lengths": [], "outside": None}),
             "metrics": {
                 name: {
-                    "measured": one.measured[name],
-                    "expected": _estimate_json((one.expected or {}).get(name)),
-                    "word": one.word(name),
+                    "measured": judgement.measured[name],
+                    "expected": _estimate_json((judgement.expected or {}).get(name)),
+                    "word": judgement.word(name),
                 }
                 for name in METRICS
             },
         }
-        for one in found
+        for judgement in judgements
     ]
 
 

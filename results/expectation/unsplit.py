@@ -68,8 +68,8 @@ class Setting(_Model):
 
     def distance(self, other: Setting) -> tuple[bool, int]:
         """How far two settings are apart: one of other components is further than any of the same."""
-        found = self.differences(other)
-        return any(key in NAMES for key in found), len(found)
+        differs = self.differences(other)
+        return any(key in NAMES for key in differs), len(differs)
 
     def unknown(self, other: Setting) -> list[str]:
         """Parameters of components that one of the two does not know."""
@@ -209,16 +209,16 @@ def spent(record: Record, unit: str) -> float:
 
 def mean(values: Iterable[float]) -> float:
     """The arithmetic mean."""
-    found = list(values)
-    return math.fsum(found) / len(found)
+    known = list(values)
+    return math.fsum(known) / len(known)
 
 
 def flat(value: Any, place: str = "") -> dict[str, Any]:
     """Dotted key -> plain value, of mappings within mappings; a list is one value."""
     if not isinstance(value, Mapping):
         return {place: value}
-    inner = (flat(one, f"{place}.{key}" if place else str(key)) for key, one in value.items())
-    return {key: one for part in inner for key, one in part.items()}
+    inner = (flat(inner_value, f"{place}.{key}" if place else str(key)) for key, inner_value in value.items())
+    return {key: inner_value for part in inner for key, inner_value in part.items()}
 
 
 def _component(spec: Any) -> dict[str, Any]:

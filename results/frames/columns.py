@@ -11,8 +11,8 @@ import pandas as pd
 from splitbench.results.arms.arms import tables
 from splitbench.results.arms.costs import MEASUREMENT
 from splitbench.results.boards.rows import SELECTION
-from splitbench.results.records.record import Measured, Record
-from splitbench.results.records.store import Run, table_key
+from splitbench.results.records.loading import Run
+from splitbench.results.records.record import Measured, Record, table_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,11 +93,13 @@ def _metrics(records: Iterable[Record]) -> list[str]:
 def _selection(records: Sequence[Record]) -> dict[str, Any]:
     chosen = [record.selection for record in records]
     columns: dict[str, Any] = {
-        "selection_architecture": [one.architecture for one in chosen],
-        "selection_leaf": _integers(one.leaf for one in chosen),
-        "selection_leaves": _integers(sum(leaf.kept for leaf in one.leaves) for one in chosen),
+        "selection_architecture": [selection.architecture for selection in chosen],
+        "selection_leaf": _integers(selection.leaf for selection in chosen),
+        "selection_leaves": _integers(sum(leaf.kept for leaf in selection.leaves) for selection in chosen),
     }
-    return columns | {f"selection_{name}": _floats(getattr(one, name) for one in chosen) for name in SELECTION}
+    return columns | {
+        f"selection_{name}": _floats(getattr(selection, name) for selection in chosen) for name in SELECTION
+    }
 
 
 def _cost(records: Sequence[Record]) -> dict[str, Any]:
@@ -116,14 +118,17 @@ def _cost(records: Sequence[Record]) -> dict[str, Any]:
 
 def _seconds(measured: Sequence[Measured | None]) -> dict[str, Any]:
     """Missing where a run has no measured file. The total leaves out measurement, as the FLOPs do."""
-    phases = _ordered({phase for one in measured if one is not None for phase in one.seconds})
+    phases = _ordered({phase for costs in measured if costs is not None for phase in costs.seconds})
     by_phase = {
-        phase: _floats(None if one is None else one.seconds.get(phase, 0.0) for one in measured) for phase in phases
+        phase: _floats(None if costs is None else costs.seconds.get(phase, 0.0) for costs in measured)
+        for phase in phases
     }
     charged = [values for phase, values in by_phase.items() if phase != MEASUREMENT]
     columns: dict[str, Any] = {"seconds": np.sum(charged, axis=0) if charged else np.full(len(measured), np.nan)}
     columns |= {f"seconds_{phase}": values for phase, values in by_phase.items()}
-    return columns | {"peak_bytes": pd.array([None if one is None else one.peak_bytes for one in measured], "Int64")}
+    return columns | {
+        "peak_bytes": pd.array([None if costs is None else costs.peak_bytes for costs in measured], "Int64")
+    }
 
 
 def _ordered(phases: set[str]) -> list[str]:
@@ -137,5 +142,5 @@ def _floats(values: Iterable[float | None]) -> NDArray[np.float64]:
 
 def _integers(values: Iterable[int]) -> NDArray[Any]:
     """Whole numbers; floats where one of them is beyond 64 bits."""
-    found = list(values)
-    return np.array(found, dtype=np.int64 if max(map(abs, found), default=0) < 2**63 else np.float64)
+    listed = list(values)
+    return np.array(listed, dtype=np.int64 if max(map(abs, listed), default=0) < 2**63 else np.float64)

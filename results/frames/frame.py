@@ -13,8 +13,8 @@ from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.inference.paired import WORDS
 from splitbench.results.records import store
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.skipped import Skipped
-from splitbench.results.records.store import Loaded, Run
+from splitbench.results.records.loading import Loaded, Run
+from splitbench.results.records.reading import Skipped
 
 if TYPE_CHECKING:
     import pandas as pd

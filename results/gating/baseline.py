@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.arms.arms import SELECTED, Arm, Getter, metric, selected
+from splitbench.results.records.files import canonical_json, digest, encode, write_atomically
+from splitbench.results.records.loading import read_estimates
 from splitbench.results.records.machines import kinds, machines
 from splitbench.results.records.record import Record, bare
-from splitbench.results.records.store import canonical_json, digest, encode, read_estimates, write_atomically
 
 SCHEMA = 1
 MEAN_ESTIMATE = "mean estimate %"
@@ -99,9 +100,15 @@ def conditions(arm: Arm) -> dict[str, Any]:
     }
 
 
+def title(conditions: Mapping[str, Any]) -> str:
+    """A table in a few words: study, space and data set."""
+    names = [conditions[key] for key in ("study", "space", "dataset")]
+    return " / ".join(str(name["name"] if isinstance(name, Mapping) else name) for name in names)
+
+
 def seed(arm: Arm) -> int | None:
-    found: int | None = arm.runs[0].record.config.get("study", {}).get("seed")
-    return found
+    study_seed: int | None = arm.runs[0].record.config.get("study", {}).get("seed")
+    return study_seed
 
 
 def invariants(arms: Sequence[Arm]) -> tuple[dict[str, dict[int, float]], list[str]]:
@@ -110,7 +117,7 @@ def invariants(arms: Sequence[Arm]) -> tuple[dict[str, dict[int, float]], list[s
     The ceiling and the size baselines are functions of the ranked architectures and their truth; the best accuracy of
     the space is one of the truth alone.
     """
-    found: dict[str, dict[int, float]] = {}
+    values_by_name: dict[str, dict[int, float]] = {}
     quarrels: dict[str, str] = {}
     for arm in arms:
         for run in arm.runs:
@@ -122,20 +129,20 @@ def invariants(arms: Sequence[Arm]) -> tuple[dict[str, dict[int, float]], list[s
             for name, value in own.items():
                 if value is None:
                     continue
-                there = found.setdefault(name, {}).setdefault(record.repetition, value)
+                there = values_by_name.setdefault(name, {}).setdefault(record.repetition, value)
                 if abs(there - value) > 1e-9 * max(1.0, abs(there)):
                     quarrels.setdefault(
                         name, f"{name}: arms of one table differ ({there:.6g} and {value:.6g}, arm {arm.name})"
                     )
-    return found, list(quarrels.values())
+    return values_by_name, list(quarrels.values())
 
 
 def ledger(arm: Arm) -> dict[str, dict[int, float]]:
     """What an arm spent: ``unspent`` in steps, ``trained steps``, and ``share of PHASE``, by repetition."""
     budget = arm.runs[0].record.budget
-    found = {"trained steps": _over(arm, lambda r: float(sum(r.cost[p].steps for p in TRAINED if p in r.cost)))}
+    spent = {"trained steps": _over(arm, lambda r: float(sum(r.cost[p].steps for p in TRAINED if p in r.cost)))}
     if budget.kind not in COSTS:
-        return found
+        return spent
     kind, limit = budget.kind, budget.limit
 
     def amount(record: Record, phases: Iterable[str]) -> float:
@@ -148,10 +155,10 @@ def ledger(arm: Arm) -> dict[str, dict[int, float]]:
     def share(phase: str) -> Getter:
         return lambda record: amount(record, [phase]) / limit
 
-    found["unspent steps"] = _over(arm, unspent)
+    spent["unspent steps"] = _over(arm, unspent)
     for phase in sorted({phase for run in arm.runs for phase in run.record.cost}):
-        found[f"share of {phase}"] = _over(arm, share(phase))
-    return found
+        spent[f"share of {phase}"] = _over(arm, share(phase))
+    return spent
 
 
 def make(tables: Sequence[Sequence[Arm]], metrics: Sequence[str], command: str, folder: Path) -> Baseline:
@@ -192,7 +199,7 @@ def make(tables: Sequence[Sequence[Arm]], metrics: Sequence[str], command: str, 
 
 
 def _guarded(arm: Arm, metrics: Sequence[str], folder: Path) -> GuardedArm:
-    found = {}
+    measured = {}
     for name in metrics:
         of = values(arm, name)
         if of is None:
@@ -201,12 +208,12 @@ def _guarded(arm: Arm, metrics: Sequence[str], folder: Path) -> GuardedArm:
                 f"{folder}: no baseline is written: a run of arm {arm.name!r} has no {name!r}; there are: "
                 f"{', '.join([*known, MEAN_ESTIMATE, *SELECTED])}"
             )
-        found[name] = [of[r] for r in sorted(of)]
+        measured[name] = [of[r] for r in sorted(of)]
     spent = ledger(arm)
     prefix = "share of "
     return GuardedArm(
         config=dict(arm.runs[0].record.config.get("arm", {})),
-        metrics=found,
+        metrics=measured,
         ledger=Ledger(
             unspent=_list(spent.get("unspent steps", {})),
             trained_steps=_list(spent["trained steps"]),
@@ -237,20 +244,20 @@ def read(path: Path) -> Baseline:
     except OSError as error:
         raise StoreError(f"{path}: the baseline cannot be read ({error.strerror}); {again}") from error
     try:
-        found = Baseline.model_validate_json(data)
+        baseline = Baseline.model_validate_json(data)
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "its first character"
         raise StoreError(f"{path}: not a baseline, or damaged (at {place}); {again}") from error
-    if found.schema_version > SCHEMA:
-        raise StoreError(f"{path}: a baseline of a newer splitbench (schema {found.schema_version}); upgrade")
-    if not found.metrics or not any(table.arms for table in found.tables):
-        lacking = "metric" if not found.metrics else "arm"
+    if baseline.schema_version > SCHEMA:
+        raise StoreError(f"{path}: a baseline of a newer splitbench (schema {baseline.schema_version}); upgrade")
+    if not baseline.metrics or not any(table.arms for table in baseline.tables):
+        lacking = "metric" if not baseline.metrics else "arm"
         raise StoreError(f"{path}: the baseline guards no {lacking}, so that nothing could ever fail; {again}")
-    for table in found.tables:
+    for table in baseline.tables:
         for name, arm in table.arms.items():
             if any(len(of) != len(table.repetitions) for of in arm.metrics.values()):
                 raise StoreError(f"{path}: arm {name!r} does not have one value a repetition; {again}")
-    return found
+    return baseline
 
 
 def _provenance(tables: Sequence[Sequence[Arm]], command: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from splitbench.results.gating.gate import METRIC, NOT_MEASURED, REGRESSION, Check, Report
+from splitbench.results.gating.checks import METRIC, NOT_MEASURED, REGRESSION, Check, Report
 from splitbench.results.inference import noninferiority as tests
 from splitbench.results.inference.noninferiority import Test
 from splitbench.results.words.render import markdown_text
@@ -18,21 +18,21 @@ def headline(report: Report) -> str:
     """The outcome in one line."""
     metrics = [check for check in report.checks if check.kind == METRIC and check.verdict != tests.UNTESTED]
     count = {word: sum(check.verdict == word for check in metrics) for word in (tests.NON_INFERIOR, tests.INCONCLUSIVE)}
-    told = f"{len(metrics)} metrics compared, {count[tests.NON_INFERIOR]} non-inferior"
+    compared = f"{len(metrics)} metrics compared, {count[tests.NON_INFERIOR]} non-inferior"
     if count[tests.INCONCLUSIVE]:
-        told += f", {count[tests.INCONCLUSIVE]} inconclusive"
+        compared += f", {count[tests.INCONCLUSIVE]} inconclusive"
     if report.status == REGRESSION:
         kinds = {
             kind: sum(check.kind == kind for check in report.failures) for kind in ("metric", "invariant", "ledger")
         }
         failed = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in kinds.items() if n)
-        return f"regression: {failed} failed; {told}"
+        return f"regression: {failed} failed; {compared}"
     if report.status == NOT_MEASURED:
-        return f"not measured: the folder lacks something that the baseline guards; {told}"
-    return f"no regression: {told}"
+        return f"not measured: the folder lacks something that the baseline guards; {compared}"
+    return f"no regression: {compared}"
 
 
-def in_words(check: Check) -> str:
+def check_words(check: Check) -> str:
     """A check's numbers in a line."""
     test = check.test
     if test is None:
@@ -67,7 +67,7 @@ def text(report: Report) -> str:
     lines = [headline(report)]
     for check in report.checks:
         if check.kind == METRIC or check.failed:
-            lines.append(f"  {check.arm or check.table}: {check.name}: {in_words(check)}")
+            lines.append(f"  {check.arm or check.table}: {check.name}: {check_words(check)}")
     parts = {
         "not measured": report.missing,
         "changed": report.changed,
@@ -93,16 +93,20 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def _told(report: Report) -> list[str]:
     """What an inconclusive outcome means, once: how large a drop these seeds could have told."""
-    unsure = [one for one in report.checks if one.kind == METRIC and one.verdict == tests.INCONCLUSIVE and one.test]
-    found = []
-    for name in dict.fromkeys(one.name for one in unsure):
-        reach = [one.test.fails_beyond for one in unsure if one.name == name and one.test and one.test.fails_beyond]
+    unsure = [
+        check for check in report.checks if check.kind == METRIC and check.verdict == tests.INCONCLUSIVE and check.test
+    ]
+    sentences = []
+    for name in dict.fromkeys(check.name for check in unsure):
+        reach = [
+            check.test.fails_beyond for check in unsure if check.name == name and check.test and check.test.fails_beyond
+        ]
         if reach:
-            found.append(
+            sentences.append(
                 f"{name}: where inconclusive, only a measured drop above {_number(min(reach))} to "
                 f"{_number(max(reach))} would have failed; the same seeds as the baseline's, or more, tell smaller ones"
             )
-    return found
+    return sentences
 
 
 def _row(check: Check) -> str:

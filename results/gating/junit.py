@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from splitbench.results.gating.gate import Check, Report
-from splitbench.results.gating.gate_report import in_words
+from splitbench.results.gating.checks import Check, Report
+from splitbench.results.gating.gate_report import check_words
 from splitbench.results.inference import noninferiority as tests
 
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -49,7 +49,7 @@ def _case(suite: ET.Element, check: Check) -> None:
     owner = f"{check.table}.{check.arm}" if check.arm else check.table
     name = check.name if check.kind == "metric" else f"{check.kind}: {check.name}"
     case = ET.SubElement(suite, "testcase", name=_text(name), classname=_text(owner), time="0")
-    words = _text(in_words(check))
+    words = _text(check_words(check))
     if check.failed:
         ET.SubElement(case, "failure", message=_text(check.says), type=_text(check.verdict)).text = words
     elif check.verdict in (tests.INCONCLUSIVE, tests.UNTESTED):

@@ -15,11 +15,12 @@ from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.boards.leaderboard import Leaderboard, leaderboards_of
 from splitbench.results.boards.rows import Row
 from splitbench.results.grids.grids import GridFolder
-from splitbench.results.records.failures import by_arm, told
-from splitbench.results.records.store import AllFailedError, load
+from splitbench.results.records.failures import by_arm, failure_words
+from splitbench.results.records.loading import AllFailedError, load
 
 DIGITS = 12  # values that are equal on paper differ by rounding, and share a rank
 FEWEST_ARMS = 2
+FEWEST_CELLS = 2  # a mean over one cell is the order of its leaderboard again
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Index:
         study, axes: of the grid.
         cells: each, also those that have not been run.
         arms: every arm of any cell, in alphabetical order.
-        ranks: over all cells with results; None for fewer than two arms that are complete in each of them.
+        ranks: over all cells with results; None for fewer than two cells, or arms that are complete in each of them.
         along: axis -> for each of its values the mean ranks of the same arms over the cells that have it.
         left_out: arms that have no place in ``ranks``; oracle controls are bounds and take none.
         warnings: sentences, each with its cell.
@@ -94,13 +95,13 @@ def index(grid: GridFolder) -> Index:
         raise StoreError(f"{grid.folder}: no cell of the grid has results yet ({reasons}); run it with splitbench run")
     arms = sorted({row.arm for cell in there if cell.board for row in cell.board.rows if not row.trivial})
     ranked = [arm for arm in arms if all(ranks_here(cell.row(arm)) for cell in there)]
-    ranks = mean_ranks(there, ranked)
+    ranks = mean_ranks(there, ranked) if len(there) >= FEWEST_CELLS else None
     along = {}
-    for axis, choices in grid.axes.items() if ranks is not None and len(there) > 1 else ():
+    for axis, choices in grid.axes.items() if ranks is not None else ():
         groups = [(value, [cell for cell in there if cell.values[axis] == value]) for value in choices]
-        found = [(value, own) for value, group in groups if (own := mean_ranks(group, ranked)) is not None]
-        if len(found) > 1 and ranks is not None:
-            along[axis] = tuple((value, in_order(own, ranks.arms)) for value, own in found)
+        ranked_groups = [(value, own) for value, group in groups if (own := mean_ranks(group, ranked)) is not None]
+        if len(ranked_groups) > 1 and ranks is not None:
+            along[axis] = tuple((value, in_order(own, ranks.arms)) for value, own in ranked_groups)
     left_out = tuple(arm for arm in arms if arm not in ranked)
     return Index(grid.study, grid.axes, tuple(cells), tuple(arms), ranks, along, left_out, tuple(warnings))
 
@@ -113,17 +114,17 @@ def read_cell(grid: GridFolder, name: str, values: Mapping[str, Any]) -> tuple[C
     try:
         loaded = load(folder)
     except AllFailedError as error:
-        reasons = [f"{arm}, {told(own)}" for arm, own in by_arm(error.failed).items()]
+        reasons = [f"{arm}, {failure_words(own)}" for arm, own in by_arm(error.failed).items()]
         return CellBoard(name, values, None, f"all of its {len(error.failed)} runs failed: {reasons[0]}"), []
     except StoreError as error:
         runs = (folder / "records").is_dir() and any((folder / "records").iterdir())
         return CellBoard(name, values, None, str(error) if runs else "not run yet"), []
-    found = leaderboards_of(loaded)
-    said = [*found.warnings, *(sentence for board in found.boards for sentence in board.warnings)]
-    if len(found.boards) > 1:
-        reason = f"it holds {len(found.boards)} tables, which --cell {name} shows"
-        return CellBoard(name, values, None, reason, found.skipped), said
-    return CellBoard(name, values, found.boards[0], "", found.skipped), said
+    boards = leaderboards_of(loaded)
+    said = [*boards.warnings, *(sentence for board in boards.boards for sentence in board.warnings)]
+    if len(boards.boards) > 1:
+        reason = f"it holds {len(boards.boards)} tables, which --cell {name} shows"
+        return CellBoard(name, values, None, reason, boards.skipped), said
+    return CellBoard(name, values, boards.boards[0], "", boards.skipped), said
 
 
 def ranks_here(row: Row | None) -> bool:
@@ -155,7 +156,7 @@ def ranks_of(values: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def in_order(found: MeanRanks, arms: Sequence[str]) -> MeanRanks:
+def in_order(mean: MeanRanks, arms: Sequence[str]) -> MeanRanks:
     """The same ranks in another order of the arms."""
-    ranks = dict(zip(found.arms, found.ranks, strict=True))
-    return MeanRanks(found.cells, tuple(arms), tuple(ranks[arm] for arm in arms))
+    ranks = dict(zip(mean.arms, mean.ranks, strict=True))
+    return MeanRanks(mean.cells, tuple(arms), tuple(ranks[arm] for arm in arms))

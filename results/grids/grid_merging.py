@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.results.grids.grid_words import value_words
 from splitbench.results.grids.grids import GRID_STUDY, GridFolder, read_grid, write_grid
 from splitbench.results.merging.merge_report import as_json as merger_json
 from splitbench.results.merging.merging import STUDY, Merger, merger, spans
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
+from splitbench.results.words.values import exact_words
 
 
 @dataclass(frozen=True)
@@ -89,29 +89,29 @@ def _joined(grids: Sequence[GridFolder], out: Path) -> GridFolder:
     return GridFolder(out, grids[0].study, {axis: tuple(values) for axis, values in axes.items()}, cells)
 
 
-def as_json(found: GridMerger) -> dict[str, Any]:
+def as_json(merged: GridMerger) -> dict[str, Any]:
     """Plain JSON: each cell as a merged study has it."""
-    cells = [{"cell": name, **merger_json(each)} for name, each in found.mergers.items()]
-    not_run = [name for name in found.grid.cells if name not in found.mergers]
-    about = {"out": str(found.grid.folder), "grid": found.grid.study, "whole": found.whole}
+    cells = [{"cell": name, **merger_json(each)} for name, each in merged.mergers.items()]
+    not_run = [name for name in merged.grid.cells if name not in merged.mergers]
+    about = {"out": str(merged.grid.folder), "grid": merged.grid.study, "whole": merged.whole}
     return {**about, "cells": cells, "not_run": not_run}
 
 
-def sheet(found: GridMerger) -> Sheet:
+def sheet(merged: GridMerger) -> Sheet:
     """The same in words."""
     rows = []
-    for name, values in found.grid.cells.items():
-        own = found.mergers.get(name)
+    for name, values in merged.grid.cells.items():
+        own = merged.mergers.get(name)
         words = missing_words(own.missing) if own else ["all"]
         runs = f"{len(own.runs)} of {len(own.expected)}" if own else NOTHING
-        rows.append((name, *map(value_words, values.values()), runs, ", ".join(words) or NOTHING))
-    header = ("cell", *found.grid.axes, "runs", "missing (--seeds)")
-    whole = "It is whole." if found.whole else "It is not whole."
-    facts = (f"{count(len(found.mergers), 'cell')} of {len(found.grid.cells)} are in {found.grid.folder}. {whole}",)
-    warnings = tuple(f"{name}: {warning}" for name, each in found.mergers.items() for warning in each.warnings)
+        rows.append((name, *map(exact_words, values.values()), runs, ", ".join(words) or NOTHING))
+    header = ("cell", *merged.grid.axes, "runs", "missing (--seeds)")
+    whole = "It is whole." if merged.whole else "It is not whole."
+    facts = (f"{count(len(merged.mergers), 'cell')} of {len(merged.grid.cells)} are in {merged.grid.folder}. {whole}",)
+    warnings = tuple(f"{name}: {warning}" for name, each in merged.mergers.items() for warning in each.warnings)
     table = Table("Cells", header, tuple(rows), left=("missing (--seeds)",))
     legend = ("Records are joined, and not stages: what is still to be run is computed from its beginning.",)
-    return Sheet(f"Merged: grid {found.grid.study}", facts, (table,), legend, warnings)
+    return Sheet(f"Merged: grid {merged.grid.study}", facts, (table,), legend, warnings)
 
 
 def missing_words(missing: Sequence[tuple[str, int, int]]) -> list[str]:

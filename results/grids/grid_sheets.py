@@ -7,37 +7,37 @@ from typing import Any
 
 from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.boards.rows import Row
-from splitbench.results.grids.grid_board import CellBoard, Index, MeanRanks
-from splitbench.results.grids.grid_words import value_words
+from splitbench.results.grids.grid_board import FEWEST_CELLS, CellBoard, Index, MeanRanks
 from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
+from splitbench.results.words.values import exact_words
 
 
-def sheet(found: Index) -> Sheet:
+def sheet(index: Index) -> Sheet:
     """The index table, mean ranks over cells, and mean ranks along each axis."""
-    there = [cell for cell in found.cells if cell.board is not None]
-    axes = "; ".join(f"{axis}: {', '.join(map(value_words, values))}" for axis, values in found.axes.items())
-    facts = [f"{count(len(found.cells), 'cell')}, {len(there)} of them with results. Axes: {axes}."]
-    tables = [_index_table(found)]
-    if found.ranks is not None:
-        tables.append(_rank_table(found, found.ranks))
-    return Sheet(f"Grid {found.study}", tuple(facts), tuple(tables), _legend(found), _warnings(found))
+    there = [cell for cell in index.cells if cell.board is not None]
+    axes = "; ".join(f"{axis}: {', '.join(map(exact_words, values))}" for axis, values in index.axes.items())
+    facts = [f"{count(len(index.cells), 'cell')}, {len(there)} of them with results. Axes: {axes}."]
+    tables = [_index_table(index)]
+    if index.ranks is not None:
+        tables.append(_rank_table(index, index.ranks))
+    return Sheet(f"Grid {index.study}", tuple(facts), tuple(tables), _legend(index), _warnings(index))
 
 
-def as_json(found: Index) -> dict[str, Any]:
+def as_json(index: Index) -> dict[str, Any]:
     """Plain JSON; docs/leaderboard.md lists every key."""
-    ranks = found.ranks
+    ranks = index.ranks
     return {
-        "grid": found.study,
-        "axes": [{"axis": axis, "values": list(values)} for axis, values in found.axes.items()],
+        "grid": index.study,
+        "axes": [{"axis": axis, "values": list(values)} for axis, values in index.axes.items()],
         "metric": PRIMARY,
-        "cells": [_cell_object(cell) for cell in found.cells],
+        "cells": [_cell_object(cell) for cell in index.cells],
         "mean_ranks": None if ranks is None else _ranks_object(ranks),
         "along": [
             {"axis": axis, "values": [{"value": value, **_ranks_object(own)} for value, own in values]}
-            for axis, values in found.along.items()
+            for axis, values in index.along.items()
         ],
-        "left_out": list(found.left_out),
-        "warnings": list(_warnings(found)),
+        "left_out": list(index.left_out),
+        "warnings": list(_warnings(index)),
     }
 
 
@@ -70,26 +70,26 @@ def _ranks_object(ranks: MeanRanks) -> dict[str, Any]:
     return {"cells": list(ranks.cells), "arms": arms}
 
 
-def _index_table(found: Index) -> Table:
-    there = [row for cell in found.cells if cell.board for row in cell.board.rows]
+def _index_table(index: Index) -> Table:
+    there = [row for cell in index.cells if cell.board for row in cell.board.rows]
     oracles, given = {row.arm for row in there if row.reads_truth}, {row.arm for row in there if row.given}
-    names = {arm: marked(arm, arm in oracles, arm in given) for arm in found.arms}
+    names = {arm: marked(arm, arm in oracles, arm in given) for arm in index.arms}
     rows = tuple(
         (
             cell.name,
-            *(value_words(value) for value in cell.values.values()),
-            *(_entry(cell, arm) for arm in found.arms),
+            *(exact_words(value) for value in cell.values.values()),
+            *(_entry(cell, arm) for arm in index.arms),
         )
-        for cell in found.cells
+        for cell in index.cells
     )
-    header = ("cell", *found.axes, *names.values())
+    header = ("cell", *index.axes, *names.values())
     return Table(f"Difference to the cell's baseline in {PRIMARY}, and its verdict", header, rows)
 
 
 def _entry(cell: CellBoard, arm: str) -> str:
     row = cell.row(arm)
     if row is None:
-        return "skipped" if any(one.startswith(f"{arm}:") for one in cell.skipped) else NOTHING
+        return "skipped" if any(sentence.startswith(f"{arm}:") for sentence in cell.skipped) else NOTHING
     if not row.complete:
         return _incomplete(row)
     if row.verdict is None:
@@ -103,13 +103,13 @@ def _incomplete(row: Row) -> str:
     return f"incomplete: {row.runs} of {row.expected_runs}"
 
 
-def _rank_table(found: Index, ranks: MeanRanks) -> Table:
-    columns = [ranks, *(own for values in found.along.values() for _, own in values)]
+def _rank_table(index: Index, ranks: MeanRanks) -> Table:
+    columns = [ranks, *(own for values in index.along.values() for _, own in values)]
     titles = [
         f"all {count(len(ranks.cells), 'cell')}",
         *(
-            f"{axis} {value_words(value)} ({count(len(own.cells), 'cell')})"
-            for axis, values in found.along.items()
+            f"{axis} {exact_words(value)} ({count(len(own.cells), 'cell')})"
+            for axis, values in index.along.items()
             for value, own in values
         ),
     ]
@@ -117,30 +117,32 @@ def _rank_table(found: Index, ranks: MeanRanks) -> Table:
     return Table("Mean ranks over cells, in all and along each axis", ("arm", *titles), rows)
 
 
-def _legend(found: Index) -> tuple[str, ...]:
-    there = sum(cell.board is not None for cell in found.cells)
+def _legend(index: Index) -> tuple[str, ...]:
+    there = sum(cell.board is not None for cell in index.cells)
     sentences = [
         "A cell's leaderboard is shown with --cell NAME. Differences are paired by seed inside of a cell, in brackets "
         "95% Student-t intervals over seeds; p of a verdict is adjusted for the arms of its cell, and not for the "
         "number of cells.",
     ]
-    if found.ranks is not None:
+    if index.ranks is not None:
         sentences.append(
             f"Ranks are by mean {PRIMARY} inside of a cell, 1 is the best, and are averaged over {there} of "
-            f"{count(len(found.cells), 'cell')}; {PRIMARY} itself is not compared from cell to cell. Cells of one "
+            f"{count(len(index.cells), 'cell')}; {PRIMARY} itself is not compared from cell to cell. Cells of one "
             "space and dataset share seeds, images and truth: they are no independent witnesses, so there is no test."
         )
-        if found.left_out:
-            sentences.append(f"Not complete in each of these cells, or an oracle control: {', '.join(found.left_out)}.")
+        if index.left_out:
+            sentences.append(f"Not complete in each of these cells, or an oracle control: {', '.join(index.left_out)}.")
+    elif there < FEWEST_CELLS:
+        sentences.append("No mean ranks: a single cell has results.")
     else:
         sentences.append("No mean ranks: fewer than two arms are complete in every cell that has results.")
-    if any(row.reads_truth for cell in found.cells if cell.board for row in cell.board.rows):
+    if any(row.reads_truth for cell in index.cells if cell.board for row in cell.board.rows):
         sentences.append(ORACLE)
-    if any(row.given for cell in found.cells if cell.board for row in cell.board.rows):
+    if any(row.given for cell in index.cells if cell.board for row in cell.board.rows):
         sentences.append(GIVEN)
     return tuple(sentences)
 
 
-def _warnings(found: Index) -> tuple[str, ...]:
+def _warnings(index: Index) -> tuple[str, ...]:
     """What was read with faults, then the cells that have no table."""
-    return (*found.warnings, *(f"{cell.name}: {cell.reason}" for cell in found.cells if cell.reason))
+    return (*index.warnings, *(f"{cell.name}: {cell.reason}" for cell in index.cells if cell.reason))

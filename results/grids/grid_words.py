@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from splitbench.harness.study.config import short
+from splitbench.results.words.values import exact_words
 
 SLUG_LENGTH = 100
 
@@ -27,24 +27,8 @@ def cell_name(values: Mapping[str, Any]) -> str:
     """A cell's values in words that are safe in a path, as lower case."""
     ends = [axis.rpartition(".")[2] for axis in values]
     keys = [end if ends.count(end) == 1 else axis for end, axis in zip(ends, values, strict=True)]
-    words = [f"{key}={value_words(value)}" for key, value in zip(keys, values.values(), strict=True)]
+    words = [f"{key}={exact_words(value)}" for key, value in zip(keys, values.values(), strict=True)]
     return "--".join(re.sub(r"[^a-z0-9._=+]+", "-", word.lower()).strip("-.") for word in words)
-
-
-def value_words(value: Any) -> str:
-    """A value in a few characters; large numbers with an exponent: ``2e11``."""
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, int | float):
-        brief = f"{value:g}"
-        return (brief if float(brief) == value else repr(value)).replace("e+", "e")
-    if isinstance(value, list):
-        return "+".join(map(value_words, value))
-    if isinstance(value, Mapping) and "name" not in value:
-        inner = {key: one for key, one in value.items() if key != "criterion"}
-        own = str(value.get("criterion", ""))
-        return own + " ".join(["", *(f"{key}={value_words(one)}" for key, one in inner.items())])
-    return short(value)
 
 
 def _hash(values: Mapping[str, Any]) -> str:

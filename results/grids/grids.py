@@ -14,7 +14,7 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.registry import suggestion
-from splitbench.results.records.store import canonical_json, write_atomically
+from splitbench.results.records.files import canonical_json, write_atomically
 
 GRID = "grid.json"
 GRID_STUDY = "grid.yaml"  # the study file, as a grid keeps it
@@ -60,8 +60,8 @@ def read_grid(folder: Path) -> GridFolder | None:
         data = json.loads(path.read_bytes())
         if data["schema_version"] > SCHEMA:
             raise StoreError(f"{path} was written by a newer splitbench: upgrade")
-        axes = {one["axis"]: tuple(one["values"]) for one in data["axes"]}
-        cells = {one["cell"]: {axis: one["values"][axis] for axis in axes} for one in data["cells"]}
+        axes = {entry["axis"]: tuple(entry["values"]) for entry in data["axes"]}
+        cells = {entry["cell"]: {axis: entry["values"][axis] for axis in axes} for entry in data["cells"]}
         return GridFolder(folder, str(data["study"]), axes, cells)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -53,7 +53,7 @@ def bca(
     observed, n = float(compute(sample, axis=-1)), len(sample)
     if n == 1:
         return Estimate(observed, None, None, n)
-    if np.ptp(sample) == 0:
+    if np.ptp(sample) == 0:  # no resample differs, and BCa would divide by the jackknife's spread of 0
         return Estimate(observed, observed, observed, n)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
@@ -89,6 +89,7 @@ def bca_clustered(
     n = int(number.max(initial=-1)) + 1
     if n < 2:
         raise ValueError("a bootstrap over clusters needs at least two of them")
+    # Whole clusters are drawn: rows of one function are no independent draws, and would make intervals too narrow.
     observed = float(statistic(np.ones((1, len(number)), np.float32))[0])
     drawn = statistic(_counts(n, resamples, seed)[:, number])
     left_out = statistic((1 - np.eye(n, dtype=np.float32))[:, number])
@@ -131,14 +132,19 @@ def over_seeds_and_functions(
     if n == 1:
         alone = bca_clustered(statistics[0], functions[0], confidence, resamples, seed)
         return Estimate(alone.mean, alone.low, alone.high, 1)
-    values = [float(one(np.ones((1, size), np.float32))[0]) for one, size in zip(statistics, functions, strict=True)]
+    values = [
+        float(statistic(np.ones((1, size), np.float32))[0])
+        for statistic, size in zip(statistics, functions, strict=True)
+    ]
     student = interval(values, confidence)
+    # Populations of their own are in the spread between seeds already: to add them would count them twice.
     if not shared or n < FEWEST:
         return student
     counts = _counts(functions[0], resamples, seed)
-    covariance = np.cov([one(counts) for one in statistics])
+    covariance = np.cov([statistic(counts) for statistic in statistics])
     if not np.isfinite(covariance).all():
         return Estimate(student.mean, None, None, n)
+    # An estimated covariance may fall below 0 by chance; the true one of a shared population cannot.
     common = max(0.0, float((covariance.sum() - np.trace(covariance)) / (n * (n - 1))))
     between = float(np.var(values, ddof=1)) / n
     if between + common == 0:

@@ -64,9 +64,9 @@ def precision_statistic(score: Floats, truth: Floats, percent: int) -> CountStat
         reached = np.cumsum(equal, axis=1)
         chance = np.clip((k - reached + equal) / np.maximum(equal, 1), 0, 1)[:, groups.group]
         top = truth[predicted][None] >= truth[order][np.minimum(last, len(order) - 1)][:, None]
-        found = (weights * chance * top).sum(axis=1) / k[:, 0]
+        share_found = (weights * chance * top).sum(axis=1) / k[:, 0]
         beyond = (last == len(order)) | (reached[:, -1] < k[:, 0])
-        return np.where(beyond, np.nan, found)
+        return np.where(beyond, np.nan, share_found)
 
     return statistic
 

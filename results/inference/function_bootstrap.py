@@ -61,7 +61,7 @@ def over_functions(
         counts = np.bincount(flat.ravel(), minlength=BLOCK * n).reshape(BLOCK, n).astype(np.float64)[:, number]
         for name, statistic in statistics.items():
             drawn[name].append(statistic(counts))
-    return {name: _percentiles(observed[name], np.concatenate(found), confidence, n) for name, found in drawn.items()}
+    return {name: _percentiles(observed[name], np.concatenate(values), confidence, n) for name, values in drawn.items()}
 
 
 def tau(score: Floats, truth: Floats, functions: int) -> CountStatistic:
@@ -74,8 +74,8 @@ def rho(score: Floats, truth: Floats, functions: int) -> CountStatistic:
     return spearman_statistic(score, truth) if functions <= WHOLE else linear_spearman(score, truth)
 
 
-def _about(observed: float, found: Estimate) -> Estimate:
-    return Estimate(observed, found.low, found.high, found.n)
+def _about(observed: float, estimate: Estimate) -> Estimate:
+    return Estimate(observed, estimate.low, estimate.high, estimate.n)
 
 
 def _percentiles(observed: float, values: Floats, confidence: float, n: int) -> Estimate:

@@ -99,45 +99,63 @@ def compare(
         ValueError: if paired and no repetition is shared, or a side is empty.
     """
     old, new = [before[r] for r in sorted(before)], [after[r] for r in sorted(after)]
+    # The baseline's own noise, paired or not: what counts as large must not hang on who shares its seeds.
     margin = max(MARGIN * deviation(old), floor * max(1.0, abs(mean(old))))
-    if paired:
-        shared = sorted(before.keys() & after.keys())
-        old, new = [before[r] for r in shared], [after[r] for r in shared]
-        differences = [b - a for a, b in zip(old, new, strict=True)]
-        difference, n = mean(differences), len(differences)
-        spread, freedom = deviation(differences) / math.sqrt(n), float(n - 1)
-        identical = not any(differences)
-    else:
-        difference = mean(new) - mean(old)
-        parts = (deviation(old) ** 2 / len(old), deviation(new) ** 2 / len(new))
-        spread, freedom = math.sqrt(sum(parts)), welch_freedom(parts, (len(old), len(new)))
-        identical = len({*old, *new}) == 1
-    testable = freedom > 0
+    sample = _paired(before, after) if paired else _two_samples(old, new)
     low = high = p = None
-    if testable:
-        reach = inverse_t(CONFIDENCE, freedom) * spread
-        low, high = difference - reach, difference + reach
-        worse = abs(difference) if two_sided else (difference if less_is_better else -difference)
-        if not identical:
-            tail = upper_tail(worse, spread, freedom)
+    if sample.freedom > 0:
+        reach = inverse_t(CONFIDENCE, sample.freedom) * sample.spread
+        low, high = sample.difference - reach, sample.difference + reach
+        # Equal values one by one are no evidence of anything by chance: they have no p, and join no family.
+        if not sample.identical:
+            gain = sample.difference if less_is_better else -sample.difference
+            tail = upper_tail(abs(gain) if two_sided else gain, sample.spread, sample.freedom)
             p = min(1.0, 2 * tail) if two_sided else tail
     return Test(
-        before=mean(old),
-        after=mean(new),
-        n_before=len(old),
-        n_after=len(new),
+        before=mean(sample.old),
+        after=mean(sample.new),
+        n_before=len(sample.old),
+        n_after=len(sample.new),
         paired=paired,
-        difference=difference,
+        difference=sample.difference,
         low=low,
         high=high,
         margin=margin,
         p=p,
         less_is_better=less_is_better,
         two_sided=two_sided,
-        spread=spread,
-        freedom=freedom,
-        identical=identical,
+        spread=sample.spread,
+        freedom=sample.freedom,
+        identical=sample.identical,
     )
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What two sets of values say of a change: its size, standard error and degrees of freedom."""
+
+    old: Sequence[float]
+    new: Sequence[float]
+    difference: float
+    spread: float
+    freedom: float
+    identical: bool
+
+
+def _paired(before: Mapping[int, float], after: Mapping[int, float]) -> _Change:
+    shared = sorted(before.keys() & after.keys())
+    old, new = [before[r] for r in shared], [after[r] for r in shared]
+    differences = [b - a for a, b in zip(old, new, strict=True)]
+    n = len(differences)
+    difference = mean(differences)
+    return _Change(old, new, difference, deviation(differences) / math.sqrt(n), float(n - 1), not any(differences))
+
+
+def _two_samples(old: Sequence[float], new: Sequence[float]) -> _Change:
+    # Welch's, since a change of code may change the spread between seeds too.
+    parts = (deviation(old) ** 2 / len(old), deviation(new) ** 2 / len(new))
+    freedom = welch_freedom(parts, (len(old), len(new)))
+    return _Change(old, new, mean(new) - mean(old), math.sqrt(sum(parts)), freedom, len({*old, *new}) == 1)
 
 
 def judge(tests: Sequence[Test]) -> list[Test]:

@@ -97,6 +97,7 @@ def equivalence_p(differences: Sequence[float], region: float) -> float:
     """
     if abs(math.fsum(differences)) >= region * len(differences):
         return 1.0
+    # Adding the region makes the edge of equality the 0 about which signs are flipped.
     sides = ([region + d for d in differences], [region - d for d in differences])
     return max(stats.sign_flip_p(side) for side in sides) / 2
 
@@ -125,6 +126,7 @@ def probability_better(differences: Sequence[float], metric: str) -> float | Non
 def word(metric: str, difference: float, p: float, equal_p: float) -> str:
     """What the first arm is beside the second, by adjusted p: a difference that is sure, and yet sure to be inside the
     region of practical equality, is practically none."""
+    # Equality first: many seeds make a difference sure that is too small to matter.
     if equal_p < stats.ALPHA:
         return EQUAL
     if p >= stats.ALPHA or difference == 0:
@@ -145,7 +147,7 @@ def few_seeds(seeds: int, comparisons: int) -> str:
 def judge(
     against: str,
     metric: str,
-    found: Mapping[str, Comparison],
+    comparisons: Mapping[str, Comparison],
     reasons: Mapping[str, str],
     families: Mapping[str, Hashable],
     findings: Mapping[str, Hashable],
@@ -153,25 +155,26 @@ def judge(
     """A verdict for each arm, by its name.
 
     Args:
-        found: the comparisons.
+        comparisons: the comparisons.
         reasons: why an arm gives no ground for a verdict, for those that do not: they are not tested.
         families: what each arm is adjusted together with.
         findings: what each arm found (splitbench.results.arms.findings): arms of one are one hypothesis.
     """
-    tested = [name for name in found if not reasons.get(name)]
+    tested = [name for name in comparisons if not reasons.get(name)]
     own, marks = [families[name] for name in tested], [findings[name] for name in tested]
+    # Arms of one finding are one hypothesis, so a family is as large as its findings.
     sizes = Counter(family for family, _ in set(zip(own, marks, strict=True)))
-    raw, equal = [found[name].p for name in tested], [found[name].equal_p for name in tested]
+    raw, equal = [comparisons[name].p for name in tested], [comparisons[name].equal_p for name in tested]
     adjusted = [dict(zip(tested, stats.holm_within(ps, own, marks), strict=True)) for ps in (raw, equal)]
     verdicts = {}
-    for name, one in found.items():
+    for name, comparison in comparisons.items():
         p, equal_p = (ps.get(name) for ps in adjusted)
         said, reason = NO_VERDICT, reasons.get(name, "")
         if p is not None and equal_p is not None:
-            said = word(metric, one.difference.mean, p, equal_p)
-            reason = few_seeds(one.difference.n, sizes[families[name]]) if said == CANNOT_TELL else ""
-            said = NO_VERDICT if reason else said
-        probability = None if p is None else one.probability
+            said = word(metric, comparison.difference.mean, p, equal_p)
+            reason = few_seeds(comparison.difference.n, sizes[families[name]]) if said == CANNOT_TELL else ""
+            said = NO_VERDICT if reason else said  # too few seeds cannot tell anything: that is no finding
+        probability = None if p is None else comparison.probability
         region = family(metric).region
-        verdicts[name] = Verdict(against, metric, said, reason, p, equal_p, region, probability, one.difference)
+        verdicts[name] = Verdict(against, metric, said, reason, p, equal_p, region, probability, comparison.difference)
     return verdicts

@@ -222,9 +222,9 @@ def holm_within(
         largest: dict[Hashable, float] = {}
         for index in members:
             largest[marks[index]] = max(ps[index], largest.get(marks[index], 0.0))
-        found = dict(zip(largest, holm(list(largest.values())), strict=True))
+        by_finding = dict(zip(largest, holm(list(largest.values())), strict=True))
         for index in members:
-            adjusted[index] = found[marks[index]]
+            adjusted[index] = by_finding[marks[index]]
     return adjusted
 
 

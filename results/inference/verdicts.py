@@ -9,36 +9,36 @@ from splitbench.results.measures.families import family
 
 
 def sentence(
-    arm: str, other: str, metric: str, word: str, reason: str, one: Comparison, p: float, needed: int | None
+    arm: str, other: str, metric: str, word: str, reason: str, comparison: Comparison, p: float, needed: int | None
 ) -> str:
     """What a paired comparison says, its size and how sure.
 
     Args:
         word: one of :data:`splitbench.results.inference.paired.WORDS`.
         reason: why there is no verdict, if there is none.
-        one: ``arm`` less ``other``, over seeds.
+        comparison: ``arm`` less ``other``, over seeds.
         p: what the word was decided by.
         needed: how many seeds a difference of this size would take; None where no number is known.
     """
-    difference = one.difference
+    difference = comparison.difference
     name = f"{metric} %" if metric == "selected regret" else metric
     less = f"{arm} less {other} is {number(metric, difference.mean, '+')} in {name}"
     if word == paired.CANNOT_TELL:
-        found = f"{word}: {less} ({_details(metric, difference, one, p, '+')})"
-        return f"{found}; {_needed_words(difference, needed)}"
+        words = f"{word}: {less} ({_details(metric, difference, comparison, p, '+')})"
+        return f"{words}; {_needed_words(difference, needed)}"
     if word == paired.NO_VERDICT:
-        return f"{word} ({reason}): {less} ({_details(metric, difference, one, p, '+')})"
+        return f"{word} ({reason}): {less} ({_details(metric, difference, comparison, p, '+')})"
     if word == paired.EQUAL:
         region = f"within {number(metric, -family(metric).region)} to {number(metric, family(metric).region, '+')}"
-        return f"{arm} and {other} are {word} ({region}): {less} ({_details(metric, difference, one, p, '+')})"
+        return f"{arm} and {other} are {word} ({region}): {less} ({_details(metric, difference, comparison, p, '+')})"
     sign = -1 if difference.mean < 0 else 1
     low, high = difference.low, difference.high
     if low is not None and high is not None:
         low, high = sorted((sign * low, sign * high))
     size = Estimate(abs(difference.mean), low, high, difference.n)
     direction = f" ({'less' if sign < 0 else 'more'} of it)" if stats.lower_is_better(metric) else ""
-    found = f"{arm} is {word} than {other} by {number(metric, size.mean)} in {name}{direction}"
-    return f"{found} ({_details(metric, size, one, p)})"
+    words = f"{arm} is {word} than {other} by {number(metric, size.mean)} in {name}{direction}"
+    return f"{words} ({_details(metric, size, comparison, p)})"
 
 
 def verdict_words(verdict: Verdict) -> str:
@@ -72,10 +72,10 @@ def probability_words(probability: float | None) -> str:
     return "< 0.001" if probability < 0.0005 else f"{probability:.3f}"
 
 
-def _details(metric: str, size: Estimate, one: Comparison, p: float, sign: str = "") -> str:
+def _details(metric: str, size: Estimate, comparison: Comparison, p: float, sign: str = "") -> str:
     seeds = f"{size.n} seed{'' if size.n == 1 else 's'}, p = {p_words(p)}"
-    if one.probability is not None:
-        bare = probability_words(one.probability)
+    if comparison.probability is not None:
+        bare = probability_words(comparison.probability)
         seeds += f", P(better) {bare if bare[0] in '<>' else f'= {bare}'}"
     if size.low is None or size.high is None:
         return seeds

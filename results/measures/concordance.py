@@ -24,9 +24,9 @@ def _below_both(x: Integers, y: Integers) -> Integers:
     order = np.lexsort((-y, x))  # of rows equal in x, an earlier one is never smaller in y
     place = np.empty(len(x), dtype=np.int64)
     place[np.lexsort((-np.arange(len(x)), y[order]))] = np.arange(len(x))  # nor, of rows equal in y, in its place
-    found = np.empty(len(x), dtype=np.int64)
-    found[order] = smaller_before(place)
-    return found
+    below = np.empty(len(x), dtype=np.int64)
+    below[order] = smaller_before(place)
+    return below
 
 
 def smaller_before(permutation: Integers) -> Integers:
@@ -35,7 +35,7 @@ def smaller_before(permutation: Integers) -> Integers:
     Two numbers are told apart by their highest differing bit: bit by bit, numbers that agree above it stand together in
     their first order, and each that has the bit counts those before it that have not.
     """
-    found = np.zeros(len(permutation), dtype=np.int64)
+    smaller = np.zeros(len(permutation), dtype=np.int64)
     for bit in range(max(len(permutation) - 1, 0).bit_length()):
         above = permutation >> (bit + 1)
         order = np.argsort(above, kind="stable")
@@ -43,5 +43,5 @@ def smaller_before(permutation: Integers) -> Integers:
         before = np.cumsum(lacks)
         first = np.searchsorted(above[order], above[order], side="left")
         own = before - (before - lacks)[first]
-        found[order[~lacks]] += own[~lacks]
-    return found
+        smaller[order[~lacks]] += own[~lacks]
+    return smaller

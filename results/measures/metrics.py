@@ -91,7 +91,7 @@ def ceiling(per_seed: npt.ArrayLike, flops: npt.ArrayLike | None = None) -> Metr
         flops: [A], for the partial tau; it is left out where absent, and so are the leaf metrics.
     """
     seeds = np.asarray(per_seed, np.float64)
-    found: dict[str, list[float | None]] = {}
+    by_metric: dict[str, list[float | None]] = {}
     for first in range(seeds.shape[1]):
         for second in range(seeds.shape[1]):
             both = ~np.isnan(seeds[:, first]) & ~np.isnan(seeds[:, second])
@@ -100,8 +100,8 @@ def ceiling(per_seed: npt.ArrayLike, flops: npt.ArrayLike | None = None) -> Metr
             score, truth = seeds[both, first], seeds[both, second]
             sizes = None if flops is None else np.asarray(flops, np.float64)[both]
             for name, value in score_metrics(score, truth, float(truth.max()), sizes).items():
-                found.setdefault(name, []).append(value)
-    return {name: _mean([value for value in values if value is not None]) for name, values in found.items()}
+                by_metric.setdefault(name, []).append(value)
+    return {name: _mean([value for value in values if value is not None]) for name, values in by_metric.items()}
 
 
 def score_metrics(

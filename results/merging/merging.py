@@ -19,9 +19,9 @@ from splitbench.harness.study.config import ArmConfig, short
 from splitbench.results.records import archive, store
 from splitbench.results.records.failures import Failure
 from splitbench.results.records.listing import RECORDS, SWEEP
+from splitbench.results.records.loading import AllFailedError, Loaded, Run, load
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import AllFailedError, Loaded, Run, load
 
 STUDY = "study.yaml"
 OF_THE_WHOLE = ("name", "baseline", "seeds", "arms")
@@ -287,10 +287,10 @@ def estimates(run: Run) -> bytes:
 
 def spans(numbers: Iterable[int]) -> str:
     """Whole numbers as `splitbench run --seeds` takes them: ``0-5,8``."""
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for number in sorted(set(numbers)):
-        if found and number == found[-1][-1] + 1:
-            found[-1] = [found[-1][0], number]
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
         else:
-            found.append([number])
-    return ",".join("-".join(map(str, ends)) for ends in found)
+            runs.append([number])
+    return ",".join("-".join(map(str, ends)) for ends in runs)

@@ -20,18 +20,22 @@ from splitbench.results.expectation.expected_folder import with_expected
 from splitbench.results.page.pack import embedded_json
 from splitbench.results.page.rows import payload
 from splitbench.results.page.run_details import details
-from splitbench.results.records.store import load
+from splitbench.results.records.loading import load
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import FAILED_RUNS, sheets
 
 FOLDER = Path(__file__).parent
-STYLE = "page.css"
+STYLES = ("theme.css", "page.css", "table.css", "run.css", "media.css")  # later rules win, so the order matters
 SCRIPTS = (
     "draw.js",
     "data.js",
     "stats.js",
+    "bars.js",
+    "verdicts.js",
     "columns.js",
     "waterfall.js",
+    "sorting.js",
+    "panels.js",
     "leaderboard.js",
     "filters.js",
     "tree.js",
@@ -68,17 +72,17 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
     if expected:
         boards = with_expected(boards, loaded)
     own, across = _described(boards)
-    found = details(grouped, int(details_mb * MB), arms)
+    run_details = details(grouped, int(details_mb * MB), arms)
     data = payload(boards.boards, own, grouped)
     return _render(
         title=_title(list(dict.fromkeys(board.study for board in boards.boards))),
         sheets=own,
         across=across,
-        warnings=[*boards.warnings, *sorted(set(found.warnings))],
+        warnings=[*boards.warnings, *sorted(set(run_details.warnings))],
         failed=[table for sheet in own for table in sheet.tables if table.title == FAILED_RUNS],
         skipped=boards.skipped,
         data=embedded_json(data),
-        details=embedded_json(found.payload()),
+        details=embedded_json(run_details.payload()),
     )
 
 
@@ -88,12 +92,12 @@ def _described(boards: Leaderboards) -> tuple[list[Sheet], list[Sheet]]:
     A sheet tells which rows are sizes by brackets around their names, the page by a tag. So sheets are asked for
     without that mark, and what they say of it gives way to what the page does.
     """
-    found = sheets(replace(boards, boards=tuple(map(_without_marks, boards.boards))))
+    shown = sheets(replace(boards, boards=tuple(map(_without_marks, boards.boards))))
     own = [
         replace(sheet, legend=(*sheet.legend, SIZES)) if any(row.trivial for row in board.rows) else sheet
-        for board, sheet in zip(boards.boards, found, strict=False)
+        for board, sheet in zip(boards.boards, shown, strict=False)
     ]
-    return own, found[len(own) :]
+    return own, shown[len(own) :]
 
 
 def _without_marks(board: Leaderboard) -> Leaderboard:
@@ -117,7 +121,7 @@ def _render(**parts: Any) -> bytes:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    style = (FOLDER / STYLE).read_text(encoding="utf-8")
+    style = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
     joined = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{joined}}})();\n'
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,49 +1,7 @@
-// The leaderboard's table: filtered, sorted, and drawn row by row as far as it is looked at.
+// The leaderboard's table, drawn row by row as far as it is looked at.
 
 const TABLE = document.getElementById("table");
 const STEP = 300;
-
-function matching() {
-  const words = VIEW.text.toLowerCase().split(/\s+/).filter(Boolean);
-  return ARMS.filter((arm) => {
-    if (arm.trivial ? !VIEW.sizes : arm.oracle ? !VIEW.oracles : false) return false;
-    if (!arm.complete && !VIEW.incomplete) return false;
-    if (words.some((word) => !arm.name.toLowerCase().includes(word))) return false;
-    return Object.entries(VIEW.only).every(
-      ([name, value]) => !value || ATTRIBUTES[name](arm) === value || (name === "trainer" && arm.trivial),
-    );
-  });
-}
-
-// Incomplete arms and undefined values stay at the end, whichever the direction.
-function sorted(arms) {
-  const column = COLUMN[VIEW.sort];
-  const keyed = arms.map((arm) => ({ arm, key: column.sort(arm) }));
-  keyed.sort((a, b) => {
-    if (a.arm.complete !== b.arm.complete) return b.arm.complete - a.arm.complete;
-    if ((a.key === null) !== (b.key === null)) return a.key === null ? 1 : -1;
-    if (a.key !== b.key && a.key !== null) return (a.key < b.key ? -1 : 1) * VIEW.direction;
-    return a.arm.index - b.arm.index;
-  });
-  return together(keyed.map(({ arm }) => arm));
-}
-
-// Arms of one partition stand after the first of them.
-function together(arms) {
-  if (!arms.some((arm) => arm.finding)) return arms;
-  const key = (arm) => `${arm.board}/${arm.trivial ? "size/" : ""}${findingOf(arm)}`;
-  const first = new Map();
-  arms.forEach((arm, place) => first.has(key(arm)) || first.set(key(arm), place));
-  const place = new Map(arms.map((arm, i) => [arm, i]));
-  return [...arms].sort((a, b) => first.get(key(a)) - first.get(key(b)) || place.get(a) - place.get(b));
-}
-
-function sortBy(id) {
-  if (VIEW.sort === id) VIEW.direction = -VIEW.direction;
-  else [VIEW.sort, VIEW.direction] = [id, firstOf(COLUMN[id])];
-  drawTable();
-  TABLE.querySelector(`th[data-column="${id}"] button`).focus({ preventScroll: true });
-}
 
 function head(columns) {
   const groups = [];
@@ -134,60 +92,6 @@ function toggle(arm) {
     shown.after(more(arm, shownColumns().length));
   }
   button.setAttribute("aria-expanded", String(VIEW.open.has(arm.index)));
-}
-
-// What an opened arm shows: its runs, each with a link to its own page, and every metric.
-function more(arm, span) {
-  return h("tr", { class: "more" }, h("td", { colspan: span }, h("div", { class: "panel" }, runsPanel(arm), partsPanel(arm), metricsPanel(arm))));
-}
-
-function runsPanel(arm) {
-  if (arm.rank_sum) return h("p", { class: "hint" }, "Ranks by the sum of two rankers’ ranks.");
-  if (arm.trivial) return h("p", { class: "hint" }, "Ranks by a size of the stand-alone network, without any supernet.");
-  const at = DATA.metrics.indexOf(PRIMARY);
-  const [test, regret] = ["test", "regret"].map((name) => DATA.selection.indexOf(name));
-  const lines = runsOf(arm).map((run) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, h("a", { href: addressOf(run) }, seedOf(run))),
-      h("td", {}, fixed(run.metrics[at], 3)),
-      h("td", {}, fixed(run.selection[test], 2)),
-      h("td", {}, fixed(run.selection[regret], 2)),
-    ),
-  );
-  const note = arm.complete ? "" : h("p", { class: "hint" }, `${runsWords(arm)}: nothing is averaged until all are there.`);
-  return h(
-    "div",
-    {},
-    h("h2", { class: "small" }, "Runs"),
-    note,
-    plainTable(["run", PRIMARY, "test %", "regret"], lines),
-  );
-}
-
-function metricsPanel(arm) {
-  if (!arm.complete) return "";
-  const lines = DATA.metrics.flatMap((name, i) => {
-    const estimate = arm.metrics[i];
-    const digits = digitsOf(name);
-    if (!estimate) return [];
-    return h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, name),
-      h("td", {}, fixed(estimate[0], digits)),
-      h("td", { class: "ci" }, range(estimate[1], estimate[2], digits)),
-      h("td", {}, fixed(arm.on.ceiling[name], digits)),
-      h("td", {}, fixed(mean(arm.validation[DATA.validation.indexOf(name)]), digits)),
-    );
-  });
-  return h("div", {}, h("h2", { class: "small" }, "All metrics"), plainTable(["metric", "mean", "interval", "ceiling", "by validation truth"], lines));
-}
-
-function plainTable(header, lines) {
-  const heads = header.map((name) => h("th", { scope: "col" }, name));
-  return h("table", { class: "plain" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines));
 }
 
 function drawTable() {

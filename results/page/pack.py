@@ -44,11 +44,11 @@ def pack(levels: Iterable[int]) -> str:
     Raises:
         ValueError: if one lies outside.
     """
-    found = list(levels)
-    for end in (min(found), max(found)) if found else ():
+    listed = list(levels)
+    for end in (min(listed), max(listed)) if listed else ():
         if not 0 <= end < LEVELS:
             raise ValueError(f"{end} is none of the {LEVELS} levels")
-    return "".join([PAIRS[level] for level in found])
+    return "".join([PAIRS[level] for level in listed])
 
 
 def quantised(values: Sequence[float]) -> tuple[str, float, float]:

@@ -17,7 +17,7 @@ from splitbench.results.inference.stats import EXACT_UP_TO, FEWEST, Estimate
 from splitbench.results.inference.verdicts import digits, p_words
 from splitbench.results.measures.families import family
 from splitbench.results.page.pack import decimal, rounded, shown
-from splitbench.results.records.store import Run
+from splitbench.results.records.loading import Run
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import PHASES
 
@@ -112,7 +112,7 @@ def _row(
     controls: dict[tuple[str, ...], int],
     reasons: dict[str, int],
 ) -> list[Any]:
-    told = [] if arm is None else [ungrounded(arm, name not in SELECTED) for name in JUDGED]
+    ungrounded_reasons = [] if arm is None else [ungrounded(arm, name not in SELECTED) for name in JUDGED]
     values = {
         "board": board,
         "name": row.arm,
@@ -132,7 +132,7 @@ def _row(
         "of_ceiling": _estimate(row.of_ceiling, 2),
         "verdicts": [_verdict(row.verdicts.get(name), reasons) for name in JUDGED],
         "finding": row.finding,
-        "reasons": [reasons.setdefault(one, len(reasons)) for one in told],
+        "reasons": [reasons.setdefault(reason, len(reasons)) for reason in ungrounded_reasons],
         "chance": _chance(row.chance, controls),
         "selection": [_estimate(row.selection.get(name), 2) for name in SELECTION],
         "decomposition": _decomposition(row),
@@ -191,12 +191,12 @@ def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:
 
 def _paired(arm: Arm) -> list[list[Any] | None]:
     """For each metric with verdicts, repetitions and its mean over draws in each, unrounded; None where one lacks."""
-    found: list[list[Any] | None] = []
+    pairs: list[list[Any] | None] = []
     for get in JUDGED.values():
         values = arm.by_repetition(get)
         repetitions = sorted(values or {})
-        found.append(None if values is None else [repetitions, [values[repetition] for repetition in repetitions]])
-    return found
+        pairs.append(None if values is None else [repetitions, [values[repetition] for repetition in repetitions]])
+    return pairs
 
 
 def _run(run: Run, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
@@ -230,9 +230,9 @@ def _seconds(value: float | None) -> float | None:
 def _phases(boards: Sequence[Leaderboard]) -> list[str]:
     """In the order of a run; measurement, which is not charged, last."""
     costs = [row.cost for board in boards for row in board.rows if row.cost is not None]
-    found = {phase for cost in costs for phase in cost.by_phase}
-    known = [phase for phase in PHASES if phase in found]
-    return [*known, *sorted(found - {*PHASES, MEASUREMENT}), *sorted(found & {MEASUREMENT})]
+    present = {phase for cost in costs for phase in cost.by_phase}
+    known = [phase for phase in PHASES if phase in present]
+    return [*known, *sorted(present - {*PHASES, MEASUREMENT}), *sorted(present & {MEASUREMENT})]
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -16,8 +16,8 @@ from splitbench.harness.errors import StoreError
 from splitbench.results.arms.arms import Arm
 from splitbench.results.inference.verdicts import digits
 from splitbench.results.page.pack import all_rounded, decimal, embedded_json, pack, quantised, rounded, shown
+from splitbench.results.records.loading import Run, read_estimates
 from splitbench.results.records.record import EdgeScore, Node, Record
-from splitbench.results.records.store import Run, read_estimates
 
 CURVE_POINTS = 60
 SCATTER_POINTS = 2_000
@@ -53,10 +53,10 @@ class Details:
     def add(self, key: str, run: Run) -> bool:
         """Take one run; False, and nothing changed, if it does not fit."""
         before = len(self.truths), len(self.parts), len(self.warnings), self.size
-        found = _run(run, self)
-        self.size += len(embedded_json({key: found}).encode())
+        packed_run = _run(run, self)
+        self.size += len(embedded_json({key: packed_run}).encode())
         if self.size <= self.budget:
-            self.runs[key] = found
+            self.runs[key] = packed_run
             return True
         truths, parts, warnings, self.size = before
         del self.truths[truths:], self.parts[parts:], self.warnings[warnings:]
@@ -67,11 +67,11 @@ class Details:
 
 def details(tables: Sequence[Sequence[Arm]], budget: int, only: Sequence[str] = ()) -> Details:
     """Details of runs in at most ``budget`` bytes; of the arms named in ``only`` alone, if any are."""
-    found = Details(budget)
+    collected = Details(budget)
     for key, run in _fair_order(tables, only):
-        if not found.add(key, run):
+        if not collected.add(key, run):
             break
-    return found
+    return collected
 
 
 def _fair_order(tables: Sequence[Sequence[Arm]], only: Sequence[str]) -> Iterator[tuple[str, Run]]:
@@ -82,29 +82,29 @@ def _fair_order(tables: Sequence[Sequence[Arm]], only: Sequence[str]) -> Iterato
         if not only or arm.name in only
     ]
     for turn in itertools.zip_longest(*chosen):
-        yield from (one for one in turn if one is not None)
+        yield from (next_run for next_run in turn if next_run is not None)
 
 
-def _run(run: Run, found: Details) -> dict[str, Any]:
+def _run(run: Run, into: Details) -> dict[str, Any]:
     record = run.record
     leaves = [
         [leaf.architecture, *shown((leaf.estimate, leaf.loss, leaf.population, leaf.test), 3), int(leaf.kept)]
         for leaf in record.selection.leaves
     ]
     return {
-        "config": _pooled(record.config, found, depth=2),
+        "config": _pooled(record.config, into, depth=2),
         "leaves": leaves,
-        "scatter": _scatter(run, found),
+        "scatter": _scatter(run, into),
         "tree": _tree(record.tree, None, record),
         "validation": {name: decimal(value, digits(name)) for name, value in record.validation_metrics.items()},
     }
 
 
-def _pooled(config: Any, found: Details, depth: int) -> Any:
+def _pooled(config: Any, into: Details, depth: int) -> Any:
     """A configuration whose parts two levels down are indices into the pool: arms share most of them."""
     if depth and isinstance(config, dict):
-        return {key: _pooled(value, found, depth - 1) for key, value in config.items()}
-    return found.shared(found.parts, config)
+        return {key: _pooled(value, into, depth - 1) for key, value in config.items()}
+    return into.shared(into.parts, config)
 
 
 def _tree(node: Node, parent: Node | None, record: Record) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _curve(curve: Sequence[tuple[int, float]]) -> list[list[Any]]:
     return [[step for step, _ in curve], all_rounded((loss for _, loss in curve), DIGITS)]
 
 
-def _scatter(run: Run, found: Details) -> list[Any] | None:
+def _scatter(run: Run, into: Details) -> list[Any] | None:
     """[truth, packed estimates, low, high, packed leaves, lowest leaf]; ``truth`` is the index of the population's
     [packed test accuracies, low, high, size]. None if the estimates cannot be read, which becomes a warning."""
     name = run.path.with_suffix(".parquet").name
@@ -158,10 +158,10 @@ def _scatter(run: Run, found: Details) -> list[Any] | None:
         frame = read_estimates(run)
         columns = {column: frame[column].tolist() for column in ("architecture", "leaf", "accuracy", "truth_test")}
     except StoreError as error:
-        found.warnings.append(f"{name}: no scatter plot of this run, because {str(error).partition(': ')[2]}")
+        into.warnings.append(f"{name}: no scatter plot of this run, because {str(error).partition(': ')[2]}")
         return None
     except (KeyError, ValueError, OSError):
-        found.warnings.append(f"{name}: no scatter plot of this run, because a column is missing or it is not Parquet")
+        into.warnings.append(f"{name}: no scatter plot of this run, because a column is missing or it is not Parquet")
         return None
     names, true = columns["architecture"], columns["truth_test"]
     if not names:
@@ -172,5 +172,5 @@ def _scatter(run: Run, found: Details) -> list[Any] | None:
     estimates, least, most = quantised([columns["accuracy"][i] for i in order])
     leaves = [columns["leaf"][i] for i in order]
     first = min(leaves)
-    index = found.shared(found.truths, [truth, rounded(low), rounded(high), len(names)])
+    index = into.shared(into.truths, [truth, rounded(low), rounded(high), len(names)])
     return [index, estimates, rounded(least), rounded(most), pack(leaf - first for leaf in leaves), first]

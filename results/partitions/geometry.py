@@ -238,21 +238,21 @@ def identical(arms: Sequence[Sequence[Split]]) -> list[list[str]]:
     """Arms that choose one and the same partition in every repetition (and draw): lists of two or more names."""
     classes: list[list[Sequence[Split]]] = []
     for arm in arms:
-        for found in classes:
-            one, other = by_repetition(found[0]), by_repetition(arm)
+        for alike in classes:
+            one, other = by_repetition(alike[0]), by_repetition(arm)
             if all(same(a.labels, b.labels) for r in one for a, b in pairs_of(one[r], other[r])):
-                found.append(arm)
+                alike.append(arm)
                 break
         else:
             classes.append([arm])
-    return [[arm[0].arm for arm in found] for found in classes if len(found) > 1]
+    return [[arm[0].arm for arm in alike] for alike in classes if len(alike) > 1]
 
 
 def by_repetition(splits: Sequence[Split]) -> dict[int, list[Split]]:
-    found: dict[int, list[Split]] = {}
+    splits_of: dict[int, list[Split]] = {}
     for split in splits:
-        found.setdefault(split.repetition, []).append(split)
-    return found
+        splits_of.setdefault(split.repetition, []).append(split)
+    return splits_of
 
 
 def stability(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, Agreement]]]:
@@ -284,9 +284,9 @@ def stability(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, Agreeme
 
 def separations(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, float | None]]]:
     """Edge -> :attr:`Measured.separation` of every probing of an arm, with its repetition."""
-    found: dict[str, list[tuple[Hashable, float | None]]] = {}
+    shares: dict[str, list[tuple[Hashable, float | None]]] = {}
     for split in splits:
         for probing in split.probings:
             for edge, measured in probing.affinities.items():
-                found.setdefault(edge, []).append((split.repetition, measured.separation))
-    return found
+                shares.setdefault(edge, []).append((split.repetition, measured.separation))
+    return shares

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from splitbench.results.partitions.geometry_report import number, seeds_words
+from splitbench.results.partitions.geometry_report import number
 from splitbench.results.plots import style
-from splitbench.results.words.sheet import marked
+from splitbench.results.words.sheet import count, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,13 +17,13 @@ SHOWN = "rank_eta2[all]"
 MOST_NUMBERS = 20
 
 
-def geometry_svg(found: Mapping[str, Any]) -> bytes:
+def geometry_svg(geometry: Mapping[str, Any]) -> bytes:
     """:func:`figure` as an SVG file; equal reports give equal bytes under one version of matplotlib."""
-    return style.svg(figure(found))
+    return style.svg(figure(geometry))
 
 
 @style.styled
-def figure(found: Mapping[str, Any]) -> Figure:
+def figure(geometry: Mapping[str, Any]) -> Figure:
     """Left, how far the partitions of every two arms agree; right, what each tells of the ground truth, a dot a seed.
 
     Args:
@@ -31,10 +31,10 @@ def figure(found: Mapping[str, Any]) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    short = style.shortened([arm["arm"] for arm in found["arms"]])
+    short = style.shortened([arm["arm"] for arm in geometry["arms"]])
     names = [
-        marked(short[arm["arm"]], arm["arm"] in found["reads_truth"], arm["arm"] in found.get("given", ()))
-        for arm in found["arms"]
+        marked(short[arm["arm"]], arm["arm"] in geometry["reads_truth"], arm["arm"] in geometry.get("given", ()))
+        for arm in geometry["arms"]
     ]
     n = len(names)
     cell = 0.4 if n <= MOST_NUMBERS else 0.17
@@ -46,12 +46,12 @@ def figure(found: Mapping[str, Any]) -> Figure:
     ]
     below = max(0.75 * label + 0.2, 0.35) + style.legend_height(2, 2)
     width = label + 0.25 + side + 0.3 + right + 0.15
-    title = f"{found['study']}: {found['space']} on {found['dataset']}, {seeds_words(found)}"
+    title = f"{geometry['study']}: {geometry['space']} on {geometry['dataset']}, {count(geometry['seeds'], 'seed')}"
     page = style.page(width, below + cell * n + 0.55, title)
     left_panel = style.panel(page, label + 0.25, below, side, cell * n)
     right_panel = style.panel(page, label + 0.25 + side + 0.3, below, right, cell * n)
-    _agreement(left_panel, found["ari[all]"]["mean"], names)
-    _truth(right_panel, found["arms"])
+    _agreement(left_panel, geometry["ari[all]"]["mean"], names)
+    _truth(right_panel, geometry["arms"])
     style.legend(page, handles, left=label + 0.25 + side + 0.3, columns=2)
     return page
 

@@ -19,7 +19,7 @@ from splitbench.results.partitions.geometry import (
     separations,
     stability,
 )
-from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, marked
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, marked
 
 METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
 BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}
@@ -112,41 +112,40 @@ def _named(agreement: str) -> str:
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def sheet(found: Mapping[str, Any]) -> Sheet:
+def sheet(geometry: Mapping[str, Any]) -> Sheet:
     """A report in tables."""
     classes = [
-        f"{', '.join(one)} choose one and the same partition in every repetition" for one in found["same_partition"]
+        f"{', '.join(names)} choose one and the same partition in every repetition"
+        for names in geometry["same_partition"]
     ]
     facts = [
-        f"Partitions before any leaf is trained; {seeds_words(found)}. Population "
-        f"[all]: {found['population']}. Ground truth: {found['truth']}.",
+        f"Partitions before any leaf is trained; {count(geometry['seeds'], 'seed')}. Population "
+        f"[all]: {geometry['population']}. Ground truth: {geometry['truth']}.",
         f"{'; '.join(classes)}." if classes else "No two arms choose the same partition in every repetition.",
     ]
-    if found["not_splitting"]:
-        facts.append(f"Without a split, so without a partition: {', '.join(found['not_splitting'])}.")
+    if geometry["not_splitting"]:
+        facts.append(f"Without a split, so without a partition: {', '.join(geometry['not_splitting'])}.")
     return Sheet(
-        heading=f"{found['study']}: geometry of partitions, {found['space']} on {found['dataset']}",
+        heading=f"{geometry['study']}: geometry of partitions, {geometry['space']} on {geometry['dataset']}",
         facts=tuple(facts),
-        tables=(_partitions(found), _truth(found), _agreement(found), _stability(found)),
-        legend=_legend(found),
-        warnings=tuple(f"skipped arm: {arm}: {reason}" for arm, reason in found["skipped"].items()),
+        tables=(_partitions(geometry), _truth(geometry), _agreement(geometry), _stability(geometry)),
+        legend=_legend(geometry),
+        warnings=tuple(f"skipped arm: {arm}: {reason}" for arm, reason in geometry["skipped"].items()),
     )
 
 
-def seeds_words(found: Mapping[str, Any]) -> str:
-    return f"{found['seeds']} seed{'' if found['seeds'] == 1 else 's'}"
-
-
-def _partitions(found: Mapping[str, Any]) -> Table:
+def _partitions(geometry: Mapping[str, Any]) -> Table:
     rows = []
-    for arm in found["arms"]:
-        runs = Counter((first_split(one), _below(one), _sizes(one["sizes"])) for one in arm["partitions"])
+    for arm in geometry["arms"]:
+        runs = Counter(
+            (first_split(partition), _below(partition), _sizes(partition["sizes"])) for partition in arm["partitions"]
+        )
         total = len(arm["partitions"])
         shown = runs.most_common(MOST_ROWS if len(runs) > MOST_ROWS + 1 else None)
-        for words, count in shown:
-            rows.append((_words(found, arm), f"{count} of {total}", *words))
+        for words, n in shown:
+            rows.append((_words(geometry, arm), f"{n} of {total}", *words))
         if left := len(runs) - len(shown):
-            rows.append((_words(found, arm), NOTHING, f"and {left} others, in geometry.json", NOTHING, NOTHING))
+            rows.append((_words(geometry, arm), NOTHING, f"and {left} others, in geometry.json", NOTHING, NOTHING))
     header = ("arm", "runs", "first split", "more splits", "functions a leaf [all]")
     return Table("Partitions", header, tuple(rows), left=("first split", "functions a leaf [all]"))
 
@@ -167,34 +166,36 @@ def _sizes(sizes: Sequence[int]) -> str:
     return " + ".join(f"{size:,}" for size in sorted(sizes, reverse=True))
 
 
-def _truth(found: Mapping[str, Any]) -> Table:
+def _truth(geometry: Mapping[str, Any]) -> Table:
     rows = []
-    for arm in found["arms"]:
+    for arm in geometry["arms"]:
         values = [arm["metrics"][name]["mean"] for name in METRICS]
         leaves, *shares, floor, best = values
-        rows.append((_words(found, arm), f"{leaves:g}", *(f"{s:.3f}" for s in shares), f"{floor:.2f}", f"{best:.2f}"))
+        rows.append(
+            (_words(geometry, arm), f"{leaves:g}", *(f"{s:.3f}" for s in shares), f"{floor:.2f}", f"{best:.2f}")
+        )
     return Table("Against stand-alone test accuracy (reads the ground truth)", ("arm", *METRICS), tuple(rows))
 
 
-def _agreement(found: Mapping[str, Any]) -> Table:
-    means = found["ari[all]"]["mean"]
+def _agreement(geometry: Mapping[str, Any]) -> Table:
+    means = geometry["ari[all]"]["mean"]
     rows = tuple(
-        (f"{place} {_words(found, arm)}", *(number(value) for value in row))
-        for place, (arm, row) in enumerate(zip(found["arms"], means, strict=True), 1)
+        (f"{place} {_words(geometry, arm)}", *(number(value) for value in row))
+        for place, (arm, row) in enumerate(zip(geometry["arms"], means, strict=True), 1)
     )
     return Table("Agreement of partitions: ARI [all]", ("arm", *(str(n + 1) for n in range(len(rows)))), rows)
 
 
-def _stability(found: Mapping[str, Any]) -> Table:
+def _stability(geometry: Mapping[str, Any]) -> Table:
     rows = []
-    for arm in found["arms"]:
+    for arm in geometry["arms"]:
         kinds = {kind: one for kind, one in arm["stability"].items() if one is not None}
         spread = number(arm["separation"]["mean"])
         for kind, one in kinds.items():
             values = (number(one[_named(name)]["mean"]) for name in AGREEMENT)
-            rows.append((_words(found, arm), spread, BETWEEN[kind], *values))
+            rows.append((_words(geometry, arm), spread, BETWEEN[kind], *values))
         if not kinds:
-            rows.append((_words(found, arm), spread, *(NOTHING,) * (1 + len(AGREEMENT))))
+            rows.append((_words(geometry, arm), spread, *(NOTHING,) * (1 + len(AGREEMENT))))
     header = ("arm", "separation", "between", "same edge", "ARI of groups", "ARI [all]", "rho of affinities")
     return Table("Stability at the root", header, tuple(rows), left=("between",))
 
@@ -207,24 +208,25 @@ def number(value: float | None) -> str:
     return "0.00" if text == "-0.00" else text
 
 
-def _words(found: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
-    return marked(str(arm["arm"]), arm["arm"] in found["reads_truth"], arm["arm"] in found.get("given", ()))
+def _words(geometry: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
+    return marked(str(arm["arm"]), arm["arm"] in geometry["reads_truth"], arm["arm"] in geometry.get("given", ()))
 
 
-def _legend(found: Mapping[str, Any]) -> tuple[str, ...]:
+def _legend(geometry: Mapping[str, Any]) -> tuple[str, ...]:
     sentences = [
         "Read it so: ARI is 1 for the same partition and 0 for unrelated ones. eta2 is the share of the variance of "
         "test accuracy between leaves, rank_eta2 that of its ranks: a description of a partition, not a target.",
         "Leaf floor is the expected best of one random architecture a leaf, best of K that of as many random "
         "architectures of the space: what a best-over-leaves number has to beat.",
         "Separation is the spread of an edge's dissimilarities over their standard error, about 1 for independent "
-        f"noise. Stability compares scorings of the root: {found['probes']} that differ in batches and contexts, those "
+        f"noise. Stability compares scorings of the root: {geometry['probes']} that differ in batches and "
+        f"contexts, those "
         "of different seeds, and that of the initial weights. - stands where a criterion measures nothing, or there is "
         "no second scoring.",
         "Values are means over seeds (draws are averaged within a seed first); geometry.json has each of them.",
     ]
-    if found["reads_truth"]:
+    if geometry["reads_truth"]:
         sentences.append(ORACLE)
-    if found.get("given"):
+    if geometry.get("given"):
         sentences.append(GIVEN)
     return tuple(sentences)

@@ -17,28 +17,28 @@ BELOW_WORDS, ABOVE_WORDS = "below the lowest tested", "above the highest tested"
 SAME_POINT = 1e-6  # of a budget: as a set, both ends are one number
 
 
-def at_words(found: BreakEven) -> str:
+def at_words(reached: BreakEven) -> str:
     """The last upward zero of the mean, and whether the arm keeps ahead."""
-    if found.at is None:
-        return BELOW_WORDS if found.ahead else ABOVE_WORDS
-    return f"{found.at:.3g}" + ("" if found.ahead else ", behind again at the highest tested")
+    if reached.at is None:
+        return BELOW_WORDS if reached.ahead else ABOVE_WORDS
+    return f"{reached.at:.3g}" + ("" if reached.ahead else ", behind again at the highest tested")
 
 
-def set_words(found: BreakEven) -> str:
+def set_words(reached: BreakEven) -> str:
     """The confidence set: ``1.2e+10 to 3e+10``; several parts are joined by ``or``, an open end is named in words."""
-    names = [(f"{low:.3g}", f"{high:.3g}", high - low <= SAME_POINT * high) for low, high in found.parts]
+    names = [(f"{low:.3g}", f"{high:.3g}", high - low <= SAME_POINT * high) for low, high in reached.parts]
     words = [low if one else f"{low} to {high}" for low, high, one in names]
-    touches_low = bool(found.parts) and found.parts[0][0] == found.budgets[0]
-    touches_high = bool(found.parts) and found.parts[-1][1] == found.budgets[-1]
-    if found.below and touches_low:
-        end = ABOVE_WORDS if len(names) == 1 and touches_high and found.above else names[0][1]
+    touches_low = bool(reached.parts) and reached.parts[0][0] == reached.budgets[0]
+    touches_high = bool(reached.parts) and reached.parts[-1][1] == reached.budgets[-1]
+    if reached.below and touches_low:
+        end = ABOVE_WORDS if len(names) == 1 and touches_high and reached.above else names[0][1]
         words[0] = f"{BELOW_WORDS} to {end}"
-    elif found.below:
+    elif reached.below:
         words.insert(0, BELOW_WORDS)
-    if found.above and touches_high:
+    if reached.above and touches_high:
         if not words[-1].endswith(ABOVE_WORDS):
             words[-1] = f"{names[-1][0]} to {ABOVE_WORDS}"
-    elif found.above:
+    elif reached.above:
         words.append(ABOVE_WORDS)
     return " or ".join(words)
 
@@ -69,9 +69,9 @@ def _gain_table(shown: Report, budgets: Sequence[float]) -> Table:
         own = dict(zip(row.found.budgets, row.found.gains, strict=True))
         cells = [interval_words(own.get(budget), digits(shown.metric), sign=True) for budget in budgets]
         seeds = [str(own[budget].n) if budget in own else NOTHING for budget in budgets]
-        told = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
+        seeds_told = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
         rows.append(
-            (marked(row.arm, row.reads_truth, row.given), told, *cells, at_words(row.found), set_words(row.found))
+            (marked(row.arm, row.reads_truth, row.given), seeds_told, *cells, at_words(row.found), set_words(row.found))
         )
     header = ("arm", "seeds", *(f"at {budget:.4g}" for budget in budgets), "break-even", "95% set")
     return Table(f"{_difference(shown)} in {shown.metric}", header, tuple(rows), left=("break-even", "95% set"))
@@ -208,15 +208,15 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _found(found: BreakEven) -> dict[str, Any]:
+def _found(reached: BreakEven) -> dict[str, Any]:
     return {
-        "differences": _estimates(dict(zip(found.budgets, found.gains, strict=True))),
-        "break_even": found.at,
-        "ahead_at_highest": found.ahead,
-        "set": [list(part) for part in found.parts],
-        "open_below": found.below,
-        "open_above": found.above,
-        "words": f"{at_words(found)}; set: {set_words(found)}",
+        "differences": _estimates(dict(zip(reached.budgets, reached.gains, strict=True))),
+        "break_even": reached.at,
+        "ahead_at_highest": reached.ahead,
+        "set": [list(part) for part in reached.parts],
+        "open_below": reached.below,
+        "open_above": reached.above,
+        "words": f"{at_words(reached)}; set: {set_words(reached)}",
     }
 
 

@@ -95,12 +95,12 @@ def along(gains: Gains, steps: int = 24, confidence: float = CONFIDENCE) -> list
         ValueError: as :func:`break_even`.
     """
     budgets = _checked(gains)
-    found = []
+    values = []
     for low, high in itertools.pairwise(budgets):
         segment = _Segment.between(gains, low, high)
         places = [segment.budget(step / steps) for step in range(steps + 1)]
-        found += [(budget, segment.at(budget, confidence)) for budget in places]
-    return found
+        values += [(budget, segment.at(budget, confidence)) for budget in places]
+    return values
 
 
 def _checked(gains: Gains) -> tuple[float, ...]:
@@ -149,6 +149,7 @@ class _Segment:
         ends = [self.low, *(end for part in parts for end in part), self.high]
         start, end = self.means
         for low, high in zip(ends[::2], ends[1::2], strict=True):
+            # The middle of a gap tells its sign: 0 lies in no interval there, so the mean cannot change sides.
             u = math.log(low * high / self.low**2) / 2 / math.log(self.high / self.low)
             if high > low and (1 - u) * start + u * end < 0:
                 return True
@@ -167,6 +168,7 @@ def zero_set(first: Sequence[float], second: Sequence[float], confidence: float 
     start, rise = _mean(first), _mean(second) - _mean(first)
     a = [value - start for value in first]
     e = [y - x - rise for x, y in zip(first, second, strict=True)]
+    # The variance is quadratic in u as the mean is linear in it, so the set is exact: no budget is left out by a grid.
     share = stats.t_quantile(confidence, n - 1) ** 2 / (n * (n - 1))
     square = rise**2 - share * math.fsum(x * x for x in e)
     linear = 2 * (start * rise - share * math.fsum(x * y for x, y in zip(a, e, strict=True)))
@@ -180,6 +182,7 @@ def zero_set(first: Sequence[float], second: Sequence[float], confidence: float 
 
 def _not_positive(square: float, linear: float, constant: float) -> list[Part]:
     """Where square u^2 + linear u + constant <= 0 on the whole line."""
+    # Gains may be of any size: only coefficients that are scaled to 1 can be told from rounding.
     size = max(abs(square), abs(linear), abs(constant))
     everything = [(-math.inf, math.inf)]
     if size == 0:
@@ -201,26 +204,26 @@ def _not_positive(square: float, linear: float, constant: float) -> list[Part]:
 
 def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
     """Parts in order; those that meet, but for rounding, are one."""
-    found: list[Part] = []
+    joined: list[Part] = []
     for low, high in parts:
-        if found and low <= found[-1][1] * (1 + ROUNDING):
-            found[-1] = found[-1][0], max(found[-1][1], high)
+        if joined and low <= joined[-1][1] * (1 + ROUNDING):
+            joined[-1] = joined[-1][0], max(joined[-1][1], high)
         else:
-            found.append((low, high))
-    return tuple(found)
+            joined.append((low, high))
+    return tuple(joined)
 
 
 def _last_upward(segments: Sequence[_Segment]) -> float | None:
     """Where the mean last becomes positive. With other seeds on its other side the mean may jump at a tested budget."""
-    found, before = None, math.inf
+    crossing, before = None, math.inf
     for segment in segments:
         start, end = segment.means
         if before <= 0 < start:
-            found = segment.low
+            crossing = segment.low
         if start <= 0 < end:
-            found = segment.budget(start / (start - end))
+            crossing = segment.budget(start / (start - end))
         before = end
-    return found
+    return crossing
 
 
 def _holds_zero(estimate: Estimate) -> bool:

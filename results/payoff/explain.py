@@ -11,7 +11,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import PRIMARY, Arm, tables
 from splitbench.results.arms.terms import MEANINGS, NAMES, TERMS, decomposed
 from splitbench.results.inference.stats import Estimate, interval
-from splitbench.results.records.store import Loaded, load
+from splitbench.results.records.loading import Loaded, load
 from splitbench.results.words.sheet import Sheet, Table, count, interval_words
 
 
@@ -52,10 +52,10 @@ class Explanation:
         ]
         kind, limit = self.budget
         largest = max(TERMS, key=lambda name: abs(mean[name]))
-        told = [name for name in TERMS if clear(self.terms[name])]
+        clear_terms = [name for name in TERMS if clear(self.terms[name])]
         certain = (
-            f"Beyond doubt of these seeds: {', '.join(NAMES[name] for name in told)}."
-            if told
+            f"Beyond doubt of these seeds: {', '.join(NAMES[name] for name in clear_terms)}."
+            if clear_terms
             else ("No single term is beyond doubt of these seeds.")
         )
         return (
@@ -79,7 +79,7 @@ def explain_loaded(loaded: Loaded, arm: str, against: str | None, where: str) ->
     from splitbench.harness.registry import suggestion
 
     for arms in tables(loaded.runs):
-        named = {one.name: one for one in arms}
+        named = {own.name: own for own in arms}
         if arm not in named:
             continue
         if against is not None and against not in named:
@@ -119,12 +119,13 @@ def clear(estimate: Estimate) -> bool:
     return estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0
 
 
-def sheet(found: Explanation) -> Sheet:
+def sheet(explanation: Explanation) -> Sheet:
     """What `splitbench explain` shows."""
-    rows = tuple((NAMES[name], interval_words(found.terms[name], 3, sign=True), MEANINGS[name]) for name in NAMES)
+    rows = tuple((NAMES[name], interval_words(explanation.terms[name], 3, sign=True), MEANINGS[name]) for name in NAMES)
     return Sheet(
-        heading=f"{found.study}: why {found.arm} differs from {found.against}, {found.space} on {found.dataset}",
-        facts=(found.sentence, f"Population: {found.population}."),
+        heading=f"{explanation.study}: why {explanation.arm} differs from {explanation.against}, "
+        f"{explanation.space} on {explanation.dataset}",
+        facts=(explanation.sentence, f"Population: {explanation.population}."),
         tables=(Table("Terms", ("term", PRIMARY, "what it is"), rows, left=("what it is",)),),
         legend=(
             "Brackets are 95% Student-t intervals over seeds (draws are averaged within a seed first), each for "

@@ -12,9 +12,9 @@ from splitbench.results.arms.arms import Arm, Getter, metric, tables
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.records.differences import changes
-from splitbench.results.records.failures import Failure, by_arm, same_table, told
-from splitbench.results.records.record import Record, bare
-from splitbench.results.records.store import Run, load, table_key
+from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
+from splitbench.results.records.loading import Run, load
+from splitbench.results.records.record import Record, bare, table_key
 
 NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget", "decompose")
 """Of a study: what tables of one ladder may differ in."""
@@ -85,8 +85,8 @@ class Ladder:
         return sum(values) / len(values) if values else None
 
     def _estimates(self, get: Getter) -> dict[float, Estimate]:
-        found = {budget: own.estimate(get) for budget, own in self.complete(self.baseline).items()}
-        return {budget: value for budget, value in found.items() if value is not None}
+        estimates = {budget: own.estimate(get) for budget, own in self.complete(self.baseline).items()}
+        return {budget: value for budget, value in estimates.items() if value is not None}
 
 
 def read(folders: Sequence[Path]) -> Ladder:
@@ -125,7 +125,7 @@ def read(folders: Sequence[Path]) -> Ladder:
             if not arm.complete
         ]
         warnings += [
-            f"at budget {budget:g} no run of arm {name!r} succeeded ({told(lost)}), so it is left out there"
+            f"at budget {budget:g} no run of arm {name!r} succeeded ({failure_words(lost)}), so it is left out there"
             for name, lost in by_arm(same_table(failed, _record(own))).items()
             if name not in own
         ]
@@ -155,11 +155,11 @@ def ceiling(record: Record) -> dict[str, float]:
     return {name: round(value, CEILING_DIGITS) for name, value in record.ceiling.items() if value is not None}
 
 
-def _check_one_study(where: str, found: Sequence[Mapping[str, Arm]]) -> None:
-    first = _record(found[0])
+def _check_one_study(where: str, budgets: Sequence[Mapping[str, Arm]]) -> None:
+    first = _record(budgets[0])
     seen: dict[float, Record] = {}
     ceilings: dict[int, tuple[float, dict[str, float]]] = {}
-    for own in found:
+    for own in budgets:
         record = _record(own)
         if differing := changes(shared(first), shared(record)):
             raise ConfigError(
@@ -210,10 +210,10 @@ def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, Arm]]) -> Non
             for config in (settings(run.record) for run in arm.runs):
                 at, there = seen.setdefault(name, (budget, config))
                 if there != config:
-                    told = changes(there, config) or [f"{bare(there)} -> {bare(config)}"]
+                    differs = changes(there, config) or [f"{bare(there)} -> {bare(config)}"]
                     raise ConfigError(
                         f"{where}: arm {name!r} is not the same at budgets {at:g} and {budget:g} "
-                        f"({', '.join(told[:NAMED])}); {MEND}"
+                        f"({', '.join(differs[:NAMED])}); {MEND}"
                     )
 
 

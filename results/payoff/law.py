@@ -98,16 +98,16 @@ def at_equal_length(points: Points) -> dict[float, dict[int, float]]:
     """Relief as the arm's tau less that of the unsplit supernet at a leaf's length, which its own curve over budgets
     gives: a straight line in ln steps between neighbours, seed by seed. A leaf shorter than the curve has none. Where
     the curve levels off the line lies below it, and relief comes out too large."""
-    found: dict[float, dict[int, float]] = {}
+    gains: dict[float, dict[int, float]] = {}
     for budget, own in points.items():
         for seed, point in own.items():
             curve = sorted((other[seed].steps, other[seed].none) for other in points.values() if seed in other)
             for (low, start), (high, end) in itertools.pairwise(curve):
                 if low <= point.leaf_steps <= high and low < high:
                     u = math.log(point.leaf_steps / low) / math.log(high / low)
-                    found.setdefault(budget, {})[seed] = point.arm - ((1 - u) * start + u * end)
+                    gains.setdefault(budget, {})[seed] = point.arm - ((1 - u) * start + u * end)
                     break
-    return found
+    return gains
 
 
 def predict(points: Points, up_to: float, ceiling: float, relief: Relief = at_equal_length) -> tuple[Prediction, ...]:
@@ -129,6 +129,7 @@ def predict(points: Points, up_to: float, ceiling: float, relief: Relief = at_eq
     seeds = sorted(set.intersection(*(set(points[budget]) for budget in lower)))
     if len(seeds) < 4:
         raise ValueError(f"{len(seeds)} seeds are present at every fitted budget; two halves of two seeds take four")
+    # Every other seed, so that no half is chosen by what it shows; both ways round, since halves are small.
     halves = tuple(seeds[::2]), tuple(seeds[1::2])
     return tuple(
         _predicted(points, lower, fitted, checked, ceiling, relief) for fitted, checked in (halves, halves[::-1])
@@ -168,6 +169,7 @@ def fit_curve(lengths: Sequence[float], taus: Sequence[float], ceiling: float) -
             raise ValueError("the unsplit supernet reaches the noise ceiling, so two budgets give no curve below it")
         (x0, gap), (x1, later) = sorted((x, ceiling - tau) for x, tau in zip(lengths, taus, strict=True))
         return Curve(ceiling, gap, math.log(gap / later) / (x1 - x0), start)
+    # Only the decay is searched: limit and gap are linear, and a search for all three ends where it starts.
     from scipy import optimize
 
     def regression(decay: float) -> tuple[Curve, float]:
@@ -178,6 +180,7 @@ def fit_curve(lengths: Sequence[float], taus: Sequence[float], ceiling: float) -
         curve = Curve(level + gap * centre, gap, decay, start)
         return curve, math.fsum((curve(math.exp(x)) - tau) ** 2 for x, tau in zip(lengths, taus, strict=True))
 
+    # A grid before the search: the squares may have several valleys.
     decays = [0.01 * 1.1**k for k in range(65)]  # 0.01 is a straight line in ln steps, 4 a step
     best = min(range(len(decays)), key=lambda k: regression(decays[k])[1])
     around = decays[max(0, best - 1)], decays[min(len(decays) - 1, best + 1)]
@@ -241,7 +244,7 @@ def _zero(law: Law, lengths: Mapping[float, Sequence[float]]) -> float:
     for low, high in reversed(list(itertools.pairwise(budgets))):
         if gain(low, low, high) <= 0 < gain(high, low, high):
             behind, ahead = low, high
-            for _ in range(60):
+            for _ in range(60):  # halves of a double: further ones change nothing
                 middle = math.sqrt(behind * ahead)
                 behind, ahead = (middle, ahead) if gain(middle, low, high) <= 0 else (behind, middle)
             return ahead
@@ -249,5 +252,5 @@ def _zero(law: Law, lengths: Mapping[float, Sequence[float]]) -> float:
 
 
 def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return math.fsum(found) / len(found)
+    listed = list(values)
+    return math.fsum(listed) / len(listed)

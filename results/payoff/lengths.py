@@ -8,23 +8,23 @@ from collections.abc import Iterator, Sequence
 from splitbench.results.arms.arms import Arm, metric
 from splitbench.results.payoff.ladder import Ladder
 from splitbench.results.payoff.law import Point
+from splitbench.results.records.loading import Run
 from splitbench.results.records.record import Node, Record
-from splitbench.results.records.store import Run
 
 
 def points(ladder: Ladder, arm: str, name: str) -> dict[float, dict[int, Point]]:
     """Budget -> seed -> lengths and the metric ``name`` of the arm and of the baseline; budgets at which one lacks it
     are absent."""
-    found = {}
+    lengths = {}
     for budget, own in ladder.complete(arm).items():
         baseline = ladder.tables[budget][ladder.baseline]
         values, reference = own.by_repetition(metric(name)), baseline.by_repetition(metric(name))
         if values and reference:
-            found[budget] = {
+            lengths[budget] = {
                 seed: Point(_steps(baseline, seed), _steps(own, seed), reference[seed], values[seed])
                 for seed in sorted(values.keys() & reference.keys())
             }
-    return {budget: own for budget, own in found.items() if own}
+    return {budget: own for budget, own in lengths.items() if own}
 
 
 def leaf_steps(record: Record) -> float:

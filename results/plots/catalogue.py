@@ -13,7 +13,7 @@ from splitbench.results.plots.of_arms import anytime, critical_difference, paret
 from splitbench.results.plots.of_partitions import affinity, stability, tree
 from splitbench.results.plots.of_sweeps import importance, slices, tuning
 from splitbench.results.plots.source import CannotDrawError, Options, Source, Table
-from splitbench.results.records.store import arm_slug
+from splitbench.results.records.listing import arm_slug
 from splitbench.results.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from splitbench.results.inference.stats import Estimate, lower_is_better
 from splitbench.results.payoff.ladder import ceiling, shared
 from splitbench.results.plots.style import quantity, shortened
 from splitbench.results.records.archive import ARCHIVE, RECORDS
+from splitbench.results.records.files import canonical_json
 from splitbench.results.records.listing import SWEEP, both
+from splitbench.results.records.loading import Run, load
 from splitbench.results.records.population_names import shown
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import Run, canonical_json, load
 from splitbench.results.sweeps.sweep import Sweep
 from splitbench.results.sweeps.sweep import read as read_sweep
 from splitbench.results.words.sheet import count, marked, marks_words
@@ -84,8 +85,8 @@ class Table:
 
     def estimates(self, name: str) -> dict[str, Estimate]:
         """Mean and interval of a metric, by complete arm; arms without a value are absent."""
-        found = {arm.name: arm.estimate(metric(name)) for arm in self.complete}
-        return {arm: value for arm, value in found.items() if value is not None}
+        by_arm = {arm.name: arm.estimate(metric(name)) for arm in self.complete}
+        return {arm: value for arm, value in by_arm.items() if value is not None}
 
     def labels(self) -> dict[str, str]:
         """What a picture calls each arm: oracle controls are marked, the middle of a very long name is left out."""
@@ -97,8 +98,8 @@ class Table:
 
     def flops_alone(self, name: str) -> float | None:
         """The metric of the stand-alone network's FLOPs as a score."""
-        found = next((row.metrics.get(name) for row in self.board.rows if row.trivial and row.arm == "flops"), None)
-        return found.mean if found else None
+        estimate = next((row.metrics.get(name) for row in self.board.rows if row.trivial and row.arm == "flops"), None)
+        return estimate.mean if estimate else None
 
     def marks(self) -> str:
         return marks_words(any(arm.reads_truth for arm in self.arms), any(arm.given for arm in self.arms))
@@ -117,10 +118,10 @@ class Source:
     @property
     def families(self) -> list[tuple[Table, ...]]:
         """Tables that differ in nothing but the budget's limit (and their study's name), smallest budget first."""
-        found: dict[str, list[Table]] = {}
+        by_family: dict[str, list[Table]] = {}
         for table in self.tables:
-            found.setdefault(family_key(table), []).append(table)
-        return [tuple(sorted(members, key=lambda table: table.board.budget[1])) for members in found.values()]
+            by_family.setdefault(family_key(table), []).append(table)
+        return [tuple(sorted(members, key=lambda table: table.board.budget[1])) for members in by_family.values()]
 
 
 def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
@@ -182,18 +183,18 @@ def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
 
 def _incomplete(table: Table) -> list[str]:
     """A sentence for each arm with missing runs; one for all trials of a sweep, most of which end before."""
-    found = [arm for arm in table.arms if not arm.complete]
-    if found and table.trials:
+    incomplete = [arm for arm in table.arms if not arm.complete]
+    if incomplete and table.trials:
         are = (
             "is in no picture of means, because it ran"
-            if len(found) == 1
+            if len(incomplete) == 1
             else "are in no picture of means, because they ran"
         )
-        return [f"{table.title}: {count(len(found), 'trial')} of the sweep {are} only some of the seeds"]
+        return [f"{table.title}: {count(len(incomplete), 'trial')} of the sweep {are} only some of the seeds"]
     return [
         f"{table.title}: arm {arm.name!r} has {len(arm.runs)} of {arm.expected_runs} runs, so it is in no picture of "
         "means"
-        for arm in found
+        for arm in incomplete
     ]
 
 

@@ -35,8 +35,8 @@ from splitbench.results.publishing import publish_unsplit
 from splitbench.results.publishing.publish_grid import publish_grid
 from splitbench.results.publishing.publish_sweep import PLANTED, TUNED, publish_sweep
 from splitbench.results.records import archive, store
+from splitbench.results.records.loading import Run
 from splitbench.results.records.record import fingerprint
-from splitbench.results.records.store import Run
 from splitbench.results.sweeps.sweep import SWEEP
 from splitbench.results.sweeps.sweep import read as read_sweep
 from splitbench.results.words import render
@@ -160,12 +160,12 @@ def pictures(folder: Path) -> dict[str, bytes]:
     baseline = [arm.name for arm in source.tables[0].arms if arm.baseline]
     wanted = [(source, kind) for kind in DRAWN]
     wanted += [(open_folder(folder, baseline), "scatter")] if baseline else []
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for source, kind in wanted:
         for drawing in drawings(source, kind, Options()):
             with contextlib.suppress(CannotDrawError):
-                found[f"{drawing.name}.svg"] = style.svg(drawing.draw())
-    return found
+                files[f"{drawing.name}.svg"] = style.svg(drawing.draw())
+    return files
 
 
 def _geometry(folder: Path, runs: Sequence[Run], say: Callable[[str], None]) -> list[str]:
@@ -184,17 +184,17 @@ def stale(folder: Path, runs: Sequence[Run] | None = None) -> str:
     """
     records = [run.record for run in (store.load(folder).runs if runs is None else runs)]
     try:
-        found = json.loads((folder / GEOMETRY[0]).read_bytes())
+        geometry = json.loads((folder / GEOMETRY[0]).read_bytes())
     except (OSError, ValueError):
         return f"{GEOMETRY[0]} cannot be read"
-    if not isinstance(found, dict) or not isinstance(found.get("fingerprints"), dict):
+    if not isinstance(geometry, dict) or not isinstance(geometry.get("fingerprints"), dict):
         return f"{GEOMETRY[0]} does not say which records it belongs to"
-    if {record.protocol for record in records} != {found.get("protocol")}:
+    if {record.protocol for record in records} != {geometry.get("protocol")}:
         return "it was made under another protocol than the records"
     arms = {(record.arm, fingerprint(record.config.get("arm"))) for record in records}
-    if dict(arms) != found["fingerprints"] or len(dict(arms)) < len(arms):
+    if dict(arms) != geometry["fingerprints"] or len(dict(arms)) < len(arms):
         return "its arms are not those of the records"
-    if len({record.repetition for record in records}) != found.get("seeds"):
+    if len({record.repetition for record in records}) != geometry.get("seeds"):
         return "its seeds are not those of the records"
     return ""
 
@@ -209,9 +209,9 @@ def published() -> list[Path]:
 
 def record_folders() -> list[Path]:
     """Every published folder of records: studies, and the cells of grids."""
-    found = published()
-    cells = [cell for folder in found if (folder / GRID).exists() for cell in sorted(folder.iterdir())]
-    return [folder for folder in (*found, *cells) if folder.is_dir() and archive.has_records(folder)]
+    folders = published()
+    cells = [cell for folder in folders if (folder / GRID).exists() for cell in sorted(folder.iterdir())]
+    return [folder for folder in (*folders, *cells) if folder.is_dir() and archive.has_records(folder)]
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from splitbench.results.payoff.break_even_report import report
 from splitbench.results.payoff.break_even_sheet import sheet, to_json
 from splitbench.results.plots import style
 from splitbench.results.records.archive import has_records
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 from splitbench.results.words import render
 
 INDEX, BREAK_EVEN = "grid", "break-even"
@@ -76,10 +76,10 @@ def pages(folder: Path) -> dict[str, bytes]:
     grid = read_grid(folder)
     if grid is None:
         raise SplitbenchError(f"{folder} holds no {GRID}")
-    found = grid_board.index(grid)
+    index = grid_board.index(grid)
     written = {
-        f"{INDEX}.md": render.sheet_markdown(grid_sheets.sheet(found)),
-        f"{INDEX}-index.json": json.dumps(grid_sheets.as_json(found), indent=1, allow_nan=False) + "\n",
+        f"{INDEX}.md": render.sheet_markdown(grid_sheets.sheet(index)),
+        f"{INDEX}-index.json": json.dumps(grid_sheets.as_json(index), indent=1, allow_nan=False) + "\n",
     }
     drawn: dict[str, bytes] = {}
     with contextlib.suppress(ConfigError):

@@ -72,11 +72,11 @@ def _replace(folder: Path, target: Path) -> None:
 
 def pictures(sweep: Sweep) -> dict[str, bytes]:
     """SVG files by name. What cannot be drawn is left out."""
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for kind, draw in OF_A_SWEEP.items():
         with contextlib.suppress(CannotDrawError):
-            found[f"{kind}.svg"] = style.svg(draw(sweep, Options()))
-    return found
+            files[f"{kind}.svg"] = style.svg(draw(sweep, Options()))
+    return files
 
 
 def report(sweep: Sweep, folder: Path, target: Path, drawn: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def control(target: Path) -> str:
     if not (planted / SWEEP).exists():
         return ""
     picture = [f"![{KINDS[kind].capitalize()}]({planted.name}/{kind}.svg)" for kind in CONTROL_PICTURES]
-    drawn = [one for one, kind in zip(picture, CONTROL_PICTURES, strict=True) if (planted / f"{kind}.svg").exists()]
+    drawn = [name for name, kind in zip(picture, CONTROL_PICTURES, strict=True) if (planted / f"{kind}.svg").exists()]
     return "\n" + control_markdown(read(planted), f"[its own page]({planted.name}.md)", drawn)
 
 

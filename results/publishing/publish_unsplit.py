@@ -17,8 +17,9 @@ from typing import Any
 from splitbench.results.arms.arms import Arm, Getter, tables
 from splitbench.results.expectation import unsplit
 from splitbench.results.expectation.unsplit import METRICS, UNITS, Known, Length, Setting, Supernet
+from splitbench.results.records.files import encode, write_atomically
+from splitbench.results.records.loading import load
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import encode, load, write_atomically
 
 RULERS = tuple(name for name in METRICS if "[" in name)
 """Metrics that FLOPs alone and the ceiling have, too."""
@@ -73,15 +74,15 @@ def _found(folder: Path) -> list[Found]:
     return [Found(arm, setting) for arm, setting in pairs if setting is not None]
 
 
-def _length(found: Sequence[Found]) -> Length:
+def _length(runs: Sequence[Found]) -> Length:
     """What arms of one setting and length measured, each seed once."""
     chosen: dict[tuple[int, int], Arm] = {}
-    for one in sorted(found, key=lambda each: each.arm.runs[0].record.study):
-        for repetition in one.arm.repetitions:
-            chosen.setdefault((unsplit.seed(one.arm), repetition), one.arm)
+    for run in sorted(runs, key=lambda each: each.arm.runs[0].record.study):
+        for repetition in run.arm.repetitions:
+            chosen.setdefault((unsplit.seed(run.arm), repetition), run.arm)
     seeds = sorted(chosen)
     arms = list({id(arm): arm for arm in chosen.values()}.values())
-    first = found[0].arm.runs[0].record
+    first = runs[0].arm.runs[0].record
 
     def values(get: Getter) -> list[float] | None:
         """By seed; None if a run lacks the value."""
@@ -96,10 +97,10 @@ def _length(found: Sequence[Found]) -> Length:
     return Length(
         kind=first.budget.kind,
         limit=first.budget.limit,
-        selector=unsplit.selector(found[0].arm),
+        selector=unsplit.selector(runs[0].arm),
         steps=means({"steps": lambda record: float(record.tree.steps)})["steps"],
         spent=means({unit: _spent(unit) for unit in UNITS}),
-        studies=sorted({one.arm.runs[0].record.study for one in found}),
+        studies=sorted({run.arm.runs[0].record.study for run in runs}),
         code=sorted({mark for arm in arms for mark in unsplit.code(arm)}),
         seeds=seeds,
         values={name: own for name, get in METRICS.items() if (own := values(get)) is not None},

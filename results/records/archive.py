@@ -90,15 +90,15 @@ def _members(archive: str, changed: int, size: int) -> Mapping[str, bytes]:
         data = file.read()
     try:
         with tarfile.open(fileobj=io.BytesIO(_unpacked(data)), mode="r:") as tar:
-            found = {}
+            contents = {}
             for member in tar:
                 folder, _, name = member.name.rpartition("/")
                 plain = member.isfile() and not member.issparse()  # a sparse one can claim any size
                 content = tar.extractfile(member) if plain else None
-                if folder != RECORDS or not name or content is None or name in found:
+                if folder != RECORDS or not name or content is None or name in contents:
                     raise DamagedError(f"{member.name!r} in it is no file of {RECORDS}; pack the folder again")
-                found[name] = content.read()
-            return found
+                contents[name] = content.read()
+            return contents
     except (tarfile.TarError, ValueError) as error:
         raise DamagedError(f"damaged, what is packed is no tar ({error}); get it again") from error
 

@@ -13,18 +13,18 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") ->
 
     A changed fingerprint alone is told as a changed source: parameters are the same, the code behind them is not.
     """
-    found = []
+    sentences = []
     for key in sorted(old.keys() | new.keys()):
         before, after, name = old.get(key), new.get(key), f"{prefix}{key}"
         if before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += changes(before, after, f"{name}.")
+            sentences += changes(before, after, f"{name}.")
         elif key == "fingerprint":
-            found.append(f"{prefix.rstrip('.') or 'arm'}{SOURCE_CHANGED}")
+            sentences.append(f"{prefix.rstrip('.') or 'arm'}{SOURCE_CHANGED}")
         else:
-            found.append(f"{name} {_word(before)} -> {_word(after)}")
-    return found
+            sentences.append(f"{name} {_word(before)} -> {_word(after)}")
+    return sentences
 
 
 def _word(value: Any) -> str:

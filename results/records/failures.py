@@ -66,7 +66,7 @@ def run_key(record: Record) -> tuple[str, str, str, str, str, float, str, int, i
 
 def same_table(failures: Iterable[Failure], record: Record) -> tuple[Failure, ...]:
     """The failures of the table that a record belongs to."""
-    return tuple(one for one in failures if one.run[:6] == run_key(record)[:6])
+    return tuple(failure for failure in failures if failure.run[:6] == run_key(record)[:6])
 
 
 def read_failure(data: bytes, where: str) -> tuple[Failure | None, str]:
@@ -80,12 +80,13 @@ def read_failure(data: bytes, where: str) -> tuple[Failure | None, str]:
     return failure, ""
 
 
-def told(failures: Sequence[Failure]) -> str:
-    """An arm's failures in a sentence: equal reasons are told once."""
-    reasons = Counter(one.reason for one in failures)
-    first = {reason: next(one for one in failures if one.reason == reason) for reason in reasons}
+def failure_words(failures: Sequence[Failure]) -> str:
+    """An arm's failures in a sentence: equal reasons are said once."""
+    reasons = Counter(failure.reason for failure in failures)
+    first = {reason: next(failure for failure in failures if failure.reason == reason) for reason in reasons}
     parts = [
-        one.words + (f" (and {n - 1} more so)" if (n := reasons[reason]) > 1 else "") for reason, one in first.items()
+        failure.words + (f" (and {n - 1} more so)" if (n := reasons[reason]) > 1 else "")
+        for reason, failure in first.items()
     ]
     shown = parts[:3] + ([f"and {len(parts) - 3} more reasons"] if len(parts) > 3 else [])
     return "; ".join(shown)
@@ -93,7 +94,7 @@ def told(failures: Sequence[Failure]) -> str:
 
 def by_arm(failures: Iterable[Failure]) -> dict[str, tuple[Failure, ...]]:
     """Arm -> its failures, by repetition and draw."""
-    found: dict[str, list[Failure]] = {}
-    for one in sorted(failures, key=lambda one: (one.arm, one.repetition, one.draw)):
-        found.setdefault(one.arm, []).append(one)
-    return {arm: tuple(own) for arm, own in found.items()}
+    grouped: dict[str, list[Failure]] = {}
+    for failure in sorted(failures, key=lambda failure: (failure.arm, failure.repetition, failure.draw)):
+        grouped.setdefault(failure.arm, []).append(failure)
+    return {arm: tuple(own) for arm, own in grouped.items()}

@@ -1,11 +1,14 @@
-"""Which files of a results folder are records, and a sentence for everything else that lies among them."""
+"""What the files of a results folder are called, which are records, and a sentence for everything else among them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import StoreError
 from splitbench.results.records.archive import ARCHIVE, DamagedError, members
@@ -13,9 +16,15 @@ from splitbench.results.records.archive import ESTIMATES as ESTIMATES
 from splitbench.results.records.archive import MEASURED as MEASURED
 from splitbench.results.records.archive import RECORDS as RECORDS
 
+if TYPE_CHECKING:
+    from splitbench.results.records.failures import Failure
+    from splitbench.results.records.record import Record
+
 SWEEP = "sweep.json"
 SWEEP_STUDY = "sweep.yaml"  # the study file, as a sweep keeps it
 FAILED = ".failed.json"
+SKIPPED = "skipped.json"
+SLUG_LENGTH = 80
 ELSEWHERE = "left out, not a record; move it elsewhere"
 
 
@@ -27,6 +36,23 @@ class Candidate:
     where: str
 
 
+def arm_slug(arm: str) -> str:
+    """A file name for an arm that is safe on every file system, and its own: a changed name gets a hash of the arm."""
+    slug = re.sub(r"[^a-z0-9._=+-]+", "-", arm.lower()).strip("-.")[:SLUG_LENGTH]
+    return slug if slug and slug == arm else f"{slug or 'arm'}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
+
+
+def record_path(folder: str | Path, run: Record | Failure) -> Path:
+    """Where a run's record stands, or would stand."""
+    return run_path(folder, run.arm, run.protocol, run.repetition, run.draw)
+
+
+def run_path(folder: str | Path, arm: str, protocol: str, repetition: int, draw: int) -> Path:
+    """Where the record of a run of this protocol stands."""
+    mark = f"--{protocol}" if protocol else ""
+    return Path(folder) / RECORDS / f"{arm_slug(arm)}{mark}--r{repetition}-d{draw}.json"
+
+
 def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     """The files in ``folder/records`` and ``folder/*/records`` that may be read, and the sentences, both sorted.
 
@@ -36,7 +62,7 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     Raises:
         StoreError: if ``folder`` itself cannot be listed.
     """
-    found: list[Candidate] = []
+    files: list[Candidate] = []
     sentences: list[str] = []
     for place in both(folder, RECORDS):
         where = shown(os.path.relpath(place, folder))
@@ -51,13 +77,13 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
             if problem:
                 sentences.append(f"{where}/{shown(name)}: {problem}")
             elif not name.endswith((MEASURED, ESTIMATES)):
-                found.append(Candidate(entry.path, f"{where}/{shown(name)}"))
+                files.append(Candidate(entry.path, f"{where}/{shown(name)}"))
     for archive in both(folder, ARCHIVE):
-        _list_packed(archive, folder, found, sentences)
-    return sorted(found, key=lambda one: (one.where, one.path)), sorted(sentences)
+        _list_packed(archive, folder, files, sentences)
+    return sorted(files, key=lambda file: (file.where, file.path)), sorted(sentences)
 
 
-def _list_packed(archive: Path, folder: Path, found: list[Candidate], sentences: list[str]) -> None:
+def _list_packed(archive: Path, folder: Path, files: list[Candidate], sentences: list[str]) -> None:
     place = archive.with_name(RECORDS)
     where, own = (shown(os.path.relpath(path, folder)) for path in (place, archive))
     if os.path.lexists(place):
@@ -73,7 +99,7 @@ def _list_packed(archive: Path, folder: Path, found: list[Candidate], sentences:
         if problem:
             sentences.append(f"{where}/{shown(name)}: {problem}")
         elif not name.endswith((MEASURED, ESTIMATES)):
-            found.append(Candidate(str(place / name), f"{where}/{shown(name)}"))
+            files.append(Candidate(str(place / name), f"{where}/{shown(name)}"))
 
 
 def both(folder: Path, name: str) -> list[Path]:
@@ -94,7 +120,10 @@ def shown(name: str) -> str:
     """A file's name as a sentence can hold it: what cannot be printed, or is not UTF-8, is escaped."""
     if name.isprintable():
         return name
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in name)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in name
+    )
 
 
 def _misplaced(name: str, names: Collection[str]) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from splitbench.results.records.loading import Run
 from splitbench.results.records.record import Machine
-from splitbench.results.records.store import Run
 
 KINDS = {
     "devices": ("device", "devices"),
@@ -22,22 +22,24 @@ KINDS = {
 
 def machines(runs: Iterable[Run]) -> list[Machine]:
     """Every machine that computed a stage of one of the runs; none of runs that lack their measured file."""
-    return list(dict.fromkeys(one for run in runs if run.measured is not None for one in run.measured.computed_on))
+    return list(
+        dict.fromkeys(machine for run in runs if run.measured is not None for machine in run.measured.computed_on)
+    )
 
 
 def kinds(of: Iterable[Machine]) -> dict[str, list[str]]:
     """What is known of machines: for each of KINDS the distinct values, sorted. What is unknown is no value."""
     of = list(of)
-    return {kind: sorted({getattr(one, field) for one in of} - {""}) for kind, (field, _) in KINDS.items()}
+    return {kind: sorted({getattr(machine, field) for machine in of} - {""}) for kind, (field, _) in KINDS.items()}
 
 
-def mixture(found: Mapping[str, Sequence[str]], subject: str = "this table mixes") -> str:
+def mixture(kinds_there: Mapping[str, Sequence[str]], subject: str = "this table mixes") -> str:
     """A sentence if ``found``, as ``kinds`` gives it, has several values of a kind; empty if it has not.
 
     Args:
         subject: how the sentence begins.
     """
-    several = [(words, found[kind]) for kind, (_, words) in KINDS.items() if len(found.get(kind, ())) > 1]
+    several = [(words, kinds_there[kind]) for kind, (_, words) in KINDS.items() if len(kinds_there.get(kind, ())) > 1]
     if not several:
         return ""
     parts = [f"{words} ({'; '.join(values)})" for words, values in several]

@@ -1,15 +1,17 @@
-"""One record file: its content, or a sentence that says what is wrong with it and what to do."""
+"""One file of a results folder: its content, or a sentence that says what is wrong with it and what to do."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from splitbench.results.records import archive
 from splitbench.results.records.archive import MEASURED
+from splitbench.results.records.listing import shown
 from splitbench.results.records.record import SCHEMA, Measured, Record
 
 NAMED = 3
@@ -52,7 +54,7 @@ def older(records: Sequence[tuple[int, str]]) -> tuple[str, ...]:
     """A sentence for each older schema among (schema, where) of records that are shown; three of them by name."""
     sentences = []
     for schema in sorted({schema for schema, _ in records if schema < SCHEMA}):
-        names = sorted(where for found, where in records if found == schema)
+        names = sorted(where for version, where in records if version == schema)
         named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
         lacking = " and ".join(ADDED[later] for later in range(schema + 1, SCHEMA + 1) if later in ADDED)
         sentences.append(
@@ -81,3 +83,36 @@ def _complaint(data: bytes, error: ValidationError) -> str:
 
 def _newer(version: str, schema: int) -> str:
     return f"written by splitbench {version} with schema {schema}; this version reads up to {SCHEMA}: upgrade"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An arm that did not run, because its criterion cannot serve the space, and why.
+
+    ``folder`` names its results folder among several, and is empty for one.
+    """
+
+    arm: str
+    reason: str
+    folder: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.arm} (in {self.folder}): {self.reason}" if self.folder else f"{self.arm}: {self.reason}"
+
+
+def read_skipped(path: Path, folder: Path) -> tuple[list[Skipped], str]:
+    """What ``path`` says, a file of ``folder`` or of a results folder in it; and a warning, empty if it is sound."""
+    where = path.relative_to(folder)
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        return [], f"{where.as_posix()}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict) or not all(isinstance(reason, str) for reason in content.values()):
+        return (
+            [],
+            f"{where.as_posix()}: left out, damaged, so arms that were skipped are not named; run the study again",
+        )
+    place = "" if where.parent == Path() else where.parent.as_posix()
+    return [Skipped(shown(arm), shown(reason), shown(place)) for arm, reason in sorted(content.items())], ""

@@ -232,3 +232,14 @@ def bare(component: Any) -> Any:
     if isinstance(component, Mapping):
         return {key: bare(value) for key, value in component.items() if key != "fingerprint"}
     return component
+
+
+def table_key(record: Record) -> tuple[str, str, str, str, float, str, str]:
+    """What the records of one table have in common: arms that differ in any of it were not compared fairly."""
+    budget = record.budget
+    return (*study_key(record), budget.kind, budget.limit, record.population, record.protocol)
+
+
+def study_key(record: Record) -> tuple[str, str, str]:
+    """The study, the space and the data set of a record: one folder holds one of each."""
+    return record.study, record.space, record.dataset

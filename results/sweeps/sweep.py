@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from splitbench.harness.errors import StoreError
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
+from splitbench.results.records.files import encode, write_atomically
 from splitbench.results.records.listing import SWEEP as SWEEP
-from splitbench.results.records.store import encode, write_atomically
 
 SWEEP_SCHEMA = 1
 EDGE = 0.05  # of a range
@@ -166,7 +166,7 @@ def _best(sweep: Sweep, trials: Sequence[Trial]) -> Trial | None:
     complete = [
         (sign * own, trial.slot, trial) for trial in trials if (own := value(trial)) is not None and full(trial)
     ]
-    return min(complete, key=lambda one: one[:2])[2] if complete else None
+    return min(complete, key=lambda entry: entry[:2])[2] if complete else None
 
 
 def full(trial: Trial) -> bool:
@@ -185,13 +185,13 @@ def runs(sweep: Sweep, trial: Trial) -> int:
 
 def curve(sweep: Sweep, arm: SweptArm) -> list[Point]:
     """Best after n trials, n = 1 to as many as are settled."""
-    found: list[Point] = []
+    points: list[Point] = []
     trials, used = settled(arm), 0
     for n, trial in enumerate(trials, 1):
         used += runs(sweep, trial)
         top = _best(sweep, trials[:n])
-        found.append(Point(n, used, top.slot if top else None, stats.interval(top.differences) if top else None))
-    return found
+        points.append(Point(n, used, top.slot if top else None, stats.interval(top.differences) if top else None))
+    return points
 
 
 def chosen(sweep: Sweep, arm: SweptArm) -> Estimate | None:

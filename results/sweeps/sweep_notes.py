@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from splitbench.results.inference import stats
 from splitbench.results.sweeps.sweep import Sweep, SweptArm, at_the_edge, baseline_arm, best, full, settled
-from splitbench.results.sweeps.sweep_words import value_words
 from splitbench.results.words.sheet import NOTHING, ORACLE, count
+from splitbench.results.words.values import sampled_words
 
 REASONS = 3  # of infeasible trials, by name
 
@@ -69,7 +69,7 @@ def warnings(sweep: Sweep) -> Iterator[str]:
             yield f"{arm.arm}: none of its {count(len(arm.trials), 'trial')} is complete, so nothing was chosen"
         top = best(sweep, arm)
         for path, end in at_the_edge(sweep, arm).items():
-            value = value_words(top.values[path]) if top else NOTHING
+            value = sampled_words(top.values[path]) if top else NOTHING
             yield (
                 f"{arm.arm}: the chosen {path} of {value} lies at the {end} end of what was searched, so a better one "
                 "may lie beyond"
@@ -84,5 +84,5 @@ def _kinds(reasons: Sequence[str]) -> list[str]:
     alike: dict[str, list[str]] = {}
     for reason in filter(None, reasons):
         alike.setdefault(re.sub(r"\[[^\]]*\]|\d[\d.,e+-]*", "", reason), []).append(reason)
-    told = [f"{own[0]}{f' ({len(own)} alike)' if len(own) > 1 else ''}" for own in alike.values()]
-    return told[:REASONS] + ([f"and {len(told) - REASONS} more reasons"] if len(told) > REASONS else [])
+    sentences = [f"{own[0]}{f' ({len(own)} alike)' if len(own) > 1 else ''}" for own in alike.values()]
+    return sentences[:REASONS] + ([f"and {len(sentences) - REASONS} more reasons"] if len(sentences) > REASONS else [])

@@ -24,9 +24,10 @@ from splitbench.results.sweeps.sweep import (
 )
 from splitbench.results.sweeps.sweep_notes import legend, pairs, warnings
 from splitbench.results.sweeps.sweep_tuned import read_tuned, tuned_tables
-from splitbench.results.sweeps.sweep_words import component_words, domain_words, short_names, value_words
+from splitbench.results.sweeps.sweep_words import component_words, domain_words, short_names
 from splitbench.results.words import render
 from splitbench.results.words.sheet import NOTHING, Sheet, Table, count, interval_words, marked
+from splitbench.results.words.values import sampled_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,7 +159,7 @@ def _space_table(sweep: Sweep) -> Table:
     rows = []
     for path in searched(sweep):
         arms = [arm for arm in sweep.arms if path in arm.searched]
-        own = {arm.arm: value_words(arm.own.get(path)) for arm in arms}
+        own = {arm.arm: sampled_words(arm.own.get(path)) for arm in arms}
         same = len(set(own.values())) == 1
         words = next(iter(own.values())) if same else "; ".join(f"{arm}: {value}" for arm, value in own.items())
         every = len(arms) == len(sweep.arms)
@@ -174,7 +175,7 @@ def _chosen_table(sweep: Sweep) -> Table:
     for arm in sweep.arms:
         top = best(sweep, arm)
         values = (
-            ", ".join(f"{names.get(path, path)} {value_words(top.values[path])}" for path in sorted(top.values))
+            ", ".join(f"{names.get(path, path)} {sampled_words(top.values[path])}" for path in sorted(top.values))
             if top
             else ""
         )
@@ -232,15 +233,15 @@ def _share(value: float | None) -> str:
 
 
 def _comparison_table(sweep: Sweep) -> tuple[Table, ...]:
-    found = pairs(sweep)
-    if not found:
+    compared = pairs(sweep)
+    if not compared:
         return ()
     rows = tuple(
         (marked(a.arm, a.reads_truth), interval_words(compare(sweep, a, b), digits(sweep.metric), sign=True))
-        for a, b in found
+        for a, b in compared
     )
     title = "Chosen configurations, on the seeds and the validation truth that they were tuned on"
-    return (Table(title, ("arm", f"{sweep.metric} less tuned {found[0][1].arm}"), rows),)
+    return (Table(title, ("arm", f"{sweep.metric} less tuned {compared[0][1].arm}"), rows),)
 
 
 # -- sentences below ---------------------------------------------------------------------------------------------------

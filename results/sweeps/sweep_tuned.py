@@ -15,7 +15,7 @@ from splitbench.results.boards.rows import Row
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.inference.verdicts import digits, verdict_words
-from splitbench.results.records.store import load
+from splitbench.results.records.loading import load
 from splitbench.results.sweeps.sweep import Sweep, SweptArm, baseline_arm, best, chosen, compare
 from splitbench.results.words.sheet import NOTHING, Table, interval_words, marked
 
@@ -109,21 +109,21 @@ def _which(sweep: Sweep, swept: SweptArm, arm: Arm) -> str:
 def setting(config: Any, path: str) -> Any:
     """What an arm's configuration in a record has at a study file's path; None where it has nothing."""
     head, *rest = path.split(".")
-    found = config
+    part_value = config
     for part in (KINDS.get(head, head), *rest):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+        part_value = part_value.get(part) if isinstance(part_value, Mapping) else None
+    return part_value
 
 
-def _same(found: Any, value: bool | int | float | str) -> bool:
+def _same(there: Any, value: bool | int | float | str) -> bool:
     """A whole component is known by its name, which its own value in a sweep begins with."""
-    if isinstance(found, Mapping):
-        return found.get("name") == str(value).partition("[")[0]
-    if isinstance(found, list | tuple):
-        return "+".join(map(str, found)) == value
-    if isinstance(value, str) or isinstance(found, bool) or isinstance(value, bool):
-        return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)
-    return isinstance(found, int | float) and math.isclose(found, value, rel_tol=1e-9)
+    if isinstance(there, Mapping):
+        return there.get("name") == str(value).partition("[")[0]
+    if isinstance(there, list | tuple):
+        return "+".join(map(str, there)) == value
+    if isinstance(value, str) or isinstance(there, bool) or isinstance(value, bool):
+        return bool(there == value) and isinstance(there, bool) == isinstance(value, bool)
+    return isinstance(there, int | float) and math.isclose(there, value, rel_tol=1e-9)
 
 
 def what_is_left(sweep: Sweep, tuned: Tuned) -> list[Left]:
@@ -136,17 +136,17 @@ def what_is_left(sweep: Sweep, tuned: Tuned) -> list[Left]:
 
     base = baseline_arm(sweep)
     untuned = arm_of(base, OWN)
-    found = []
+    gaps = []
     for swept in sweep.arms:
         own, gain = arm_of(swept, TUNED), chosen(sweep, swept)
         if own is None or gain is None:
             continue
         if untuned is not None:
-            found.append(_left(sweep, swept, f"untuned {sweep.baseline}", gain, own, untuned))
+            gaps.append(_left(sweep, swept, f"untuned {sweep.baseline}", gain, own, untuned))
         rival, gap = arm_of(base, TUNED), compare(sweep, swept, base) if base else None
         if swept is not base and rival is not None and gap is not None:
-            found.append(_left(sweep, swept, f"tuned {sweep.baseline}", gap, own, rival))
-    return found
+            gaps.append(_left(sweep, swept, f"tuned {sweep.baseline}", gap, own, rival))
+    return gaps
 
 
 def _left(sweep: Sweep, swept: SweptArm, over: str, tuning: Estimate, own: Arm, rival: Arm) -> Left:
@@ -208,20 +208,20 @@ def _gains(sweep: Sweep, left: list[Left]) -> Table:
     places = digits(sweep.metric)
     rows = tuple(
         (
-            marked(one.arm.arm, one.arm.reads_truth),
-            one.over,
-            interval_words(one.tuning, places, sign=True),
-            interval_words(one.validation, places, sign=True),
-            interval_words(one.test, places, sign=True),
-            _share_words(sweep, one),
+            marked(gap.arm.arm, gap.arm.reads_truth),
+            gap.over,
+            interval_words(gap.tuning, places, sign=True),
+            interval_words(gap.validation, places, sign=True),
+            interval_words(gap.test, places, sign=True),
+            _share_words(sweep, gap),
         )
-        for one in left
+        for gap in left
     )
     header = ("tuned arm", "less", "tuned on: validation", "fresh seeds: validation", "fresh seeds: test", "left")
     return Table(f"What is left of tuning's gains in {sweep.metric}", header, rows, left=("less",))
 
 
-def _share_words(sweep: Sweep, one: Left) -> str:
+def _share_words(sweep: Sweep, gap: Left) -> str:
     """A share of a gain; of a loss there is none."""
-    gained = one.tuning.mean < 0 if sweep.lower_is_better else one.tuning.mean > 0
-    return f"{one.share:.0%}" if gained and one.share is not None else NOTHING
+    gained = gap.tuning.mean < 0 if sweep.lower_is_better else gap.tuning.mean > 0
+    return f"{gap.share:.0%}" if gained and gap.share is not None else NOTHING

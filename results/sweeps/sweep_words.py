@@ -7,26 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splitbench.results.words.sheet import NOTHING
+from splitbench.results.words.values import sampled_words
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
     """By path: the fewest of its last parts that tell it from the others, as ``learning_rate``."""
-    found = {}
+    names = {}
     for path in paths:
         parts = path.split(".")
         others = [other.split(".") for other in paths if other != path]
         kept = next((k for k in range(1, len(parts)) if all(o[-k:] != parts[-k:] for o in others)), len(parts))
-        found[path] = ".".join(parts[-kept:])
-    return found
-
-
-def value_words(value: bool | int | float | str | None) -> str:
-    """A value as a study file has it; four digits are all that a sampled one has."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "not set"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        names[path] = ".".join(parts[-kept:])
+    return names
 
 
 def component_words(spec: Mapping[str, Any]) -> str:
@@ -38,7 +30,7 @@ def component_words(spec: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float | str):
-        return value_words(value)
+        return sampled_words(value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from splitbench.results.arms.arms import PRIMARY, TEST
-from splitbench.results.boards import bills
+from splitbench.results.boards.bills import BillCorrelation
 from splitbench.results.boards.leaderboard import Leaderboard
 from splitbench.results.boards.rows import Row
 from splitbench.results.inference import stats
@@ -21,6 +21,12 @@ RANK_SUM = "A row with + ranks by the sum of two rankers' ranks: what both know 
 
 
 def legend(board: Leaderboard) -> tuple[str, ...]:
+    """The sentences below a leaderboard's tables, of those columns and rows that it has."""
+    return (*_value_words(board), *_verdict_words(board), *_chance_words(board), *_row_words(board))
+
+
+def _value_words(board: Leaderboard) -> list[str]:
+    """How to read a metric, its interval, and its share of the ceiling."""
     sentences = [
         f"Read it so: {PRIMARY} is Kendall's tau-b between supernet and stand-alone accuracy, 1 for the same order and "
         "0 for none. [top50%] is within the better half by stand-alone accuracy.",
@@ -34,6 +40,12 @@ def legend(board: Leaderboard) -> tuple[str, ...]:
             f"Of ceiling is {PRIMARY} over the noise ceiling of the same seed, averaged: how near the supernet "
             "comes to a second training. Where the truth is a mean of several trainings it may pass 100%."
         )
+    return sentences
+
+
+def _verdict_words(board: Leaderboard) -> list[str]:
+    """How differences to the baseline were tested, and p adjusted."""
+    sentences = []
     oracles = _findings(row for row in board.rows if row.reads_truth and row.verdict and row.verdict.p is not None)
     once = any(row.finding for row in board.rows)
     if board.baseline and (board.comparisons or oracles):
@@ -60,7 +72,12 @@ def legend(board: Leaderboard) -> tuple[str, ...]:
         )
     if board.baseline and board.comparisons:
         sentences.append(seeds_words(board.seeds, board.seeds_needed, board.comparisons))
-    sentences += _chance_words(board)
+    return sentences
+
+
+def _row_words(board: Leaderboard) -> list[str]:
+    """What the choices of an architecture are, and what marks the rows that are no ordinary arms."""
+    sentences = []
     sentences.append(
         "The honest choice sees validation images only. Oracle is the best of the leaves' choices by the ground truth; "
         "leaf floor is what an oracle gets from one random architecture a leaf, and best of K from K random "
@@ -80,7 +97,7 @@ def legend(board: Leaderboard) -> tuple[str, ...]:
         sentences.append("Arms with failed runs are incomplete: `splitbench run` tries those runs again.")
     if any(not row.complete for row in board.rows):
         sentences.append("Incomplete arms have missing runs; nothing of theirs is averaged.")
-    return tuple(sentences)
+    return sentences
 
 
 def _region_words(metric: str) -> str:
@@ -104,28 +121,38 @@ def _family_words(arms: int, oracles: int, once: bool) -> str:
 
 def _chance_words(board: Leaderboard) -> list[str]:
     """How p was adjusted in the table of chance, and who is not in it; nothing where there is no such table."""
-    found = [row for row in board.rows if row.chance]
-    if not found:
+    judged = [row for row in board.rows if row.chance]
+    if not judged:
         return []
-    n, oracles = _findings(found), _findings(row for row in found if row.reads_truth)
-    once = any(row.finding for row in found)
+    n, oracles = _findings(judged), _findings(row for row in judged if row.reads_truth)
+    once = any(row.finding for row in judged)
     all_of_them = count(n, "finding" if once else "arm")
     sentences = [
         f"Against chance, p is adjusted after Holm for {_family_words(n - oracles, oracles, once)}. The brackets are "
         f"not: of {all_of_them} no better than chance, about {n * (1 - stats.CONFIDENCE):.2g} would lie beyond theirs."
     ]
-    if any(row.chance.bill for row in found if row.chance):
+    if any(row.chance.bill for row in judged if row.chance):
         sentences.append(
             "Bill is the share of the budget that scoring took; where random controls burn as much, chance is that of "
             "random groups at the same bill, and what the bill costs is that less chance that pays nothing."
         )
-    if unpaid := [row.arm for row in found if row.chance and row.chance.paid > 0 and row.chance.bill is None]:
+    if unpaid := [row.arm for row in judged if row.chance and row.chance.paid > 0 and row.chance.bill is None]:
         sentences.append(
             f"No random control burns as much as these arms pay, so their bill is part of the difference: "
             f"{', '.join(unpaid)}. Random arms with burn: 0.03, 0.15, 0.3 and 0.5 would tell it apart."
         )
-    sentences += [bills.words(one) for one in board.bill_correlations]
+    sentences += map(bill_words, board.bill_correlations)
     for reason in sorted(set(board.without_chance.values())):
         arms = ", ".join(arm for arm, own in board.without_chance.items() if own == reason)
         sentences.append(f"Split, but not held against chance ({reason}): {arms}.")
     return sentences
+
+
+def bill_words(bill: BillCorrelation) -> str:
+    """How the difference to chance goes with what scoring took."""
+    return (
+        f"Over {bill.findings} findings, {bill.chance}, the difference to chance and the share spent on scoring have "
+        f"a Spearman correlation of {bill.rho:+.2f} [{bill.low:+.2f}, {bill.high:+.2f}] (over criteria; shares that "
+        f"say nothing stay within {bill.null:.2f} of 0 in 95 of 100 tables), {bill.slope / 10:+.3f} for each tenth "
+        "of the budget."
+    )

@@ -24,27 +24,27 @@ from splitbench.results.words.sheet import (
 
 
 def rank_sheet(ranks: RankGroups) -> Sheet:
-    found = ranks.result
-    letters = [chr(ord("a") + index) if index < 26 else str(index + 1) for index in range(len(found.groups))]
+    friedman = ranks.result
+    letters = [chr(ord("a") + index) if index < 26 else str(index + 1) for index in range(len(friedman.groups))]
     rows = tuple(
         (
             arm,
             f"{rank:.2f}",
-            " ".join(n for n, group in zip(letters, found.groups, strict=True) if arm in group) or NOTHING,
+            " ".join(n for n, group in zip(letters, friedman.groups, strict=True) if arm in group) or NOTHING,
         )
-        for arm, rank in zip(found.arms, found.mean_ranks, strict=True)
+        for arm, rank in zip(friedman.arms, friedman.mean_ranks, strict=True)
     )
     legend = [
-        f"1 is the best rank. Arms whose mean ranks differ by more than {found.cd:.2f} are told apart (Nemenyi's "
-        f"critical difference at {found.alpha:g}, all pairs together); arms that share a letter are not.",
-        f"Friedman's chi-square is {found.statistic:.2f} with {found.freedom} degrees of freedom, p = "
-        f"{p_words(found.p)}: of the hypothesis that all arms rank alike.",
+        f"1 is the best rank. Arms whose mean ranks differ by more than {friedman.cd:.2f} are told apart (Nemenyi's "
+        f"critical difference at {friedman.alpha:g}, all pairs together); arms that share a letter are not.",
+        f"Friedman's chi-square is {friedman.statistic:.2f} with {friedman.freedom} degrees of freedom, p = "
+        f"{p_words(friedman.p)}: of the hypothesis that all arms rank alike.",
         f"The blocks: {', '.join(ranks.blocks)}.",
     ]
     if ranks.left_out:
         legend.append(f"Not complete in every block, so not ranked: {', '.join(ranks.left_out)}.")
     return Sheet(
-        heading=f"Mean ranks by {ranks.metric} over {count(found.blocks, 'block')}",
+        heading=f"Mean ranks by {ranks.metric} over {count(friedman.blocks, 'block')}",
         facts=(ranks.sentence,),
         tables=(Table("Mean ranks", ("arm", "mean rank", "group"), rows, left=("group",)),),
         legend=tuple(legend),

@@ -132,20 +132,20 @@ def _board_object(board: Leaderboard) -> dict[str, Any]:
 def _rank_object(ranks: RankGroups | None) -> dict[str, Any] | None:
     if ranks is None:
         return None
-    found = ranks.result
+    friedman = ranks.result
     return {
         "metric": ranks.metric,
         "unit": ranks.unit,
         "blocks": list(ranks.blocks),
         "left_out": list(ranks.left_out),
         "sentence": ranks.sentence,
-        "arms": [{"arm": arm, "mean_rank": rank} for arm, rank in zip(found.arms, found.mean_ranks, strict=True)],
-        "critical_difference": found.cd,
-        "groups": [list(group) for group in found.groups],
-        "statistic": found.statistic,
-        "freedom": found.freedom,
-        "p": found.p,
-        "alpha": found.alpha,
+        "arms": [{"arm": arm, "mean_rank": rank} for arm, rank in zip(friedman.arms, friedman.mean_ranks, strict=True)],
+        "critical_difference": friedman.cd,
+        "groups": [list(group) for group in friedman.groups],
+        "statistic": friedman.statistic,
+        "freedom": friedman.freedom,
+        "p": friedman.p,
+        "alpha": friedman.alpha,
     }
 
 

@@ -103,9 +103,9 @@ def _ranking_table(board: Leaderboard) -> Table:
 def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
     """No table where no run has failed."""
     rows = tuple(
-        (_arm_words(row), str(one.repetition + 1), str(one.draw + 1), one.stage or NOTHING, one.reason)
+        (_arm_words(row), str(failed.repetition + 1), str(failed.draw + 1), failed.stage or NOTHING, failed.reason)
         for row in board.rows
-        for one in row.failed
+        for failed in row.failed
     )
     header = ("arm", "seed", "draw", "stage", "reason")
     return (Table(FAILED_RUNS, header, rows, left=("stage", "reason")),) if rows else ()
@@ -113,7 +113,7 @@ def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
 
 def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
     """No table where no arm has a control."""
-    found = [(row, row.chance) for row in board.rows if row.chance]
+    compared = [(row, row.chance) for row in board.rows if row.chance]
     header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "bill", "what the bill costs", "control")
     rows = tuple(
         (
@@ -125,7 +125,7 @@ def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
             interval_words(chance.bill, 3, sign=True),
             ", ".join(chance.controls),
         )
-        for row, chance in sorted(found, key=lambda one: -one[1].difference.mean)
+        for row, chance in sorted(compared, key=lambda one: -one[1].difference.mean)
     )
     title = "Against chance: random edges and random groups of the same sizes, seed by seed"
     return (Table(title, header, rows, left=("group sizes", "control")),) if rows else ()
@@ -133,8 +133,8 @@ def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
 
 def _chosen_table(board: Leaderboard) -> tuple[Table, ...]:
     """No table where nothing is compared."""
-    found = [(row, row.selected_verdict) for row in board.rows if row.selected_verdict or row.baseline]
-    if all(verdict is None for _, verdict in found):
+    judged = [(row, row.selected_verdict) for row in board.rows if row.selected_verdict or row.baseline]
+    if all(verdict is None for _, verdict in judged):
         return ()
     baseline = board.baseline or "baseline"
     rows = tuple(
@@ -145,7 +145,7 @@ def _chosen_table(board: Leaderboard) -> tuple[Table, ...]:
             probability_words(verdict.probability) if verdict else NOTHING,
             verdict_words(verdict) if verdict else "baseline",
         )
-        for row, verdict in found
+        for row, verdict in judged
     )
     header = ("arm", "honest test %", f"difference to {baseline}", f"P(> {baseline})", "verdict")
     return (Table("The honest choice: test accuracy %, seed by seed", header, rows, left=("verdict",)),)

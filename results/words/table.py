@@ -122,9 +122,9 @@ def _cost(cost: Cost | None, phases: Iterable[str]) -> dict[str, float | None]:
         "peak bytes": None if cost is None else cost.peak_bytes,
     }
     for phase in phases:
-        found = None if cost is None else cost.by_phase.get(phase)
-        line[f"{phase} flops"] = None if found is None else found.flops
-        line[f"{phase} seconds"] = None if found is None else found.seconds
+        phase_cost = None if cost is None else cost.by_phase.get(phase)
+        line[f"{phase} flops"] = None if phase_cost is None else phase_cost.flops
+        line[f"{phase} seconds"] = None if phase_cost is None else phase_cost.seconds
     return line
 
 

@@ -25,7 +25,7 @@ from splitbench.harness.study.grid import load as load_any
 from splitbench.harness.study.overrides import parse_set
 from splitbench.harness.study.portion import portion
 from splitbench.results.records import population_names
-from splitbench.results.records.failures import Failure, by_arm, told
+from splitbench.results.records.failures import Failure, by_arm, failure_words
 from splitbench.results.records.listing import FAILED
 from splitbench.results.records.record import Measured, Record
 
@@ -95,7 +95,8 @@ def tell_failures(study: Study, failed: Sequence[Failure], where: str = "") -> N
     """A line for each arm with failed runs."""
     runs = Counter(arm.label for arm, _, _ in study.runs())
     for arm, own in by_arm(failed).items():
-        typer.echo(f"splitbench: {where}arm {arm}: {len(own)} of {runs[arm]} runs failed: {told(own)}", err=True)
+        why = failure_words(own)
+        typer.echo(f"splitbench: {where}arm {arm}: {len(own)} of {runs[arm]} runs failed: {why}", err=True)
         if show.DEBUG:
             typer.echo(own[0].traceback, err=True)
 

@@ -28,9 +28,9 @@ Line = Mapping[float, Estimate]
 
 def one_a_budget(tables: Sequence[Table], options: Options) -> list[Table]:
     """The first table of each budget; a later one is left out, and noted: one line cannot show two tables."""
-    found: dict[float, Table] = {}
+    kept_tables: dict[float, Table] = {}
     for table in tables:
-        kept = found.setdefault(table.board.budget[1], table)
+        kept = kept_tables.setdefault(table.board.budget[1], table)
         if kept is not table:
             first, second = (
                 f"{one.title}, protocol {one.arms[0].runs[0].record.protocol or 'not known'}" for one in (kept, table)
@@ -39,7 +39,7 @@ def one_a_budget(tables: Sequence[Table], options: Options) -> list[Table]:
                 f"anytime: at {table.budget} the table ({second}) is left out beside ({first}); to draw it, name a "
                 "folder that does not hold the other"
             )
-    return list(found.values())
+    return list(kept_tables.values())
 
 
 def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Estimate]]:
@@ -47,19 +47,19 @@ def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Es
 
     No two tables have one budget. An arm whose settings differ from budget to budget is left out, and noted.
     """
-    found: dict[str, dict[float, Estimate]] = {}
+    by_arm: dict[str, dict[float, Estimate]] = {}
     settings: dict[str, set[str]] = {}
     for table in tables:
         for arm, value in table.estimates(options.metric).items():
-            found.setdefault(arm, {})[table.board.budget[1]] = value
+            by_arm.setdefault(arm, {})[table.board.budget[1]] = value
         for one in table.complete:
             settings.setdefault(one.name, set()).add(fingerprint(one.runs[0].record.config.get("arm")))
-    for arm in sorted(found):
+    for arm in sorted(by_arm):
         if len(settings[arm]) > 1:
             options.note(f"anytime: arm {arm!r} is left out, because its settings differ from budget to budget")
-        elif len(found[arm]) < 2:
+        elif len(by_arm[arm]) < 2:
             options.note(f"anytime: arm {arm!r} is left out, because it is complete at one budget only")
-    kept = {arm: line for arm, line in found.items() if len(settings[arm]) == 1 and len(line) > 1}
+    kept = {arm: line for arm, line in by_arm.items() if len(settings[arm]) == 1 and len(line) > 1}
     sign = 1 if stats.lower_is_better(options.metric) else -1
     return {arm: kept[arm] for arm in sorted(kept, key=lambda arm: (sign * kept[arm][max(kept[arm])].mean, arm))}
 
@@ -78,23 +78,23 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
             "name the folder that holds both results folders"
         )
     tables = one_a_budget(tables, options)
-    found = lines(tables, options)
-    if not found:
+    drawn = lines(tables, options)
+    if not drawn:
         raise CannotDrawError("no arm is complete at two budgets with the same settings")
     baselines = {arm.name for table in tables for arm in table.arms if arm.baseline}
-    coloured = coloured_series(list(found), baselines)
+    coloured = coloured_series(list(drawn), baselines)
     words = {arm: label for table in tables for arm, label in table.labels().items()}
     handles = reference_handles(tables[-1], options.metric)
     below = 0.5 + style.legend_height(len(handles), 2)
-    left, right = 0.65, margins.margin([words[arm] for arm in found])
-    up, across = margins.height(len(found), 3.4), style.WIDTH - left - right
-    page = style.page(style.WIDTH, below + up + 0.12, title(tables), _notes(tables, found, coloured))
+    left, right = 0.65, margins.margin([words[arm] for arm in drawn])
+    up, across = margins.height(len(drawn), 3.4), style.WIDTH - left - right
+    page = style.page(style.WIDTH, below + up + 0.12, title(tables), _notes(tables, drawn, coloured))
     axes = style.panel(page, left, below, across, up)
     logarithmic = min(budgets) > 0 and max(budgets) / min(budgets) >= 3
     if logarithmic:
         axes.set_xscale("log")
     places = dodged(budgets, len(coloured), logarithmic)
-    for arm, line in found.items():
+    for arm, line in drawn.items():
         look = coloured.get(arm)
         own = sorted(line)
         axes.plot(
@@ -123,7 +123,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
         margins.Label(
             words[arm], max(line), line[max(line)].mean, coloured[arm].colour if arm in coloured else style.SOFT
         )
-        for arm, line in found.items()
+        for arm, line in drawn.items()
     ]
     margins.write(axes, labels, (across, up))
     style.legend(page, handles, left=0.1, columns=2)
@@ -139,11 +139,11 @@ def coloured_series(arms: Sequence[str], baselines: set[str]) -> dict[str, style
     return {arm: looks.get(arm, BASELINE) for arm in chosen}
 
 
-def _notes(tables: Sequence[Table], found: Mapping[str, Line], coloured: Mapping[str, Any]) -> list[str]:
+def _notes(tables: Sequence[Table], drawn: Mapping[str, Line], coloured: Mapping[str, Any]) -> list[str]:
     seeds = sorted({table.board.seeds for table in tables})
     words = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     bars = f"Means over {words} seeds; bars are {stats.CONFIDENCE:.0%} intervals, set side by side to be seen."
-    rest = len(found) - len(coloured)
+    rest = len(drawn) - len(coloured)
     grey = f"In grey, without intervals: the {rest} arms behind the best and the baseline." if rest else ""
     return [f"{bars} {grey}", next((t.marks() for t in tables if t.marks()), "")]
 
@@ -152,12 +152,12 @@ def dodged(budgets: Sequence[float], count: int, logarithmic: bool) -> list[dict
     """For each coloured line, where its intervals stand: beside the budget, within an eighth of the least step."""
     scale = [math.log(budget) if logarithmic else budget for budget in budgets]
     step = min(b - a for a, b in itertools.pairwise(scale)) * 0.12
-    found = []
+    moved = []
     for index in range(count):
         offset = step * (2 * index / (count - 1) - 1) if count > 1 else 0.0
         places = (math.exp(at + offset) if logarithmic else at + offset for at in scale)
-        found.append(dict(zip(budgets, places, strict=True)))
-    return found
+        moved.append(dict(zip(budgets, places, strict=True)))
+    return moved
 
 
 def intervals(axes: Axes, line: Line, places: Mapping[float, float], colour: str) -> None:

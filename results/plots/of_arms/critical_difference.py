@@ -24,8 +24,8 @@ ROW = 0.17
 
 def ranked(tables: Sequence[Table], options: Options) -> RankGroups | None:
     """The arms ranked over spaces and data sets, or over the seeds of a table alone; None where neither is possible."""
-    found = across([table.arms for table in tables], options.metric)
-    return within(tables[0].arms, options.metric) if found is None and len(tables) == 1 else found
+    groups = across([table.arms for table in tables], options.metric)
+    return within(tables[0].arms, options.metric) if groups is None and len(tables) == 1 else groups
 
 
 @style.styled
@@ -43,15 +43,15 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
         )
     for arm in groups.left_out:
         options.note(f"critical_difference: arm {arm!r} is left out, because some block lacks it")
-    found = groups.result
+    friedman = groups.result
     words = {arm: label for table in tables for arm, label in table.labels().items()}
-    n = len(found.arms)
+    n = len(friedman.arms)
     half = (n + 1) // 2
-    texts = [f"{words[arm]}  {rank:.1f}" for arm, rank in zip(found.arms, found.mean_ranks, strict=True)]
+    texts = [f"{words[arm]}  {rank:.1f}" for arm, rank in zip(friedman.arms, friedman.mean_ranks, strict=True)]
     left, right = style.widest(texts[:half]) + 0.3, style.widest(texts[half:]) + 0.3
     width = max(style.WIDTH, left + right + 2.2)
     top = 0.55  # the axis: its numbers and the bar of the critical difference stand above it
-    rows = top + 0.16 + BAR * len(found.groups) + ROW * half
+    rows = top + 0.16 + BAR * len(friedman.groups) + ROW * half
     body = rows + 0.12
     heading = tables[0].title if len(tables) == 1 else "; ".join(groups.blocks)
     page = style.page(width, body, heading, _notes(tables, groups))
@@ -62,27 +62,27 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
         return low + (rank - 1) / (n - 1) * (high - low)
 
     _axis(axes, n, body - top, place(1), place(n))
-    cd = place(1 + found.cd) - place(1)
+    cd = place(1 + friedman.cd) - place(1)
     if cd <= high - low:
         axes.plot(
             [low, low + cd], [body - 0.1] * 2, color=style.CEILING, linewidth=2.2, solid_capstyle="butt", gid="cd"
         )
-        axes.text(low + cd + 0.06, body - 0.1, f"CD = {found.cd:.2f}", fontsize=style.SMALL, va="center_baseline")
+        axes.text(low + cd + 0.06, body - 0.1, f"CD = {friedman.cd:.2f}", fontsize=style.SMALL, va="center_baseline")
     else:
         axes.text(
             low,
             body - 0.1,
-            f"CD = {found.cd:.2f}: more than the axis is long",
+            f"CD = {friedman.cd:.2f}: more than the axis is long",
             fontsize=style.SMALL,
             va="center_baseline",
         )
-    ranks = dict(zip(found.arms, found.mean_ranks, strict=True))
-    for index, group in enumerate(found.groups):
+    ranks = dict(zip(friedman.arms, friedman.mean_ranks, strict=True))
+    for index, group in enumerate(friedman.groups):
         y = body - top - 0.12 - BAR * index
         ends = [place(ranks[group[0]]) - 0.04, place(ranks[group[-1]]) + 0.04]
         axes.plot(ends, [y, y], color=style.BLUE, linewidth=2.6, solid_capstyle="round", zorder=4, gid=f"group {index}")
-    first = body - top - 0.12 - BAR * len(found.groups) - 0.1
-    for index, (arm, text) in enumerate(zip(found.arms, texts, strict=True)):
+    first = body - top - 0.12 - BAR * len(friedman.groups) - 0.1
+    for index, (arm, text) in enumerate(zip(friedman.arms, texts, strict=True)):
         x = place(ranks[arm])
         better = index < half
         y = first - ROW * (index if better else n - 1 - index)
@@ -111,11 +111,12 @@ def _axis(axes: Axes, n: int, y: float, low: float, high: float) -> None:
 
 
 def _notes(tables: Sequence[Table], groups: RankGroups) -> list[str]:
-    found = groups.result
+    friedman = groups.result
     oracles = any(arm.reads_truth for table in tables for arm in table.arms)
     return [
         f"Mean ranks by {tables[0].named(groups.metric)}, 1 is best. {groups.sentence}",
-        f"Friedman chi-square {found.statistic:.1f} ({found.freedom} degrees of freedom), p = {found.p:.2g}. Bars join "
-        f"arms that Nemenyi's test does not tell apart at {found.alpha:g}."
+        f"Friedman chi-square {friedman.statistic:.1f} ({friedman.freedom} degrees of freedom), "
+        f"p = {friedman.p:.2g}. Bars join "
+        f"arms that Nemenyi's test does not tell apart at {friedman.alpha:g}."
         + (" Oracle controls are left out." if oracles else ""),
     ]

@@ -40,7 +40,7 @@ class Point:
 
 def points(tables: Sequence[Table], options: Options) -> list[Point]:
     """Every complete arm that has the metric and the cost; what is left out is noted."""
-    found = []
+    shown = []
     for index, table in enumerate(tables):
         values, labels = table.estimates(options.metric), table.labels()
         for arm in table.complete:
@@ -48,8 +48,8 @@ def points(tables: Sequence[Table], options: Options) -> list[Point]:
             if cost is None:
                 options.note(f"pareto: arm {arm.name!r} is left out, because its seconds were not kept")
             elif arm.name in values:
-                found.append(Point(arm.name, labels[arm.name], index, cost, values[arm.name], arm.reads_truth))
-    return found
+                shown.append(Point(arm.name, labels[arm.name], index, cost, values[arm.name], arm.reads_truth))
+    return shown
 
 
 def cost_of(arm: Arm, kind: str) -> Estimate | None:

@@ -28,11 +28,11 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     from matplotlib.lines import Line2D
 
     (table,) = tables
-    found = table.estimates(options.metric)
-    if not found:
+    estimates = table.estimates(options.metric)
+    if not estimates:
         raise CannotDrawError(f"no complete arm has {options.metric} in every run")
     sign = -1 if stats.lower_is_better(options.metric) else 1
-    order = sorted(found, key=lambda arm: (sign * found[arm].mean, arm), reverse=True)
+    order = sorted(estimates, key=lambda arm: (sign * estimates[arm].mean, arm), reverse=True)
     seeds = {arm.name: arm.by_repetition(metric(options.metric)) or {} for arm in table.complete}
     labels = table.labels()
     row = ROOMY if len(order) <= 20 else ROW
@@ -54,7 +54,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     page = style.page(style.WIDTH, body, table.title, [table.facts, table.marks()])
     axes = style.panel(page, left, below, style.WIDTH - left - 0.15, row * len(order) + 0.05)
     for height, arm in enumerate(order):
-        value = found[arm]
+        value = estimates[arm]
         if value.low is not None and value.high is not None:
             axes.plot([value.low, value.high], [height, height], color=style.ACCENT, linewidth=1.8)
         axes.plot([value.mean], [height], "o", color=style.ACCENT, markersize=5.5, gid=f"mean {arm}")

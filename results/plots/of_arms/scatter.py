@@ -12,7 +12,7 @@ from splitbench.results.arms.arms import Arm
 from splitbench.results.measures.metrics import lexicographic_score
 from splitbench.results.plots import style
 from splitbench.results.plots.source import CannotDrawError, Options, Table, run_of, run_words
-from splitbench.results.records.store import read_estimates
+from splitbench.results.records.loading import read_estimates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +27,8 @@ def ranks(values: npt.ArrayLike) -> Floats:
     """1 for the largest; equal values share their mean rank."""
     from scipy import stats
 
-    found: Floats = stats.rankdata(-np.asarray(values, np.float64)).astype(np.float64)
-    return found
+    places: Floats = stats.rankdata(-np.asarray(values, np.float64)).astype(np.float64)
+    return places
 
 
 @style.styled

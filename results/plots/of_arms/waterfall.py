@@ -23,34 +23,34 @@ BAR = 0.55  # of a row
 def figure(table: Table, arm: Arm, options: Options) -> Figure:
     """One arm against no split."""
     try:
-        found = of_arms(arm, None, table.title)
+        explanation = of_arms(arm, None, table.title)
     except ConfigError as error:
         raise CannotDrawError(f"arm {arm.name} has no decomposition (decompose: true makes it)") from error
-    return picture(found, table.title)
+    return picture(explanation, table.title)
 
 
 @style.styled
-def picture(found: Explanation, title: str) -> Figure:
+def picture(explanation: Explanation, title: str) -> Figure:
     """The terms as bars, each from where the one before it ended, with the interval of each and of their sum."""
-    labels = [found.against, *(NAMES[name] for name in TERMS), found.arm]
+    labels = [explanation.against, *(NAMES[name] for name in TERMS), explanation.arm]
     short = style.shortened(labels)
-    values = [interval_words(found.terms[name], 3, sign=True) for name in TERMS]
+    values = [interval_words(explanation.terms[name], 3, sign=True) for name in TERMS]
     left, right = style.widest(list(short.values())) + 0.25, style.widest(values) + 0.25
     body = ROW * len(labels)
-    kind, limit = found.budget
+    kind, limit = explanation.budget
     facts = (
-        f"{shown(PRIMARY, found.population)}; {limit:.4g} {kind} an arm, {count(found.seeds, 'seed')}. "
+        f"{shown(PRIMARY, explanation.population)}; {limit:.4g} {kind} an arm, {count(explanation.seeds, 'seed')}. "
         "Bars: means over seeds; lines: 95% "
         "intervals of each term; the lowest line is that of the whole difference."
     )
-    sheet = style.page(style.WIDTH, body + 0.5, f"{title}: {found.arm} beside {found.against}", (facts,))
+    sheet = style.page(style.WIDTH, body + 0.5, f"{title}: {explanation.arm} beside {explanation.against}", (facts,))
     axes = style.panel(sheet, left, 0.45, style.WIDTH - left - right, body)
-    at = found.tau[1]
+    at = explanation.tau[1]
     place = float(len(labels) - 1)
     axes.plot([at], [place], marker="o", color=style.INK, markersize=6)
     for name, words in zip(TERMS, values, strict=True):
         place -= 1
-        term = found.terms[name]
+        term = explanation.terms[name]
         colour = style.BLUE if term.mean >= 0 else style.VERMILLION
         axes.barh(place, term.mean, left=at, height=BAR, color=colour, alpha=0.85)
         axes.plot([at, at], [place + 1, place], color=style.SOFT, linewidth=0.8, zorder=0)
@@ -60,9 +60,9 @@ def picture(found: Explanation, title: str) -> Figure:
         axes.text(1.02, place, words, transform=axes.get_yaxis_transform(), va="center", fontsize=style.SMALL)
     axes.plot([at, at], [1, 0], color=style.SOFT, linewidth=0.8, zorder=0)
     axes.plot([at], [0], marker="o", color=style.INK, markersize=6)
-    whole = found.terms["difference"]
+    whole = explanation.terms["difference"]
     if whole.low is not None and whole.high is not None:
-        start = found.tau[1]
+        start = explanation.tau[1]
         axes.plot([start + whole.low, start + whole.high], [0, 0], color=style.INK, linewidth=1.2)
     words = interval_words(whole, 3, sign=True)
     axes.text(1.02, 0, words, transform=axes.get_yaxis_transform(), va="center", fontsize=style.SMALL)
@@ -70,5 +70,5 @@ def picture(found: Explanation, title: str) -> Figure:
     axes.set_ylim(-0.6, len(labels) - 0.4)
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(shown(PRIMARY, found.population))
+    axes.set_xlabel(shown(PRIMARY, explanation.population))
     return sheet

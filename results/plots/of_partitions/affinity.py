@@ -150,7 +150,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
 def _scaled(shown: Sequence[Heat]) -> tuple[list[Heat], str]:
     """The largest dissimilarity between 0.1 and 100, and the unit in words, so that two digits are enough."""
     values = [heat.dissimilarity[np.isfinite(heat.dissimilarity)] for heat in shown]
-    top = max((float(np.abs(one).max()) for one in values if one.size), default=0.0)
+    top = max((float(np.abs(matrix).max()) for matrix in values if matrix.size), default=0.0)
     if not top or 0.1 <= top < 99.5:
         return list(shown), ""
     power = math.floor(math.log10(top))

@@ -83,17 +83,17 @@ def stability(arm: Arm) -> Stability | None:
 def of_table(table: Table) -> list[Stability]:
     """Every complete arm that splits, the most stable first."""
     probed = _batches(table)
-    found = []
+    stabilities = []
     for arm in table.complete:
         own = stability(arm)
         if own is not None:
-            found.append(Stability(own.arm, own.same_edge, own.aris, probed.get(own.arm)))
-    return sorted(found, key=lambda one: (-one.ari, -one.same_edge, one.arm))
+            stabilities.append(Stability(own.arm, own.same_edge, own.aris, probed.get(own.arm)))
+    return sorted(stabilities, key=lambda one: (-one.ari, -one.same_edge, one.arm))
 
 
 def _batches(table: Table) -> dict[str, tuple[float, float]]:
     """From the ``geometry.json`` beside the records, as far as it is of the same protocol and settings."""
-    found: dict[str, tuple[float, float]] = {}
+    batches: dict[str, tuple[float, float]] = {}
     for folder in sorted({run.path.parent.parent for arm in table.arms for run in arm.runs}):
         try:
             report = json.loads((folder / "geometry.json").read_bytes())
@@ -111,8 +111,8 @@ def _batches(table: Table) -> dict[str, tuple[float, float]]:
             own = next((one for one in report.get("arms", []) if one.get("arm") == arm.name), None)
             values = _means(own) if same and own else None
             if values:
-                found[arm.name] = values
-    return found
+                batches[arm.name] = values
+    return batches
 
 
 def _means(arm: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -49,20 +49,20 @@ class Box:
 
 def boxes(record: Record) -> list[Box]:
     """The tree in preorder."""
-    found: list[Box] = []
+    drawn: list[Box] = []
     numbers = {_key(leaf.allowed): index for index, leaf in reversed(list(enumerate(record.selection.leaves)))}
 
     def add(node: Node, depth: int, parent: int | None) -> None:
-        own = [] if parent is None else _own(record, found[parent].node, node)
+        own = [] if parent is None else _own(record, drawn[parent].node, node)
         # momentum splits keep a selection over the root: such leaves have no number of their own
         leaf = numbers.get(_key(node.allowed)) if not node.children else None
-        found.append(Box(node, depth, parent, (*own, *_facts(record, node, leaf)), len(own), leaf))
-        here = len(found) - 1
+        drawn.append(Box(node, depth, parent, (*own, *_facts(record, node, leaf)), len(own), leaf))
+        here = len(drawn) - 1
         for child in node.children:
             add(child, depth + 1, here)
 
     add(record.tree, 0, None)
-    return found
+    return drawn
 
 
 def _key(allowed: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
@@ -179,12 +179,12 @@ def _middles(shown: Sequence[Box], heights: Sequence[float]) -> tuple[list[float
 
 def _path(shown: Sequence[Box], leaf: int) -> set[int]:
     """Boxes from the root to the leaf that holds the answer."""
-    found: set[int] = set()
+    places: set[int] = set()
     here = next((index for index, box in enumerate(shown) if box.leaf == leaf), None)
     while here is not None:
-        found.add(here)
+        places.add(here)
         here = shown[here].parent
-    return found
+    return places
 
 
 def _words(axes: Axes, box: Box, x: float, top: float, chosen: bool) -> None:

@@ -12,7 +12,8 @@ from splitbench.results.plots import style
 from splitbench.results.plots.of_sweeps.tuning import GREY, Limits, axis, edge, labels, limits, looks, notes
 from splitbench.results.plots.source import CannotDrawError, Options
 from splitbench.results.sweeps.sweep import Sweep, SweptArm, best, full, searched, settled, value
-from splitbench.results.sweeps.sweep_words import short_names, value_words
+from splitbench.results.sweeps.sweep_words import short_names
+from splitbench.results.words.values import sampled_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def scale(sweep: Sweep, path: str, across: float) -> Scale:
     ends = (
         next((domain[kind] for kind in ("log", "range") if kind in domain), None) if isinstance(domain, dict) else None
     )
-    numbers = [float(one) for one in [*seen, *(ends or [])] if isinstance(one, int | float)]
+    numbers = [float(number) for number in [*seen, *(ends or [])] if isinstance(number, int | float)]
     if ends is None or len(numbers) < len(seen) + len(ends):
         return _choices(domain if isinstance(domain, list) else [], seen)
     low, high = min(numbers), max(numbers)
@@ -64,7 +65,7 @@ def scale(sweep: Sweep, path: str, across: float) -> Scale:
         ticks = tuple((math.log10(tick), f"{tick:g}") for tick in log_ticks(low, high, across))
         return Scale(lambda own: math.log10(float(own)), ticks, (logs[0] - room, logs[1] + room))
     room = 0.06 * (high - low) or 0.5
-    whole = all(float(one).is_integer() for one in numbers)
+    whole = all(float(number).is_integer() for number in numbers)
     ticks = tuple((tick, f"{tick:g}") for tick in _linear_ticks(low, high, whole))
     step = domain.get("step") if isinstance(domain, dict) else None
     step = float(step or 1) if step or whole else None
@@ -75,11 +76,13 @@ def scale(sweep: Sweep, path: str, across: float) -> Scale:
 
 def _choices(listed: Sequence[Any], seen: Sequence[Value]) -> Scale:
     """Keys are JSON, so that 1, 1.0 and true are three."""
-    found = {json.dumps(one): one for one in listed if isinstance(one, bool | int | float | str)}
-    found |= {key: one for key, one in sorted((json.dumps(one), one) for one in seen) if key not in found}
-    words = [value_words(one) for one in found.values()]
+    choices = {json.dumps(choice): choice for choice in listed if isinstance(choice, bool | int | float | str)}
+    choices |= {
+        key: choice for key, choice in sorted((json.dumps(choice), choice) for choice in seen) if key not in choices
+    }
+    words = [sampled_words(choice) for choice in choices.values()]
     short = style.shortened(words, LONGEST)
-    places = {key: float(index) for index, key in enumerate(found)}
+    places = {key: float(index) for index, key in enumerate(choices)}
     ticks = tuple((float(index), short[word]) for index, word in enumerate(words))
     return Scale(lambda own: places[json.dumps(own)], ticks, (-0.6, len(words) - 0.4), 0.7, True)
 
@@ -103,8 +106,8 @@ def log_ticks(low: float, high: float, across: float) -> list[float]:
 def _linear_ticks(low: float, high: float, whole: bool) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
-    found = MaxNLocator(4, integer=whole).tick_values(low, high) if high > low else [low]
-    return [float(tick) for tick in found if low - 1e-9 * abs(low) <= tick <= high + 1e-9 * abs(high)]
+    ticks = MaxNLocator(4, integer=whole).tick_values(low, high) if high > low else [low]
+    return [float(tick) for tick in ticks if low - 1e-9 * abs(low) <= tick <= high + 1e-9 * abs(high)]
 
 
 @style.styled
@@ -160,20 +163,20 @@ def figure(sweep: Sweep, options: Options) -> Figure:
     return page
 
 
-def _upright(one: Scale, across: float) -> bool:
+def _upright(scale: Scale, across: float) -> bool:
     """Whether the words at a panel's ticks fit beside one another."""
-    if not one.choices or len(one.ticks) < 2:
+    if not scale.choices or len(scale.ticks) < 2:
         return True
-    slot = across / (one.ends[1] - one.ends[0])
-    return style.widest([words for _, words in one.ticks]) + 0.06 <= slot
+    slot = across / (scale.ends[1] - scale.ends[0])
+    return style.widest([words for _, words in scale.ticks]) + 0.06 <= slot
 
 
-def _room(one: Scale) -> float:
-    return max(0.0, style.widest([words for _, words in one.ticks]) - style.LINE)
+def _room(scale: Scale) -> float:
+    return max(0.0, style.widest([words for _, words in scale.ticks]) - style.LINE)
 
 
-def _offset(one: Scale, order: int, count: int) -> float:
-    return 0.0 if one.apart is None or count == 1 else one.apart * (order / (count - 1) - 0.5)
+def _offset(scale: Scale, order: int, count: int) -> float:
+    return 0.0 if scale.apart is None or count == 1 else scale.apart * (order / (count - 1) - 0.5)
 
 
 def _trials(

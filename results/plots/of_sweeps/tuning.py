@@ -52,8 +52,8 @@ class Limits:
 def ordered(sweep: Sweep) -> list[SweptArm]:
     """Arms that have chosen, the best first."""
     sign = 1 if sweep.lower_is_better else -1
-    found = [(sign * own.mean, arm.arm, arm) for arm in sweep.arms if (own := chosen(sweep, arm)) is not None]
-    return [arm for _, _, arm in sorted(found, key=lambda one: one[:2])]
+    ranked = [(sign * own.mean, arm.arm, arm) for arm in sweep.arms if (own := chosen(sweep, arm)) is not None]
+    return [arm for _, _, arm in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def looks(sweep: Sweep) -> dict[str, style.Series]:
@@ -63,8 +63,8 @@ def looks(sweep: Sweep) -> dict[str, style.Series]:
     if len(sweep.arms) > COLOURED:
         best_ones = [arm for arm in ordered(sweep) if arm is not base][: COLOURED - 1]
         shown = [arm for arm in shown if arm in best_ones]
-    found = {arm.arm: style.series(index) for index, arm in enumerate(shown)}
-    return {arm.arm: BASELINE if arm is base else found.get(arm.arm, GREY) for arm in sweep.arms}
+    series = {arm.arm: style.series(index) for index, arm in enumerate(shown)}
+    return {arm.arm: BASELINE if arm is base else series.get(arm.arm, GREY) for arm in sweep.arms}
 
 
 def labels(sweep: Sweep) -> dict[str, str]:
@@ -168,7 +168,7 @@ def _name_colour(look: style.Series) -> str:
 
 
 def _grey_words(sweep: Sweep, look: Mapping[str, style.Series]) -> str:
-    grey = sum(one is GREY for one in look.values())
+    grey = sum(series is GREY for series in look.values())
     return f"In grey: the {grey} arms behind the best and the baseline." if grey else ""
 
 

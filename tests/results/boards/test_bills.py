@@ -7,9 +7,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 from splitbench.results.arms.controls import Chance
-from splitbench.results.boards.bills import FREE, OWN, UNPAID, BillCorrelation, bill_correlations, places, words
+from splitbench.results.boards.bills import FREE, OWN, UNPAID, BillCorrelation, bill_correlations, places
 from splitbench.results.boards.rows import Row
 from splitbench.results.inference.stats import Estimate
+from splitbench.results.words.legend import bill_words
 
 
 def row(
@@ -76,7 +77,7 @@ def test_own_bills_free_scoring_oracles_and_findings() -> None:
     assert found[OWN].slope == pytest.approx(-50 / 500)
     assert found[FREE].rho == pytest.approx(1.0)
     assert found[FREE].high <= 1
-    assert "Over 9 findings, with scoring free, the difference" in words(found[FREE])
+    assert "Over 9 findings, with scoring free, the difference" in bill_words(found[FREE])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from synthetic_records import make_measured, make_record
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.gating import baseline, gate, gate_report, junit
+from splitbench.results.gating.checks import Report
 from splitbench.results.inference import noninferiority
 from splitbench.results.inference.noninferiority import (
     ALPHA,
@@ -230,7 +231,7 @@ def guarded(folder: Folder, tmp_path: Path) -> Path:
     return path
 
 
-def names(report: gate.Report) -> set[tuple[str, str]]:
+def names(report: Report) -> set[tuple[str, str]]:
     return {(check.arm, check.name) for check in report.failures}
 
 
@@ -472,7 +473,7 @@ REQUIRED = {"testsuite": ("name", "tests", "failures", "errors", "time"), "testc
 
 
 @pytest.fixture
-def mixed(folder: Folder, guarded: Path) -> gate.Report:
+def mixed(folder: Folder, guarded: Path) -> Report:
     """A report with something of every kind: failures, inconclusive metrics and a missing arm."""
     report = gate.gate(folder("new", noise=4.0, seed=1, arms=("none",)), guarded)
     unsure = next(check for check in report.checks if not check.failed)
@@ -480,7 +481,7 @@ def mixed(folder: Folder, guarded: Path) -> gate.Report:
     return replace(report, checks=checks)
 
 
-def test_junit_counts_what_it_holds(mixed: gate.Report) -> None:
+def test_junit_counts_what_it_holds(mixed: Report) -> None:
     root = ET.fromstring(junit.junit(mixed))
     assert root.tag == "testsuites"
     for tag, attributes in REQUIRED.items():
@@ -507,7 +508,7 @@ def test_junit_holds_any_name(folder: Folder, tmp_path: Path) -> None:
     assert case.get("classname") == "toy / micro / digits.gm(a<b>\"&'?)"
 
 
-def test_markdown_has_a_line_on_top_and_a_row_a_metric(mixed: gate.Report) -> None:
+def test_markdown_has_a_line_on_top_and_a_row_a_metric(mixed: Report) -> None:
     lines = gate_report.markdown(mixed).splitlines()
     assert lines[0].startswith("### splitbench gate: regression: ")
     rows = [line for line in lines if line.startswith("| none | tau[all] ")]
@@ -517,7 +518,7 @@ def test_markdown_has_a_line_on_top_and_a_row_a_metric(mixed: gate.Report) -> No
     assert "- toy / micro / digits: arm gm has no run" in lines
 
 
-def test_text_and_json_say_the_same(mixed: gate.Report) -> None:
+def test_text_and_json_say_the_same(mixed: Report) -> None:
     found = json.loads(json.dumps(gate_report.as_json(mixed)))
     assert (found["status"], found["headline"]) == (1, gate_report.headline(mixed))
     assert gate_report.text(mixed).splitlines()[0] == found["headline"]

@@ -148,11 +148,11 @@ def test_cells_without_a_table_say_why(write: Writer) -> None:
         "", "all of its 1 runs failed: gm, seed 1, train root: the supernet has diverged", "not run yet", "not run yet",
     ]  # fmt: skip
     assert rows(found)[names[3]] == ["2e11", "darts", "-", "-", "-"]
-    assert found.ranks is not None
-    assert found.ranks.cells == (names[0],)
+    assert found.ranks is None, "the ranks of a single cell are its leaderboard's"
     assert found.along == {}
     text = render.sheet_markdown(grid_sheets.sheet(found))
-    assert "averaged over 1 of 4 cells" in text
+    assert "No mean ranks: a single cell has results." in text
+    assert "Mean ranks over cells" not in text
     assert f"{names[3]}: not run yet" in text
 
 

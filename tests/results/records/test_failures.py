@@ -13,6 +13,7 @@ from synthetic_records import Writer, arm_records, make_failure, make_record
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.boards.compare import compare
 from splitbench.results.boards.leaderboard import leaderboards
+from splitbench.results.gating import checks
 from splitbench.results.gating import gate as gates
 from splitbench.results.gating.gate_report import as_json
 from splitbench.results.page import page
@@ -109,7 +110,7 @@ def test_the_gate_does_not_pass_an_arm_that_failed(folder: Path, write: Writer, 
     whole = unchecked(write(*records, folder="whole"))
     gates.update(whole, tmp_path / "gate.json", ["tau[all]"], "")
     report = gates.gate(folder, tmp_path / "gate.json")
-    assert report.status == gates.NOT_MEASURED
+    assert report.status == checks.NOT_MEASURED
     where = "toy / micro / digits"
     assert report.missing[:2] == (
         f"{where}: arm gm has 2 of 3 runs (seed 2, train root: {DIVERGED})",
@@ -124,7 +125,7 @@ def test_the_gate_names_a_failed_arm_that_it_does_not_guard(folder: Path, write:
     whole = unchecked(write(*arm_records("none", [0.5, 0.6, 0.7], **SEED), folder="whole"))
     gates.update(whole, tmp_path / "gate.json", ["tau[all]"], "")
     report = gates.gate(folder, tmp_path / "gate.json")
-    assert report.status == gates.OK
+    assert report.status == checks.OK
     assert f"arm gm, which the baseline does not guard, failed: seed 2, train root: {DIVERGED}" in "".join(report.notes)
 
 
@@ -132,7 +133,7 @@ def test_where_all_runs_failed_nothing_was_measured(write: Writer, tmp_path: Pat
     gates.update(write(*arm_records("none", [0.5, 0.6]), folder="whole"), tmp_path / "gate.json", ["tau[all]"], "")
     store.write_failure(tmp_path / "lost", make_failure("none"))
     report = gates.gate(tmp_path / "lost", tmp_path / "gate.json")
-    assert report.status == gates.NOT_MEASURED
+    assert report.status == checks.NOT_MEASURED
     assert f"was not measured: arm none failed: seed 1, train root: {DIVERGED}" in report.missing[0]
     with pytest.raises(StoreError, match=rf"no run has succeeded, and 1 failed: none, seed 1, train root: {DIVERGED}"):
         leaderboards(tmp_path / "lost")
@@ -143,7 +144,7 @@ def test_a_baseline_that_guards_nothing_is_refused(write: Writer, tmp_path: Path
     folder, path = unchecked(write(*arm_records("none", [0.5, 0.6], **SEED))), tmp_path / "gate.json"
     gates.update(folder, path, ["tau[all]"], "")
     path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
-    assert gates.gate(folder, path).status == gates.OK, "a byte order mark is no damage"
+    assert gates.gate(folder, path).status == checks.OK, "a byte order mark is no damage"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8-sig")) | change))
     with pytest.raises(StoreError, match="the baseline guards no (metric|arm), so that nothing could ever fail"):
         gates.gate(folder, path)

@@ -33,7 +33,8 @@ from splitbench.results.sweeps.sweep import (
     value,
     write,
 )
-from splitbench.results.sweeps.sweep_words import component_words, domain_words, short_names, value_words
+from splitbench.results.sweeps.sweep_words import component_words, domain_words, short_names
+from splitbench.results.words.values import sampled_words
 
 
 def published(**changes: Any) -> Any:
@@ -208,7 +209,13 @@ def test_names_and_values_in_words() -> None:
         "partitioner": "partitioner",
         "a.partitioner": "a.partitioner",
     }
-    assert [value_words(one) for one in (True, 3, 0.031623, "gap", None)] == ["true", "3", "0.03162", "gap", "not set"]
+    assert [sampled_words(one) for one in (True, 3, 0.031623, "gap", None)] == [
+        "true",
+        "3",
+        "0.03162",
+        "gap",
+        "not set",
+    ]
     assert domain_words([1, 2.5, "max_cut", {"name": "gap"}]) == '1, 2.5, max_cut, {"name": "gap"}'
     assert domain_words({"log": [0.005, 0.1]}) == "0.005 to 0.1, on a logarithmic scale"
     assert domain_words({"range": [1, 9], "step": 2}) == "1 to 9 in steps of 2"
