@@ -19,8 +19,8 @@ from splitbench.harness.registry import Spec, build, components, load_plugin, ne
 
 if TYPE_CHECKING:
     from splitbench.harness.proxy_ranking.rank import Correlation, Ranked
-    from splitbench.harness.proxy_ranking.scores import Scored
     from splitbench.harness.proxy_ranking.scoring import Job
+    from splitbench.harness.stages.score_networks import Scored
     from splitbench.spaces.base import Architecture, SearchSpace
 
 
@@ -62,9 +62,9 @@ def run(
         population = f"architectures of {cells.name}"
         architectures = named_in(cells, job.bound)
     truth = rank.truth_of(job, architectures)  # a missing table is told before the work, not after it
-    scoring.score_files(job, specs, out / "scores")
+    scoring.score_files(job, specs, out)
     with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
-        scores = scoring.score(job, architectures, specs, out / "scores", workers, plugins, shown)
+        scores = scoring.score(job, architectures, specs, out, workers, plugins, shown)
     ranked = rank.measure(job, specs, scores)
     found = {
         "space": space_spec,
