@@ -41,9 +41,10 @@ from splitbench.harness.proxy_ranking.rank import (
     pooled,
     spearman,
 )
-from splitbench.harness.proxy_ranking.scores import Scored, ScoreFile, open_existing
+from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
 from splitbench.harness.proxy_ranking.scoring import Job, score
 from splitbench.harness.registry import Spec
+from splitbench.harness.stages.score_networks import Scored
 from splitbench.results.records.record import bare
 from splitbench.results.records.store import write_atomically
 from splitbench.spaces.base import Architecture
@@ -159,7 +160,7 @@ def run(options: argparse.Namespace) -> None:
         raise SystemExit(f"{len(sample)} strings hold {len(cells)} cells without dead operations: raise --population")
     chosen = options.proxy or ON_CELLS
     again = [proxy for proxy in options.proxy or [*UNGATED, *SPREAD] if proxy in GATES]
-    folder = options.out / ("again" if options.again else "scores")
+    folder = options.out / "again" if options.again else options.out
     job = Job("nb201", DATASET, options.seed + options.again, 64, devices.choose(options.device))
     note_machine(options)
     parts = [(cells, again)] if options.again else [(cells, chosen), (sample, [p for p in chosen if p in SAMPLED])]
@@ -218,7 +219,7 @@ def report(out: Path, cells: int, population: int) -> None:
     compared = cells_of(sample, cells)
     names, cell_names = [[SPACE.encode(a) for a in part] for part in (sample, compared)]
     scores = {proxy: file.read() for proxy, file in files.items()}
-    again = {path.stem: open_existing(path).read() for path in sorted((out / "again").glob("*.jsonl"))}
+    again = {path.stem: open_existing(path).read() for path in sorted((out / "again" / "scores").glob("*.jsonl"))}
 
     whole = [p for p in SAMPLED if p in scores and all(name in scores[p] for name in names)]
     ranked = measure(job, whole, {p: {name: scores[p][name] for name in names} for p in whole})
@@ -240,7 +241,7 @@ def report(out: Path, cells: int, population: int) -> None:
         "missing": [p for p in SAMPLED if p not in whole] + [p for p in GATES if p not in gated],
     }
     commit(files, scores, names, PUBLISHED / "proxies")
-    both = {p: open_existing(out / "again" / f"{p}.jsonl") for p in again}
+    both = {p: open_existing(out / "again" / "scores" / f"{p}.jsonl") for p in again}
     commit(both, again, cell_names, PUBLISHED / "proxies" / "again")
     write_atomically(PUBLISHED / "proxies.json", (json.dumps(found, indent=1) + "\n").encode())
     write_atomically(PUBLISHED / "proxies.md", markdown(found).encode())

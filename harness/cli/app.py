@@ -179,6 +179,7 @@ def rank(
     ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Training images a batch.")] = 64,
     workers: Annotated[int, typer.Option(metavar="N", help="Worker processes, one torch thread each.")] = 1,
+    engine: EngineOption = None,
     device: Device = "auto",
     plugin: Plugin = None,
     as_json: JsonFlag = False,
@@ -200,6 +201,7 @@ def rank(
         device,
         plugin or [],
         as_json,
+        engine,
     )
 
 

@@ -15,9 +15,9 @@ from scipy import stats
 
 from splitbench.criteria.proxies.base import Proxy, combined
 from splitbench.harness.errors import ConfigError, DataError
-from splitbench.harness.proxy_ranking.scores import Scored
 from splitbench.harness.proxy_ranking.scoring import Job, label
 from splitbench.harness.registry import Spec, build
+from splitbench.harness.stages.score_networks import Scored
 from splitbench.results.measures import ranking
 from splitbench.spaces.base import Architecture, SearchSpace, listed
 from splitbench.spaces.truth import closed, open_truth
@@ -171,11 +171,7 @@ def measure(
         architectures = [space.decode(name) for name in found]
         values, truth, same = pooled(spec, found), truth_of(job, architectures), functions_of(space, architectures)
         passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
-        each = [space.flops(a) for a in architectures]
-        flops = [
-            space.sizes(a)["flops"] * s.forward + f.backward * s.backward
-            for a, f, s in zip(architectures, each, found.values(), strict=True)
-        ]
+        flops = [scored.flops(space) for scored in found.values()]
         forward, backward, milliseconds = passes.mean(axis=0).tolist()
         measured.append(
             Ranked(

@@ -1,42 +1,34 @@
-"""Scores stand-alone networks of a space, freshly initialised, by zero-cost proxies on training images.
+"""Scores stand-alone networks of a space by zero-cost proxies: what is missing is asked of the engine in small stages.
 
-Scoring sees no accuracy of the ground truth (it runs inside ``spaces.truth.closed``). Initial weights and a proxy's own
-random numbers are drawn from a hash of the seed and the architecture, so a score depends neither on the sample nor on
-the order; all networks see the same batches.
+The stages keep what a killed run had done; the tables in ``scores`` are for readers, and for another choice of proxies
+or networks to go on from.
 """
 
 from __future__ import annotations
 
-import copy
-import functools
-import json
-import multiprocessing
-import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from splitbench.criteria.proxies.base import Network, Proxy, terms, unfit_proxy
-from splitbench.harness.device import one_thread
-from splitbench.harness.engines.pool import start_worker
-from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
-from splitbench.harness.hashing import canonical_json
+from splitbench.criteria.proxies.base import unfit_proxy
+from splitbench.harness.engines.base import Site
+from splitbench.harness.engines.driver import Task, Watcher
+from splitbench.harness.errors import ConfigError
 from splitbench.harness.part import Part
-from splitbench.harness.proxy_ranking.scores import Scored, ScoreFile
+from splitbench.harness.proxy_ranking.scores import ScoreFile
 from splitbench.harness.registry import Spec, build, split_spec
-from splitbench.harness.seeds import Seeds
+from splitbench.harness.running.driving import drive, engine_for
+from splitbench.harness.stages.base import Result, Scene, Stage
+from splitbench.harness.stages.score_networks import Scored, ScoreNetworks
+from splitbench.harness.stores.folder import StageStore
 from splitbench.spaces.base import Architecture, SearchSpace
-from splitbench.spaces.datasets.base import Dataset, ImageData
-from splitbench.spaces.truth import closed
+from splitbench.spaces.datasets.base import Dataset
+
+NETWORKS_PER_STAGE = 8
+"""What a kill may lose a worker, against a file each: NAS-Bench-201 has 15,625 networks."""
 
 Progress = Callable[[int, int], None]
 
@@ -79,26 +71,41 @@ class Job:
     def bound(self) -> SearchSpace:
         return self.built[0]
 
-    @property
-    def seeds(self) -> Seeds:
+    @cached_property
+    def scene(self) -> Scene:
+        """What the job's stages share."""
         space, dataset = self.built
-        return Seeds(self.seed, space.name, dataset.name, 0)
+        return Scene(
+            space=Part.of("spaces", self.space, "space", bound=space),
+            dataset=Part.of("datasets", self.dataset, "dataset"),
+            images=dataset.identity(),
+            device=self.device,
+        )
+
+    def stage(self, architectures: Sequence[str], proxies: Mapping[str, Part]) -> ScoreNetworks:
+        """The stage that scores these networks, encoded, by these proxies, by their labels."""
+        return ScoreNetworks(
+            scene=self.scene,
+            title=f"scores of {len(architectures)} networks",
+            proxies=tuple(proxies.values()),
+            labels=tuple(proxies),
+            architectures=tuple(architectures),
+            seed=self.seed,
+            batch_size=self.batch_size,
+            hardware=self.device,
+        )
 
     def protocol(self, proxy: Spec) -> dict[str, Any]:
         """Everything that a score depends on beside the architecture."""
-        space, dataset = self.built
         return {
-            "space": Part.of("spaces", self.space, "space", bound=space).described(),
-            "dataset": Part.of("datasets", self.dataset, "dataset").described(),
-            "images": dataset.identity(),
+            "space": self.scene.space.described(),
+            "dataset": self.scene.dataset.described(),
+            "images": self.scene.images,
             "proxy": Part.of("proxies", proxy, "proxy").described(),
             "batch_size": self.batch_size,
             "seed": self.seed,
             "device": self.device,
         }
-
-    def as_json(self) -> str:
-        return canonical_json({key: getattr(self, key) for key in ("space", "dataset", "seed", "batch_size", "device")})
 
 
 def label(spec: Spec) -> str:
@@ -110,81 +117,7 @@ def label(spec: Spec) -> str:
 
 def score_path(folder: Path, spec: Spec) -> Path:
     """Where the scores of a proxy lie in an output folder."""
-    return folder / (re.sub(r"[^\w.=-]+", "-", label(spec)).strip("-") + ".jsonl")
-
-
-class Scorer:
-    """Scores networks in this process, on one device. Images are loaded when a proxy first asks for them."""
-
-    def __init__(self, job: Job) -> None:
-        self.job, self.space, self.seeds = job, job.bound, job.seeds
-        self.device = torch.device(job.device)
-        self._batches: dict[int, tuple[Tensor, Tensor]] = {}
-        self._reading = 0.0  # seconds spent on batches: nobody's time
-
-    @cached_property
-    def data(self) -> ImageData:
-        dataset = self.job.built[1]
-        try:
-            return dataset.load(self.device)
-        except OSError as error:
-            raise DataError(f"dataset {dataset.name}: {error}") from error
-
-    def batch(self, repetition: int) -> tuple[Tensor, Tensor]:
-        """The same training images [N, C, H, W] and labels [N] for every network."""
-        if repetition not in self._batches:
-            if len(self._batches) >= 64:
-                self._batches.clear()
-            start, seed = self._clock(), self.seeds.of("proxy batches")
-            self._batches[repetition] = self.data.batch("train", seed, repetition, self.job.batch_size)
-            self._reading += self._clock() - start
-        return self._batches[repetition]
-
-    def score(self, architecture: Architecture, proxies: Mapping[str, Proxy]) -> dict[str, Scored]:
-        """What each proxy says of one network; each gets a copy of its own, with the same initial weights.
-
-        Raises:
-            SplitbenchError: naming the proxy and the architecture, if a proxy fails.
-        """
-        name = self.space.encode(architecture)
-        with closed(), one_thread():
-            start = self._clock()
-            fresh = self.space.stand_alone(architecture, self.seeds.of(f"initial weights of {name}")).to(self.device)
-            making = self._clock() - start
-            return {key: self._score(fresh, architecture, name, key, proxy, making) for key, proxy in proxies.items()}
-
-    def _score(
-        self, fresh: Any, architecture: Architecture, name: str, key: str, proxy: Proxy, making: float
-    ) -> Scored:
-        """``making`` is what the network took in seconds: each proxy is billed as if it had asked for it alone."""
-        start, reading = self._clock(), self._reading
-        spent = [0.0, 0.0]
-
-        def charge(forward: float, backward: float) -> None:
-            spent[0] += forward
-            spent[1] += backward
-
-        seed = self.seeds.of(f"random numbers of proxies of {name}")
-        network = Network(self.space, copy.deepcopy(fresh), architecture, self.batch, charge, seed)
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)  # a proxy that draws from torch's own state is still a function of the seed
-            try:
-                values = terms(proxy, network)
-            except SplitbenchError:
-                raise
-            except Exception as error:
-                said = str(error).partition("\n")[0]
-                raise SplitbenchError(
-                    f"proxy {key} fails on architecture {name}: {type(error).__name__}: {said}; leave it out or mend it"
-                ) from error
-            seconds = making + self._clock() - start - (self._reading - reading)
-        return Scored(name, tuple(values.tolist()), round(1000 * seconds, 2), *(round(count, 4) for count in spent))
-
-    def _clock(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+    return folder / "scores" / (re.sub(r"[^\w.=-]+", "-", label(spec)).strip("-") + ".jsonl")
 
 
 def score_files(job: Job, proxies: Sequence[Spec], folder: Path) -> dict[str, ScoreFile]:
@@ -212,6 +145,7 @@ def score(
     workers: int = 1,
     plugins: Sequence[Path] = (),
     progress: Progress = lambda done, total: None,
+    engine: Spec | None = None,
 ) -> dict[str, dict[str, Scored]]:
     """Score what is missing in ``folder``, and read all of it.
 
@@ -219,77 +153,95 @@ def score(
         job: networks and images.
         architectures: which networks.
         proxies: specs.
-        folder: holds, or will hold, a file a proxy.
-        workers: processes, one torch thread each; the files do not depend on it, but for the seconds and the order.
+        folder: holds, or will hold, stages and a table of scores a proxy.
+        workers: processes, one torch thread each; the scores do not depend on it, but for the milliseconds.
         plugins: files that workers import first.
         progress: told how many of how many networks are done.
+        engine: runs the stages; this process for one worker and a pool for several if None.
 
     Returns:
         Proxy's label -> architecture (encoded) -> score, for these architectures in their order.
 
     Raises:
-        SplitbenchError: a proxy that fails or cannot serve the space, or a file of another protocol.
+        SplitbenchError: a proxy that fails or cannot serve the space, or a table of another protocol.
     """
-    specs, space = {label(spec): spec for spec in proxies}, job.bound
-    files = score_files(job, proxies, folder)
-    known = {key: file.read() for key, file in files.items()}
-    wanted = {space.encode(a): a for a in architectures}
-    tasks = [
-        (a, missing) for name, a in wanted.items() if (missing := [key for key in specs if name not in known[key]])
-    ]
-    done = len(wanted) - len(tasks)
-    progress(done, len(wanted))
-    with ExitStack() as stack:
-        writers = {key: stack.enter_context(file.writer()) for key, file in files.items()} if tasks else {}
-        for found in _run(job, tasks, specs, workers, plugins):
-            for key, scored in found.items():
-                writers[key].append(scored)
-                known[key][scored.architecture] = scored
-            done += 1
-            progress(done, len(wanted))
-    return {key: {name: known[key][name] for name in wanted} for key in specs}
-
-
-Task = tuple[Architecture, list[str]]
-
-
-def _run(
-    job: Job, tasks: Sequence[Task], specs: Mapping[str, Spec], workers: int, plugins: Sequence[Path]
-) -> Iterator[dict[str, Scored]]:
-    """The scores of each task, as they are found."""
-    if workers == 1 or len(tasks) < 2:
-        scorer, proxies = Scorer(job), {key: build("proxies", spec, "proxy") for key, spec in specs.items()}
-        for architecture, keys in tasks:
-            yield scorer.score(architecture, {key: proxies[key] for key in keys})
-        return
-    executor = ProcessPoolExecutor(
-        min(workers, len(tasks)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=start_worker,
-        initargs=(os.getpid(), 1, list(plugins)),
-    )
+    files, space = score_files(job, proxies, folder), job.bound
+    tally = Tally({key: file.read() for key, file in files.items()}, [space.encode(a) for a in architectures], progress)
+    stages = list(tally.missing(job, {label(spec): spec for spec in proxies}))
     try:
-        text = json.dumps(dict(specs))
-        futures = [executor.submit(_work, job.as_json(), text, *task) for task in tasks]
-        yield from map(Future.result, as_completed(futures))
-    except BrokenExecutor as error:
-        raise SplitbenchError(
-            "a worker process ended before its time (out of memory?); the same command goes on where this one stopped, "
-            "with fewer --workers"
-        ) from error
-    finally:
-        processes = list((executor._processes or {}).values())
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
+        run_stages(stages, folder, workers, plugins, tally, engine)
+    finally:  # another choice of proxies or networks makes other stages, and goes on from the tables
+        for key in dict.fromkeys(key for stage in stages for key in stage.labels):
+            files[key].write(tally.in_order(key))
+    return {key: {name: tally.known[key][name] for name in tally.wanted} for key in files}
 
 
-def _work(job: str, specs: str, architecture: Architecture, keys: list[str]) -> dict[str, Scored]:
-    scorer, proxies = _worker(job, specs)
-    return scorer.score(architecture, {key: proxies[key] for key in keys})
+class Tally(Watcher):
+    """Which scores are known, and how many networks that makes.
+
+    Args:
+        known: proxy's label -> architecture -> score, to begin with.
+        wanted: architectures; repetitions are one.
+        progress: told how many of how many networks are done.
+    """
+
+    def __init__(self, known: dict[str, dict[str, Scored]], wanted: Sequence[str], progress: Progress) -> None:
+        self.known, self.wanted, self.progress = known, list(dict.fromkeys(wanted)), progress
+        self.scored = sum(all(name in scores for scores in known.values()) for name in self.wanted)
+        self.shown = self.scored
+        progress(self.scored, len(self.wanted))
+
+    def missing(self, job: Job, specs: Mapping[str, Spec]) -> Iterator[ScoreNetworks]:
+        """Stages for the scores that are not known: networks that lack the same proxies, a few at a time."""
+        lacking: dict[tuple[str, ...], list[str]] = {}
+        for name in self.wanted:
+            if keys := tuple(key for key in specs if name not in self.known[key]):
+                lacking.setdefault(keys, []).append(name)
+        for keys, names in lacking.items():
+            parts = {key: Part.of("proxies", specs[key], "proxy") for key in keys}
+            for start in range(0, len(names), NETWORKS_PER_STAGE):
+                yield job.stage(names[start : start + NETWORKS_PER_STAGE], parts)
+
+    def stage(self, stage: Stage[Any], result: Result[Any]) -> None:
+        assert isinstance(stage, ScoreNetworks)
+        for key, scores in zip(stage.labels, result.output, strict=True):
+            self.known[key].update((scored.architecture, scored) for scored in scores)
+        self.scored += len(stage.architectures)
+        self.show(self.scored)
+
+    def running(self, stages: Sequence[tuple[Stage[Any], float | None]]) -> None:
+        under_way = [(len(stage.architectures), share) for stage, share in stages if isinstance(stage, ScoreNetworks)]
+        self.show(self.scored + int(sum(count * (share or 0) for count, share in under_way)))
+
+    def show(self, done: int) -> None:
+        """Tell of networks that were not told of before."""
+        if done > self.shown:
+            self.shown = done
+            self.progress(min(done, len(self.wanted)), len(self.wanted))
+
+    def in_order(self, key: str) -> dict[str, Scored]:
+        """All scores of a proxy: those of this call in the order of its networks, whichever worker was first."""
+        known = self.known[key]
+        now = {name: known[name] for name in self.wanted if name in known}
+        return {name: scored for name, scored in known.items() if name not in now} | now
 
 
-@functools.lru_cache(maxsize=1)
-def _worker(job: str, specs: str) -> tuple[Scorer, dict[str, Proxy]]:
-    proxies = {key: build("proxies", spec, "proxy") for key, spec in json.loads(specs).items()}
-    return Scorer(Job(**json.loads(job))), proxies
+def run_stages(
+    stages: Sequence[ScoreNetworks],
+    folder: Path,
+    workers: int,
+    plugins: Sequence[Path],
+    tally: Tally,
+    engine: Spec | None,
+) -> None:
+    """Have an engine run what is missing: a task a stage, for none needs another's result."""
+    if not stages:
+        return
+    workers = min(workers, len(stages))
+    site = Site(StageStore(folder), workers, plugins, lambda stage, share: tally.running([(stage, share)]))
+    tasks = (Task(_asking(stage), lambda result: None) for stage in stages)
+    drive(tasks, site, engine_for(engine, workers), tally, 2 * workers, lambda: None)
+
+
+def _asking(stage: ScoreNetworks) -> Generator[list[Stage[Any]], list[Result[Any]], None]:
+    yield [stage]

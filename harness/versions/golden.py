@@ -23,6 +23,8 @@ from splitbench.harness.device import one_thread
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.plugins.component import BUILT_IN
 from splitbench.harness.registry import build, components, get, nested, split_spec
+from splitbench.harness.seeds import Seeds
+from splitbench.harness.stages.score_networks import Scorer
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RECALIBRATED, RUNNING, RunningStatistics
 from splitbench.harness.testing.affinities import affinities
@@ -135,7 +137,7 @@ def of_criteria() -> Iterator[Golden]:
 
 
 def of_proxies() -> Iterator[Golden]:
-    """Scores of a path, and of a mixture of another space, on fresh weights."""
+    """Scores of a path, of a mixture of another space, and of a stand-alone network, on fresh weights."""
     data = images_of((1, 8, 8), 10)
     micro, chain = Micro(), Chain(4)
     _, _, path, *_ = proxies.choices(micro).items()  # with four convolutions
@@ -149,6 +151,13 @@ def of_proxies() -> Iterator[Golden]:
             scored = proxies.scored(proxy, space, data, title, choice)
             sequence.append(type(scored.error).__name__ if scored.error else numbers(scored.terms[0]))
         yield Golden(f"proxy {name}", (f"proxies/{name}", "stages/score", "spaces/micro"), sequence)
+    asked = {name: build("proxies", name) for name in ("params", "synflow", "grad_norm")}
+    scorer = Scorer(micro, lambda: data, Seeds(0, "micro", "digits", 0), 8, torch.device("cpu"))
+    values: list[Part] = [
+        numbers([*s.terms, s.forward, s.backward]) for s in scorer.score((3, 1, 2, 3, 0, 4), asked).values()
+    ]
+    units = ("stages/score_networks", "spaces/micro", *(f"proxies/{name}" for name in asked))
+    yield Golden("stand-alone network", units, values)
 
 
 def of_partitioners() -> Iterator[Golden]:

@@ -34,10 +34,14 @@ def stage_units() -> list[Unit]:
     """The kinds of stages; ``stages/run`` is what asks for them and makes the record."""
     from splitbench.harness.runs.protocol import Run
     from splitbench.harness.stages.kinds import KINDS as STAGES
+    from splitbench.harness.stages.kinds import OUTSIDE_RUNS
 
-    kinds = [Unit(f"stages/{kind.kind}", kind.version, (f"{kind.__module__}:{kind.__name__}",)) for kind in STAGES]
+    kinds, alone = (
+        [Unit(f"stages/{kind.kind}", kind.version, (f"{kind.__module__}:{kind.__name__}",)) for kind in group]
+        for group in (STAGES, OUTSIDE_RUNS)
+    )
     run = ("splitbench.harness.runs.protocol:Run", "splitbench.harness.runs.record:make_record")
-    return [*kinds, Unit("stages/run", Run.version, run)]
+    return [*kinds, Unit("stages/run", Run.version, run), *alone]
 
 
 def component_units() -> list[Unit]:

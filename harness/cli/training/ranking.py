@@ -19,8 +19,8 @@ from splitbench.harness.registry import Spec, build, components, load_plugin, ne
 
 if TYPE_CHECKING:
     from splitbench.harness.proxy_ranking.rank import Correlation, Ranked
-    from splitbench.harness.proxy_ranking.scores import Scored
     from splitbench.harness.proxy_ranking.scoring import Job
+    from splitbench.harness.stages.score_networks import Scored
     from splitbench.spaces.base import Architecture, SearchSpace
 
 
@@ -38,6 +38,7 @@ def run(
     device: str,
     plugins: Sequence[Path],
     as_json: bool,
+    engine: str | None = None,
 ) -> None:
     """Score what is missing, compare with the ground truth, print and write a table."""
     for plugin in plugins:
@@ -47,6 +48,7 @@ def run(
     if cells is not None and (sample is not None or population is not None):
         other = "--sample" if sample is not None else "--population"
         raise ConfigError(f"--cells {cells} names the architectures, and {other} would draw them: leave one out")
+    runs_stages = None if engine is None else spec_of(engine, "--engine", "engines")
     specs = [spec_of(text, "--proxy", "proxies") for text in named]
     space_spec, dataset_spec = spec_of(space, "SPACE", "spaces"), spec_of(dataset, "DATASET", "datasets")
 
@@ -62,9 +64,9 @@ def run(
         population = f"architectures of {cells.name}"
         architectures = named_in(cells, job.bound)
     truth = rank.truth_of(job, architectures)  # a missing table ends it before the work, not after it
-    scoring.score_files(job, specs, out / "scores")
+    scoring.score_files(job, specs, out)
     with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
-        scores = scoring.score(job, architectures, specs, out / "scores", workers, plugins, shown)
+        scores = scoring.score(job, architectures, specs, out, workers, plugins, shown, runs_stages)
     ranked = rank.measure(job, specs, scores)
     ranking = {
         "space": space_spec,

@@ -13,9 +13,12 @@ import pytest
 from splitbench.criteria.proxies.base import Proxy
 from splitbench.harness.part import Part
 from splitbench.harness.proxy_ranking.rank import correlation, functions_of, pooled, spearman, truth_of
-from splitbench.harness.proxy_ranking.scores import Scored, ScoreFile, open_existing
-from splitbench.harness.proxy_ranking.scoring import Job, Scorer
+from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
+from splitbench.harness.proxy_ranking.scoring import Job
 from splitbench.harness.registry import build
+from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stages.score_networks import Scored
+from splitbench.harness.stores.folder import StageStore
 from splitbench.results.measures import ranking
 from splitbench.results.records.record import bare
 from splitbench.spaces.nb201.space import NB201
@@ -143,10 +146,11 @@ def test_committed_scores_are_those_of_the_present_code(real_data: Path) -> None
     some cells again."""
     files = {proxy: committed(proxy) for proxy in REPEATABLE}
     proxies: dict[str, Proxy] = {proxy: build("proxies", proxy) for proxy in REPEATABLE}
-    scorer = Scorer(job(files["synflow"]))
+    made_by = job(files["synflow"])
+    scorer = made_by.stage([], {}).scorer(Workbench(StageStore(Path()), made_by.scene))
     assert scorer.space == SPACE
     for proxy, file in files.items():
-        assert file.protocol["batch_size"] == scorer.job.batch_size
+        assert file.protocol["batch_size"] == scorer.batch_size
         then = Part.of("proxies", bare(file.protocol["proxy"]))  # with the defaults of later parameters
         assert then == Part.of("proxies", proxy), f"{proxy} has other parameters by now: score it again"
     scores = {proxy: file.read() for proxy, file in files.items()}

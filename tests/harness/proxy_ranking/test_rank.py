@@ -21,11 +21,15 @@ from splitbench.criteria.base import unfit
 from splitbench.criteria.proxies.base import Network, Scores
 from splitbench.harness import registry
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
+from splitbench.harness.part import Part
 from splitbench.harness.proxy_ranking import rank
 from splitbench.harness.proxy_ranking.rank import correlation, functions_of, measure, pool, pooled, spearman, truth_of
-from splitbench.harness.proxy_ranking.scores import COLUMNS, Scored, ScoreFile, open_existing
-from splitbench.harness.proxy_ranking.scoring import Job, Scorer, label, score
+from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
+from splitbench.harness.proxy_ranking.scoring import NETWORKS_PER_STAGE, Job, label, score
 from splitbench.harness.registry import register
+from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stages.score_networks import COLUMNS, Scored, ScoreNetworks, Scorer
+from splitbench.harness.stores.folder import StageStore
 from splitbench.results.measures import ranking
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.micro.space import Micro
@@ -121,6 +125,16 @@ def toys() -> Iterator[None]:
     registry._registered.update(before)
 
 
+def scorer_of(job: Job) -> Scorer:
+    """What scores the networks of a job, outside any stage."""
+    return job.stage([], {}).scorer(Workbench(StageStore(Path()), job.scene))
+
+
+def initial_weights(name: str) -> int:
+    """The seed of a network's initial weights."""
+    return scorer_of(JOB).seeds.of(f"initial weights of {name}")
+
+
 def lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -180,9 +194,9 @@ def test_a_score_is_a_function_of_seed_and_architecture_alone(tmp_path: Path) ->
 
 def test_a_gradient_is_that_of_the_stand_alone_network_on_the_first_batch() -> None:
     architecture = (3, 1, 2, 3, 0, 4)
-    scorer = Scorer(JOB)
+    scorer = scorer_of(JOB)
     found = scorer.score(architecture, {"toy": registry.build("proxies", "toy_gradient")})["toy"]
-    network = MICRO.stand_alone(architecture, JOB.seeds.of("initial weights of 312304"))
+    network = MICRO.stand_alone(architecture, initial_weights("312304"))
     images, labels = scorer.batch(0)
     assert len(labels) == 16
     functional.cross_entropy(network(images, architecture), labels).backward()  # type: ignore[no-untyped-call]
@@ -191,10 +205,10 @@ def test_a_gradient_is_that_of_the_stand_alone_network_on_the_first_batch() -> N
 
 
 def test_all_networks_see_the_same_batches_and_their_own_weights() -> None:
-    scorer = Scorer(JOB)
+    scorer = scorer_of(JOB)
     assert torch.equal(scorer.batch(1)[0], scorer.batch(1)[0])
     assert not torch.equal(scorer.batch(0)[0], scorer.batch(1)[0])
-    stems = [MICRO.stand_alone(CUT_OFF, JOB.seeds.of(f"initial weights of {name}")).stem[0].weight for name in "ab"]
+    stems = [MICRO.stand_alone(CUT_OFF, initial_weights(name)).stem[0].weight for name in "ab"]
     assert not torch.equal(*stems)  # type: ignore[arg-type]
 
 
@@ -219,10 +233,32 @@ def test_passes_are_charged_by_image_and_flops_by_what_they_cost(tmp_path: Path)
 # -- the files -------------------------------------------------------------------------------------------------------
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill leaves no tables, or those of another command: what stages keep is not scored again, seconds included."""
+    count = 2 * NETWORKS_PER_STAGE + 1
+    architectures = pool(MICRO, "strings", count, 0)
+    whole = score(JOB, architectures, ["toy_gradient"], tmp_path)["toy_gradient"]
+    stored = sorted((tmp_path / "stages").rglob("result.json"))
+    table = tmp_path / "scores" / "toy_gradient.jsonl"
+    assert len(stored) == 3
+    first = {Scored.of_row(row).architecture for row in json.loads(stored[0].read_text())["output"][0]}
+    stored[0].unlink()
+    table.unlink()
+    worked = executed(monkeypatch)
+    reports: list[int] = []
+    again = score(JOB, architectures, ["toy_gradient"], tmp_path, progress=_noting(reports))["toy_gradient"]
+    assert [set(stage.architectures) for stage in worked] == [first]
+    assert untimed(again) == untimed(whole)
+    assert all(again[name] == whole[name] for name in whole if name not in first)
+    assert [line[0] for line in lines(table)[1:]] == list(whole)
+    assert (reports[0], reports[-1]) == (0, count)
+    assert reports == sorted(set(reports))
+
+
+def test_a_torn_table_is_filled_up(tmp_path: Path) -> None:
     architectures = pool(MICRO, "strings", 5, 0)
     whole = score(JOB, architectures, ["toy_gradient"], tmp_path)["toy_gradient"]
-    path = tmp_path / "toy_gradient.jsonl"
+    path = tmp_path / "scores" / "toy_gradient.jsonl"
     content = path.read_bytes()
     for kept in (content[:-9], content[: content.index(b"\n") + 1], content[:30], b""):  # torn: a line, the header
         path.write_bytes(kept)
@@ -230,7 +266,59 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
         again = score(JOB, architectures, ["toy_gradient"], tmp_path, progress=_noting(reports))
         assert untimed(again["toy_gradient"]) == untimed(whole)
         assert [line[0] for line in lines(path)[1:]] == list(whole)
-        assert reports == list(range(max(kept.count(b"\n") - 1, 0), 6))
+        assert (reports[0], reports[-1]) == (max(kept.count(b"\n") - 1, 0), 5)
+
+
+def test_a_failure_keeps_what_was_scored_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @register("proxies", "toy_late")
+    def late(network: Network) -> float:
+        """Fails on one network."""
+        if network.choice == architectures[-1]:
+            raise RuntimeError("too late")
+        return 1.0
+
+    architectures = pool(MICRO, "strings", NETWORKS_PER_STAGE + 1, 0)
+    with pytest.raises(SplitbenchError, match="proxy toy_late fails on architecture"):
+        score(JOB, architectures, ["toy_late"], tmp_path)
+    assert len(lines(tmp_path / "scores" / "toy_late.jsonl")) == 1 + NETWORKS_PER_STAGE
+    worked = executed(monkeypatch)
+    both = score(JOB, architectures[:-1], ["toy_late", "toy_size"], tmp_path)
+    assert len(both["toy_size"]) == NETWORKS_PER_STAGE
+    assert [stage.labels for stage in worked] == [("toy_size",)]
+
+
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[ScoreNetworks]:
+    """The stages that are computed from here on, and not looked up."""
+    found: list[ScoreNetworks] = []
+    work = ScoreNetworks.work
+
+    def noted(stage: ScoreNetworks, bench: Workbench, folder: Path) -> Any:
+        found.append(stage)
+        return work(stage, bench, folder)
+
+    monkeypatch.setattr(ScoreNetworks, "work", noted)
+    return found
+
+
+def test_a_stage_is_called_by_what_its_scores_depend_on(tmp_path: Path) -> None:
+    parts = {"toy_size": part_of("toy_size")}
+    stage = JOB.stage(["000000"], parts)
+    assert (
+        stage.key == Job({"name": "micro"}, "digits", 3, 16).stage(["000000"], {"other words": parts["toy_size"]}).key
+    )
+    others = [
+        JOB.stage(["000001"], parts),
+        JOB.stage(["000000"], {"toy_size": part_of("toy_gradient")}),
+        Job("micro", "digits", 4, 16).stage(["000000"], parts),
+        Job("micro", "digits", 3, 17).stage(["000000"], parts),
+        Job("micro", "digits", 3, 16, "cuda").stage(["000000"], parts),
+    ]
+    assert len({stage.key, *(other.key for other in others)}) == 6
+    assert not stage.reads_truth
+
+
+def part_of(name: str) -> Part:
+    return Part.of("proxies", name)
 
 
 def _noting(reports: list[int]) -> Callable[[int, int], None]:
@@ -260,7 +348,7 @@ def test_scores_of_another_protocol_are_refused(other: Job, says: str, tmp_path:
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     score(JOB, pool(MICRO, "strings", 2, 0), ["toy_size"], tmp_path)
-    path = tmp_path / "toy_size.jsonl"
+    path = tmp_path / "scores" / "toy_size.jsonl"
     good = path.read_text().splitlines(keepends=True)
     path.write_text("".join([good[0], good[1][:9] + "\n", good[2]]))
     with pytest.raises(StoreError, match="line 2 is damaged"):
@@ -286,7 +374,10 @@ def test_lines_keep_every_number(tmp_path: Path) -> None:
 def test_two_proxies_do_not_share_a_file(tmp_path: Path) -> None:
     specs: list[registry.Spec] = ["toy_gradient", {"name": "toy_gradient", "batches": 2}]
     score(JOB, [(3,) * 6], specs, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["toy_gradient-batches=2.jsonl", "toy_gradient.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == [
+        "toy_gradient-batches=2.jsonl",
+        "toy_gradient.jsonl",
+    ]
     with pytest.raises(ConfigError, match="named twice"):
         score(JOB, [CUT_OFF], ["toy_size", {"name": "toy_size"}], tmp_path)
 
@@ -588,9 +679,9 @@ def test_milliseconds_hold_the_making_of_the_network(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Scorer, "_clock", lambda self: now)
     monkeypatch.setattr(Micro, "stand_alone", passing(7.0, Micro.stand_alone))
-    monkeypatch.setattr("splitbench.harness.proxy_ranking.scoring.copy.deepcopy", passing(0.25, copy.deepcopy))
+    monkeypatch.setattr("splitbench.harness.stages.score_networks.copy.deepcopy", passing(0.25, copy.deepcopy))
     proxy = passing(2.0, lambda network: 1.0)
-    found = Scorer(JOB).score((3, 1, 2, 3, 0, 4), {"a": proxy, "b": proxy})
+    found = scorer_of(JOB).score((3, 1, 2, 3, 0, 4), {"a": proxy, "b": proxy})
     assert [scored.milliseconds for scored in found.values()] == [9250.0, 9250.0]
 
 
@@ -605,11 +696,11 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
         "    return float(network(network.images).detach().abs().sum()) + float(torch.rand(()))\n"
     )
     registry.load_plugin(plugin)
-    architectures = pool(MICRO, "functions", 8, 0)
+    architectures = pool(MICRO, "functions", 2 * NETWORKS_PER_STAGE, 0)
     one = score(JOB, architectures, ["filed_proxy"], tmp_path / "1")["filed_proxy"]
     two = score(JOB, architectures, ["filed_proxy"], tmp_path / "2", workers=2, plugins=[plugin])["filed_proxy"]
     assert untimed(one) == untimed(two)
-    assert sorted(line[0] for line in lines(tmp_path / "2" / "filed_proxy.jsonl")[1:]) == sorted(one)
+    assert [line[0] for line in lines(tmp_path / "2" / "scores" / "filed_proxy.jsonl")[1:]] == list(one)
 
 
 @pytest.mark.parametrize(
