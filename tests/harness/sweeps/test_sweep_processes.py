@@ -21,7 +21,7 @@ from postgres_server import Server
 from tiny_studies import tiny
 
 import splitbench
-from splitbench.harness.sweeps.ledger import HISTORY, ORIGINAL
+from splitbench.harness.sweeps.attempts import HISTORY, ORIGINAL
 from splitbench.harness.sweeps.storages.storage import open_storage
 from splitbench.harness.sweeps.tuner import JOURNAL
 from splitbench.results.sweeps import sweep

@@ -61,7 +61,7 @@ def sweep(journal: Path, pruner: str, sampler: str, seed: int, cuts: Sequence[tu
     for after, own in [*cuts, (10**9, 0)]:
         with Worker() as worker:
             study = open_studies(open_storage(str(journal)), {"s/arm": {}})["s/arm"]
-            study.sampler = samplers.make(SAMPLERS[sampler], SPACE, seed, None)
+            study.sampler = samplers.Paired(SAMPLERS[sampler], SPACE, seed, None)
             study.pruner = make_pruner({"name": pruner, **OPTIONS.get(pruner, {})}, SEEDS)
             ledger = Ledger(study, SLOTS, worker, SPACE)
             ledger.revive()
