@@ -237,12 +237,12 @@ with process(sys.argv[1], 2, seed=7) as one:
 """
 
 
-@pytest.mark.parametrize("place", ["journal", POSTGRES], indirect=True)
-def test_what_a_killed_process_ran_is_run_again(place: str, lock_files: Path) -> None:
-    with process(place, 2) as one:
+def test_what_a_killed_process_ran_is_run_again(journal: str, lock_files: Path) -> None:
+    """On a journal; test_sweep_processes kills a whole sweep's process on a database."""
+    with process(journal, 2) as one:
         one.finish(claimed(one), 0.1)
         environment = {**os.environ, "TMPDIR": str(lock_files), "PYTHONPATH": os.pathsep.join(sys.path)}
-        victim = subprocess.Popen([sys.executable, "-c", VICTIM, place], stdout=subprocess.PIPE, env=environment)
+        victim = subprocess.Popen([sys.executable, "-c", VICTIM, journal], stdout=subprocess.PIPE, env=environment)
         try:
             assert victim.stdout is not None
             number, params = json.loads(victim.stdout.readline())
