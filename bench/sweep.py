@@ -23,7 +23,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from splitbench.harness.study.config import load
-from splitbench.harness.sweeps.ledger import ORIGINAL
+from splitbench.harness.sweeps.attempts import ORIGINAL
 from splitbench.harness.sweeps.storages.storage import open_storage
 from splitbench.harness.sweeps.tuner import JOURNAL
 

@@ -1,7 +1,7 @@
 """What a study file says of a sweep: which parameters are searched, over what, and how.
 
-Whether an arm has such a parameter is known only to the components (harness/sweeps/space.py); what stands here is what
-the file alone can tell. Nothing here imports torch or Optuna.
+Whether an arm has such a parameter is known only to the components (harness/sweeps/search_parameters.py); what stands
+here is what the file alone can tell. Nothing here imports torch or Optuna.
 """
 
 from __future__ import annotations

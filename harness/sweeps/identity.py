@@ -19,7 +19,7 @@ from splitbench.harness.runs.record import one_spelling, protocol_parts
 from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import StudyConfig, parse
 from splitbench.harness.study.search import Range
-from splitbench.harness.sweeps.space import Parameter
+from splitbench.harness.sweeps.search_parameters import Parameter
 from splitbench.results.records.listing import SWEEP_STUDY
 
 
@@ -27,7 +27,7 @@ def identity(
     config: StudyConfig, settings: Settings, arm: Arm, baseline: Arm, parameters: Sequence[Parameter]
 ) -> dict[str, Any]:
     """An arm's part of a sweep as plain JSON. Two ways of writing the same thing give the same."""
-    found = {
+    parts = {
         "study": config.name,
         "arm": arm.label,
         "configuration": arm.config(),
@@ -35,17 +35,17 @@ def identity(
         "protocol": protocol_parts(config, settings),
         "seeds": config.seeds,
         "metric": config.sweep.metric,
-        "search": {one.path: searched_over(one) for one in parameters},
+        "search": {parameter.path: searched_over(parameter) for parameter in parameters},
         "sampler": spec(config.sweep.sampler),
         "pruner": spec(config.sweep.pruner),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(found))
+    plain: dict[str, Any] = json.loads(json.dumps(parts))
     return plain
 
 
-def searched_over(one: Parameter) -> Any:
+def searched_over(parameter: Parameter) -> Any:
     """A range, or what its choices are called."""
-    return one.over.written() if isinstance(one.over, Range) else list(one.over)
+    return parameter.over.written() if isinstance(parameter.over, Range) else list(parameter.over)
 
 
 def spec(given: Any) -> dict[str, Any]:
@@ -69,9 +69,9 @@ def check_folder(folder: Path, config: StudyConfig) -> None:
     if kept.name != config.name:
         raise StoreError(f"{folder} holds the sweep {kept.name!r}, not {config.name!r}; choose another --out")
     arms = {arm.label for arm in kept.arms} & {arm.label for arm in config.arms}
-    told = differences(_comparable(kept, arms), _comparable(config, arms))
-    if told:
-        raise StoreError(f"{folder} holds this sweep as it was started {told}; restore it, or choose another --out")
+    changed = differences(_comparable(kept, arms), _comparable(config, arms))
+    if changed:
+        raise StoreError(f"{folder} holds this sweep as it was started {changed}; restore it, or choose another --out")
 
 
 def _read(text: str) -> StudyConfig | None:

@@ -20,14 +20,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from splitbench.harness.sweeps.slots import HISTORY as HISTORY
-from splitbench.harness.sweeps.slots import ORIGINAL as ORIGINAL
-from splitbench.harness.sweeps.slots import REASON as REASON
-from splitbench.harness.sweeps.slots import SETTLED as SETTLED
-from splitbench.harness.sweeps.slots import SURPLUS as SURPLUS
-from splitbench.harness.sweeps.slots import WRITTEN, chains, deaths
-from splitbench.harness.sweeps.slots import slot_of as slot_of
-from splitbench.harness.sweeps.worker import BEAT, WORKER, Worker, fate
+from splitbench.harness.sweeps.attempts import HISTORY, ORIGINAL, REASON, SETTLED, SURPLUS, WRITTEN, chains, deaths
+from splitbench.harness.sweeps.optuna_backend import fail_trial, open_trial, set_user_attribute, take_trial
+from splitbench.harness.sweeps.worker import BEAT, WORKER, Worker, worker_state
 
 GRACE_SECONDS = 60.0
 RETRIES = 3
@@ -46,7 +41,7 @@ class Ledger:
 
     ``wanted`` is the number of slots; where a sweep was once asked for more, those count too. ``grace`` are the seconds
     of this process's own ``clock`` without a beat after which another machine's trial is taken over; ``retries`` is how
-    often a slot outlives the death of its process. What the storage raises is not translated: see ``storage.told``.
+    often a slot outlives the death of its process. What the storage raises is not translated: see ``storage_errors``.
     """
 
     def __init__(
@@ -76,12 +71,12 @@ class Ledger:
         from running. Of those, the one with fewest deaths is first.
         """
         while True:
-            found = self._chains(self._trials())
-            waiting = [chain for chain in found if chain[-1].state is TrialState.WAITING]
+            slots = self._chains(self._trials())
+            waiting = [chain for chain in slots if chain[-1].state is TrialState.WAITING]
             late = [chain for chain in waiting if deaths(chain[-2:]) and deaths(chain) > 1]
             trial = self._take(chain for chain in waiting if chain not in late)
             if trial is None:
-                trial = self._open() if len(found) < self.wanted else self._take(sorted(late, key=deaths))
+                trial = open_trial(self.study) if len(slots) < self.wanted else self._take(sorted(late, key=deaths))
             if trial is None:
                 return None
             try:
@@ -89,7 +84,7 @@ class Ledger:
                 if self._is_surplus(self._trials(), trial.number):
                     self._drop(trial)
                     continue
-                self._worker.own(self.study, trial)
+                self._worker.own(trial)
                 for name, distribution in self._distributions.items():
                     _suggest(trial, name, distribution)
             except UpdateFinishedTrialError:
@@ -121,7 +116,7 @@ class Ledger:
         try:
             if reason is not None:
                 trial.set_user_attr(REASON, reason)
-            if self._fail(trial):
+            if fail_trial(self.study, trial):
                 self._requeue(trial.number)
         except UpdateFinishedTrialError:
             return
@@ -142,7 +137,7 @@ class Ledger:
             if not trial.state.is_finished() and self._is_surplus(trials, trial.number):
                 self._drop(trial)
             elif trial.state is TrialState.RUNNING and self._is_gone(trial, now):
-                self._fail(trial)
+                fail_trial(self.study, trial)
         return self._requeue()
 
     def slots(self) -> list[FrozenTrial]:
@@ -175,15 +170,7 @@ class Ledger:
 
     def _take(self, waiting: Iterable[Sequence[FrozenTrial]]) -> optuna.Trial | None:
         """The newest trial of the first of these slots that no other process takes."""
-        for chain in waiting:
-            with contextlib.suppress(UpdateFinishedTrialError):
-                if self.study._storage.set_trial_state_values(chain[-1]._trial_id, TrialState.RUNNING):
-                    return optuna.Trial(self.study, chain[-1]._trial_id)
-        return None
-
-    def _open(self) -> optuna.Trial:
-        """An original, as Optuna's ask makes one; but ask itself would take any waiting trial first."""
-        return optuna.Trial(self.study, self.study._storage.create_new_trial(self.study._study_id))
+        return next(filter(None, (take_trial(self.study, chain[-1]) for chain in waiting)), None)
 
     def _chains(self, trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
         """By slot, its trials from the original on. Whatever is in no chain is surplus."""
@@ -202,7 +189,7 @@ class Ledger:
         worker = trial.user_attrs.get(WORKER)
         if worker == self._worker.name:
             return not self._worker.owns(trial)
-        known = fate(worker) if isinstance(worker, str) else "unknown"
+        known = worker_state(worker) if isinstance(worker, str) else "unknown"
         if known != "unknown":
             return known == "dead"
         mark = (worker, trial.user_attrs.get(BEAT))
@@ -224,7 +211,7 @@ class Ledger:
                 continue
             died, history = deaths(chain), [trial.number for trial in chain]
             given_up = died > self._retries
-            told = {**_cost(chain), REASON: f"the process that ran it died {died} times"} if given_up else {}
+            kept_attributes = {**_cost(chain), REASON: f"the process that ran it died {died} times"} if given_up else {}
             # What a pruner kept belongs to the attempt that failed, and what a sampler kept to the slot.
             kept = {WRITTEN: last.system_attrs[WRITTEN]} if WRITTEN in last.system_attrs else {}
             self.study.add_trial(
@@ -232,7 +219,7 @@ class Ledger:
                     state=TrialState.PRUNED if given_up else TrialState.WAITING,
                     params=last.params,
                     distributions=last.distributions,
-                    user_attrs=told,
+                    user_attrs=kept_attributes,
                     system_attrs={**kept, ORIGINAL: history[0], HISTORY: history},
                 )
             )
@@ -247,29 +234,23 @@ class Ledger:
         except UpdateFinishedTrialError:
             return False
         except ValueError:
-            if self.study._storage.get_trial(trial._trial_id).state is TrialState.RUNNING:
+            if self._trials()[trial.number].state is TrialState.RUNNING:
                 raise
             return False
         finally:
             self._worker.disown(trial)
         return True
 
-    def _fail(self, trial: optuna.Trial | FrozenTrial) -> bool:
-        try:
-            return self.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return False
-
     def _drop(self, trial: optuna.Trial | FrozenTrial) -> None:
         with contextlib.suppress(UpdateFinishedTrialError):
-            self.study._storage.set_trial_user_attr(trial._trial_id, REASON, SURPLUS)
-            self._fail(trial)
+            set_user_attribute(self.study, trial, REASON, SURPLUS)
+            fail_trial(self.study, trial)
 
 
 def _cost(chain: Sequence[FrozenTrial]) -> dict[str, Any]:
-    """What the attempt that came furthest, the last of equals, told of its configuration and of what it cost."""
-    told = [{key: trial.user_attrs[key] for key in COST if key in trial.user_attrs} for trial in chain]
-    return max(reversed(told), key=len)
+    """What the attempt that came furthest, the last of equals, wrote of its configuration and of what it cost."""
+    attempts = [{key: trial.user_attrs[key] for key in COST if key in trial.user_attrs} for trial in chain]
+    return max(reversed(attempts), key=len)
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> None:

@@ -13,9 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.record import protocol
 from splitbench.harness.study.config import ArmConfig, StudyConfig
+from splitbench.harness.sweeps.attempts import SETTLED
+from splitbench.harness.sweeps.configured_arm import configured
 from splitbench.harness.sweeps.identity import spec
-from splitbench.harness.sweeps.slots import SETTLED
-from splitbench.harness.sweeps.space import configured
 from splitbench.harness.sweeps.trial import Ended, Swept, Trials
 from splitbench.results.inference import stats
 from splitbench.results.sweeps import sweep
@@ -76,18 +76,18 @@ def swept_arm(swept: Swept, trials: Trials, complete: bool) -> sweep.SweptArm:
 
 
 def settled_trial(slot: int, trial: FrozenTrial) -> sweep.Trial:
-    told = trial.user_attrs
-    stopped: Literal["infeasible", "pruned"] = "infeasible" if told.get("reason") else "pruned"
+    attributes = trial.user_attrs
+    stopped: Literal["infeasible", "pruned"] = "infeasible" if attributes.get("reason") else "pruned"
     return sweep.Trial(
         number=trial.number,
         slot=slot,
         state="complete" if trial.state is TrialState.COMPLETE else stopped,
-        values=told.get("values", {}),
-        record=told.get("record", ""),
-        validation=told.get("validation", []),
-        differences=told.get("differences", []),
-        spent=told.get("spent", 0.0),
-        reason=told.get("reason", ""),
+        values=attributes.get("values", {}),
+        record=attributes.get("record", ""),
+        validation=attributes.get("validation", []),
+        differences=attributes.get("differences", []),
+        spent=attributes.get("spent", 0.0),
+        reason=attributes.get("reason", ""),
     )
 
 

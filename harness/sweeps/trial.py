@@ -18,8 +18,9 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.runs.protocol import Asks, Outcome, Run
 from splitbench.harness.study.arm import Arm, build_arm
 from splitbench.harness.study.config import ArmConfig
+from splitbench.harness.sweeps.configured_arm import configured
 from splitbench.harness.sweeps.ledger import Ledger
-from splitbench.harness.sweeps.space import Parameter, configured
+from splitbench.harness.sweeps.search_parameters import Parameter
 from splitbench.results.records.record import Record
 
 BASELINE = "baseline"  # user attributes of an Optuna study: "baseline 0", ... the untuned baseline's metric by seed

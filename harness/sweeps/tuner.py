@@ -25,11 +25,12 @@ from splitbench.harness.study.config import ArmConfig, StudyConfig
 from splitbench.harness.study.search import EXAMPLE
 from splitbench.harness.sweeps import summary
 from splitbench.harness.sweeps.choosing import pruners, samplers
+from splitbench.harness.sweeps.configured_arm import configured
 from splitbench.harness.sweeps.identity import check_folder, identity
 from splitbench.harness.sweeps.ledger import Ledger
-from splitbench.harness.sweeps.space import Parameter, configured, searched
+from splitbench.harness.sweeps.search_parameters import Parameter, searched
 from splitbench.harness.sweeps.storages.database import check_place
-from splitbench.harness.sweeps.storages.storage import open_storage, open_studies, told
+from splitbench.harness.sweeps.storages.storage import open_storage, open_studies, storage_errors
 from splitbench.harness.sweeps.trial import Ended, Swept, Trials
 from splitbench.harness.sweeps.worker import Worker
 from splitbench.results.inference.stats import lower_is_better
@@ -80,7 +81,9 @@ class Tuner:
         for (base, arm), parameters in self.pairs:
             self.check_values(base, arm, parameters)
             if parameters:
-                samplers.check(config.sweep.sampler, distributions(parameters), f"sweep.sampler (arm {arm.label})")
+                samplers.check_sampler(
+                    config.sweep.sampler, distributions(parameters), f"sweep.sampler (arm {arm.label})"
+                )
         self.pruner = pruners.make_pruner(config.sweep.pruner, config.seeds)
         self.wanted = trials or config.sweep.trials
 
@@ -123,9 +126,9 @@ class Tuner:
         for name, ((base, arm), parameters) in zip(names, tuned, strict=True):
             study, over = studies[name], distributions(parameters)
             first = {one.path: one.own for one in parameters if one.own is not None}
-            study.sampler = samplers.make(self.config.sweep.sampler, over, self.config.seed, first)
+            study.sampler = samplers.Paired(self.config.sweep.sampler, over, self.config.seed, first)
             study.pruner = self.pruner
-            number = samplers.trials(self.config.sweep.sampler, over, self.wanted)
+            number = samplers.trials_of_arm(self.config.sweep.sampler, over, self.wanted)
             self.arms.append(Swept(base, arm, parameters, Ledger(study, number, worker, over)))
         self.trials = Trials(self.study, folder, self.metric, self.baseline, [studies[name] for name in names])
         self.folder = folder
@@ -152,7 +155,7 @@ class Tuner:
             check_place(storage)
         place = storage or str(folder / JOURNAL)
         self.running: dict[tuple[str, int], tuple[Swept, optuna.Trial]] = {}
-        with told(place), Worker() as worker:
+        with storage_errors(place), Worker() as worker:
             self.open(folder, place, worker)
             for label, reason in self.study.skipped.items():
                 self.watcher.note(f"arm {label} is skipped: {reason}")
@@ -166,8 +169,8 @@ class Tuner:
             try:
                 self.study.drive(self.tasks(), folder, workers, plugins, self.watcher, parallel=workers, engine=engine)
             except BaseException as error:
-                with contextlib.suppress(Exception):  # what ended the sweep is told, and not what it led to
-                    self.let_go(error)
+                with contextlib.suppress(Exception):  # what ended the sweep is reported, and not what it led to
+                    self.give_back(error)
                 raise
             self.write()
             self.write_tuned()
@@ -197,16 +200,16 @@ class Tuner:
         self.running.pop((label, trial.number))
         if end.word == "complete":
             assert end.value is not None
-            told_of = swept.ledger.finish(trial, end.value)
+            stored = swept.ledger.finish(trial, end.value)
         else:
-            told_of = end.word != "lost" and swept.ledger.prune(trial, end.reason)
+            stored = end.word != "lost" and swept.ledger.prune(trial, end.reason)
         while self.trials.notes:
             self.watcher.note(self.trials.notes.pop())
-        if told_of:
+        if stored:
             self.write()
             self.watcher.done(summary.sentence(label, trial, end, self.metric, self.config.seeds))
 
-    def let_go(self, error: BaseException) -> None:
+    def give_back(self, error: BaseException) -> None:
         """Give the trials that are under way back, so that whoever comes next runs them.
 
         What a user ended or can mend was not the trials' doing. Anything else, as a worker that ran out of memory, may

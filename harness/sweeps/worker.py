@@ -20,8 +20,9 @@ from typing import Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
+
+from splitbench.harness.sweeps.optuna_backend import trial_id
 
 BEAT_SECONDS = 15.0
 WORKER = "worker"
@@ -30,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _held: set[int] = set()
 
 
-def _let_go() -> None:
+def _close_inherited_locks() -> None:
     """A forked child that outlives its parent must not hold the parent's lock."""
     for handle in _held:
         with contextlib.suppress(OSError):
@@ -38,7 +39,7 @@ def _let_go() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_close_inherited_locks)
 
 
 class Worker:
@@ -51,7 +52,7 @@ class Worker:
         host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).lstrip(".-") or "host"
         self.name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
         self._seconds = seconds
-        self._owned: dict[int, tuple[BaseStorage, int]] = {}
+        self._owned: dict[int, tuple[optuna.Trial, int]] = {}
         self._guard = threading.Lock()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep heartbeat", daemon=True)
@@ -83,51 +84,51 @@ class Worker:
         os.close(self._handle)
         self._handle = None
 
-    def own(self, study: optuna.Study, trial: optuna.Trial) -> None:
+    def own(self, trial: optuna.Trial) -> None:
         """Put this worker's name on a running trial, and beat for it from now on.
 
         Raises:
             UpdateFinishedTrialError: if another process has failed the trial meanwhile.
         """
         with self._guard:
-            self._owned[trial._trial_id] = (study._storage, 0)
+            self._owned[trial_id(trial)] = (trial, 0)
         trial.set_user_attr(WORKER, self.name)
         trial.set_user_attr(BEAT, 0)
 
     def disown(self, trial: optuna.Trial | FrozenTrial) -> None:
         """Beat no more for a trial."""
         with self._guard:
-            self._owned.pop(trial._trial_id, None)
+            self._owned.pop(trial_id(trial), None)
 
     def owns(self, trial: optuna.Trial | FrozenTrial) -> bool:
         """Whether this process is running the trial."""
         with self._guard:
-            return trial._trial_id in self._owned
+            return trial_id(trial) in self._owned
 
     def beat(self) -> None:
         """Beat once for every owned trial; one that another process has finished is owned no longer."""
         with self._guard:
             owned = dict(self._owned)
-        for number, (storage, count) in owned.items():
+        for key, (trial, count) in owned.items():
             try:
-                storage.set_trial_user_attr(number, BEAT, count + 1)
+                trial.set_user_attr(BEAT, count + 1)
             except (UpdateFinishedTrialError, KeyError):
                 with self._guard:
-                    self._owned.pop(number, None)
+                    self._owned.pop(key, None)
             except Exception:
                 # The storage is away, in whatever words its driver says so. The next beat tries again.
                 continue
             else:
                 with self._guard:
-                    if number in self._owned:
-                        self._owned[number] = (storage, count + 1)
+                    if key in self._owned:
+                        self._owned[key] = (trial, count + 1)
 
     def _run(self) -> None:
         while not self._end.wait(self._seconds):
             self.beat()
 
 
-def fate(name: str) -> Literal["alive", "dead", "unknown"]:
+def worker_state(name: str) -> Literal["alive", "dead", "unknown"]:
     """What this machine knows of the worker ``name``; ``unknown`` for one of another machine or user, or that ended."""
     if not _NAME.fullmatch(name):
         return "unknown"

@@ -9,12 +9,11 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from optuna.pruners import (
     BasePruner,
-    HyperbandPruner,
     MedianPruner,
     NopPruner,
     PercentilePruner,
@@ -26,9 +25,9 @@ from scipy.special import chdtri, stdtrit
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
+from splitbench.harness.sweeps.attempts import newest_by_slot, slot_of
 from splitbench.harness.sweeps.choosing import options
-from splitbench.harness.sweeps.choosing.view import View, newest
-from splitbench.harness.sweeps.slots import slot_of
+from splitbench.harness.sweeps.optuna_backend import HyperbandBySlot, StudyBySlot, set_system_attribute
 
 PRIOR = 4  # degrees of freedom, at most, that the scatter of other trials counts for
 
@@ -166,24 +165,13 @@ class BySlot(BasePruner):
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether ``inner`` stops the trial."""
         trials = study.get_trials(deepcopy=False)
-        view = View(study, newest(trials))
+        shown_study = StudyBySlot(study, newest_by_slot(trials))
         shown = copy.copy(trial)
         shown.number = slot_of(trials, trial.number)
-        stopped = self.inner.prune(cast(Study, view), shown)
-        for key, value in view.written.items():
-            study._storage.set_trial_system_attr(trial._trial_id, key, value)
+        stopped = self.inner.prune(shown_study.as_study(), shown)
+        for key, value in shown_study.written.items():
+            set_system_attribute(study, trial, key, value)
         return stopped
-
-
-class Hyperband(HyperbandPruner):
-    """Optuna's, for a :class:`~harness.tuning.view.View`: its own study of a bracket can be made of a whole study only.
-
-    A slot's bracket follows from the study's name and the slot.
-    """
-
-    def _create_bracket_study(self, study: Study, bracket_id: int) -> Study:
-        view = cast(View, study)
-        return cast(Study, view.only(lambda trial: self._get_bracket_id(study, trial) == bracket_id))
 
 
 PRUNERS: dict[str, Callable[..., BasePruner]] = {
@@ -191,22 +179,9 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
     "median": MedianPruner,
     "percentile": PercentilePruner,
     "successive_halving": SuccessiveHalvingPruner,
-    "hyperband": Hyperband,
+    "hyperband": HyperbandBySlot,
     "none": NopPruner,
 }
-
-
-def check_pruner(spec: Spec, where: str) -> None:
-    """Refuse a pruner that there is not, or whose options are wrong.
-
-    Args:
-        spec: a bare name, or ``{name: ..., **options}``.
-        where: path of the spec in the study file, for messages.
-
-    Raises:
-        ConfigError: one sentence.
-    """
-    _made(spec, None, where)
 
 
 def make_pruner(spec: Spec, seeds: int) -> BySlot:
@@ -215,25 +190,26 @@ def make_pruner(spec: Spec, seeds: int) -> BySlot:
     Optuna's pruners get the options as they are, except that the least resource of ``successive_halving`` is one seed
     and the greatest of ``hyperband`` all seeds where the study file says nothing else: Optuna would guess them.
 
+    Args:
+        spec: a bare name, or ``{name: ..., **options}``.
+        seeds: of a complete trial.
+
     Raises:
-        ConfigError: as :func:`check_pruner` does, and if hyperband's least resource is beyond its greatest.
+        ConfigError: a pruner that there is not, or wrong options, in one sentence.
     """
-    return BySlot(_made(spec, seeds, "sweep.pruner"))
-
-
-def _made(spec: Spec, seeds: int | None, where: str) -> BasePruner:
+    where = "sweep.pruner"
     name, given = options.chosen(spec, PRUNERS, "pruner", where)
     settings: dict[str, Any] = options.checked(PRUNERS[name], name, given, where)
-    least = settings.get("min_resource", 1)
     if name == "interval":
-        settings["seeds"] = seeds or 1
+        settings["seeds"] = seeds
     if name == "successive_halving":
         settings = {"min_resource": 1} | settings
     if name == "hyperband":
-        settings = {"max_resource": seeds or least} | settings
-        if settings["max_resource"] != "auto" and settings["max_resource"] < least:
+        settings = {"max_resource": seeds} | settings
+        least, greatest = settings.get("min_resource", 1), settings["max_resource"]
+        if greatest != "auto" and greatest < least:
             raise ConfigError(
-                f"{where}: hyperband's min_resource is {least} seeds, beyond its max_resource of "
-                f"{settings['max_resource']}; a trial has {seeds or 'the seeds of the study'}"
+                f"{where}: hyperband's min_resource is {least} seeds, beyond its max_resource of {greatest}; a trial "
+                f"has {seeds}"
             )
-    return options.built(PRUNERS[name], where, settings)
+    return BySlot(options.built(PRUNERS[name], where, settings))

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
 from optuna.study import Study
@@ -22,10 +23,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
+from splitbench.harness.sweeps.attempts import ORIGINAL, REASON, SETTLED, SURPLUS, WRITTEN, slot_of
 from splitbench.harness.sweeps.choosing import options
-from splitbench.harness.sweeps.choosing.view import View
-from splitbench.harness.sweeps.grid import grid_size, point
-from splitbench.harness.sweeps.slots import ORIGINAL, REASON, SETTLED, SURPLUS, WRITTEN, slot_of
+from splitbench.harness.sweeps.choosing.grid import grid_size, point
+from splitbench.harness.sweeps.optuna_backend import StudyBySlot, set_system_attribute
 
 SAMPLERS: dict[str, Callable[..., BaseSampler] | None] = {
     "tpe": TPESampler,
@@ -40,7 +41,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def check(spec: Spec, distributions: Mapping[str, BaseDistribution], where: str) -> None:
+def check_sampler(spec: Spec, distributions: Mapping[str, BaseDistribution], where: str) -> None:
     """Refuse a sampler that there is not, that cannot search this space, or whose options are wrong.
 
     ``grid`` needs finitely many points. ``cmaes`` needs a numeric parameter with more than one value: it moves numbers
@@ -73,7 +74,7 @@ def check(spec: Spec, distributions: Mapping[str, BaseDistribution], where: str)
             )
 
 
-def trials(spec: Spec, distributions: Mapping[str, BaseDistribution], wanted: int) -> int:
+def trials_of_arm(spec: Spec, distributions: Mapping[str, BaseDistribution], wanted: int) -> int:
     """How many trials an arm gets of the ``wanted`` ones: a grid has no more than its points.
 
     Raises:
@@ -81,18 +82,6 @@ def trials(spec: Spec, distributions: Mapping[str, BaseDistribution], wanted: in
     """
     name, _ = options.chosen(spec, SAMPLERS, "sampler", "sweep.sampler")
     return min(wanted, grid_size(distributions)) if name == "grid" else wanted
-
-
-def make(
-    spec: Spec, distributions: Mapping[str, BaseDistribution], seed: int, first: Mapping[str, Any] | None
-) -> BaseSampler:
-    """The sampler of one arm; :class:`Paired` says what its arguments are.
-
-    Raises:
-        ConfigError: as :func:`check` does.
-    """
-    check(spec, distributions, "sweep.sampler")
-    return Paired(spec, distributions, seed, first)
 
 
 class Paired(BaseSampler):
@@ -116,7 +105,7 @@ class Paired(BaseSampler):
             distribution; otherwise, and with ``grid``, slot 0 is drawn like the others.
 
     Raises:
-        ConfigError: for an unknown name or wrong options.
+        ConfigError: as :func:`check_sampler` does.
     """
 
     def __init__(
@@ -126,6 +115,7 @@ class Paired(BaseSampler):
         seed: int,
         first: Mapping[str, Any] | None = None,
     ) -> None:
+        check_sampler(spec, distributions, "sweep.sampler")
         self._name, given = options.chosen(spec, SAMPLERS, "sampler", "sweep.sampler")
         settings = options.checked(SAMPLERS[self._name], self._name, given, "sweep.sampler")
         self._options = _DEFAULTS.get(self._name, {}) | settings
@@ -141,43 +131,32 @@ class Paired(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The values of a trial, by path; what Optuna's sampler wants kept is written to the trial's attributes."""
-        slot, trials = self._place(study, trial)
+        trials = study.get_trials(deepcopy=False)
+        slot = slot_of(trials, trial.number)
         if self._name == "grid":
             return point(self._distributions, _seed(self._seed, "grid"), slot)
         if slot == 0 and self._first is not None:
             return self._first
-        view = View(study, _history(trials, trial.number))
+        shown_study = StudyBySlot(study, _history(trials, trial.number))
         shown = copy.copy(trial)
         shown.number = slot
-        settled = sum(t.state in SETTLED for t in view.trials)
+        settled = sum(t.state in SETTLED for t in shown_study.trials)
         inner = self._inner(slot, startup=settled < self._options.get("n_startup_trials", 0))
-        stand_in = cast(Study, view)
+        stand_in = shown_study.as_study()
         space = inner.infer_relative_search_space(stand_in, shown)
         drawn = inner.sample_relative(stand_in, shown, space)
         for name in sorted(search_space.keys() - drawn.keys()):
             drawn[name] = inner.sample_independent(stand_in, shown, name, search_space[name])
-        if view.written:
-            study._storage.set_trial_system_attr(trial._trial_id, WRITTEN, view.written)
+        if shown_study.written:
+            set_system_attribute(study, trial, WRITTEN, shown_study.written)
         return {name: drawn[name] for name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A value for a parameter that the arm's search space does not hold."""
-        return _random(self._seed, self._place(study, trial)[0], param_name, param_distribution)
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Passed on."""
-        self._inner(0).before_trial(study, trial)
-
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Passed on."""
-        self._inner(0).after_trial(study, trial, state, values)
-
-    def _place(self, study: Study, trial: FrozenTrial) -> tuple[int, list[FrozenTrial]]:
-        # Hyperband hands its samplers a study that hides the trials of other brackets: slots are counted over all.
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        return slot_of(trials, trial.number), trials
+        slot = slot_of(study.get_trials(deepcopy=False), trial.number)
+        return _random(self._seed, slot, param_name, param_distribution)
 
     def _inner(self, slot: int, startup: bool = False) -> BaseSampler:
         maker = SAMPLERS[self._name]
@@ -236,14 +215,15 @@ def _random(seed: int, slot: int, name: str, distribution: BaseDistribution) -> 
 
 def _within(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any] | None:
     """The values of all parameters, or none if one is missing or out of its distribution."""
-    found = {}
-    for name, distribution in distributions.items():
-        try:
-            internal = distribution.to_internal_repr(values[name])
-        except (KeyError, ValueError, TypeError):
-            return None
-        if not distribution._contains(internal):
-            return None
-        if not distribution.single():
-            found[name] = distribution.to_external_repr(internal)
-    return found
+    try:
+        own = {name: values[name] for name in distributions}
+        # Optuna has no public test of whether a distribution holds a value, but checks those of a new trial.
+        optuna.create_trial(state=TrialState.WAITING, params=own, distributions=dict(distributions))
+    except (KeyError, ValueError, TypeError):
+        return None
+    # As Optuna will give it back: a float for a number that the study file writes as a whole one.
+    return {
+        name: distribution.to_external_repr(distribution.to_internal_repr(own[name]))
+        for name, distribution in distributions.items()
+        if not distribution.single()
+    }

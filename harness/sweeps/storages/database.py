@@ -6,7 +6,6 @@ first, with nothing but SELECT: a database that is refused is as it was.
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import re
@@ -17,14 +16,13 @@ from urllib.parse import quote, quote_plus
 
 import optuna
 import sqlalchemy
-from alembic.script import ScriptDirectory
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from splitbench.harness.errors import StoreError
+from splitbench.harness.sweeps.optuna_backend import SCHEMA_VERSION, table_columns, table_revisions
 
 CONNECT_SECONDS = 10
 SQLITE_SECONDS = 60
@@ -150,12 +148,13 @@ def _engine_arguments(url: URL) -> dict[str, Any]:
 
 def _check_schema(engine: Engine, where: str) -> None:
     """Refuse what Optuna would refuse after it had written, and tables of other programs that it would stumble over."""
+    own = table_columns()
     with engine.connect() as connection:
         inspector = sqlalchemy.inspect(connection)
         tables = set(inspector.get_table_names())
-        for name in ("version_info",) if "version_info" in tables else tables & set(models.BaseModel.metadata.tables):
+        for name in ("version_info",) if "version_info" in tables else tables & own.keys():
             columns = {column["name"] for column in inspector.get_columns(name)}
-            if not columns >= {column.name for column in models.BaseModel.metadata.tables[name].columns}:
+            if not columns >= own[name]:
                 raise StoreError(f"{where} holds a table {name!r} of another program; choose another database")
         revisions, made = [], None
         if "alembic_version" in tables:
@@ -163,18 +162,18 @@ def _check_schema(engine: Engine, where: str) -> None:
         if "version_info" in tables:
             query = sqlalchemy.text("SELECT schema_version, library_version FROM version_info")
             made = connection.execute(query).first()
-    if revisions == [_scripts().get_current_head()]:
+    head, known = table_revisions()
+    if revisions == [head]:
         return
     if revisions and "version_info" not in tables:
         raise StoreError(
             f"{where} belongs to another program, which keeps its version where Optuna would; choose another database"
         )
     # Optuna has written its revision beside its version only since 0.9; one that is making its tables now has neither.
-    if not revisions and (made is None or made.schema_version == models.SCHEMA_VERSION):
+    if not revisions and (made is None or made.schema_version == SCHEMA_VERSION):
         return
-    older = {script.revision for script in _scripts().walk_revisions()}
     by = f"by optuna {made.library_version}" if made is not None else "by another optuna"
-    if set(revisions) <= older if revisions else made is not None and made.schema_version < models.SCHEMA_VERSION:
+    if set(revisions) <= known if revisions else made is not None and made.schema_version < SCHEMA_VERSION:
         raise StoreError(
             f"{where} was made {by}, whose tables are older than those of {optuna.__version__}; upgrade it with "
             "`optuna storage upgrade --storage URL`, or choose another database"
@@ -183,12 +182,6 @@ def _check_schema(engine: Engine, where: str) -> None:
         f"{where} was made {by}, whose tables {optuna.__version__} does not know; upgrade optuna, or choose another "
         "database"
     )
-
-
-@functools.cache
-def _scripts() -> ScriptDirectory:
-    """The revisions of the tables that the installed Optuna knows."""
-    return ScriptDirectory(str(Path(models.__file__).with_name("alembic")))
 
 
 def _constructed(url: URL, arguments: dict[str, Any]) -> RDBStorage:
@@ -250,4 +243,8 @@ def _secrets(place: str) -> list[str]:
         return [place]
     queried = [value for key, value in url.query.items() if "pass" in key.lower() and isinstance(value, str)]
     plain = [str(url.password)] * (url.password is not None) + queried
-    return sorted({form for one in plain if one for form in (one, quote(one), quote_plus(one))}, key=len, reverse=True)
+    return sorted(
+        {form for secret in plain if secret for form in (secret, quote(secret), quote_plus(secret))},
+        key=len,
+        reverse=True,
+    )

@@ -12,9 +12,9 @@ from pathlib import Path
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-from optuna.storages.journal._storage import JournalOperation
 
 from splitbench.harness.errors import StoreError
+from splitbench.harness.sweeps.optuna_backend import JOURNAL_OPERATIONS
 
 OTHER = "choose another --out or --storage"
 TORN_SECONDS = 2.0
@@ -98,14 +98,14 @@ def _check_journal(path: Path) -> None:
 
 def _read_journal(path: Path) -> int:
     """The number of a last line that is cut off, or 0."""
-    start, operations = b'{"op_code":', set(JournalOperation)
+    start = b'{"op_code":'
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n") and line[: len(start)] == start[: len(line)]:
                 return number
             try:
                 code = json.loads(line)["op_code"]
-                known = code in operations
+                known = code in JOURNAL_OPERATIONS
             except (ValueError, TypeError, KeyError):
                 raise StoreError(f"{path}: line {number} is not of an Optuna journal; {OTHER}") from None
             if not known:

@@ -21,8 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from splitbench.harness.errors import StoreError
 from splitbench.harness.sweeps.identity import differences
-from splitbench.harness.sweeps.storages.database import is_url as is_url
-from splitbench.harness.sweeps.storages.database import open_database, reason, shown
+from splitbench.harness.sweeps.storages.database import is_url, open_database, reason, shown
 from splitbench.harness.sweeps.storages.journal import OTHER, open_journal
 
 Identity = Mapping[str, Any]
@@ -46,7 +45,7 @@ def open_storage(place: str | Path) -> BaseStorage:
 
 
 @contextlib.contextmanager
-def told(place: str | Path) -> Iterator[None]:
+def storage_errors(place: str | Path) -> Iterator[None]:
     """Around work with an open storage: its failures become one sentence.
 
     Raises:
@@ -75,7 +74,7 @@ def open_studies(
     """The Optuna studies of these names, made where they are missing; all existing ones are checked before.
 
     Each carries the user attribute ``splitbench``: its identity and the version of this scheme. What the storage
-    itself raises is not translated: see `told`.
+    itself raises is not translated: see `storage_errors`.
 
     Raises:
         StoreError: if a study of that name is another program's, a newer version's, or another sweep's.
@@ -96,11 +95,12 @@ def _check(storage: BaseStorage, name: str, identity: Identity, direction: str) 
     """Whether the study is there. One that is there is this sweep's."""
     end = time.monotonic() + MARK_SECONDS
     while True:
-        study = next((study for study in storage.get_all_studies() if study.study_name == name), None)
-        if study is None:
+        try:
+            study = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
             return False
         mark = study.user_attrs.get(MARK)
-        trials = storage.get_n_trials(study._study_id) if mark is None else 0
+        trials = len(study.get_trials(deepcopy=False)) if mark is None else 0
         # Another process that has just made it sets the mark next, before there is any trial.
         if mark is not None or trials or time.monotonic() > end:
             break
@@ -113,10 +113,10 @@ def _check(storage: BaseStorage, name: str, identity: Identity, direction: str) 
             f"the sweep of {name!r} was written by another version of splitbench (schema {mark['schema']}, and this "
             f"one writes {SCHEMA}); upgrade splitbench, or {OTHER}"
         )
-    was = [StudyDirection(one).name.lower() for one in study.directions]
-    told = differences({key: value for key, value in mark.items() if key != "schema"}, identity)
+    was = [stored.name.lower() for stored in study.directions]
+    changed = differences({key: value for key, value in mark.items() if key != "schema"}, identity)
     if was != [direction]:
-        told = f"to {' and '.join(was)}, and is now to {direction}"
-    if told:
-        raise StoreError(f"the sweep of {name!r} was started {told}; restore it as it was, or {OTHER}")
+        changed = f"to {' and '.join(was)}, and is now to {direction}"
+    if changed:
+        raise StoreError(f"the sweep of {name!r} was started {changed}; restore it as it was, or {OTHER}")
     return True

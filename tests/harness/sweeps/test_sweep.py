@@ -148,7 +148,7 @@ def test_the_tuned_study_runs_what_was_chosen_on_other_seeds(swept: tuple[Path, 
 def test_a_sweep_that_is_cut_off_twice_ends_as_one_that_is_not(tmp_path: Path) -> None:
     """Finished trials are neither lost nor run again, and what the sampler proposes does not depend on the cuts."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    study = parse(small(sweep={"sampler": {"name": "tpe", "n_startup_trials": 1}}))
+    study = parse(small(seeds=1, sweep={"sampler": {"name": "tpe", "n_startup_trials": 1}}))
     Tuner(study, "cpu", 3).run(whole)
     finished: list[dict[str, Any]] = []
     for after in (2, 2):
@@ -231,7 +231,7 @@ def test_a_planted_optimum_is_found_for_every_arm_and_the_pruner_saves_runs(tmp_
     """One learning rate trains, and it is not the file's own: the others leave the weights where they are, or burst."""
     changes: dict[str, Any] = {
         "trainer": {"name": "rsps", "batch_size": 32, "learning_rate": 1e-6},
-        "arms": ["none", RANDOM, GM],
+        "arms": ["none", RANDOM],
         "budget": {"steps": 80},
         "population": {"sample": 40},
         "search": {"trainer.learning_rate": [1e5, 0.1, 1e-6, 1e-5]},
@@ -404,11 +404,8 @@ def test_another_sweep_and_another_study_keep_their_folders(tmp_path: Path, spli
 
     assert "holds the sweep 'tiny', not 'other'" in refused("sweep", name="other")
     assert "holds a sweep, whose trials would be set aside" in refused("run")
-    assert "seeds" in refused("sweep", seeds=2)
-    assert "trainer.learning_rate" in refused("sweep", search={"trainer.learning_rate": {"log": [0.01, 0.4]}})
-    assert "sampler" in refused("sweep", sweep={"sampler": "random"})
     ordinary = tmp_path / "ordinary"
-    run_study(tiny(), ordinary, device="cpu")
+    run_study({key: value for key, value in study.items() if key != "search"}, ordinary, device="cpu")
     kept = everything(ordinary)
     path.write_text(yaml.safe_dump(study))
     status, _, said = splitbench("sweep", path, "--out", ordinary)

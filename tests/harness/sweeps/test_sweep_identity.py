@@ -46,15 +46,17 @@ SAME: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", SAME)
-def test_what_is_written_otherwise_is_the_same_sweep(case: str, swept: Path, tmp_path: Path) -> None:
-    """On the same storage; the new arm, if there is one, gets its own trials, and the baseline's value stays."""
+def test_what_is_written_otherwise_is_the_same_sweep(tmp_path: Path) -> None:
+    """To the storage and to the folder. The new arm gets its own trials, and the baseline's value stays."""
     url = f"sqlite:///{tmp_path / 'sweep.db'}"
     splitbench.sweep(study(), trials=1, out=tmp_path / "first", storage=url, device="cpu")
-    splitbench.sweep(study(**SAME[case]), trials=1, out=tmp_path / "second", storage=url, device="cpu")
-    first, second = sweep.read(tmp_path / "first"), sweep.read(tmp_path / "second")
-    assert first.arms[0].trials == next(arm for arm in second.arms if arm.arm == "none").trials
-    assert first.baseline_validation == second.baseline_validation
+    first = sweep.read(tmp_path / "first")
+    for case, changes in SAME.items():
+        splitbench.sweep(study(**changes), trials=1, out=tmp_path / "second", storage=url, device="cpu")
+        second = sweep.read(tmp_path / "second")
+        assert first.arms[0].trials == next(arm for arm in second.arms if arm.arm == "none").trials, case
+        assert first.baseline_validation == second.baseline_validation, case
+    assert [arm.arm for arm in second.arms] == ["gm", "none"]
     kept = [one.user_attrs for one in open_storage(url).get_all_studies()]
     assert sum("baseline 0" in attrs for attrs in kept) == 1
 
@@ -92,15 +94,6 @@ def test_a_pruner_that_cannot_serve_the_seeds_is_refused_before_anything(tmp_pat
     with pytest.raises(ConfigError, match=r"sweep\.pruner"):
         splitbench.sweep(bad, trials=1, out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
-
-
-def test_the_folder_too_takes_what_is_written_otherwise(tmp_path: Path) -> None:
-    splitbench.sweep(study(), trials=1, out=tmp_path, device="cpu")
-    before = (tmp_path / "sweep.json").read_bytes()
-    for case in ("a mapping for a name", "numbers as numbers"):
-        splitbench.sweep(study(**SAME[case]), trials=1, out=tmp_path, device="cpu")
-    found = sweep.read(tmp_path)
-    assert found.arms == sweep.Sweep.model_validate_json(before).arms
 
 
 def test_a_mistyped_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from splitbench.harness.sweeps.ledger import Ledger, slot_of
+from splitbench.harness.sweeps.attempts import slot_of
+from splitbench.harness.sweeps.ledger import Ledger
 from splitbench.harness.sweeps.storages.storage import open_storage, open_studies
-from splitbench.harness.sweeps.worker import BEAT_SECONDS, Worker, fate
+from splitbench.harness.sweeps.worker import BEAT_SECONDS, Worker, worker_state
 
 pytest_plugins = ["postgres_server"]
 
@@ -236,12 +237,12 @@ with process(sys.argv[1], 2, seed=7) as one:
 """
 
 
-@pytest.mark.parametrize("place", ["journal", POSTGRES], indirect=True)
-def test_what_a_killed_process_ran_is_run_again(place: str, lock_files: Path) -> None:
-    with process(place, 2) as one:
+def test_what_a_killed_process_ran_is_run_again(journal: str, lock_files: Path) -> None:
+    """On a journal; test_sweep_processes kills a whole sweep's process on a database."""
+    with process(journal, 2) as one:
         one.finish(claimed(one), 0.1)
         environment = {**os.environ, "TMPDIR": str(lock_files), "PYTHONPATH": os.pathsep.join(sys.path)}
-        victim = subprocess.Popen([sys.executable, "-c", VICTIM, place], stdout=subprocess.PIPE, env=environment)
+        victim = subprocess.Popen([sys.executable, "-c", VICTIM, journal], stdout=subprocess.PIPE, env=environment)
         try:
             assert victim.stdout is not None
             number, params = json.loads(victim.stdout.readline())
@@ -537,15 +538,15 @@ def test_a_pause_of_the_observer_is_no_silence_of_the_observed(journal: str, loc
 
 def test_a_worker_of_this_machine_is_alive_while_it_holds_its_file(lock_files: Path) -> None:
     with Worker() as worker:
-        assert fate(worker.name) == "alive"
-        assert fate(worker.name) == "alive"  # a look lets nothing go
+        assert worker_state(worker.name) == "alive"
+        assert worker_state(worker.name) == "alive"  # a look lets nothing go
         files = list(lock_files.glob("*/*"))
         assert [file.name for file in files] == [worker.name]
         assert files[0].parent.stat().st_mode & 0o077 == 0
-    assert fate(worker.name) == "unknown"
+    assert worker_state(worker.name) == "unknown"
     assert list(lock_files.glob("*/*")) == []
     for name in ("", "no-such-worker-1-00", "../locks", "/etc/passwd", ".", "a/b"):
-        assert fate(name) == "unknown"
+        assert worker_state(name) == "unknown"
 
 
 def test_two_workers_of_a_process_have_names_of_their_own() -> None:
@@ -558,8 +559,8 @@ def test_a_worker_that_leaves_trials_behind_is_dead(journal: str) -> None:
     with process(journal, 1) as one:
         claimed(one)
         name = one.study.get_trials()[0].user_attrs["worker"]
-        assert fate(name) == "alive"
-    assert fate(name) == "dead"
+        assert worker_state(name) == "alive"
+    assert worker_state(name) == "dead"
 
 
 def test_a_forked_child_does_not_keep_its_parent_alive(journal: str) -> None:
@@ -571,7 +572,7 @@ def test_a_forked_child_does_not_keep_its_parent_alive(journal: str) -> None:
             signal.pause()
             os._exit(0)
     try:
-        deaths = (fate(name) for _ in range(1000))
+        deaths = (worker_state(name) for _ in range(1000))
         assert "dead" in deaths  # the child lets go as soon as it runs
     finally:
         os.kill(child, signal.SIGKILL)
@@ -585,7 +586,7 @@ def test_without_a_place_for_lock_files_beats_remain(journal: str, lock_files: P
         trial = claimed(one)
         one._worker.beat()
         assert one.study.get_trials()[0].user_attrs["beat"] == 1
-        assert fate(one._worker.name) == "unknown"
+        assert worker_state(one._worker.name) == "unknown"
         assert one.revive() == []
         assert one.finish(trial, 0.1)
 

@@ -21,7 +21,7 @@ from postgres_server import Server
 from tiny_studies import tiny
 
 import splitbench
-from splitbench.harness.sweeps.ledger import HISTORY, ORIGINAL
+from splitbench.harness.sweeps.attempts import HISTORY, ORIGINAL
 from splitbench.harness.sweeps.storages.storage import open_storage
 from splitbench.harness.sweeps.tuner import JOURNAL
 from splitbench.results.sweeps import sweep
@@ -146,7 +146,7 @@ def test_two_processes_share_a_journal(tmp_path: Path, started: list[subprocess.
     study = study_file(tmp_path)
     together, alone, gate = tmp_path / "together", tmp_path / "alone", tmp_path / "gate"
     gate.mkdir()
-    started += [start(study, together, 4, GATE=str(gate)), start(study, together, 4)]
+    started += [start(study, together, 2, GATE=str(gate)), start(study, together, 2)]
     wait_for((gate / "at 0").exists, started)  # the first has a trial, and keeps it until the other has one, too
     wait_for(lambda: bool(trials_of(together / JOURNAL, started[1])), started[:1])
     for call in range(100):
@@ -154,9 +154,9 @@ def test_two_processes_share_a_journal(tmp_path: Path, started: list[subprocess.
     assert [process.wait(PATIENCE) for process in started] == [0, 0], (tmp_path / "together.log").read_text()
     storage = open_storage(together / JOURNAL)
     studies = [optuna.load_study(study_name=f"tiny/{arm}", storage=storage) for arm in ARMS]
-    check_whole(studies, 4)
+    check_whole(studies, 2)
     assert len({trial.user_attrs["worker"] for study in studies for trial in study.trials}) == 2
-    splitbench.sweep(study, trials=4, out=alone, device="cpu", plugins=[tmp_path / "stepwise.py"])
+    splitbench.sweep(study, trials=2, out=alone, device="cpu", plugins=[tmp_path / "stepwise.py"])
     both = [sweep.read(folder) for folder in (together, alone)]
     assert [found.complete for found in both] == [True, True]
     ran = [{arm.arm: [(t.slot, t.values, t.differences) for t in arm.trials] for arm in found.arms} for found in both]
@@ -171,8 +171,8 @@ def test_a_process_that_is_killed_leaves_its_trial_to_the_other(
     url, study, gate = postgres.fresh(), study_file(tmp_path), tmp_path / "gate"
     gate.mkdir()
     outs = [tmp_path / "first", tmp_path / "second"]
-    started.append(start(study, outs[0], 10, SPLITBENCH_STORAGE=url, GATE=str(gate)))
-    started.append(start(study, outs[1], 10, SPLITBENCH_STORAGE=url))
+    started.append(start(study, outs[0], 2, SPLITBENCH_STORAGE=url, GATE=str(gate)))
+    started.append(start(study, outs[1], 2, SPLITBENCH_STORAGE=url))
     wait_for(lambda: bool(trials_of(url, started[1])), started)
     arm, number = step_into_the_middle(url, started, gate)
     started[0].kill()  # SIGKILL
@@ -181,8 +181,8 @@ def test_a_process_that_is_killed_leaves_its_trial_to_the_other(
 
     storage = open_storage(url)
     studies = {arm: optuna.load_study(study_name=f"tiny/{arm}", storage=storage) for arm in ARMS}
-    check_whole(list(studies.values()), 10)
-    assert sum(trial.state is TrialState.COMPLETE for study in studies.values() for trial in study.trials) == 20
+    check_whole(list(studies.values()), 2)
+    assert sum(trial.state is TrialState.COMPLETE for study in studies.values() for trial in study.trials) == 4
     failed = studies[arm].trials[number]
     assert failed.state is TrialState.FAIL
     (retry,) = [trial for trial in studies[arm].trials if number in trial.system_attrs.get(HISTORY, [])]
@@ -192,7 +192,7 @@ def test_a_process_that_is_killed_leaves_its_trial_to_the_other(
     assert retry.user_attrs["differences"][0] == failed.user_attrs["differences"][0]
     found = sweep.read(outs[1])
     assert found.complete
-    assert [len(one.trials) for one in found.arms] == [10, 10]
+    assert [len(one.trials) for one in found.arms] == [2, 2]
     assert "was left behind, and is done again" in (tmp_path / "second.log").read_text()
     password = postgres.url("x").partition(":")[2].partition("@")[0].rpartition(":")[2]
     assert password not in (tmp_path / "second.log").read_text()

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
-from splitbench.harness.sweeps.choosing.pruners import Interval, check_pruner, make_pruner, upper_bound
+from splitbench.harness.sweeps.choosing.pruners import Interval, make_pruner, upper_bound
 
 BEST = (0.10, 0.20, 0.30)
 
@@ -256,7 +256,6 @@ def test_pruners_come_by_name() -> None:
         "none": optuna.pruners.NopPruner,
     }
     for name, kind in kinds.items():
-        check_pruner(name, "w")
         assert isinstance(make_pruner(name, 3).inner, kind)
     made = make_pruner({"name": "percentile", "percentile": 25}, 3).inner
     assert isinstance(made, optuna.pruners.PercentilePruner)
@@ -358,30 +357,30 @@ def test_hyperbands_bracket_follows_the_slot() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("intervals", "w: unknown pruner 'intervals' (did you mean 'interval'?); there are: interval, median, "),
-        ({"name": "interval", "confidense": 1}, "w: interval has no option 'confidense' (did you mean 'confidence'?)"),
-        ({"name": "interval", "seeds": 3}, "w: interval has no option 'seeds'"),
-        ({"name": "interval", "confidence": 1.0}, "w: the confidence of the interval is from 0.5 to below 1, not 1.0"),
-        ({"name": "interval", "confidence": math.nan}, "w: the confidence of the interval is from 0.5 to below 1"),
-        ({"name": "interval", "min_seeds": 0}, "w.min_seeds: input should be greater than or equal to 1, not 0"),
-        ("percentile", "w: percentile needs the option 'percentile'; it takes: percentile, n_startup_trials, "),
-        ({"name": "percentile", "percentile": 120}, "w: Percentile must be between 0 and 100"),
-        ({"name": "none", "x": 1}, "w: none has no option 'x'; it takes: none"),
-        ({"name": "median", "n_startup_trials": "few"}, "w.n_startup_trials: input should be a valid integer"),
-        ({"name": "successive_halving", "min_resource": "all"}, "w.min_resource: input should be"),
-        ({"name": "hyperband", "reduction_factor": 1}, "w.reduction_factor: input should be greater than or equal"),
-        ({"name": "hyperband", "min_resource": 4, "max_resource": 2}, "w: hyperband's min_resource is 4 seeds, beyond"),
-        (["interval"], "w: a component is a name or a mapping with the key 'name', not "),
+        ("intervals", ": unknown pruner 'intervals' (did you mean 'interval'?); there are: interval, median, "),
+        ({"name": "interval", "confidense": 1}, ": interval has no option 'confidense' (did you mean 'confidence'?)"),
+        ({"name": "interval", "seeds": 3}, ": interval has no option 'seeds'"),
+        ({"name": "interval", "confidence": 1.0}, ": the confidence of the interval is from 0.5 to below 1, not 1.0"),
+        ({"name": "interval", "confidence": math.nan}, ": the confidence of the interval is from 0.5 to below 1"),
+        ({"name": "interval", "min_seeds": 0}, ".min_seeds: input should be greater than or equal to 1, not 0"),
+        ("percentile", ": percentile needs the option 'percentile'; it takes: percentile, n_startup_trials, "),
+        ({"name": "percentile", "percentile": 120}, ": Percentile must be between 0 and 100"),
+        ({"name": "none", "x": 1}, ": none has no option 'x'; it takes: none"),
+        ({"name": "median", "n_startup_trials": "few"}, ".n_startup_trials: input should be a valid integer"),
+        ({"name": "successive_halving", "min_resource": "all"}, ".min_resource: input should be"),
+        ({"name": "hyperband", "reduction_factor": 1}, ".reduction_factor: input should be greater than or equal"),
+        ({"name": "hyperband", "min_resource": 4, "max_resource": 2}, ": hyperband's min_resource is 4 seeds, beyond"),
+        (["interval"], ": a component is a name or a mapping with the key 'name', not "),
     ],
 )
 def test_wrong_pruners_are_a_sentence(spec: Spec, message: str) -> None:
     with pytest.raises(ConfigError) as told:
-        check_pruner(spec, "w")
-    assert str(told.value).startswith(message)
+        make_pruner(spec, 3)
+    assert str(told.value).startswith(f"sweep.pruner{message}")
     assert "\n" not in str(told.value)
 
 
 def test_hyperbands_least_resource_is_checked_against_the_studys_seeds() -> None:
-    check_pruner({"name": "hyperband", "min_resource": 4}, "w")
+    make_pruner({"name": "hyperband", "min_resource": 4}, 4)
     with pytest.raises(ConfigError, match=r"^sweep.pruner: hyperband's min_resource is 4 seeds, beyond .* has 3$"):
         make_pruner({"name": "hyperband", "min_resource": 4}, 3)

@@ -61,7 +61,7 @@ def sweep(journal: Path, pruner: str, sampler: str, seed: int, cuts: Sequence[tu
     for after, own in [*cuts, (10**9, 0)]:
         with Worker() as worker:
             study = open_studies(open_storage(str(journal)), {"s/arm": {}})["s/arm"]
-            study.sampler = samplers.make(SAMPLERS[sampler], SPACE, seed, None)
+            study.sampler = samplers.Paired(SAMPLERS[sampler], SPACE, seed, None)
             study.pruner = make_pruner({"name": pruner, **OPTIONS.get(pruner, {})}, SEEDS)
             ledger = Ledger(study, SLOTS, worker, SPACE)
             ledger.revive()
@@ -91,11 +91,10 @@ def run(ledger: Ledger, trial: optuna.Trial, left: int, own: int) -> int | None:
     return left
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize(("pruner", "sampler"), [*((pruner, "tpe") for pruner in PRUNERS), ("interval", "random")])
 def test_cut_off_and_resumed_it_ends_as_if_it_had_not_been(pruner: str, sampler: str, tmp_path: Path) -> None:
     states = set()
-    for seed in range(3):
+    for seed in range(2):
         whole = sweep(tmp_path / f"whole {seed}", pruner, sampler, seed)
         # In the middle of a trial that had begun well, again before the first seed of the same trial, and later.
         cuts = [(5, 1), (0, 0), (6, 2)]

@@ -19,7 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
+from splitbench.harness.sweeps.attempts import slot_of
 from splitbench.harness.sweeps.choosing import samplers
+from splitbench.harness.sweeps.choosing.grid import grid_size
 
 Space = Mapping[str, BaseDistribution]
 RATE = FloatDistribution(1e-4, 1.0, log=True)
@@ -55,13 +57,13 @@ def value_of(params: Mapping[str, Any]) -> float:
 
 
 def study_of(spec: Spec, space: Space, seed: int = 7, first: Mapping[str, Any] | None = None) -> optuna.Study:
-    return optuna.create_study(direction="maximize", sampler=samplers.make(spec, space, seed, first))
+    return optuna.create_study(direction="maximize", sampler=samplers.Paired(spec, space, seed, first))
 
 
 def finish(study: optuna.Study, trial: optuna.Trial) -> None:
     """Every third slot is pruned after one seed, and one cannot run at all."""
     value = value_of(trial.params)
-    slot = samplers.slot_of(study.get_trials(deepcopy=False), trial.number)
+    slot = slot_of(study.get_trials(deepcopy=False), trial.number)
     if slot == 3:
         study.tell(trial, state=TrialState.PRUNED)
     elif slot % 3 == 2:
@@ -95,7 +97,7 @@ def fail(study: optuna.Study, trial: FrozenTrial, keep: bool = True) -> None:
 
 def by_slot(study: optuna.Study) -> list[dict[str, Any]]:
     settled = [t for t in study.trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    ranks = {samplers.slot_of(study.trials, t.number): t.params for t in settled}
+    ranks = {slot_of(study.trials, t.number): t.params for t in settled}
     assert sorted(ranks) == list(range(len(settled)))
     return [ranks[slot] for slot in sorted(ranks)]
 
@@ -122,7 +124,7 @@ def test_a_resumed_sweep_tries_what_an_uninterrupted_one_does(spec: Spec, keep: 
             study_name="s",
             storage=JournalStorage(JournalFileBackend(str(tmp_path / "journal"))),
             direction="maximize",
-            sampler=samplers.make(spec, WHOLE, 7, None),
+            sampler=samplers.Paired(spec, WHOLE, 7, None),
             load_if_exists=True,
         )
 
@@ -218,10 +220,10 @@ def test_slot_0_is_the_study_files_own_values_where_they_lie_in_the_search(name:
 
 def test_a_grid_is_covered_once_with_asks_in_between_failures_and_surplus() -> None:
     study = study_of("grid", FINITE, first={"levels": 1, "parts": "max_cut", "share": 0.1})
-    size = samplers.grid_size(FINITE)
+    size = grid_size(FINITE)
     assert size == 4 * 3 * 3
-    assert samplers.trials("grid", FINITE, 100) == size
-    assert samplers.trials({"name": "grid"}, FINITE, 5) == samplers.trials("tpe", FINITE, 5) == 5
+    assert samplers.trials_of_arm("grid", FINITE, 100) == size
+    assert samplers.trials_of_arm({"name": "grid"}, FINITE, 5) == samplers.trials_of_arm("tpe", FINITE, 5) == 5
     flying: list[optuna.Trial] = []
     for turn in range(size):
         flying.append(study.ask(FINITE))
@@ -249,10 +251,10 @@ def test_threads_that_ask_at_once_try_no_point_of_a_grid_twice() -> None:
 
 def test_a_grid_too_large_to_list_is_no_work() -> None:
     space = {"a": IntDistribution(1, 10**9), "b": IntDistribution(0, 10**9, step=10), "c": LEVELS}
-    assert samplers.grid_size(space) == 10**9 * (10**8 + 1) * 4
+    assert grid_size(space) == 10**9 * (10**8 + 1) * 4
     study = study_of("grid", space)
     assert len({tuple(study.ask(space).params.values()) for _ in range(20)}) == 20
-    assert samplers.grid_size({}) == samplers.grid_size({"one": FloatDistribution(0.5, 0.5)}) == 1
+    assert grid_size({}) == grid_size({"one": FloatDistribution(0.5, 0.5)}) == 1
 
 
 def test_tpe_finds_better_values_than_random_search() -> None:
@@ -290,24 +292,11 @@ def test_no_warning_of_optunas_reaches_the_user(spec: Spec) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            samplers.check(spec, WHOLE, "sweep.sampler")
+            samplers.check_sampler(spec, WHOLE, "sweep.sampler")
             run(study, WHOLE, 12)
     finally:
         logger.removeHandler(handler)
     assert lines == []
-
-
-def test_hyperbands_brackets_do_not_change_the_slots() -> None:
-    plain, banded = study_of(SPECS[0], WHOLE), study_of(SPECS[0], WHOLE)
-    banded.pruner = optuna.pruners.HyperbandPruner(1, 9, 3)
-    for study in (plain, banded):
-        run(study, WHOLE, 3)
-        trial = study.ask(WHOLE)
-        trial.report(0.0, 1)
-        trial.should_prune()
-        finish(study, trial)
-        run(study, WHOLE, 6)
-    assert by_slot(plain) == by_slot(banded)
 
 
 @pytest.mark.parametrize(
@@ -331,16 +320,16 @@ def test_hyperbands_brackets_do_not_change_the_slots() -> None:
 )
 def test_wrong_samplers_are_a_sentence(spec: Spec, space: Space, message: str) -> None:
     with pytest.raises(ConfigError) as told:
-        samplers.check(spec, space, "w")
+        samplers.check_sampler(spec, space, "w")
     assert str(told.value).startswith(message)
     assert "\n" not in str(told.value)
     with pytest.raises(ConfigError, match="^sweep.sampler"):
-        samplers.make(spec, space, 0, None)
+        samplers.Paired(spec, space, 0, None)
 
 
 def test_one_number_is_enough_for_cmaes() -> None:
     space = {"rate": RATE, "parts": PARTS}
-    samplers.check("cmaes", space, "w")
+    samplers.check_sampler("cmaes", space, "w")
     study = study_of("cmaes", space)
     run(study, space, 8)
     assert len({params["rate"] for params in by_slot(study)}) == 8

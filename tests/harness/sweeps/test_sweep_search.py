@@ -17,8 +17,9 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.study.arm import Arm, build_arm
 from splitbench.harness.study.config import ArmConfig, StudyConfig, parse
 from splitbench.harness.study.search import Range
-from splitbench.harness.sweeps.space import Parameter, configured, label, searched
-from splitbench.harness.sweeps.types import Declared, annotation, number
+from splitbench.harness.sweeps.accepted_numbers import Declared, annotation, number
+from splitbench.harness.sweeps.configured_arm import configured, label
+from splitbench.harness.sweeps.search_parameters import Parameter, searched
 from splitbench.spaces.micro.space import Micro
 
 GM = {"criterion": "gm", "repetitions": 1}

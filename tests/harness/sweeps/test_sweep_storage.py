@@ -22,7 +22,7 @@ from splitbench.harness.errors import StoreError
 from splitbench.harness.sweeps.storages import journal
 from splitbench.harness.sweeps.storages import storage as storages
 from splitbench.harness.sweeps.storages.database import check_place
-from splitbench.harness.sweeps.storages.storage import is_url, open_storage, open_studies, told
+from splitbench.harness.sweeps.storages.storage import is_url, open_storage, open_studies, storage_errors
 
 pytest_plugins = ["postgres_server"]
 
@@ -180,13 +180,14 @@ def test_a_study_that_another_process_is_just_making_is_waited_for(place: str) -
     theirs = optuna.create_study(storage=open_storage(place), study_name="demo/gm", direction="maximize")
     begun = threading.Event()
     storage = open_storage(place)
-    there = storage.get_all_studies
+    attributes = storage.get_study_user_attrs
 
-    def looked() -> list[Any]:
+    def looked(study_id: int) -> dict[str, Any]:
+        read = attributes(study_id)
         begun.set()
-        return there()
+        return read
 
-    storage.get_all_studies = looked  # type: ignore[method-assign]
+    storage.get_study_user_attrs = looked  # type: ignore[method-assign]
 
     def mark() -> None:
         begun.wait()
@@ -457,7 +458,7 @@ def test_a_file_system_without_locks_has_optunas_lock(tmp_path: Path, monkeypatc
 
 def test_a_storage_that_goes_away_is_told(database: str) -> None:
     study = open_studies(open_storage(database), {"demo/gm": IDENTITY})["demo/gm"]
-    with told(database):
+    with storage_errors(database):
         study.ask()
     if database.startswith("sqlite"):
         Path(database.removeprefix("sqlite:///")).write_text("overwritten " * 1000)
@@ -466,7 +467,7 @@ def test_a_storage_that_goes_away_is_told(database: str) -> None:
         with engine(url.set(database="postgres").render_as_string(False), isolation_level="AUTOCOMMIT") as one:
             one.connect().execute(sqlalchemy.text(f"DROP DATABASE {url.database} WITH (FORCE)"))
     message = r"cannot be used any more \(.+\); what had ended is kept: run"
-    with pytest.raises(StoreError, match=message) as caught, told(database):
+    with pytest.raises(StoreError, match=message) as caught, storage_errors(database):
         study.get_trials()
     assert PASSWORD not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -477,9 +478,9 @@ def test_a_journal_that_goes_away_is_told(tmp_path: Path) -> None:
     study = open_studies(open_storage(place), {"demo/gm": IDENTITY})["demo/gm"]
     place.unlink()
     message = r"sweep.journal cannot be used any more \(No such file or directory\)"
-    with pytest.raises(StoreError, match=message), told(place):
+    with pytest.raises(StoreError, match=message), storage_errors(place):
         study.get_trials()
-    with pytest.raises(StoreError, match="as it is"), told(place):
+    with pytest.raises(StoreError, match="as it is"), storage_errors(place):
         raise StoreError("as it is")
 
 
@@ -491,5 +492,5 @@ def test_an_attribute_of_a_study_is_what_the_dashboard_reads(tmp_path: Path) -> 
 
 
 def test_what_is_not_the_storages_is_not_told_as_its(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), told(tmp_path / "sweep.journal"):
+    with pytest.raises(FileNotFoundError), storage_errors(tmp_path / "sweep.journal"):
         (tmp_path / "images.bin").read_bytes()

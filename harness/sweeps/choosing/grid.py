@@ -47,12 +47,12 @@ def point(distributions: Mapping[str, BaseDistribution], seed: int, slot: int) -
         other = rng.randrange(place, size)
         swapped[place], swapped[other] = swapped.get(other, other), swapped.get(place, place)
     index = swapped[slot]
-    found = {}
+    values = {}
     for name in sorted(distributions):
         index, digit = divmod(index, _count(distributions[name]) or 1)
         if not distributions[name].single():
-            found[name] = _value(distributions[name], digit)
-    return found
+            values[name] = _value(distributions[name], digit)
+    return values
 
 
 def _count(distribution: BaseDistribution) -> int | None:

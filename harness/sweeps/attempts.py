@@ -1,7 +1,11 @@
-"""The slots of a study and the trials that ran each, as the trials' numbers and attributes tell."""
+"""The attempts at each slot of a study: which trials ran it, as their numbers and attributes say.
+
+A slot is one of the trials that were asked for. Its first trial is the *original*, and those after it are retries.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
@@ -32,13 +36,13 @@ def chains(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
         if ORIGINAL in trial.system_attrs:
             history = trial.system_attrs.get(HISTORY) or [trial.system_attrs[ORIGINAL]]
             following.setdefault(history[-1], trial)
-    found = []
+    by_slot = []
     for trial in _originals(trials):
         chain = [trial]
         while chain[-1].number in following:
             chain.append(following[chain[-1].number])
-        found.append(chain)
-    return found
+        by_slot.append(chain)
+    return by_slot
 
 
 def deaths(chain: Sequence[FrozenTrial]) -> int:
@@ -46,6 +50,23 @@ def deaths(chain: Sequence[FrozenTrial]) -> int:
     return sum(trial.state is TrialState.FAIL and REASON not in trial.user_attrs for trial in chain)
 
 
+def newest_by_slot(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """What pruners are shown: the newest trial of each slot, settled, or running if it is yet to be settled.
+
+    Trials are numbered by slot. Of an attempt that failed nothing is shown but its parameters.
+    """
+    shown = []
+    for slot, chain in enumerate(chains(trials)):
+        trial = copy.copy(chain[-1])
+        trial.number = slot
+        if trial.state not in SETTLED:
+            if trial.state is not TrialState.RUNNING:
+                trial.intermediate_values, trial.system_attrs = {}, {}
+            trial.state = TrialState.RUNNING
+        shown.append(trial)
+    return shown
+
+
 def _originals(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    found = [t for t in trials if ORIGINAL not in t.system_attrs and t.user_attrs.get(REASON) != SURPLUS]
-    return sorted(found, key=lambda trial: trial.number)
+    originals = [t for t in trials if ORIGINAL not in t.system_attrs and t.user_attrs.get(REASON) != SURPLUS]
+    return sorted(originals, key=lambda trial: trial.number)

@@ -1,0 +1,92 @@
+"""The arm that suggested values make: its configuration, what runs, and what its records are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from splitbench.harness.registry import Spec, get, nested, parameters, split_spec
+from splitbench.harness.study.arm import Arm
+from splitbench.harness.study.config import ArmConfig, StudyConfig, short
+from splitbench.harness.sweeps.accepted_numbers import Value
+from splitbench.harness.sweeps.search_parameters import DIGITS, KINDS, Parameter
+
+OF_STUDIES = ("trainer", "selector", "leaf_choice")  # what a study file may give for all arms
+
+
+def configured(
+    config: StudyConfig, base: ArmConfig, arm: Arm, parameters_: Sequence[Parameter], suggested: Mapping[str, Value]
+) -> tuple[ArmConfig, dict[str, Value]]:
+    """The arm that suggested values make, and what runs, by path. A parameter of a component that is not the chosen one
+    has no effect and is left out.
+
+    Args:
+        config: the study.
+        base, arm: the arm as the study file has it, and built.
+        parameters_: of the arm.
+        suggested: path -> value; a parameter that is not named keeps its own.
+    """
+    data = base.model_dump(exclude_defaults=True)
+    values: dict[str, Value] = {}
+    for one in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
+        if one.path not in suggested:
+            continue
+        shown = one.shown(suggested[one.path])
+        part, *rest = one.path.split(".")
+        if part == "schedule":
+            data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
+        elif part == "criterion":
+            own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
+            changed = put(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
+            if changed is None:
+                continue
+            data.update({key: value for key, value in changed.items() if key != "name"})
+        else:
+            kind = KINDS[part]
+            usual = arm.parts[kind].written()
+            shared = getattr(config, part) if part in OF_STUDIES else usual
+            changed = put(data.get(part) or shared, kind, rest, one.given(shown), usual)
+            if changed is None:
+                continue
+            data[part] = changed
+        values[one.path] = shown
+    ordered = {one.path: values[one.path] for one in parameters_ if one.path in values}
+    data["name"] = label(base.label, ordered)
+    return ArmConfig.model_validate(data), ordered
+
+
+def put(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual: Mapping[str, Any]) -> Any:
+    """A component's spec with one parameter changed; None if the component has no such parameter.
+
+    Args:
+        spec: as it is so far.
+        kind: its registry.
+        rest: the parameter, and what lies in it; nothing, if the whole component is exchanged.
+        value: the new one.
+        usual: the component as the study file has it, every default filled in.
+    """
+    if not rest:
+        return value
+    name, given = split_spec(spec, kind)
+    component = get(kind, name)
+    if rest[0] not in parameters(component):
+        return None
+    if len(rest) > 1:
+        inner = nested(component.load()).get(rest[0])
+        filled = usual.get(rest[0]) if usual.get("name") == name else None
+        current = given.get(rest[0]) or filled
+        if inner is None or current is None:
+            return None
+        value = put(current, inner, rest[1:], value, filled if isinstance(filled, Mapping) else {})
+        if value is None:
+            return None
+    return {"name": name, **given, rest[0]: value}
+
+
+def label(arm: str, values: Mapping[str, Value]) -> str:
+    """What the records of a configuration are called: the arm with the values in brackets."""
+    last = [path.rpartition(".")[2] for path in values]
+    names = [name if last.count(name) == 1 else path for name, path in zip(last, values, strict=True)]
+    shown = (f"{v:.{DIGITS}g}" if isinstance(v, float) else short(v) for v in values.values())
+    words = ", ".join(f"{name}={value}" for name, value in zip(names, shown, strict=True))
+    return f"{arm} [{words}]" if words else arm
