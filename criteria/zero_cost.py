@@ -14,7 +14,8 @@ from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
 from splitbench.criteria.proxies.base import Proxy, Scores, combined, unfit_proxy
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, build, split_spec
-from splitbench.spaces.base import Choice, SearchSpace, reaches, with_operation
+from splitbench.spaces.base import Choice, SearchSpace, reaches
+from splitbench.spaces.choices import with_operation
 
 
 @dataclass(frozen=True)

@@ -20,19 +20,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from splitbench.harness.errors import DataError
-from splitbench.spaces.base import (
-    Architecture,
-    Choice,
-    Flops,
-    Mixture,
-    Rows,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    as_rows,
-    memory_format,
-    named_operations,
-)
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.choices import as_rows, named_operations
+from splitbench.spaces.supernet import memory_format
 from splitbench.spaces.truth import TableTruth
 
 Run = Callable[[int, Tensor], Tensor]

@@ -49,8 +49,9 @@ from splitbench.results.records import store
 from splitbench.results.records.failures import Failure
 from splitbench.results.records.listing import SWEEP
 from splitbench.results.records.record import Measured, Record
-from splitbench.spaces.base import SearchSpace, Supernet, refuse_running_statistics
+from splitbench.spaces.base import SearchSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset
+from splitbench.spaces.supernet import refuse_running_statistics
 from splitbench.spaces.truth import closed, open_truth
 
 STUDY_FILE = "study.yaml"

@@ -17,16 +17,8 @@ from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.seeds import at_step
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.trainers.base import Trainer
-from splitbench.spaces.base import (
-    ActiveWeight,
-    Choice,
-    Mixture,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    reaches,
-    with_operation,
-)
+from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SearchSpace, SubSpace, Supernet, reaches
+from splitbench.spaces.choices import with_operation
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.truth import GroundTruth
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SubSpace, Supernet, named_operations
+from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SubSpace, Supernet
+from splitbench.spaces.choices import named_operations
 from splitbench.spaces.operations import SlicedBatchNorm2d, SlicedConv2d, conv
 
 KERNELS, WIDTHS, SLOTS = (3, 5), (2, 4, 6), 2

@@ -12,14 +12,9 @@ from splitbench.criteria.proxies.base import recording
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.supernets.normalisation import calibrated, fixed_by_call
 from splitbench.harness.testing.material import random_architectures, random_mixture, require, subspaces
-from splitbench.spaces.base import (
-    ActiveWeight,
-    Choice,
-    SearchSpace,
-    Supernet,
-    refuse_running_statistics,
-)
+from splitbench.spaces.base import ActiveWeight, Choice, SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.supernet import refuse_running_statistics
 
 FEW = 2
 """Different values of a tensor that a layer starts from whatever the seed: ones, zeros, the identity."""
