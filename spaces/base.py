@@ -111,11 +111,11 @@ class SearchSpace(FunctionSet):
         At least ``flops`` (2 x multiply-adds, as the ground-truth table counts them) and ``parameters``;
         ``convolutions`` and ``depth`` where the space has them.
         """
-        found = {"flops": 2.0 * self.macs(architecture), "parameters": float(self.parameters(architecture))}
+        named_sizes = {"flops": 2.0 * self.macs(architecture), "parameters": float(self.parameters(architecture))}
         for name, counted in (("convolutions", self.convolutions), ("depth", self.nonlinear_depth)):
             with contextlib.suppress(UncountedError):
-                found[name] = float(counted(architecture))
-        return found
+                named_sizes[name] = float(counted(architecture))
+        return named_sizes
 
     @property
     def size_names(self) -> tuple[str, ...]:

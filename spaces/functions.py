@@ -90,8 +90,8 @@ class FunctionSet(Topology):
         """
         subspace = subspace or self.root()
         if not self.can_list:
-            found = sorted(islice(self.drawn_functions(rng, subspace, earlier), n))
-            return as_rows(found, len(self.edges))
+            drawn = sorted(islice(self.drawn_functions(rng, subspace, earlier), n))
+            return as_rows(drawn, len(self.edges))
         rows = listed(self, subspace)
         for other in earlier:
             rows = rows[~other.mask(rows)]

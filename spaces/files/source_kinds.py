@@ -85,9 +85,9 @@ class Table(Source):
             raise DataError(f"{where} is not {self.name}: {len(frame):,} rows where {self.rows:,} are expected")
         for column, best in self.best:
             trainings = [f"{column}_{seed}" for seed in range(3)]
-            found = float((frame[column] if column in frame else frame[trainings].mean(axis=1)).max())
-            if abs(found - best) > 0.00501:
-                raise DataError(f"{where} is not {self.name}: the best {column} is {found:.2f} and not {best:.2f}")
+            largest = float((frame[column] if column in frame else frame[trainings].mean(axis=1)).max())
+            if abs(largest - best) > 0.00501:
+                raise DataError(f"{where} is not {self.name}: the best {column} is {largest:.2f} and not {best:.2f}")
         return f"{self.rows:,} rows, " + ", ".join(f"best {column} {best:.2f}" for column, best in self.best)
 
     def check(self, place: Place) -> str:

@@ -183,8 +183,8 @@ class Chain(SearchSpace):
         return tuple(op if alive else NONE for op, alive in zip(architecture, live, strict=True))
 
     def functions(self, subspace: SubSpace) -> Rows:
-        found = [a for a in itertools.product(*subspace.allowed) if self.connected(a) and self.function(a) == a]
-        return np.array(found, dtype=np.int8).reshape(-1, len(EDGES))
+        listed_rows = [a for a in itertools.product(*subspace.allowed) if self.connected(a) and self.function(a) == a]
+        return np.array(listed_rows, dtype=np.int8).reshape(-1, len(EDGES))
 
     @property
     def _stem(self) -> int:

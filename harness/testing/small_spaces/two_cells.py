@@ -141,7 +141,7 @@ class TwoCells(SearchSpace):
             ValueError: if the subspace holds no architecture.
         """
         strength = self.mixture(weights, subspace).weights
-        found = [NONE] * len(self.edges)
+        chosen = [NONE] * len(self.edges)
         for pairs in self._inputs(subspace):
             if not pairs:
                 raise ValueError(f"{subspace} holds no connected architecture")
@@ -149,12 +149,12 @@ class TwoCells(SearchSpace):
             best = {edge: strongest(strength[edge], self.comparable(subspace, edge)) for edge in edges}
             pair = max((p for p, _ in pairs), key=lambda p: sum(float(strength[edge, best[edge]]) for edge in p))
             for edge in pair:
-                found[edge] = best[edge]
-        return tuple(found)
+                chosen[edge] = best[edge]
+        return tuple(chosen)
 
     def _inputs(self, subspace: SubSpace) -> list[list[tuple[tuple[int, int], int]]]:
         """For each node, the pairs of edges that it may take, and in how many ways."""
-        found = []
+        inputs = []
         for edges in self.hierarchies():
             pairs = []
             for pair in itertools.combinations(edges, 2):
@@ -162,8 +162,8 @@ class TwoCells(SearchSpace):
                 ways = len(self.comparable(subspace, pair[0])) * len(self.comparable(subspace, pair[1]))
                 if ways and all(NONE in subspace.allowed[edge] for edge in rest):
                     pairs.append((pair, ways))
-            found.append(pairs)
-        return found
+            inputs.append(pairs)
+        return inputs
 
     # -- sizes --------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Laboratory:
 
     @property
     def trials(self) -> list[Trial]:
-        return [one for _, *both in self.pairs for one in both]
+        return [call for _, *both in self.pairs for call in both]
 
     @property
     def finished(self) -> list[tuple[Setting, Trial, Trial]]:
@@ -53,31 +53,31 @@ class Laboratory:
         Raises:
             Skipped: if a call raised; the check that it runs says what.
         """
-        if any(one.error for one in self.trials):
+        if any(call.error for call in self.trials):
             raise Skipped("a call ended with an error")
         return self.pairs
 
     def ground_truth(self) -> None:
-        for one in self.trials:
+        for call in self.trials:
             require(
-                not one.truth,
-                f"{one.where}: it asks for the ground truth; only an oracle control may, which declares "
+                not call.truth,
+                f"{call.where}: it asks for the ground truth; only an oracle control may, which declares "
                 "reads_truth = True and is marked in every table",
             )
 
     def images(self) -> None:
-        for one in self.trials:
-            require(not one.parts, f"{one.where}: it asks for the images {one.parts}; a probe has training images")
+        for call in self.trials:
+            require(not call.parts, f"{call.where}: it asks for the images {call.parts}; a probe has training images")
 
     def runs(self) -> None:
-        for one in self.trials:
-            if one.error is not None:
-                raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}") from one.error
+        for call in self.trials:
+            if call.error is not None:
+                raise AssertionError(f"{call.where}: {type(call.error).__name__}: {call.error}") from call.error
 
     def traces(self) -> None:
-        for one in self.trials:
-            for sentence in one.left:
-                raise AssertionError(f"{one.where}: {sentence}")
+        for call in self.trials:
+            for sentence in call.left:
+                raise AssertionError(f"{call.where}: {sentence}")
 
     def affinity(self) -> None:
         for setting, first, _ in self.finished:
@@ -111,14 +111,15 @@ class Laboratory:
 
     def cost(self) -> None:
         for setting, *_ in self.finished[::5]:
-            one = trial(self.criterion, setting, counting=True)
-            sentence = unpaid(one.cost.flops, one.flops)
+            call = trial(self.criterion, setting, counting=True)
+            sentence = unpaid(call.cost.flops, call.flops)
             require(
                 sentence is None,
-                f"{one.where}: {sentence}; run the supernet through the probe alone, which charges each pass",
+                f"{call.where}: {sentence}; run the supernet through the probe alone, which charges each pass",
             )
             require(
-                (one.cost.steps > 0) == (one.cost.flops > 0), f"{one.where}: its charge is {one.cost}, without steps"
+                (call.cost.steps > 0) == (call.cost.flops > 0),
+                f"{call.where}: its charge is {call.cost}, without steps",
             )
 
     def cuda(self) -> None:

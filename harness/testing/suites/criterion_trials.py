@@ -109,12 +109,12 @@ def trial(criterion: Criterion, setting: Setting, number: int = 0, counting: boo
 
 def valid(criterion: Criterion, setting: Setting, refusal: bool = False) -> None:
     """Require one call to give a valid affinity; with ``refusal`` it may end with a sentence instead."""
-    one = trial(criterion, setting, 1)
-    if one.error is not None:
-        if refusal and (isinstance(one.error, SplitbenchError) or "no connected architecture" in str(one.error)):
+    call = trial(criterion, setting, 1)
+    if call.error is not None:
+        if refusal and (isinstance(call.error, SplitbenchError) or "no connected architecture" in str(call.error)):
             return
         remedy = "; give a valid affinity, or raise a SplitbenchError with a sentence" if refusal else ""
-        raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}{remedy}") from one.error
-    require_affinity(one.affinity, setting.subspace.allowed[setting.edge], one.where)
-    for sentence in one.left:
-        raise AssertionError(f"{one.where}: {sentence}")
+        raise AssertionError(f"{call.where}: {type(call.error).__name__}: {call.error}{remedy}") from call.error
+    require_affinity(call.affinity, setting.subspace.allowed[setting.edge], call.where)
+    for sentence in call.left:
+        raise AssertionError(f"{call.where}: {sentence}")

@@ -181,7 +181,7 @@ def check_watched(space: SearchSpace, supernet: Supernet, choice: Choice, images
     layers = [m for m in supernet.active_layers(choice) if isinstance(m, nn.Conv2d | nn.Linear)]
     with torch.no_grad(), recording(layers) as seen:
         supernet(images, choice)
-    total, expected = sum(one.flops for one in seen), space.flops(choice).forward * len(images)
+    total, expected = sum(call.flops for call in seen), space.flops(choice).forward * len(images)
     require(
         total == expected,
         f"{space.name}: with {choice} the layers that run show weights worth {total} FLOPs, and flops() says "
