@@ -39,7 +39,8 @@ from splitbench.results.gating import gate
 from splitbench.results.measures import metrics
 from splitbench.results.records.store import write_atomically
 from splitbench.spaces.architectures import ranked
-from splitbench.spaces.base import SearchSpace, SubSpace, listed
+from splitbench.spaces.base import SearchSpace, SubSpace
+from splitbench.spaces.functions import listed
 
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 ONE_EDGE = {"name": "fixed", "edges": [0]}

@@ -122,11 +122,11 @@ def nearest(apart: Matrix, count: int) -> Matrix:
 
 def mle(apart: Matrix, neighbours: int) -> float:
     """Mean maximum-likelihood LID (Levina and Bickel, 2004; Amsaleg et al., 2015); 0 where no image has one."""
-    found = nearest(apart, neighbours)
-    ran = np.isfinite(found)
+    distances = nearest(apart, neighbours)
+    ran = np.isfinite(distances)
     count = ran.sum(axis=1)
-    farthest = np.where(ran, found, 0.0).max(axis=1, initial=0.0)
-    ratios = np.divide(found, farthest[:, None], out=np.ones_like(found), where=ran)
+    farthest = np.where(ran, distances, 0.0).max(axis=1, initial=0.0)
+    ratios = np.divide(distances, farthest[:, None], out=np.ones_like(distances), where=ran)
     total = -np.log(ratios).sum(axis=1)
     defined = total > _ROUNDING * count
     return float((count[defined] / total[defined]).mean()) if defined.any() else 0.0
@@ -134,21 +134,21 @@ def mle(apart: Matrix, neighbours: int) -> float:
 
 def shipped_mle(apart: Matrix, neighbours: int) -> float:
     """Mean LID as released: an image's own distance is skipped, copies stay, constants in both denominators."""
-    found = np.sort(apart, axis=1)[:, 1 : neighbours + 1]
-    if not found.shape[1]:
+    distances = np.sort(apart, axis=1)[:, 1 : neighbours + 1]
+    if not distances.shape[1]:
         return 0.0
     with np.errstate(divide="ignore"):  # log 0 of a copy: minus infinity, and the image's LID 0
-        total = np.log(found / (found[:, -1:] + _SHIPPED)).sum(axis=1) + _SHIPPED
-    return float((-found.shape[1] / total).mean())
+        total = np.log(distances / (distances[:, -1:] + _SHIPPED)).sum(axis=1) + _SHIPPED
+    return float((-distances.shape[1] / total).mean())
 
 
 def two_nn(apart: Matrix) -> float:
     """The TwoNN dimension; 0 where fewer than two images have two neighbours at different distances."""
-    found = nearest(apart, 2)
-    found = found[np.isfinite(found).all(axis=1)]
-    if found.shape[1] < 2 or len(found) < 2:
+    distances = nearest(apart, 2)
+    distances = distances[np.isfinite(distances).all(axis=1)]
+    if distances.shape[1] < 2 or len(distances) < 2:
         return 0.0
-    x: npt.NDArray[np.float64] = np.log(np.sort(found[:, 1] / found[:, 0]))
+    x: npt.NDArray[np.float64] = np.log(np.sort(distances[:, 1] / distances[:, 0]))
     kept = max(int(len(x) * (1 - _DISCARDED)), 1)
     y = -np.log1p(-np.arange(1, kept + 1) / len(x))
     squares = float((x[:kept] ** 2).sum())

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from splitbench.criteria.base import Affinity, Matrix, Probe
 from splitbench.harness.errors import ConfigError, SplitbenchError
-from splitbench.spaces.base import reaches, with_operation
+from splitbench.spaces.base import reaches
+from splitbench.spaces.choices import with_operation
 
 
 @dataclass(frozen=True)

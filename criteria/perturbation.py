@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from splitbench.criteria.base import Affinity, Parts, Probe
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces.base import Choice, Mixture, reaches, with_operation
+from splitbench.spaces.base import Choice, Mixture, reaches
+from splitbench.spaces.choices import with_operation
 
 
 @dataclass(frozen=True)

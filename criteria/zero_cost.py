@@ -14,7 +14,8 @@ from splitbench.criteria.base import Affinity, Matrix, Parts, Probe
 from splitbench.criteria.proxies.base import Proxy, Scores, combined, unfit_proxy
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, build, split_spec
-from splitbench.spaces.base import Choice, SearchSpace, reaches, with_operation
+from splitbench.spaces.base import Choice, SearchSpace, reaches
+from splitbench.spaces.choices import with_operation
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class ZeroCost:
                 choices.append(probe.whole())
             terms.append([self.score(probe, choice, r) for choice in choices])
         scores = pooled(self.scorer, terms)
-        scored = sum(one is not None for row in terms for one in row)
+        scored = sum(term is not None for row in terms for term in row)
         if scored and np.isnan(scores).all():
             name = split_spec(self.proxy, "proxy")[0]
             raise ConfigError(
@@ -120,18 +121,18 @@ class ZeroCost:
 
 def ranked(scores: Scores) -> Scores:
     """Ranks of scores [repetitions, networks] among all of them, from 0 to 1; NaN stays, ties share their mean."""
-    found = np.full_like(scores, np.nan)
+    ranks = np.full_like(scores, np.nan)
     known = ~np.isnan(scores)
     if (count := int(known.sum())) > 1:
-        found[known] = (rankdata(scores[known]) - 1) / (count - 1)
-    return found
+        ranks[known] = (rankdata(scores[known]) - 1) / (count - 1)
+    return ranks
 
 
 def pooled(proxy: Proxy, terms: Sequence[Sequence[Scores | None]]) -> Scores:
     """Scores [repetitions, networks] of one pool from terms, [k] for each; NaN where there are none, or one is not
     finite."""
-    flat = [one for row in terms for one in row]
-    scored = [i for i, one in enumerate(flat) if one is not None]
+    flat = [term for row in terms for term in row]
+    scored = [i for i, term in enumerate(flat) if term is not None]
     scores = np.full(len(flat), np.nan)
     if scored:
         scores[scored] = combined(proxy, np.array([flat[i] for i in scored]))

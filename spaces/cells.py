@@ -17,19 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from splitbench.spaces.base import (
-    Architecture,
-    Choice,
-    Flops,
-    Mixture,
-    Rows,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    memory_format,
-    named_operations,
-)
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.choices import named_operations
 from splitbench.spaces.operations import avg_pool_3x3, relu_conv_norm
+from splitbench.spaces.supernet import memory_format
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)

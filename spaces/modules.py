@@ -20,19 +20,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from splitbench.harness.errors import DataError
-from splitbench.spaces.base import (
-    Architecture,
-    Choice,
-    Flops,
-    Mixture,
-    Rows,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    as_rows,
-    memory_format,
-    named_operations,
-)
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.choices import as_rows, named_operations
+from splitbench.spaces.supernet import memory_format
 from splitbench.spaces.truth import TableTruth
 
 Run = Callable[[int, Tensor], Tensor]
@@ -83,8 +73,8 @@ class ModuleSupernet(Supernet):
 
         def run(edge: int, x: Tensor) -> Tensor:
             weights = choice.weights[edge] if isinstance(choice, Mixture) else None
-            found: Tensor = slots[edge](x, running[edge], weights)
-            return found
+            output: Tensor = slots[edge](x, running[edge], weights)
+            return output
 
         logits: Tensor = self.network(images, run)
         return logits
@@ -186,7 +176,7 @@ def _costs(space: ModuleSpace, learning: tuple[bool, ...]) -> dict[tuple[int, in
     supernet, weighted = _supernet(space), _weighted(space)
     path = tuple(weighted[edge].index(wanted) for edge, wanted in enumerate(learning))
     images = torch.zeros(2, *space.image_shape)  # batch statistics need two
-    found: dict[tuple[int, int], Flops] = {}
+    costs: dict[tuple[int, int], Flops] = {}
     inputs: dict[int, Tensor] = {}
     handles = [
         slot.register_forward_pre_hook(lambda _, given, edge=edge: inputs.update({edge: given[0]}))
@@ -198,12 +188,12 @@ def _costs(space: ModuleSpace, learning: tuple[bool, ...]) -> dict[tuple[int, in
     for edge, slot in enumerate(supernet.slots):
         for op, module in enumerate(slot):
             x = inputs[edge].detach().requires_grad_(inputs[edge].requires_grad)
-            found[edge, op] = _counted(functools.partial(module, x))
-    inside = [found[edge, op] for edge, op in enumerate(path)]
-    found[ELSEWHERE] = Flops(
+            costs[edge, op] = _counted(functools.partial(module, x))
+    inside = [costs[edge, op] for edge, op in enumerate(path)]
+    costs[ELSEWHERE] = Flops(
         whole.forward - sum(part.forward for part in inside), whole.backward - sum(part.backward for part in inside)
     )
-    return found
+    return costs
 
 
 def _counted(run: Callable[[], Tensor]) -> Flops:

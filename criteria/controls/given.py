@@ -85,12 +85,12 @@ class Given:
                     f"leaves[{number}] lists the operations of {len(leaf)} edges, and {space.name} has {edges}; give "
                     "one list an edge"
                 )
-        found = tuple(
+        leaves = tuple(
             SubSpace(tuple(_ascending(space, edge, own, f"leaves[{number}][{edge}]") for edge, own in enumerate(leaf)))
             for number, leaf in enumerate(self.leaves)
         )
-        require_cover(space, found)
-        return found
+        require_cover(space, leaves)
+        return leaves
 
     def checked_edge(self, space: SearchSpace) -> int:
         """The edge to split; raises ConfigError if the space has no such edge."""
@@ -103,10 +103,10 @@ class Given:
     def indices(self, space: SearchSpace) -> Groups:
         """The groups by operation indices; raises ConfigError where an operation is none of the edge."""
         edge, groups = self.checked_edge(space), self.groups or ()
-        found = tuple(_ascending(space, edge, group, f"groups[{number}]") for number, group in enumerate(groups))
-        if len(found) < 2:
+        ordered = tuple(_ascending(space, edge, group, f"groups[{number}]") for number, group in enumerate(groups))
+        if len(ordered) < 2:
             raise ConfigError("groups must be two or more, or nothing is split; use the criterion none for one")
-        return found
+        return ordered
 
     def foreseen(self, space: SearchSpace, subspace: SubSpace, edge: int) -> Affinity:
         """What it answers, known before anything is trained: operations of different groups are 1 apart, those of one
@@ -175,13 +175,13 @@ def _ascending(space: SearchSpace, edge: int, named: Sequence[int | str], where:
         ConfigError: if one is not of this edge, or stands twice.
     """
     names = space.operations(edge)
-    found = []
-    for one in named:
-        if one not in names and not (isinstance(one, int) and 0 <= one < len(names)):
-            near = suggestion(one, list(names)) if isinstance(one, str) else ""
+    indices = []
+    for operation in named:
+        if operation not in names and not (isinstance(operation, int) and 0 <= operation < len(names)):
+            near = suggestion(operation, list(names)) if isinstance(operation, str) else ""
             there = ", ".join(f"{index} {name}" for index, name in enumerate(names))
-            raise ConfigError(f"{where}: {one!r} is no operation of edge {edge}{near}; there are: {there}")
-        found.append(one if isinstance(one, int) else names.index(one))
-    if len(set(found)) < len(found) or not found:
+            raise ConfigError(f"{where}: {operation!r} is no operation of edge {edge}{near}; there are: {there}")
+        indices.append(operation if isinstance(operation, int) else names.index(operation))
+    if len(set(indices)) < len(indices) or not indices:
         raise ConfigError(f"{where}: {list(named)} must name one or more operations of edge {edge}, each once")
-    return tuple(sorted(found))
+    return tuple(sorted(indices))

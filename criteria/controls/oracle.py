@@ -42,9 +42,9 @@ def rank_eta_squared(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     v, named = np.asarray(values, dtype=np.float64), np.asarray(labels)
     if v.ndim != 1 or v.shape != named.shape or not np.isfinite(v).all():
         raise ValueError(f"eta squared needs finite values [A] and a label each, not shapes {v.shape}, {named.shape}")
-    found, member = np.unique(named, return_inverse=True)
+    distinct, member = np.unique(named, return_inverse=True)
     deviations = _rank_deviations(v)
-    return _between(_totals(member, len(found)), _totals(member, len(found), deviations), deviations)
+    return _between(_totals(member, len(distinct)), _totals(member, len(distinct), deviations), deviations)
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ class Shuffled:
     of: Spec = "balanced"
 
     def __call__(self, affinity: Affinity, branching: int, rng: np.random.Generator) -> Partition:
-        found: Partition = build("partitioners", self.of, "partitioner shuffled.of")(affinity, branching, rng)
+        partition: Partition = build("partitioners", self.of, "partitioner shuffled.of")(affinity, branching, rng)
         others = dict(zip(affinity.operations, rng.permutation(affinity.operations).tolist(), strict=True))
-        groups = sorted(tuple(sorted(others[op] for op in group)) for group in found.groups)
-        return replace(found, groups=tuple(groups))
+        groups = sorted(tuple(sorted(others[op] for op in group)) for group in partition.groups)
+        return replace(partition, groups=tuple(groups))

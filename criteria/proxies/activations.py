@@ -47,9 +47,9 @@ def agreement(network: Network, images: Tensor) -> tuple[Tensor, int]:
     total = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
     units = 0
 
-    def note(one: Seen) -> None:
+    def note(call: Seen) -> None:
         nonlocal total, units
-        code = (one.inputs > 0).flatten(1).to(torch.float32)
+        code = (call.inputs > 0).flatten(1).to(torch.float32)
         on = code.sum(1)
         # whole numbers below 2^24: exact in float32; both-off follows from both-on
         total += 2 * (code @ code.T) + code.shape[1] - on[:, None] - on[None, :]
@@ -114,8 +114,8 @@ class Swap:
         images = network.images
         packed: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
 
-        def note(one: Seen) -> None:
-            bits = np.packbits((one.inputs > 0).flatten(1).cpu().numpy(), axis=0)  # eight images a byte
+        def note(call: Seen) -> None:
+            bits = np.packbits((call.inputs > 0).flatten(1).cpu().numpy(), axis=0)  # eight images a byte
             packed.append(np.unique(_rows(bits.T)))
 
         with torch.no_grad(), hooked(network.layers(nn.ReLU), note):

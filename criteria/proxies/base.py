@@ -102,9 +102,9 @@ class Network:
 
     def active(self) -> list[ActiveWeight]:
         """The weights (no biases) of the convolutions and linear layers that take part, and which slice of each."""
-        found = self.module.active_weights(self.choice)
+        in_use = self.module.active_weights(self.choice)
         kinds = (nn.Conv2d, nn.Linear)
-        return [w for w in found if isinstance(w.module, kinds) and w.parameter is w.module.weight]
+        return [w for w in in_use if isinstance(w.module, kinds) and w.parameter is w.module.weight]
 
     def weights(self) -> list[nn.Parameter]:
         """The weights (no biases) of the convolutions and linear layers that take part, each whole: what gradients
@@ -124,7 +124,7 @@ class Network:
         native = images.shape[-2:] == self.images.shape[-2:]
         with recording([] if native else self.layers(nn.Conv2d, nn.Linear)) as seen:
             logits: Tensor = self.module(images, self.choice)
-        flops = sum(one.flops for one in seen)
+        flops = sum(call.flops for call in seen)
         self._images = float(len(images)) if native else flops / self.forward_flops
         self._charge(self._images, 0.0)
         return logits
@@ -139,7 +139,7 @@ class Network:
         """The output of each cell, and of each layer between cells, in order: each [N, C, H, W]."""
         with recording(self.module.blocks(self.choice)) as seen:
             self(images)
-        return [one.output for one in seen]
+        return [call.output for call in seen]
 
     def gradient(
         self,
@@ -159,10 +159,10 @@ class Network:
                 forward; a gradient for the images alone is half of one.
         """
         self._charge(0.0, self._images * passes)
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             outputs, inputs, grad_outputs, retain_graph=retain_graph, create_graph=create_graph, allow_unused=True
         )
-        return [torch.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
+        return [torch.zeros_like(x) if g is None else g for g, x in zip(gradients, inputs, strict=True)]
 
 
 @contextmanager

@@ -90,11 +90,11 @@ class Convolutions:
 
 def fewest_convolutions(space: SearchSpace) -> tuple[int, ...]:
     """The architecture with the operation of fewest convolutions on each edge (the first of several)."""
-    found = [0] * len(space.edges)
-    for edge in range(len(found)):
+    chosen = [0] * len(space.edges)
+    for edge in range(len(chosen)):
         candidates = range(len(space.operations(edge)))
-        found[edge] = min(candidates, key=lambda op: space.convolutions((*found[:edge], op, *found[edge + 1 :])))
-    return tuple(found)
+        chosen[edge] = min(candidates, key=lambda op: space.convolutions((*chosen[:edge], op, *chosen[edge + 1 :])))
+    return tuple(chosen)
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,11 @@ class Zen:
         variances: list[float] = []
         features: list[Tensor] = []
 
-        def variance(one: Seen) -> None:
-            variances.append(float(one.inputs.double().var((0, 2, 3), correction=int(self.running)).mean()))
+        def variance(call: Seen) -> None:
+            variances.append(float(call.inputs.double().var((0, 2, 3), correction=int(self.running)).mean()))
 
-        def keep(one: Seen) -> None:
-            features.append(one.inputs)
+        def keep(call: Seen) -> None:
+            features.append(call.inputs)
 
         with (
             hooked(network.layers(nn.BatchNorm2d), variance),
@@ -149,9 +149,9 @@ class Meco:
         image = noise((1, network.images.shape[1], self.size, self.size), network, network.generator())
         smallest: list[float] = []
 
-        def note(one: Seen) -> None:
-            if one.output.dim() == 4:
-                matrix = correlation(one.output[0].flatten(1).double()).nan_to_num(0.0, 0.0, 0.0)
+        def note(call: Seen) -> None:
+            if call.output.dim() == 4:
+                matrix = correlation(call.output[0].flatten(1).double()).nan_to_num(0.0, 0.0, 0.0)
                 smallest.append(max(float(torch.linalg.eigvalsh(matrix)[0]), 0.0))  # rounding may take it below
 
         with hooked(network.layers(), note):
@@ -201,14 +201,14 @@ class AzNas:
         images = noise((self.images, *network.images.shape[1:]), network, generator)
         macs = 0
 
-        def count(one: Seen) -> None:
+        def count(call: Seen) -> None:
             nonlocal macs
-            macs += one.output[0].numel() * one.weight[0].numel()
+            macs += call.output[0].numel() * call.weight[0].numel()
 
         layers = network.layers(nn.Conv2d, nn.Linear)
         with hooked(layers, count), recording(network.module.blocks(network.choice)) as blocks:
             network(images)
-        entropies = [spectral_entropy(f) for f in (blocks[0].inputs, *(one.output for one in blocks))]
+        entropies = [spectral_entropy(f) for f in (blocks[0].inputs, *(call.output for call in blocks))]
         expressivity = sum(entropies)
         progressivity = min(b - a for a, b in pairwise(entropies))
         trainability = self._trainability(network, blocks, generator)
@@ -221,11 +221,11 @@ class AzNas:
         """sT, or -inf where all blocks that could be the identity are."""
         kept: list[float] = []
         identity: list[bool] = []  # of the blocks that could be
-        for one in reversed(blocks):
-            sent = torch.randint(2, tuple(one.output.shape), generator=generator).to(one.output) * 2 - 1
-            got = torch.zeros_like(one.inputs)
-            if one.output.requires_grad and one.inputs.requires_grad:
-                (got,) = network.gradient(one.output, [one.inputs], sent, passes=0.5 / len(blocks))
+        for call in reversed(blocks):
+            sent = torch.randint(2, tuple(call.output.shape), generator=generator).to(call.output) * 2 - 1
+            got = torch.zeros_like(call.inputs)
+            if call.output.requires_grad and call.inputs.requires_grad:
+                (got,) = network.gradient(call.output, [call.inputs], sent, passes=0.5 / len(blocks))
             if got.shape == sent.shape:
                 identity.append(torch.equal(got, sent))
             if got.shape != sent.shape or not identity[-1]:

@@ -50,8 +50,8 @@ class Initialised:
     @property
     def needs(self) -> tuple[str, ...]:
         """What the proxy needs of a space."""
-        found: tuple[str, ...] = getattr(self.inner, "needs", ("whole_weights",))
-        return found
+        inner_needs: tuple[str, ...] = getattr(self.inner, "needs", ("whole_weights",))
+        return inner_needs
 
     def unfit(self, space: SearchSpace) -> str | None:
         """Why the proxy cannot serve a space."""
@@ -60,8 +60,8 @@ class Initialised:
     @property
     def combine(self) -> Callable[[Scores], Scores]:
         """How the proxy combines the terms of a pool; an AttributeError, hence no such method, if it does not."""
-        found: Callable[[Scores], Scores] = self.inner.combine  # type: ignore[attr-defined]
-        return found
+        inner_combine: Callable[[Scores], Scores] = self.inner.combine  # type: ignore[attr-defined]
+        return inner_combine
 
     def __call__(self, network: Network) -> float | tuple[float, ...]:
         draw(network, self.init)

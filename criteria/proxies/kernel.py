@@ -52,8 +52,8 @@ class Ntk:
         weights = network.weights()
         rows = []
         for index, own in enumerate(logits):
-            found = network.gradient(own.sum(), weights, retain_graph=index < len(logits) - 1)
-            rows.append(torch.cat([gradient.flatten() for gradient in network.parts(found)]))
+            gradients = network.gradient(own.sum(), weights, retain_graph=index < len(logits) - 1)
+            rows.append(torch.cat([gradient.flatten() for gradient in network.parts(gradients)]))
         values = torch.linalg.eigvalsh(gram(torch.stack(rows)))
         least, most = float(values[0]), float(values[-1])
         return max(-most / least, UNDEFINED) if least > 0 else UNDEFINED
@@ -139,12 +139,14 @@ class Vkdnw:
         with constant_statistics(network.module), recording(network.layers(nn.Conv2d, nn.Linear)) as seen:
             logits = network(network.images[: self.images])
         chance = logits.detach().double().softmax(1)
-        outputs = [one.output for one in seen]
+        outputs = [call.output for call in seen]
         derivatives = []
         for label in range(logits.shape[1]):
             last = label == logits.shape[1] - 1
-            found = network.gradient(logits[:, label].sum(), outputs, retain_graph=not last, passes=0.5)
-            derivatives.append(torch.stack([_first_weight(one, g) for one, g in zip(seen, found, strict=True)], 1))
+            gradients = network.gradient(logits[:, label].sum(), outputs, retain_graph=not last, passes=0.5)
+            derivatives.append(
+                torch.stack([_first_weight(call, g) for call, g in zip(seen, gradients, strict=True)], 1)
+            )
         jacobian = torch.stack(derivatives, 1)  # [N, classes, layers]
         spread = torch.diag_embed(chance) - chance[:, :, None] * chance[:, None, :]
         fisher = torch.einsum("ncl,ncd,ndm->lm", jacobian, spread, jacobian) / len(chance)
@@ -156,17 +158,17 @@ class Vkdnw:
         return len(seen) - float(torch.special.xlogy(share, share).sum())
 
 
-def _first_weight(one: Seen, gradient: Tensor) -> Tensor:
+def _first_weight(call: Seen, gradient: Tensor) -> Tensor:
     """Each image's derivative [N] for the first entry of the weight that a layer ran with, from that for its output."""
-    if isinstance(one.module, nn.Linear):
-        return (one.inputs[:, 0] * gradient[:, 0]).detach().double()
-    layer = one.module
+    if isinstance(call.module, nn.Linear):
+        return (call.inputs[:, 0] * gradient[:, 0]).detach().double()
+    layer = call.module
     assert isinstance(layer, nn.Conv2d)
     (pad_y, pad_x), (step_y, step_x) = _pair(layer.padding), layer.stride
-    narrower = layer.kernel_size[0] - one.weight.shape[-2], layer.kernel_size[1] - one.weight.shape[-1]
+    narrower = layer.kernel_size[0] - call.weight.shape[-2], layer.kernel_size[1] - call.weight.shape[-1]
     pad_y, pad_x = pad_y - narrower[0] // 2, pad_x - narrower[1] // 2  # a smaller kernel is the centre of the largest
     rows, columns = gradient.shape[-2:]
-    plane = functional.pad(one.inputs[:, 0].detach(), (pad_x, pad_x, pad_y, pad_y))
+    plane = functional.pad(call.inputs[:, 0].detach(), (pad_x, pad_x, pad_y, pad_y))
     under = plane[:, : (rows - 1) * step_y + 1 : step_y, : (columns - 1) * step_x + 1 : step_x]
     return (under.double() * gradient[:, 0].detach().double()).sum((1, 2))
 

@@ -71,8 +71,8 @@ class GradNorm:
     version: ClassVar[int] = 1
 
     def __call__(self, network: Network) -> float:
-        _, found = gradients(network)
-        return float(sum(gradient.double().norm().item() for gradient in found))
+        _, weight_gradients = gradients(network)
+        return float(sum(gradient.double().norm().item() for gradient in weight_gradients))
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,12 @@ class Fisher:
         loss = functional.cross_entropy(logits, network.labels)
         flops = network.space.flops(network.choice)
         inputs_only = max(1 - flops.forward / flops.backward, 0.0)
-        found = network.gradient(loss, [one.output for one in seen], passes=inputs_only)
+        output_gradients = network.gradient(loss, [call.output for call in seen], passes=inputs_only)
         total = 0.0
-        for one, gradient in zip(seen, found, strict=True):
-            products = one.output.detach().double() * gradient.double()
+        for call, gradient in zip(seen, output_gradients, strict=True):
+            products = call.output.detach().double() * gradient.double()
             channels = products.flatten(2).sum(2) if products.dim() > 2 else products
-            repeats = one.weight[0].numel() if shipped else 1
+            repeats = call.weight[0].numel() if shipped else 1
             total += repeats * float(channels.square().mean(0).sum()) / 2
         return total
 
@@ -196,10 +196,10 @@ class Synflow:
         if not TINY <= flow < math.inf:  # NaN too: infinity times zero
             exponent = 500 if flow < TINY else -500
             flow = synaptic_flow(network, exponent)
-        found = math.log(max(flow, TINY)) - 2 * exponent * math.log(2)
+        score = math.log(max(flow, TINY)) - 2 * exponent * math.log(2)
         if self.log:
-            return found
-        return math.exp(found) if found < MOST else math.inf
+            return score
+        return math.exp(score) if score < MOST else math.inf
 
 
 class _Run(nn.Module):

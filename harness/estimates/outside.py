@@ -12,7 +12,8 @@ from splitbench.harness.estimates.estimates_file import Estimates, Floats
 from splitbench.harness.stages.facts import best_of, sizes_of
 from splitbench.results.estimates import outside
 from splitbench.results.estimates.outside import Population, Ranked
-from splitbench.spaces.base import Architecture, SearchSpace, as_rows
+from splitbench.spaces.base import Architecture, SearchSpace
+from splitbench.spaces.choices import as_rows
 from splitbench.spaces.truth import open_truth
 
 Integers = npt.NDArray[np.int64]

@@ -67,12 +67,12 @@ class MomentumGroupsAtWork(Modification):
         self.states[group], optimizer.state = optimizer.state, before
 
     def tensors(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        kept: dict[str, Tensor] = {}
         for part, state in self.states.items():
-            found[f"{named(part)}.known"] = torch.ones(1)
+            kept[f"{named(part)}.known"] = torch.ones(1)
             with Swapped(self.session.optimizer, state):
-                found |= optimizer_tensors(self.session.optimizer, self.session.weights, named(part))
-        return found
+                kept |= optimizer_tensors(self.session.optimizer, self.session.weights, named(part))
+        return kept
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         known = [name.removesuffix(".known") for name in tensors if name.endswith(".known")]

@@ -19,7 +19,8 @@ from splitbench.harness.proxy_ranking.scoring import Job, label
 from splitbench.harness.registry import Spec, build
 from splitbench.harness.stages.score_networks import Scored
 from splitbench.results.measures import ranking
-from splitbench.spaces.base import Architecture, SearchSpace, listed
+from splitbench.spaces.base import Architecture, SearchSpace
+from splitbench.spaces.functions import listed
 from splitbench.spaces.truth import closed, open_truth
 
 Floats = npt.NDArray[np.float64]

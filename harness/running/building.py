@@ -19,8 +19,9 @@ from splitbench.harness.study.arm import Arm, build_arm
 from splitbench.harness.study.config import EvaluationConfig, StudyConfig
 from splitbench.harness.supernets.estimate import Evaluation
 from splitbench.harness.supernets.normalisation import BATCH, RUNNING, normalisations
-from splitbench.spaces.base import SearchSpace, Supernet, refuse_running_statistics
+from splitbench.spaces.base import SearchSpace, Supernet
 from splitbench.spaces.datasets.base import Dataset
+from splitbench.spaces.supernet import refuse_running_statistics
 from splitbench.spaces.truth import closed, open_truth
 
 

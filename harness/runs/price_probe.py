@@ -13,7 +13,8 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.supernets.estimate import Evaluation
 from splitbench.harness.supernets.probe import SupernetProbe, all_on_edge
 from splitbench.harness.trainers.base import Job, Trainer
-from splitbench.spaces.base import Choice, SearchSpace, Supernet, reaches, with_operation
+from splitbench.spaces.base import Choice, SearchSpace, Supernet, reaches
+from splitbench.spaces.choices import with_operation
 from splitbench.spaces.datasets.base import ImageData
 
 VALIDATION = 1000

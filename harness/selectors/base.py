@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from splitbench.spaces.architectures.subspaces import owner
-from splitbench.spaces.base import Architecture, Choice, Rows, SearchSpace, SubSpace, listed
+from splitbench.spaces.base import Architecture, Choice, Rows, SearchSpace, SubSpace
+from splitbench.spaces.functions import listed
 
 
 @dataclass(frozen=True)

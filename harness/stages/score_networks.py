@@ -25,7 +25,7 @@ from splitbench.harness.hashing import NOT_HASHED
 from splitbench.harness.part import Part
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import Workbench, write_note
+from splitbench.harness.stages.context import StageContext, write_note
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -104,26 +104,26 @@ class ScoreNetworks(Stage[tuple[tuple[Scored, ...], ...]]):
     batch_size: int
     hardware: str
 
-    def work(self, bench: Workbench, folder: Path) -> tuple[tuple[tuple[Scored, ...], ...], Cost]:
-        scorer = self.scorer(bench)
+    def work(self, context: StageContext, folder: Path) -> tuple[tuple[tuple[Scored, ...], ...], Cost]:
+        scorer = self.scorer(context)
         proxies = {label: part.build() for label, part in zip(self.labels, self.proxies, strict=True)}
         scores: dict[str, list[Scored]] = {label: [] for label in proxies}
         flops, images = 0.0, 0.0
         noted = time.monotonic()
         for done, name in enumerate(self.architectures, start=1):
-            for label, scored in scorer.score(bench.space.decode(name), proxies).items():
+            for label, scored in scorer.score(context.space.decode(name), proxies).items():
                 scores[label].append(scored)
-                flops, images = flops + scored.flops(bench.space), images + scored.forward
+                flops, images = flops + scored.flops(context.space), images + scored.forward
             if time.monotonic() - noted > NOTE_SECONDS:
                 noted = time.monotonic()
                 write_note(folder / "progress.json", done / len(self.architectures))
         cost = Cost(round(flops), math.ceil(images / self.batch_size), math.ceil(images))
         return tuple(map(tuple, scores.values())), cost
 
-    def scorer(self, bench: Workbench) -> Scorer:
+    def scorer(self, context: StageContext) -> Scorer:
         """What scores the networks of this stage."""
-        seeds = Seeds(self.seed, bench.space.name, bench.dataset.name, 0)
-        return Scorer(bench.space, lambda: bench.data, seeds, self.batch_size, bench.device)
+        seeds = Seeds(self.seed, context.space.name, context.dataset.name, 0)
+        return Scorer(context.space, lambda: context.data, seeds, self.batch_size, context.device)
 
     @classmethod
     def encode(cls, output: tuple[tuple[Scored, ...], ...]) -> Any:

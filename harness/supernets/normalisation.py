@@ -52,7 +52,7 @@ def calibrated(supernet: Supernet, choice: Choice, batches: Sequence[Tensor]) ->
         supernet, choice: what runs.
         batches: images [N, C, H, W] each.
     """
-    total, found = sum(len(images) for images in batches), list[Moments]()
+    total, statistics = sum(len(images) for images in batches), list[Moments]()
     for images in batches:
         seen: list[Moments] = []
 
@@ -66,12 +66,14 @@ def calibrated(supernet: Supernet, choice: Choice, batches: Sequence[Tensor]) ->
             for handle in handles:
                 handle.remove()
         weighted = [(mean * (len(images) / total), variance * (len(images) / total)) for mean, variance in seen]
-        found = [(a + c, b + d) for (a, b), (c, d) in zip(found, weighted, strict=True)] if found else weighted
-    return found
+        statistics = (
+            [(a + c, b + d) for (a, b), (c, d) in zip(statistics, weighted, strict=True)] if statistics else weighted
+        )
+    return statistics
 
 
 @contextlib.contextmanager
-def fixed_by_call(supernet: Supernet, found: Sequence[Moments]) -> Iterator[None]:
+def fixed_by_call(supernet: Supernet, moments: Sequence[Moments]) -> Iterator[None]:
     """Inside, the first normalisation of each pass uses the first moments, and so on: those of :func:`calibrated`."""
     calls = itertools.count()
 
@@ -81,7 +83,7 @@ def fixed_by_call(supernet: Supernet, found: Sequence[Moments]) -> Iterator[None
 
     handle = supernet.register_forward_pre_hook(restart)
     try:
-        with _fixed(supernet, lambda name, channels: found[next(calls)]):
+        with _fixed(supernet, lambda name, channels: moments[next(calls)]):
             yield
     finally:
         handle.remove()

@@ -17,16 +17,8 @@ from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.seeds import at_step
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.trainers.base import Trainer
-from splitbench.spaces.base import (
-    ActiveWeight,
-    Choice,
-    Mixture,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    reaches,
-    with_operation,
-)
+from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SearchSpace, SubSpace, Supernet, reaches
+from splitbench.spaces.choices import with_operation
 from splitbench.spaces.datasets.base import ImageData
 from splitbench.spaces.truth import GroundTruth
 
@@ -104,10 +96,10 @@ class SupernetProbe:
         loss.backward()  # type: ignore[no-untyped-call]
         self._meter.charge(training_pass(self.space, choice, len(labels)))
         shared = self._shared(edge, outer)
-        found = [None if w.parameter.grad is None else w.part(w.parameter.grad) for w in shared]
-        if not any(gradient is not None and bool(gradient.any()) for gradient in found):
+        slices = [None if w.parameter.grad is None else w.part(w.parameter.grad) for w in shared]
+        if not any(gradient is not None and bool(gradient.any()) for gradient in slices):
             return None
-        flat = [(torch.zeros_like(w.view) if g is None else g).flatten() for w, g in zip(shared, found, strict=True)]
+        flat = [(torch.zeros_like(w.view) if g is None else g).flatten() for w, g in zip(shared, slices, strict=True)]
         return torch.cat(flat)
 
     def _shared(self, edge: int, outer: bool) -> list[ActiveWeight]:
@@ -126,7 +118,7 @@ class SupernetProbe:
         choice = with_operation(context, edge, operation)
         with recording(self._supernet.blocks(choice)) as seen:
             self._forward(images, choice)
-        return [one.output for one in seen]
+        return [call.output for call in seen]
 
     @torch.no_grad()
     def _forward(self, images: Tensor, choice: Choice) -> Tensor:
@@ -194,9 +186,9 @@ class SupernetProbe:
             charge,
             self._seed ^ (repetition + 1) * 0x9E3779B97F4A7C15,
         )
-        found = terms(proxy, network)
+        values = terms(proxy, network)
         self._meter.charge(self._passes(choice, *passes))
-        return found
+        return values
 
     def _passes(self, choice: Choice, forward: float, backward: float) -> Cost:
         """Counted in images. A step is a forward and a backward pass; further backward passes are further steps."""
@@ -247,6 +239,6 @@ def all_on_edge(
 
 
 def _flat(gradients: list[Tensor | None]) -> Tensor | None:
-    found = [gradient.flatten() for gradient in gradients if gradient is not None]
-    flat = torch.cat(found) if found else None
+    pieces = [gradient.flatten() for gradient in gradients if gradient is not None]
+    flat = torch.cat(pieces) if pieces else None
     return flat if flat is not None and bool(flat.any()) else None

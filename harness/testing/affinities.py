@@ -65,7 +65,7 @@ def affinities(operations: tuple[int, ...], seed: int = 0) -> list[Affinity]:
     n, rng = len(operations), np.random.default_rng((seed, *operations))
     upper = np.triu(rng.random((n, n)), 1)
     halves = np.arange(n) % 2
-    found = [upper + upper.T, 1.0 - np.eye(n), np.zeros((n, n)), (halves[:, None] != halves).astype(float)]
+    matrices = [upper + upper.T, 1.0 - np.eye(n), np.zeros((n, n)), (halves[:, None] != halves).astype(float)]
     equal = Affinity.assumed(operations, 1.0 - np.eye(n))
     worth = tuple(
         (Partition.of(equal, groups).groups, float(rng.random()))
@@ -74,4 +74,4 @@ def affinities(operations: tuple[int, ...], seed: int = 0) -> list[Affinity]:
     )
     error = np.full((n, n), 0.1)
     np.fill_diagonal(error, 0.0)
-    return [Affinity(operations, matrix, error, 3, worth) for matrix in found]
+    return [Affinity(operations, matrix, error, 3, worth) for matrix in matrices]

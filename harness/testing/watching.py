@@ -106,7 +106,7 @@ class Snapshot:
 def hooks(module: nn.Module) -> int:
     """Hooks on the modules and parameters of a network, and on all modules there are."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    count = sum(len(getattr(one, kind)) for one in module.modules() for kind in kinds)
+    count = sum(len(getattr(each, kind)) for each in module.modules() for kind in kinds)
     count += sum(len(getattr(torch_module, f"_global{kind}")) for kind in kinds)
     for parameter in module.parameters():
         count += len(parameter._backward_hooks or ()) + len(

@@ -149,10 +149,10 @@ class Session(ABC):
 
     def state(self) -> dict[str, Tensor]:
         """The session's tensors and those of its modifiers."""
-        found = self.tensors()
+        tensors = self.tensors()
         for index, modification in enumerate(self.modifications):
-            found |= {f"modifier{index}.{name}": tensor for name, tensor in modification.tensors().items()}
-        return found
+            tensors |= {f"modifier{index}.{name}": tensor for name, tensor in modification.tensors().items()}
+        return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`state`."""

@@ -32,7 +32,7 @@ from splitbench.harness.testing.checks import Skipped
 from splitbench.harness.testing.material import images_of, random_mixture
 from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.small_spaces.elastic import Elastic
-from splitbench.harness.testing.suites import criteria, parts, proxies
+from splitbench.harness.testing.suites import criterion_trials, parts, proxies
 from splitbench.harness.testing.suites.by_kind import shape_of, shrunk
 from splitbench.harness.versions.sequences import Golden, Part
 from splitbench.results.measures import metrics
@@ -111,12 +111,12 @@ SCORING = ("stages/score", "spaces/micro", "trainers/rsps", "trainers/darts")
 
 def of_criteria() -> Iterator[Golden]:
     """Affinities on fresh weights: paths and mixtures as contexts, two spaces, whole and narrowed."""
-    data, (paths, mixtures) = images_of((1, 8, 8), 10), criteria.TRAINERS
+    data, (paths, mixtures) = images_of((1, 8, 8), 10), criterion_trials.TRAINERS
     micro, chain = Micro(), Chain(4)
     settings = [
-        criteria.Setting(micro, data, micro.root(), paths, 0),
-        criteria.Setting(micro, data, micro.root().only(0, (1, 2, 3)), mixtures, 5),
-        criteria.Setting(chain, data, chain.root(), paths, 1),
+        criterion_trials.Setting(micro, data, micro.root(), paths, 0),
+        criterion_trials.Setting(micro, data, micro.root().only(0, (1, 2, 3)), mixtures, 5),
+        criterion_trials.Setting(chain, data, chain.root(), paths, 1),
     ]
     for name in built_in("criteria"):
         criterion = small("criteria", name)
@@ -127,7 +127,7 @@ def of_criteria() -> Iterator[Golden]:
             if unfit(criterion, setting.space) is not None:
                 sequence.append("unfit")
                 continue
-            trial = criteria.trial(criterion, setting)
+            trial = criterion_trials.trial(criterion, setting)
             if trial.error is not None or trial.affinity is None:
                 sequence.append(type(trial.error).__name__)
                 continue

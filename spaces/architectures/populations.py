@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.architectures.subspaces import owner
-from splitbench.spaces.base import FRUITLESS, Architecture, Rows, SearchSpace, SubSpace, as_rows, listed
+from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace
+from splitbench.spaces.choices import as_rows
+from splitbench.spaces.functions import FRUITLESS, listed
 
 REFERENCE = 2000
 """Functions that stand for a whole space, or a leaf, that cannot be listed."""
@@ -100,14 +102,14 @@ def sample_strings(
         rows = rows[owner([*earlier, subspace], rows) == len(earlier)]
         chosen: Rows = rows if n >= len(rows) else rows[np.sort(rng.choice(len(rows), n, replace=False))]
         return chosen
-    found, fruitless = set[Architecture](), 0
-    while len(found) < n and fruitless < FRUITLESS:
+    strings, fruitless = set[Architecture](), 0
+    while len(strings) < n and fruitless < FRUITLESS:
         string = space.sample(rng, subspace)
         fruitless += 1
-        if string not in found and not any(other.contains(string) for other in earlier):
-            found.add(string)
+        if string not in strings and not any(other.contains(string) for other in earlier):
+            strings.add(string)
             fruitless = 0
-    return as_rows(sorted(found), len(space.edges))
+    return as_rows(sorted(strings), len(space.edges))
 
 
 @functools.lru_cache(maxsize=8)

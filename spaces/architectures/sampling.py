@@ -11,7 +11,9 @@ import numpy as np
 
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.architectures.subspaces import owner
-from splitbench.spaces.base import FRUITLESS, Architecture, Rows, SearchSpace, SubSpace, as_rows, listed
+from splitbench.spaces.base import Architecture, Rows, SearchSpace, SubSpace
+from splitbench.spaces.choices import as_rows
+from splitbench.spaces.functions import FRUITLESS, listed
 
 STRINGS, FUNCTIONS = "strings", "functions"
 

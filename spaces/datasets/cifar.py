@@ -15,7 +15,7 @@ from torch.nn import functional
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.datasets.augment import CropFlip
 from splitbench.spaces.datasets.base import Dataset, ImageData
-from splitbench.spaces.files import sources
+from splitbench.spaces.files import source_kinds, sources
 
 SIDE = 32
 CHUNK = 4096  # images converted at once: bounds what conversion needs beside the result
@@ -79,7 +79,7 @@ class Cifar(Dataset):
             DataError: if the images are missing, damaged or too few.
         """
         source = sources.source_of(self.name)
-        assert isinstance(source, sources.Images)
+        assert isinstance(source, source_kinds.Images)
         pixels, labels = sources.images(self.name, self.train + self.validation)
         mean = torch.tensor(source.mean, device=device).view(1, 3, 1, 1)
         deviation = torch.tensor(source.deviation, device=device).view(1, 3, 1, 1)

@@ -83,12 +83,12 @@ def read_archive(path: Path, archive: Archive) -> tuple[Bytes, Integers]:
     """
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
+            digest = hashlib.file_digest(file, "md5").hexdigest()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error})") from error
-    if found != archive.md5:
+    if digest != archive.md5:
         raise DataError(
-            f"{path} has MD5 {found}, and {archive.file} has {archive.md5}: it is truncated or another file; "
+            f"{path} has MD5 {digest}, and {archive.file} has {archive.md5}: it is truncated or another file; "
             "fetch it again"
         )
     images, labels = [], []

@@ -40,11 +40,11 @@ def read(path: Path = TABLE) -> tuple[npt.NDArray[np.int8], dict[str, Floats]]:
         raise DataError(f"micro's ground truth cannot be read ({error}); {REMEDY}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{beside} is not the provenance of micro's ground truth; {REMEDY}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
         raise DataError(
-            f"{path} is damaged: its {len(content)} bytes have SHA-256 {found}, but {beside.name} promises {expected}; "
-            f"{REMEDY}"
+            f"{path} is damaged: its {len(content)} bytes have SHA-256 {digest}, but {beside.name} promises "
+            f"{expected}; {REMEDY}"
         )
     table = parquet.read_table(io.BytesIO(content))
     digits = np.array(table["architecture"].to_pylist(), dtype=f"S{len(EDGES)}").view(np.uint8)

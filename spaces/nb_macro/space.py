@@ -18,19 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces.base import (
-    Architecture,
-    Choice,
-    Flops,
-    Mixture,
-    Rows,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    memory_format,
-    named_operations,
-)
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.choices import named_operations
 from splitbench.spaces.operations import conv, norm
+from splitbench.spaces.supernet import memory_format
 from splitbench.spaces.truth import GroundTruth
 
 OPERATIONS = ("identity", "MB3_K3", "MB6_K5")

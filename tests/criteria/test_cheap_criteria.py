@@ -27,8 +27,9 @@ from splitbench.harness.testing import check_criterion, images_of
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
-from splitbench.spaces.base import Architecture, Choice, Mixture, SearchSpace, SubSpace, with_operation
+from splitbench.spaces.base import Architecture, Choice, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.cells import CONV1, CONV3, NONE, POOL, SKIP
+from splitbench.spaces.choices import with_operation
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb_macro.space import NBMacro
 

@@ -19,19 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from splitbench.harness.errors import ConfigError
-from splitbench.spaces.base import (
-    Architecture,
-    Choice,
-    Flops,
-    Mixture,
-    Rows,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    memory_format,
-    named_operations,
-)
+from splitbench.spaces.base import Architecture, Choice, Flops, Mixture, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.choices import named_operations
 from splitbench.spaces.operations import avg_pool_3x3, conv, norm, relu_conv_norm
+from splitbench.spaces.supernet import memory_format
 from splitbench.spaces.truth import TableTruth, require_open
 
 OPERATIONS = (
@@ -192,8 +183,8 @@ class Chain(SearchSpace):
         return tuple(op if alive else NONE for op, alive in zip(architecture, live, strict=True))
 
     def functions(self, subspace: SubSpace) -> Rows:
-        found = [a for a in itertools.product(*subspace.allowed) if self.connected(a) and self.function(a) == a]
-        return np.array(found, dtype=np.int8).reshape(-1, len(EDGES))
+        listed_rows = [a for a in itertools.product(*subspace.allowed) if self.connected(a) and self.function(a) == a]
+        return np.array(listed_rows, dtype=np.int8).reshape(-1, len(EDGES))
 
     @property
     def _stem(self) -> int:

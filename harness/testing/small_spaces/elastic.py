@@ -27,18 +27,10 @@ from splitbench.harness.testing.small_spaces.elastic_supernet import (
     ElasticSupernet,
     running,
 )
-from splitbench.spaces.base import (
-    Architecture,
-    Choice,
-    Flops,
-    Rows,
-    SearchSpace,
-    SubSpace,
-    Supernet,
-    as_rows,
-    listed,
-    memory_format,
-)
+from splitbench.spaces.base import Architecture, Choice, Flops, Rows, SearchSpace, SubSpace, Supernet
+from splitbench.spaces.choices import as_rows
+from splitbench.spaces.functions import listed
+from splitbench.spaces.supernet import memory_format
 from splitbench.spaces.truth import GroundTruth, SurrogateTruth, TableTruth
 
 NOISE = 0.4

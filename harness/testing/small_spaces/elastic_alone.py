@@ -18,8 +18,9 @@ from splitbench.harness.testing.small_spaces.elastic_supernet import (
     plain_norm,
     running,
 )
-from splitbench.spaces.base import Architecture, Choice, Mixture, Supernet, memory_format
+from splitbench.spaces.base import Architecture, Choice, Mixture, Supernet
 from splitbench.spaces.operations import conv
+from splitbench.spaces.supernet import memory_format
 
 
 class StandAlone(Supernet):

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SubSpace, Supernet, named_operations
+from splitbench.spaces.base import ActiveWeight, Choice, Mixture, SubSpace, Supernet
+from splitbench.spaces.choices import named_operations
 from splitbench.spaces.operations import SlicedBatchNorm2d, SlicedConv2d, conv
 
 KERNELS, WIDTHS, SLOTS = (3, 5), (2, 4, 6), 2
@@ -132,21 +133,21 @@ class ElasticSupernet(Supernet):
 
     def slots(self, choice: Choice) -> dict[str, tuple[Slot, dict[str, tuple[slice, ...]] | None]]:
         """Each slot by its name, with the slices that run (their union in a mixture), or None if it does not run."""
-        active, found = running(choice), {}
+        active, layers = running(choice), {}
         for number, slot in enumerate(m for m in self.modules() if isinstance(m, Slot)):
             stage, index = divmod(number, SLOTS)
             kernels, widths = active[stage * SPAN + 1 + 2 * index :][:2]
             # slices are nested, so that the largest is their union
             used = slices(WIDTHS[max(widths)], KERNELS[max(kernels)]) if widths else None
-            found[f"stages.{stage}.slots.{index}."] = slot, used
-        return found
+            layers[f"stages.{stage}.slots.{index}."] = slot, used
+        return layers
 
     def active_layers(self, choice: Choice) -> list[nn.Module]:
         idle = {id(m) for slot, used in self.slots(choice).values() if used is None for m in slot.modules()}
         return [m for m in self.modules() if id(m) not in idle and not any(True for _ in m.children())]
 
     def active_weights(self, choice: Choice) -> list[ActiveWeight]:
-        slots, found = self.slots(choice), []
+        slots, weights_in_use = self.slots(choice), []
         for name, module in self.named_modules():
             for own, parameter in module.named_parameters(recurse=False):
                 full = f"{name}.{own}"
@@ -154,8 +155,8 @@ class ElasticSupernet(Supernet):
                 used = {} if prefix is None else slots[prefix][1]
                 if used is not None:
                     index = used.get(full.removeprefix(prefix or ""), ())
-                    found.append(ActiveWeight(full, module, parameter, index))
-        return found
+                    weights_in_use.append(ActiveWeight(full, module, parameter, index))
+        return weights_in_use
 
     def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
         stage, place = divmod(edge, SPAN)
@@ -171,12 +172,12 @@ class ElasticSupernet(Supernet):
         compared = allowed[edge] if operations is None else operations
         runs = [self.active_weights(Mixture(SubSpace(allowed).only(edge, [op]), torch.empty(0))) for op in compared]
         left_out = set() if outer else {name for name, _ in self.outer_parameters()}
-        found: dict[str, list[ActiveWeight]] = {}
+        by_name: dict[str, list[ActiveWeight]] = {}
         for weight in itertools.chain.from_iterable(runs):
-            found.setdefault(weight.name, []).append(weight)
+            by_name.setdefault(weight.name, []).append(weight)
         return [  # slices are nested, so that the smallest is what all of them use
             min(weights, key=lambda weight: weight.view.numel())
-            for name, weights in found.items()
+            for name, weights in by_name.items()
             if len(weights) == len(runs) and name not in left_out
         ]
 

@@ -2,121 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from splitbench.criteria.base import Affinity, Criterion, Parts, given_leaves, parts_of, reads_truth, splits, unfit
-from splitbench.harness.budget import Cost, Meter
-from splitbench.harness.errors import SplitbenchError
+from splitbench.criteria.base import Criterion, Parts, given_leaves, parts_of, splits, unfit
 from splitbench.harness.registry import build
 from splitbench.harness.study.config import ScheduleConfig
 from splitbench.harness.testing.affinities import require_affinity, same
 from splitbench.harness.testing.checks import Check, Skipped, enforce
 from splitbench.harness.testing.material import images_of, require, subspaces
-from splitbench.harness.testing.small_spaces.chain import NONE, OPERATIONS, Chain, made_up_truth
+from splitbench.harness.testing.small_spaces.chain import NONE, OPERATIONS, Chain
+from splitbench.harness.testing.suites.criterion_trials import TRAINERS, Setting, Trial, trial, valid
 from splitbench.harness.testing.watching import (
-    LayerFlops,
-    NotingProbe,
-    Snapshot,
-    hooks,
-    images_changed,
-    noted,
-    random_state,
-    scrambled,
-    strange_parts,
     unpaid,
 )
-from splitbench.harness.trainers.base import Job, Trainer
-from splitbench.harness.trainers.darts import Darts
-from splitbench.harness.trainers.rsps import Rsps
 from splitbench.spaces.architectures.subspaces import require_cover
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
-from splitbench.spaces.truth import closed
-
-TRAINERS: tuple[Trainer, ...] = (Rsps(batch_size=8), Darts(batch_size=8))
-"""One whose contexts are paths, and one whose contexts are mixtures."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where a criterion is called, and in which draw of an arm."""
-
-    space: SearchSpace
-    data: ImageData
-    subspace: SubSpace
-    trainer: Trainer
-    edge: int
-    seed: int = 3
-    device: str = "cpu"
-    draw: int = 0
-
-    def __str__(self) -> str:
-        narrowed = "" if self.subspace == self.space.root() else f" of {self.subspace.allowed}"
-        return f"{self.space.name}, edge {self.edge}{narrowed} with {type(self.trainer).__name__}"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One call, and what it did.
-
-    Attributes:
-        where: for messages.
-        affinity: what it gave; None if it raised ``error``.
-        cost: what it was charged.
-        flops: what torch counted in layers, if it was to.
-        truth: whether it asked for the ground truth.
-        parts: parts of the images that are none of its business.
-        left: what it left behind: changed weights, hooks, images, random numbers.
-    """
-
-    where: str
-    affinity: Affinity | None
-    error: Exception | None
-    cost: Cost
-    flops: int
-    truth: bool
-    parts: list[str]
-    left: list[str]
-
-
-def trial(criterion: Criterion, setting: Setting, number: int = 0, counting: bool = False) -> Trial:
-    """Call a criterion through the harness's own probe; each ``number`` has its own global random numbers."""
-    space, subspace = setting.space, setting.subspace
-    data, asked = noted(setting.data, setting.device)
-    supernet, meter = space.supernet(0).to(setting.device), Meter()
-    state = setting.trainer.open(Job(space, subspace, supernet, data, 0, Meter())).tensors()
-    oracle = reads_truth(criterion)
-    truth = (lambda: made_up_truth(space)) if oracle else None
-    probe = NotingProbe(
-        space, subspace, supernet, data, setting.trainer, state, setting.seed, setting.draw, meter,
-        lambda: space.supernet(1).to(setting.device), truth,
-    )  # fmt: skip
-    before, hooked = Snapshot.of(supernet), hooks(supernet)
-    affinity, error, counter = None, None, LayerFlops()
-    with scrambled(number) as start:
-        with contextlib.nullcontext() if oracle else closed(), counter if counting else contextlib.nullcontext():
-            try:
-                affinity = criterion(probe, setting.edge)
-            except Exception as raised:
-                error = raised
-        moved = random_state() != start
-    left = [f"it changes the supernet's {name}" for name in before.differences(supernet)[:1]]
-    if hooks(supernet) != hooked:
-        left.append("it leaves a hook on the supernet; remove each that it registers")
-    if images_changed(data, setting.data):
-        left.append("it writes to the images or labels of the probe's batches")
-    if moved:
-        left.append("it draws or seeds global random numbers; take them from probe.rng(purpose) alone")
-    leak = not oracle and (probe.asked_for_truth or "asked for the ground truth" in str(error))
-    where = f"{criterion} on {setting}"
-    return Trial(where, affinity, error, meter.cost, counter.total, leak, strange_parts(asked), left)
 
 
 class Laboratory:
@@ -137,7 +44,7 @@ class Laboratory:
 
     @property
     def trials(self) -> list[Trial]:
-        return [one for _, *both in self.pairs for one in both]
+        return [call for _, *both in self.pairs for call in both]
 
     @property
     def finished(self) -> list[tuple[Setting, Trial, Trial]]:
@@ -146,31 +53,31 @@ class Laboratory:
         Raises:
             Skipped: if a call raised; the check that it runs says what.
         """
-        if any(one.error for one in self.trials):
+        if any(call.error for call in self.trials):
             raise Skipped("a call ended with an error")
         return self.pairs
 
     def ground_truth(self) -> None:
-        for one in self.trials:
+        for call in self.trials:
             require(
-                not one.truth,
-                f"{one.where}: it asks for the ground truth; only an oracle control may, which declares "
+                not call.truth,
+                f"{call.where}: it asks for the ground truth; only an oracle control may, which declares "
                 "reads_truth = True and is marked in every table",
             )
 
     def images(self) -> None:
-        for one in self.trials:
-            require(not one.parts, f"{one.where}: it asks for the images {one.parts}; a probe has training images")
+        for call in self.trials:
+            require(not call.parts, f"{call.where}: it asks for the images {call.parts}; a probe has training images")
 
     def runs(self) -> None:
-        for one in self.trials:
-            if one.error is not None:
-                raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}") from one.error
+        for call in self.trials:
+            if call.error is not None:
+                raise AssertionError(f"{call.where}: {type(call.error).__name__}: {call.error}") from call.error
 
     def traces(self) -> None:
-        for one in self.trials:
-            for sentence in one.left:
-                raise AssertionError(f"{one.where}: {sentence}")
+        for call in self.trials:
+            for sentence in call.left:
+                raise AssertionError(f"{call.where}: {sentence}")
 
     def affinity(self) -> None:
         for setting, first, _ in self.finished:
@@ -204,14 +111,15 @@ class Laboratory:
 
     def cost(self) -> None:
         for setting, *_ in self.finished[::5]:
-            one = trial(self.criterion, setting, counting=True)
-            sentence = unpaid(one.cost.flops, one.flops)
+            call = trial(self.criterion, setting, counting=True)
+            sentence = unpaid(call.cost.flops, call.flops)
             require(
                 sentence is None,
-                f"{one.where}: {sentence}; run the supernet through the probe alone, which charges each pass",
+                f"{call.where}: {sentence}; run the supernet through the probe alone, which charges each pass",
             )
             require(
-                (one.cost.steps > 0) == (one.cost.flops > 0), f"{one.where}: its charge is {one.cost}, without steps"
+                (call.cost.steps > 0) == (call.cost.flops > 0),
+                f"{call.where}: its charge is {call.cost}, without steps",
             )
 
     def cuda(self) -> None:
@@ -219,19 +127,6 @@ class Laboratory:
             raise Skipped("torch sees no CUDA device here")
         for setting, *_ in self.finished[::5]:
             valid(self.criterion, replace(setting, device="cuda"))
-
-
-def valid(criterion: Criterion, setting: Setting, refusal: bool = False) -> None:
-    """Require one call to give a valid affinity; with ``refusal`` it may end with a sentence instead."""
-    one = trial(criterion, setting, 1)
-    if one.error is not None:
-        if refusal and (isinstance(one.error, SplitbenchError) or "no connected architecture" in str(one.error)):
-            return
-        remedy = "; give a valid affinity, or raise a SplitbenchError with a sentence" if refusal else ""
-        raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}{remedy}") from one.error
-    require_affinity(one.affinity, setting.subspace.allowed[setting.edge], one.where)
-    for sentence in one.left:
-        raise AssertionError(f"{one.where}: {sentence}")
 
 
 def on_chains(criterion: Criterion, counts: Sequence[int], narrowed: Callable[[Chain], Iterator[tuple[SubSpace, int]]],

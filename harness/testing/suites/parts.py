@@ -86,10 +86,10 @@ def check_few(partitioner: Partitioner) -> None:
     """No more groups than operations where the branching asks for more; one operation is one group."""
     for operations, branching in (((2,), 2), ((1, 4), 3), ((0, 2, 3), 8)):
         for affinity in affinities(operations):
-            found = refusing(partitioner, affinity, branching)
+            partition = refusing(partitioner, affinity, branching)
             require(
-                found is None or len(found.groups) <= len(operations),
-                f"{partitioner}: {len(operations)} operations and branching {branching} give {found}",
+                partition is None or len(partition.groups) <= len(operations),
+                f"{partitioner}: {len(operations)} operations and branching {branching} give {partition}",
             )
 
 
@@ -111,11 +111,11 @@ Candidates = dict[int, tuple[Affinity, Partition]]
 
 def candidates_on(space: SearchSpace, edges: Sequence[int], kind: int) -> Candidates:
     """An affinity of one kind, its own on each edge, with its balanced halves."""
-    found: Candidates = {}
+    candidates: Candidates = {}
     for edge in edges:
         affinity = affinities(space.root().allowed[edge], seed=edge)[kind]
-        found[edge] = affinity, Balanced()(affinity, 2, np.random.default_rng(0))
-    return found
+        candidates[edge] = affinity, Balanced()(affinity, 2, np.random.default_rng(0))
+    return candidates
 
 
 def chosen_by(rule: EdgeRule, candidates: Candidates, where: str) -> tuple[int, ...]:

@@ -127,34 +127,34 @@ class Laboratory:
     @property
     def finished(self) -> list[Scored]:
         """Raises Skipped if a call raised; the check that it runs says what."""
-        if any(one.error for one in self.all):
+        if any(call.error for call in self.all):
             raise Skipped("a call ended with an error")
         return self.all
 
     def runs(self) -> None:
-        for one in self.all:
-            if one.error is not None:
-                raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}") from one.error
+        for call in self.all:
+            if call.error is not None:
+                raise AssertionError(f"{call.where}: {type(call.error).__name__}: {call.error}") from call.error
 
     def traces(self) -> None:
-        for one in self.all:
-            for sentence in one.left:
-                raise AssertionError(f"{one.where}: {sentence}")
+        for call in self.all:
+            for sentence in call.left:
+                raise AssertionError(f"{call.where}: {sentence}")
 
     def numbers(self) -> None:
-        for one in self.finished:
-            for value, terms in zip(one.values, one.terms, strict=True):
+        for call in self.finished:
+            for value, terms in zip(call.values, call.terms, strict=True):
                 parts = value if isinstance(value, tuple) else (value,)
                 require(
                     bool(parts) and all(isinstance(part, int | float) for part in parts),
-                    f"{one.where}: gives {value!r}, neither a float nor a tuple of floats",
+                    f"{call.where}: gives {value!r}, neither a float nor a tuple of floats",
                 )
-                require(bool(np.isfinite(terms).all()), f"{one.where}: gives {value!r}, which is not finite")
-        sizes = {len(terms) for one in self.finished for terms in one.terms}
+                require(bool(np.isfinite(terms).all()), f"{call.where}: gives {value!r}, which is not finite")
+        sizes = {len(terms) for call in self.finished for terms in call.terms}
         require(len(sizes) == 1, f"{self.proxy}: gives {sorted(sizes)} terms, not the same number for every network")
 
     def pool(self) -> None:
-        terms = np.stack([one.terms[0] for one in self.finished])
+        terms = np.stack([call.terms[0] for call in self.finished])
         for pool in (terms, terms[:1]):
             scores = combined(self.proxy, pool)
             require(
@@ -163,33 +163,35 @@ class Laboratory:
             )
 
     def determinism(self) -> None:
-        for one, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
+        for call, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
             again = scored(self.proxy, self.space, self.data, name, choice, 1)
-            for other in (one.terms[1], *again.terms):
+            for other in (call.terms[1], *again.terms):
                 require(
-                    np.array_equal(one.terms[0], other),
-                    f"{one.where}: two calls give {one.terms[0].tolist()} and {other.tolist()}; take random numbers "
+                    np.array_equal(call.terms[0], other),
+                    f"{call.where}: two calls give {call.terms[0].tolist()} and {other.tolist()}; take random numbers "
                     "from network.generator() alone, and put back what you change",
                 )
-            require(one.cost == again.cost, f"{one.where}: the same calls are charged {one.cost} and {again.cost}")
+            require(call.cost == again.cost, f"{call.where}: the same calls are charged {call.cost} and {again.cost}")
 
     def cost(self) -> None:
         for _, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
-            one = scored(self.proxy, self.space, self.data, name, choice, counting=True)
-            sentence = unpaid(one.cost.flops, one.flops)
+            call = scored(self.proxy, self.space, self.data, name, choice, counting=True)
+            sentence = unpaid(call.cost.flops, call.flops)
             require(
                 sentence is None,
-                f"{one.where}: {sentence}; run the network by calling it, and give gradient() its passes",
+                f"{call.where}: {sentence}; run the network by calling it, and give gradient() its passes",
             )
 
     def cuda(self) -> None:
         if not torch.cuda.is_available():
             raise Skipped("torch sees no CUDA device here")
         for _, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
-            one = scored(self.proxy, self.space, self.data, name, choice, device="cuda")
-            if one.error is not None:
-                raise AssertionError(f"{one.where}: {type(one.error).__name__}: {one.error}") from one.error
-            require(bool(np.isfinite(one.terms).all()), f"{one.where}: gives {one.terms} on CUDA, which is not finite")
+            call = scored(self.proxy, self.space, self.data, name, choice, device="cuda")
+            if call.error is not None:
+                raise AssertionError(f"{call.where}: {type(call.error).__name__}: {call.error}") from call.error
+            require(
+                bool(np.isfinite(call.terms).all()), f"{call.where}: gives {call.terms} on CUDA, which is not finite"
+            )
 
 
 def checks(proxy: Proxy, space: SearchSpace, data: ImageData) -> Iterator[Check]:

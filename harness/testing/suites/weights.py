@@ -12,14 +12,9 @@ from splitbench.criteria.proxies.base import recording
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.supernets.normalisation import calibrated, fixed_by_call
 from splitbench.harness.testing.material import random_architectures, random_mixture, require, subspaces
-from splitbench.spaces.base import (
-    ActiveWeight,
-    Choice,
-    SearchSpace,
-    Supernet,
-    refuse_running_statistics,
-)
+from splitbench.spaces.base import ActiveWeight, Choice, SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.supernet import refuse_running_statistics
 
 FEW = 2
 """Different values of a tensor that a layer starts from whatever the seed: ones, zeros, the identity."""
@@ -186,7 +181,7 @@ def check_watched(space: SearchSpace, supernet: Supernet, choice: Choice, images
     layers = [m for m in supernet.active_layers(choice) if isinstance(m, nn.Conv2d | nn.Linear)]
     with torch.no_grad(), recording(layers) as seen:
         supernet(images, choice)
-    total, expected = sum(one.flops for one in seen), space.flops(choice).forward * len(images)
+    total, expected = sum(call.flops for call in seen), space.flops(choice).forward * len(images)
     require(
         total == expected,
         f"{space.name}: with {choice} the layers that run show weights worth {total} FLOPs, and flops() says "

@@ -16,7 +16,7 @@ from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
 from splitbench.harness.estimates.estimates_file import read_estimates
 from splitbench.harness.estimates.outside import functions_in
 from splitbench.results.measures import metrics, ranking
-from splitbench.spaces.base import listed
+from splitbench.spaces.functions import listed
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb201.space import NB201
 

@@ -28,10 +28,11 @@ from splitbench.harness.testing.suites.weights import (
     check_shared_weights,
     check_statistics,
 )
-from splitbench.spaces.base import ActiveWeight, Choice, Flops, SearchSpace, Supernet, running_statistics, unmet
+from splitbench.spaces.base import ActiveWeight, Choice, Flops, SearchSpace, Supernet, unmet
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb_macro.space import NBMacro
 from splitbench.spaces.operations import batch_statistics
+from splitbench.spaces.supernet import running_statistics
 
 
 def renormalised(supernet: Supernet, tracks: bool) -> Supernet:

@@ -15,7 +15,8 @@ from splitbench.harness.supernets.probe import SupernetProbe, all_on_edge
 from splitbench.harness.testing import counting_flops
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
-from splitbench.spaces.base import Mixture, with_operation
+from splitbench.spaces.base import Mixture
+from splitbench.spaces.choices import with_operation
 
 
 class Nudged(nn.Module):

@@ -21,7 +21,8 @@ from splitbench.harness import registry
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.proxy_ranking.rank import pool
 from splitbench.harness.testing import check_space
-from splitbench.harness.testing.small_spaces.two_cells import NONE, TwoCells, enumerated_truth
+from splitbench.harness.testing.small_spaces.two_cells import TwoCells, enumerated_truth
+from splitbench.harness.testing.small_spaces.two_cells_supernet import NONE
 from splitbench.results.measures.metrics import leaf_floor
 from splitbench.spaces.architectures.populations import by_leaf, everything, population, reference
 from splitbench.spaces.architectures.subspaces import overlapping, owner

@@ -187,10 +187,10 @@ STAGES = {f"stages/{kind}" for kind in ("train", "score", "select", "predict", "
         ("harness.trainers.sgd", "SgdTrainer", {"trainers/rsps", "trainers/darts", "modifiers/momentum_groups"}),
         ("spaces.operations", "conv", {"spaces/micro", "spaces/nb201", "spaces/nb_macro"}),
         ("harness.probe", "SupernetProbe", {"stages/score"}),
-        ("criteria.base", "Affinity", {"stages/score"}),
+        ("criteria.affinity", "Affinity", {"stages/score"}),
         ("criteria.proxies.base", "Network", {"stages/score"}),
         ("results.ranking", "tau_b", {"stages/facts", "stages/measure"}),
-        ("spaces.base", "SubSpace", STAGES),
+        ("spaces.choices", "SubSpace", STAGES),
     ],
 )
 def test_a_changed_definition_is_held_against_what_computes_with_it(module: str, name: str, units: set[str]) -> None:
@@ -203,8 +203,8 @@ def test_a_changed_definition_is_held_against_what_computes_with_it(module: str,
 
 def test_the_shared_bases_are_not_held_against_components() -> None:
     for module, name in (
-        ("criteria.base", "Affinity"),
-        ("spaces.base", "SubSpace"),
+        ("criteria.affinity", "Affinity"),
+        ("spaces.choices", "SubSpace"),
         ("harness.probe", "SupernetProbe"),
     ):
         assert all(unit.startswith("stages/") for unit in owners(f"splitbench.{module}", name))
