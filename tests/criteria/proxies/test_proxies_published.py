@@ -16,7 +16,7 @@ from splitbench.harness.proxy_ranking.rank import correlation, functions_of, poo
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
 from splitbench.harness.proxy_ranking.scoring import Job
 from splitbench.harness.registry import build
-from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.score_networks import Scored
 from splitbench.harness.stores.folder import StageStore
 from splitbench.results.measures import ranking
@@ -147,7 +147,7 @@ def test_committed_scores_are_those_of_the_present_code(real_data: Path) -> None
     files = {proxy: committed(proxy) for proxy in REPEATABLE}
     proxies: dict[str, Proxy] = {proxy: build("proxies", proxy) for proxy in REPEATABLE}
     made_by = job(files["synflow"])
-    scorer = made_by.stage([], {}).scorer(Workbench(StageStore(Path()), made_by.scene))
+    scorer = made_by.stage([], {}).scorer(StageContext(StageStore(Path()), made_by.scene))
     assert scorer.space == SPACE
     for proxy, file in files.items():
         assert file.protocol["batch_size"] == scorer.batch_size

@@ -27,7 +27,7 @@ from splitbench.harness.proxy_ranking.rank import correlation, functions_of, mea
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
 from splitbench.harness.proxy_ranking.scoring import NETWORKS_PER_STAGE, Job, label, score
 from splitbench.harness.registry import register
-from splitbench.harness.stages.context import Workbench
+from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.score_networks import COLUMNS, Scored, ScoreNetworks, Scorer
 from splitbench.harness.stores.folder import StageStore
 from splitbench.results.measures import ranking
@@ -127,7 +127,7 @@ def toys() -> Iterator[None]:
 
 def scorer_of(job: Job) -> Scorer:
     """What scores the networks of a job, outside any stage."""
-    return job.stage([], {}).scorer(Workbench(StageStore(Path()), job.scene))
+    return job.stage([], {}).scorer(StageContext(StageStore(Path()), job.scene))
 
 
 def initial_weights(name: str) -> int:
@@ -292,7 +292,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[ScoreNetworks]:
     found: list[ScoreNetworks] = []
     work = ScoreNetworks.work
 
-    def noted(stage: ScoreNetworks, bench: Workbench, folder: Path) -> Any:
+    def noted(stage: ScoreNetworks, bench: StageContext, folder: Path) -> Any:
         found.append(stage)
         return work(stage, bench, folder)
 
