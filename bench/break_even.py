@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbench.results.inference import bootstrap
-from splitbench.results.payoff.breakeven import ABOVE, BELOW, break_even
+from splitbench.results.payoff.breakeven import ABOVE, BELOW, find_break_even
 
 Floats = npt.NDArray[np.floating[Any]]
 Rows = list[tuple[str, ...]]
@@ -71,7 +71,7 @@ def gains(study: Floats, missing: bool) -> dict[float, dict[int, float]]:
 
 
 def fieller(curve: Curve, seeds: int, count: int, noise: str = "normal", missing: bool = False) -> str:
-    held = [break_even(gains(one, missing)).holds(curve.truth) for one in studies(curve, seeds, count, noise)]
+    held = [find_break_even(gains(one, missing)).holds(curve.truth) for one in studies(curve, seeds, count, noise)]
     return f"{np.mean(held):.1%}"
 
 
@@ -121,7 +121,7 @@ def against(count: int) -> Iterator[tuple[str, ...]]:
 def beyond(count: int) -> Iterator[tuple[str, ...]]:
     for curve in BEYOND:
         for seeds in (6, 12):
-            found = [break_even(gains(one, False)) for one in studies(curve, seeds, count)]
+            found = [find_break_even(gains(one, False)) for one in studies(curve, seeds, count)]
             lost = np.mean([not one.holds(curve.truth) for one in found])
             empty = np.mean([not one.parts for one in found])
             yield curve.name, str(seeds), f"{lost:.1%}", f"{empty:.1%}"

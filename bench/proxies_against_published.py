@@ -34,17 +34,17 @@ from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.proxy_ranking.rank import (
     DRAWS,
     Correlation,
-    correlation,
+    fast_spearman,
     functions_of,
-    measure,
+    measure_proxies,
     pool,
-    pooled,
-    spearman,
+    pooled_scores,
+    rank_correlation,
 )
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
-from splitbench.harness.proxy_ranking.scoring import Job, score
+from splitbench.harness.proxy_ranking.scoring import RankingJob, score
 from splitbench.harness.registry import Spec
-from splitbench.harness.stages.score_networks import Scored
+from splitbench.harness.stages.score_networks import NetworkScore
 from splitbench.results.records.record import bare
 from splitbench.results.records.store import write_atomically
 from splitbench.spaces.base import Architecture
@@ -161,7 +161,7 @@ def run(options: argparse.Namespace) -> None:
     chosen = options.proxy or ON_CELLS
     again = [proxy for proxy in options.proxy or [*UNGATED, *SPREAD] if proxy in GATES]
     folder = options.out / "again" if options.again else options.out
-    job = Job("nb201", DATASET, options.seed + options.again, 64, devices.choose(options.device))
+    job = RankingJob("nb201", DATASET, options.seed + options.again, 64, devices.choose(options.device))
     note_machine(options)
     parts = [(cells, again)] if options.again else [(cells, chosen), (sample, [p for p in chosen if p in SAMPLED])]
     for architectures, proxies in parts:
@@ -200,7 +200,7 @@ def note_machine(options: argparse.Namespace) -> None:
     """What the seconds were measured on."""
     device = torch.device(devices.choose(options.device))
     with devices.one_thread():
-        words = f"{devices.describe(device)}, {platform.machine()}, {options.workers} process(es) side by side"
+        words = f"{devices.describe_device(device)}, {platform.machine()}, {options.workers} process(es) side by side"
     note = {"machine": words, "torch": torch.__version__}
     write_atomically(options.out / "machine.json", (json.dumps(note) + "\n").encode())
 
@@ -222,7 +222,7 @@ def report(out: Path, cells: int, population: int) -> None:
     again = {path.stem: open_existing(path).read() for path in sorted((out / "again" / "scores").glob("*.jsonl"))}
 
     whole = [p for p in SAMPLED if p in scores and all(name in scores[p] for name in names)]
-    ranked = measure(job, whole, {p: {name: scores[p][name] for name in names} for p in whole})
+    ranked = measure_proxies(job, whole, {p: {name: scores[p][name] for name in names} for p in whole})
     rows = [asdict(row) | against(row.tau, AZ_NAS.get(row.proxy)) for row in ranked]
     gated = [p for p in GATES if p in scores and all(name in scores[p] for name in cell_names)]
     theirs = suite_zero(cell_names)
@@ -251,12 +251,14 @@ def report(out: Path, cells: int, population: int) -> None:
         print(f"that is more than the {COMMITTED:,} bytes that may be committed", file=sys.stderr)
 
 
-def job_of(protocol: Any) -> Job:
+def job_of(protocol: Any) -> RankingJob:
     """The job that scores were made by, on the CPU."""
-    return Job("nb201", bare(protocol["dataset"]), protocol["seed"], protocol["batch_size"])
+    return RankingJob("nb201", bare(protocol["dataset"]), protocol["seed"], protocol["batch_size"])
 
 
-def commit(files: dict[str, ScoreFile], scores: dict[str, dict[str, Scored]], names: list[str], folder: Path) -> None:
+def commit(
+    files: dict[str, ScoreFile], scores: dict[str, dict[str, NetworkScore]], names: list[str], folder: Path
+) -> None:
     """Copy the scores of these architectures, in this order; what was there before goes."""
     for old in folder.glob("*.jsonl"):
         old.unlink()
@@ -285,15 +287,19 @@ def suite_zero(names: list[str]) -> pd.DataFrame:
 
 
 def per_architecture(
-    proxy: str, names: list[str], ours: dict[str, Scored], again: dict[str, Scored], theirs: np.ndarray
+    proxy: str, names: list[str], ours: dict[str, NetworkScore], again: dict[str, NetworkScore], theirs: np.ndarray
 ) -> dict[str, Any]:
     """Spearman of our scores with theirs, and with our own under another seed."""
-    values = pooled(spec_of(proxy), {name: ours[name] for name in names})
-    found = correlation(spearman, values, theirs, functions_of(SPACE, [SPACE.decode(name) for name in names]), DRAWS)
+    values = pooled_scores(spec_of(proxy), {name: ours[name] for name in names})
+    found = rank_correlation(
+        fast_spearman, values, theirs, functions_of(SPACE, [SPACE.decode(name) for name in names]), DRAWS
+    )
     both = [name for name in names if name in again]
     repeated = None
     if len(both) >= AGAIN:
-        repeated = spearman(*(pooled(spec_of(proxy), {name: which[name] for name in both}) for which in (ours, again)))
+        repeated = fast_spearman(
+            *(pooled_scores(spec_of(proxy), {name: which[name] for name in both}) for which in (ours, again))
+        )
     gate, positive = GATES[proxy], (values > 0) & (theirs > 0)
     convolutions = np.array([SPACE.convolutions(SPACE.decode(name)) for name in names], dtype=np.float64)
     return {
@@ -304,7 +310,10 @@ def per_architecture(
         "another_seed": repeated,
         "another_seed_cells": len(both),
         "largest_relative_difference": float(np.abs(values / theirs - 1).max()) if positive.all() else None,
-        "rho_with_convolutions": {"ours": spearman(values, convolutions), "theirs": spearman(theirs, convolutions)},
+        "rho_with_convolutions": {
+            "ours": fast_spearman(values, convolutions),
+            "theirs": fast_spearman(theirs, convolutions),
+        },
         "milliseconds": float(np.mean([ours[name].milliseconds for name in names])),
     }
 

@@ -22,7 +22,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from splitbench.harness.study.config import load
+from splitbench.harness.study.config import load_study
 from splitbench.harness.sweeps.attempts import ORIGINAL
 from splitbench.harness.sweeps.storages.storage import open_storage
 from splitbench.harness.sweeps.tuner import JOURNAL
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int)
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    config = load(given.study)
+    config = load_study(given.study)
     arms, journal = [arm.label for arm in config.arms], given.out / JOURNAL
     wanted = (given.trials or config.sweep.trials) * len(arms)
     words = ["sweep", given.study, "--out", given.out, "--workers", given.workers]

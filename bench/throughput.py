@@ -56,7 +56,7 @@ def measure(name: str, device: torch.device, steps: int, precision: str) -> dict
     space, data = SPACES[name], images(SHAPES[name], device)
     supernet = space.supernet(0).to(device)
     devices.reset_peak(device)
-    found: dict[str, object] = {"space": name, "device": devices.describe(device), "precision": precision}
+    found: dict[str, object] = {"space": name, "device": devices.describe_device(device), "precision": precision}
     for trainer in (Rsps(), Darts()):
         meter = Meter()
         session = trainer.open(Job(space, space.root(), supernet, data, 1, meter, precision))

@@ -170,7 +170,7 @@ class RandomEdge:
 
 
 @dataclass(frozen=True)
-class Hierarchy:
+class HierarchyEdges:
     """All edges into one node of the cell at once, node by node from input to output (HEP-NAS, AAAI 2025).
 
     A node with h such edges gets a child for each combination of their groups: 2^h for two groups an edge.

@@ -96,7 +96,7 @@ class ZeroCost:
             if self.relative:
                 choices.append(probe.whole())
             terms.append([self.score(probe, choice, r) for choice in choices])
-        scores = pooled(self.scorer, terms)
+        scores = pool_terms(self.scorer, terms)
         scored = sum(term is not None for row in terms for term in row)
         if scored and np.isnan(scores).all():
             name = split_spec(self.proxy, "proxy")[0]
@@ -108,7 +108,7 @@ class ZeroCost:
             reference = np.abs(scores[:, -1:])
             scores = scores[:, :-1] / np.where(reference > 0, reference, np.nan)
         if self.scale == "rank":
-            scores = ranked(scores)
+            scores = rank_shares(scores)
         samples: Matrix = np.abs(scores[:, :, None] - scores[:, None, :])
         return Affinity.of(operations, samples)
 
@@ -119,7 +119,7 @@ class ZeroCost:
         return probe.score(self.scorer, choice, repetition, initial=self.weights == "initial")
 
 
-def ranked(scores: Scores) -> Scores:
+def rank_shares(scores: Scores) -> Scores:
     """Ranks of scores [repetitions, networks] among all of them, from 0 to 1; NaN stays, ties share their mean."""
     ranks = np.full_like(scores, np.nan)
     known = ~np.isnan(scores)
@@ -128,7 +128,7 @@ def ranked(scores: Scores) -> Scores:
     return ranks
 
 
-def pooled(proxy: Proxy, terms: Sequence[Sequence[Scores | None]]) -> Scores:
+def pool_terms(proxy: Proxy, terms: Sequence[Sequence[Scores | None]]) -> Scores:
     """Scores [repetitions, networks] of one pool from terms, [k] for each; NaN where there are none, or one is not
     finite."""
     flat = [term for row in terms for term in row]

@@ -47,7 +47,7 @@ class Machine:
 
 def machine(device: torch.device) -> Machine:
     """This machine with one of its devices, as it computes at the moment: called when a stage has been computed."""
-    return Machine(describe(device), cpu_model(), instructions(), torch.__version__)
+    return Machine(describe_device(device), cpu_model(), instructions(), torch.__version__)
 
 
 @functools.cache
@@ -139,7 +139,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def describe(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """The device in words, for the record of what was measured."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -56,7 +56,7 @@ class Part:
             values = {
                 key: getattr(instance, key, given.get(key, parameter.default)) for key, parameter in parameters.items()
             }
-        for key, inner in registry.nested(component.load()).items():
+        for key, inner in registry.nested_specs(component.load()).items():
             values[key] = cls.of(inner, values[key], f"{where or name}.{key}")
         return cls(kind, name, component.identity, values)
 

@@ -166,8 +166,8 @@ def load_plugin(path: str | Path) -> None:
     try:
         for each in paths:
             with strangers_code(f"--plugin {each}"):
-                files = plugin_imports.load(each).files
-            if not any(plugin_imports.file_of(component.module) in files for component in _registered.values()):
+                files = plugin_imports.import_plugin(each).files
+            if not any(plugin_imports.module_file(component.module) in files for component in _registered.values()):
                 raise ConfigError(
                     f"--plugin {each}: it registers no component; decorate one with "
                     "splitbench.harness.registry.register"
@@ -276,7 +276,7 @@ def split_spec(spec: Spec, where: str) -> tuple[str, dict[str, Any]]:
     return spec["name"], {str(key): value for key, value in spec.items() if key != "name"}
 
 
-def nested(thing: Any) -> Mapping[str, str]:
+def nested_specs(thing: Any) -> Mapping[str, str]:
     """Parameters that are specs of other components, and their kinds, as a class attribute ``nested`` declares them."""
     kinds: Mapping[str, str] = getattr(thing, "nested", {})
     return kinds

@@ -32,7 +32,7 @@ def load(folder: str | Path) -> Results:
     Raises:
         splitbench.harness.errors.StoreError: if the folder is missing or holds no usable record at all.
     """
-    from splitbench.results.frames.frame import load as read
+    from splitbench.results.frames.frame import load_frames as read
 
     return read(folder)
 

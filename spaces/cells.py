@@ -47,7 +47,7 @@ def canonical(architecture: Architecture) -> Architecture:
     return tuple(op if alive else NONE for op, alive in zip(architecture, live, strict=True))
 
 
-class Cell(nn.Module):
+class SupernetCell(nn.Module):
     """One cell with all operations of a subspace on its edges; every node sums its inputs."""
 
     def __init__(self, channels: int, subspace: SubSpace, replicas: int = 1) -> None:
@@ -79,7 +79,7 @@ class Cell(nn.Module):
         return torch.zeros_like(x) if output is None else output
 
 
-def written(choice: Choice) -> tuple[tuple[int, ...], ...]:
+def written_operations(choice: Choice) -> tuple[tuple[int, ...], ...]:
     """Edge by edge, the operations of ``choice`` as they are written, dead ones included; never ``none``."""
     active = named_operations(choice)
     return tuple(tuple(op for op in operations if op != NONE) for operations in active)
@@ -115,25 +115,25 @@ class CellSupernet(Supernet):
         weights = choice.weights if isinstance(choice, Mixture) else None
         x = self.stem(images)
         for layer in self.body:
-            x = layer(x, active, weights) if isinstance(layer, Cell) else layer(x)
+            x = layer(x, active, weights) if isinstance(layer, SupernetCell) else layer(x)
         logits: Tensor = self.classifier(self.tail(x).flatten(1))
         return logits
 
     def edge_parameters(self, edge: int) -> Iterator[tuple[str, nn.Parameter]]:
         for index, layer in enumerate(self.body):
-            if isinstance(layer, Cell):
+            if isinstance(layer, SupernetCell):
                 yield from layer.edges[edge].named_parameters(f"body.{index}.edges.{edge}")
 
     def operation_modules(self, edge: int) -> dict[int, list[nn.Module]]:
         modules: dict[int, list[nn.Module]] = {}
         for layer in self.body:
-            if isinstance(layer, Cell):
+            if isinstance(layer, SupernetCell):
                 for op, module in layer.edges[edge].named_children():
                     modules.setdefault(int(op), []).append(module)
         return modules
 
     def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
-        return written(choice) if self.as_written else running(choice)
+        return written_operations(choice) if self.as_written else running(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
         return list(self.body)

@@ -43,7 +43,7 @@ class Searchable(Protocol):
         """Images [N, C, H, W] -> logits [N, classes]; ``run(edge, x)`` runs what is chosen on an edge."""
 
 
-class Slot(nn.ModuleList):
+class EdgeOperations(nn.ModuleList):
     """The operations of one edge; it runs one of them, or a weighted sum of several."""
 
     def forward(self, x: Tensor, active: Sequence[int], weights: Tensor | None) -> Tensor:
@@ -61,12 +61,12 @@ class ModuleSupernet(Supernet):
         super().__init__()
         choices = cast(Searchable, network).choices
         for edge in range(len(choices)):
-            choices[edge] = Slot(cast(nn.ModuleList, choices[edge]))
+            choices[edge] = EdgeOperations(cast(nn.ModuleList, choices[edge]))
         self.network = network
 
     @property
-    def slots(self) -> list[Slot]:
-        return cast("list[Slot]", list(cast(Searchable, self.network).choices))
+    def slots(self) -> list[EdgeOperations]:
+        return cast("list[EdgeOperations]", list(cast(Searchable, self.network).choices))
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
         running, slots = self.running(choice), self.slots

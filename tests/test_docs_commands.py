@@ -213,7 +213,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Folder]:
-    load = config.load
+    load = config.load_study
 
     def shorter(path: str | Path) -> config.StudyConfig:
         study = load(path)
@@ -222,7 +222,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
         budget = {unit: amount / SHORTENED[study.name] for unit, amount in study.budget.given.items()}
         small = study.model_dump() | {"budget": budget, "seeds": 1, "population": {"sample": 20}}
         small["sweep"]["trials"] = 3
-        return config.parse(small | {"evaluation": {"images": 50}}, str(path))
+        return config.parse_study(small | {"evaluation": {"images": 50}}, str(path))
 
     monkeypatch.setattr(config, "load", shorter)
     for name in [each for each in sys.modules if each.partition(".")[0].startswith("my_")]:
@@ -409,7 +409,7 @@ def test_study_files_in_pages_parse(page: Path) -> None:
                 k for k in ("space", "trainer", "modifiers") if not all(map(known_part, listed(whole.get(k, []))))
             ]
             known = {key: value for key, value in whole.items() if key not in theirs}
-            study = config.parse({"space": "micro"} | known | {"arms": mine})
+            study = config.parse_study({"space": "micro"} | known | {"arms": mine})
             assert study.arms, block.where
             if study.search is not None:  # the arms have what is searched, and take its ends and choices
                 assert Tuner(study, "cpu").pairs, block.where

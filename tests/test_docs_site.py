@@ -156,7 +156,7 @@ def test_html_sees_what_a_browser_would_fetch() -> None:
 def test_snippets_parse_and_are_the_defaults(kind: str, name: str, generator: ModuleType) -> None:
     snippet = yaml.safe_load(generator.snippet(components(kind)[name]))
     base = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none"]}
-    study = config.parse(base | snippet)
+    study = config.parse_study(base | snippet)
     key = kind.removesuffix("s")
     if kind in ("criteria", "partitioners", "edge_rules", "proxies"):
         arm = study.arms[-1]

@@ -137,14 +137,14 @@ def test_constraints_pin_torch_within_the_ranges() -> None:
 def test_the_quickstart_study_is_the_packages() -> None:
     path = TOP / "studies" / "quickstart.yaml"
     assert path.resolve() == TOP / "harness" / "quickstart.yaml"
-    study = config.load(path)
+    study = config.load_study(path)
     assert {arm.criterion for arm in study.arms} >= {"none", "random", "exhaustive", "gm"}
     assert (study.name, study.seeds) == ("quickstart", 3)
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "studies").glob("*.yaml")), ids=lambda path: path.name)
 def test_committed_studies_are_called_like_their_files(path: Path) -> None:
-    assert grid.load(path, {}, str(path)).name == path.stem
+    assert grid.load_study_or_grid(path, {}, str(path)).name == path.stem
 
 
 # -- README and docs -----------------------------------------------------------------------------------------------
@@ -184,14 +184,14 @@ def test_study_files_in_the_docs_are_valid(page: Path) -> None:
     for study in found:
         whole = {"space": "micro", "dataset": "digits", "budget": {"steps": 100}, "arms": ["none", "gm"]} | study
         if "grid" in study:
-            assert grid.parse(whole).cells
+            assert grid.parse_grid(whole).cells
             continue
-        for index, arm in enumerate(config.parse(whole).arms):
+        for index, arm in enumerate(config.parse_study(whole).arms):
             if arm.criterion_spec.keys() != {"name"} or arm.partitioner:
                 from splitbench.harness.study.arm import build_arm
                 from splitbench.spaces.micro.space import Micro
 
-                assert build_arm(config.parse(whole), arm, index, Micro()).label == arm.label
+                assert build_arm(config.parse_study(whole), arm, index, Micro()).label == arm.label
 
 
 def test_readmes_criterion_runs(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Given:
             )
         if self.leaves is not None:
             leaves = read_leaves(self.leaves) if isinstance(self.leaves, str) else self.leaves
-            object.__setattr__(self, "leaves", nested(leaves, "criterion given"))
+            object.__setattr__(self, "leaves", as_tuples(leaves, "criterion given"))
 
     def parts(self) -> Parts:
         if self.groups is None:
@@ -143,7 +143,7 @@ def read_leaves(path: str) -> Any:
         raise ConfigError(f"criterion given: leaves: {path} is no JSON file ({error}); correct it") from error
 
 
-def nested(leaves: Any, where: str) -> tuple[tuple[Named, ...], ...]:
+def as_tuples(leaves: Any, where: str) -> tuple[tuple[Named, ...], ...]:
     """Leaves as tuples.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import nn
 
 from splitbench.criteria.proxies.base import Network
 from splitbench.spaces.base import SearchSpace
-from splitbench.spaces.cells import EDGES, NODES, Cell, CellSpace
+from splitbench.spaces.cells import EDGES, NODES, CellSpace, SupernetCell
 from splitbench.spaces.nb_macro.space import Subsample
 
 
@@ -141,7 +141,7 @@ class Tpc:
     def __call__(self, network: Network) -> float:
         running = network.module.running(network.choice)
         if isinstance(network.space, CellSpace):
-            cells = [module for module in network.module.modules() if isinstance(module, Cell)]
+            cells = [module for module in network.module.modules() if isinstance(module, SupernetCell)]
             return sum(math.log(max(paths_of(cell, running), 0.5)) for cell in cells)
         total = 0.0
         for edge, operations in enumerate(running):
@@ -151,7 +151,7 @@ class Tpc:
         return total
 
 
-def paths_of(cell: Cell, running: tuple[tuple[int, ...], ...]) -> float:
+def paths_of(cell: SupernetCell, running: tuple[tuple[int, ...], ...]) -> float:
     """Number of paths from a cell's first node to its last, each edge counted by what runs on it."""
     paths = [1.0] + [0.0] * (NODES - 1)
     for edge, (source, target) in enumerate(EDGES):  # ordered by target: a source is complete before it is used

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from splitbench.criteria.proxies.activations import UNDEFINED, hooked
 from splitbench.criteria.proxies.base import Network, Scores, Seen, recording
-from splitbench.criteria.proxies.jacobian import correlation
+from splitbench.criteria.proxies.jacobian import row_correlations
 from splitbench.harness.errors import ConfigError
 
 LOWEST = -1e9
@@ -151,7 +151,7 @@ class Meco:
 
         def note(call: Seen) -> None:
             if call.output.dim() == 4:
-                matrix = correlation(call.output[0].flatten(1).double()).nan_to_num(0.0, 0.0, 0.0)
+                matrix = row_correlations(call.output[0].flatten(1).double()).nan_to_num(0.0, 0.0, 0.0)
                 smallest.append(max(float(torch.linalg.eigvalsh(matrix)[0]), 0.0))  # rounding may take it below
 
         with hooked(network.layers(), note):

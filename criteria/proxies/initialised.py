@@ -76,10 +76,10 @@ def draw(network: Network, init: str) -> None:
         for module in network.module.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 drawn = torch.randn(module.weight.shape, generator=generator)
-                module.weight.copy_(drawn * deviation(init, shapes.get(id(module), module.weight.shape)))
+                module.weight.copy_(drawn * initial_deviation(init, shapes.get(id(module), module.weight.shape)))
 
 
-def deviation(init: str, shape: torch.Size) -> float:
+def initial_deviation(init: str, shape: torch.Size) -> float:
     """Standard deviation of the weights of a layer of this shape: [outputs, inputs a group, ...]."""
     kernel = math.prod(shape[2:])
     fan_in, fan_out = shape[1] * kernel, shape[0] * kernel

@@ -28,7 +28,7 @@ def jacobian(network: Network) -> tuple[Tensor, int]:
     return rows.detach().flatten(1).double(), logits.shape[1]
 
 
-def correlation(rows: Tensor) -> Tensor:
+def row_correlations(rows: Tensor) -> Tensor:
     """Pearson correlation of rows [n, d] -> [n, n]; not finite where a row is constant."""
     centred = rows - rows.mean(1, keepdim=True)
     scaled = centred / centred.norm(dim=1, keepdim=True)
@@ -54,7 +54,7 @@ class Jacov:
 
     def __call__(self, network: Network) -> float:
         rows, _ = jacobian(network)
-        matrix = correlation(rows)
+        matrix = row_correlations(rows)
         if not bool(torch.isfinite(matrix).all()):
             matrix = torch.ones_like(matrix)
         values = torch.linalg.eigvalsh(matrix).clamp(min=0) + _K  # rounding may take them below zero
@@ -85,7 +85,7 @@ class EpeNas:
             own = rows[labels == label]
             if classes > _MANY and len(own) == 1:
                 continue
-            total = float((correlation(own).abs() + _K).log().sum())
+            total = float((row_correlations(own).abs() + _K).log().sum())
             sums.append(total / len(own) if classes > _MANY else total)
         if classes <= _MANY:
             score = sum(abs(s) for s in sums)

@@ -12,7 +12,7 @@ from typing import Any
 import docstrings
 import yaml
 
-from splitbench.harness.registry import KINDS, Component, build, components, nested, parameters
+from splitbench.harness.registry import KINDS, Component, build, components, nested_specs, parameters
 
 TITLES = {
     "criteria": ("Criteria", "criterion", "What decides a split: how much the operations of an edge disagree."),
@@ -142,7 +142,7 @@ def table(component: Component, meanings: Mapping[str, str]) -> str:
     if not known:
         return "It takes none."
     hints = type_hints(component.load())
-    inner = nested(component.load())
+    inner = nested_specs(component.load())
     rows = ["| name | type | default | meaning |", "|---|---|---|---|"]
     for name, parameter in known.items():
         kind = inner.get(name)

@@ -148,7 +148,7 @@ def sweep(
     """
     from splitbench.harness.cli.training import sweeping
 
-    sweeping.run(study, trials, storage, out, device, workers, plugin or [], as_json, engine)
+    sweeping.run_sweep(study, trials, storage, out, device, workers, plugin or [], as_json, engine)
 
 
 @app.command()
@@ -187,7 +187,7 @@ def rank(
     """Rank freshly initialised stand-alone networks by zero-cost proxies."""
     from splitbench.harness.cli.training import ranking
 
-    ranking.run(
+    ranking.run_rank(
         space,
         dataset,
         proxy or [],
@@ -224,9 +224,9 @@ def geometry(
     as_json: JsonFlag = False,
 ) -> None:
     """Split the arms of a study and compare the partitions, without training any leaf."""
-    from splitbench.harness.cli.training.geometry import run
+    from splitbench.harness.cli.training.geometry import run_geometry
 
-    run(study, out, probes, device, workers, plugin or [], as_json, engine)
+    run_geometry(study, out, probes, device, workers, plugin or [], as_json, engine)
 
 
 # The rest of the verbs lie beside what they print.
@@ -235,7 +235,7 @@ app.command("describe")(listing.describe_component)
 app.command()(plugins.check)
 app.command()(plugins.new)
 app.command()(boards.leaderboard)
-app.command()(boards.compare)
+app.command("compare")(boards.compare_verb)
 app.command()(explaining.explain)
 app.command("break-even")(break_even.break_even)
 app.command()(expecting.expect)

@@ -17,7 +17,7 @@ def json_out(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, default=str))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table: drawn on a terminal, tab-separated elsewhere."""
     if not sys.stdout.isatty():
         typer.echo(f"# {title}")

@@ -28,7 +28,7 @@ class Site:
 
     Attributes:
         store: where results are looked up and kept. It can be pickled: a worker that gets a stage and the store, and
-            sees the same files, has all that :func:`splitbench.harness.stages.base.run` needs.
+            sees the same files, has all that :func:`splitbench.harness.stages.base.run_stage` needs.
         workers: how many stages to run at a time, as ``--workers`` says.
         plugins: files that every process imports with ``load_plugin`` before it runs a stage.
         watch: for an engine whose ``submit`` blocks, told now and then what is under way. Where ``submit`` returns at

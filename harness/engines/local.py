@@ -45,7 +45,7 @@ class InProcess:
         if self.watch is not None:
             threading.Thread(target=self._tell, args=(self.watch, stage, ended), daemon=True).start()
         try:
-            future.set_result(stages.run(stage, self.store))
+            future.set_result(stages.run_stage(stage, self.store))
         except (Exception, SystemExit) as error:  # a plugin that ends the program ends its own run
             future.set_exception(error)
         finally:

@@ -141,7 +141,7 @@ def run_in_worker(stage: Stage[Output], store: Store) -> Result[Output]:
         SplitbenchError: as the stage does; ComponentError: for anything else, so that it survives the way back.
     """
     try:
-        return stages.run(stage, store)
+        return stages.run_stage(stage, store)
     except SplitbenchError:
         raise
     except (Exception, SystemExit) as error:  # some exceptions do not survive the way between processes

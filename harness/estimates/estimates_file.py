@@ -53,7 +53,7 @@ class Estimates:
     repeated: int
 
 
-def read_estimates(
+def read_estimates_file(
     path: Path,
     space: SearchSpace,
     architecture: str | None = None,

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from splitbench.harness.errors import DataError
 from splitbench.harness.estimates.estimates_file import Estimates, Floats
-from splitbench.harness.stages.facts import best_of, sizes_of
+from splitbench.harness.stages.facts import best_known, sizes_of
 from splitbench.results.estimates import outside
-from splitbench.results.estimates.outside import Population, Ranked
+from splitbench.results.estimates.outside import GivenPopulation, RankedPopulation
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.choices import as_rows
 from splitbench.spaces.truth import open_truth
@@ -38,7 +38,7 @@ class Functions:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredEstimates:
     """What was measured of a file's estimates.
 
     Attributes:
@@ -51,7 +51,7 @@ class Measured:
 
     source: str
     strings: int
-    populations: tuple[Population, ...]
+    populations: tuple[RankedPopulation, ...]
     averaged: int
 
 
@@ -76,7 +76,7 @@ def functions_in(estimates: Estimates, space: SearchSpace) -> Functions:
     return Functions(number, architectures, values[kept], averaged)
 
 
-def measure(estimates: Estimates, space: SearchSpace, dataset: str) -> Measured:
+def measure_from_outside(estimates: Estimates, space: SearchSpace, dataset: str) -> MeasuredEstimates:
     """Every metric of a file's estimates on a space bound to the dataset's images.
 
     Raises:
@@ -96,19 +96,21 @@ def measure(estimates: Estimates, space: SearchSpace, dataset: str) -> Measured:
         ) from error
     sizes = {name: np.asarray(values) for name, values in sizes_of(space, rows).items()}
 
-    def ranked(architectures: tuple[Architecture, ...], values: Floats, number: Integers) -> Ranked:
+    def ranked(architectures: tuple[Architecture, ...], values: Floats, number: Integers) -> GivenPopulation:
         at = np.array([place[architecture] for architecture in architectures])
-        best = best_of(truth.best(), test[at])
-        return Ranked(values, test[at], per_seed[at], {name: each[at] for name, each in sizes.items()}, number, best)
+        best = best_known(truth.best(), test[at])
+        return GivenPopulation(
+            values, test[at], per_seed[at], {name: each[at] for name, each in sizes.items()}, number, best
+        )
 
     populations = []
     if estimates.architectures != functions.architectures:
         given = ranked(estimates.architectures, estimates.values, functions.number)
-        populations.append(outside.population("strings", given))
+        populations.append(outside.measure_population("strings", given))
     if len(functions.architectures) > 1:
         each = ranked(functions.architectures, functions.values, np.arange(len(functions.architectures)))
-        populations.append(outside.population("functions", each))
-    return Measured(truth.source, space.root().size, tuple(populations), functions.averaged)
+        populations.append(outside.measure_population("functions", each))
+    return MeasuredEstimates(truth.source, space.root().size, tuple(populations), functions.averaged)
 
 
 def by_name(estimates: Estimates, space: SearchSpace) -> dict[str, float]:

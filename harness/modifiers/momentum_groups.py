@@ -69,9 +69,9 @@ class MomentumGroupsAtWork(Modification):
     def tensors(self) -> dict[str, Tensor]:
         kept: dict[str, Tensor] = {}
         for part, state in self.states.items():
-            kept[f"{named(part)}.known"] = torch.ones(1)
+            kept[f"{tensor_prefix(part)}.known"] = torch.ones(1)
             with Swapped(self.session.optimizer, state):
-                kept |= optimizer_tensors(self.session.optimizer, self.session.weights, named(part))
+                kept |= optimizer_tensors(self.session.optimizer, self.session.weights, tensor_prefix(part))
         return kept
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -100,7 +100,7 @@ class Swapped:
         self.optimizer.state = self.before
 
 
-def named(part: SubSpace) -> str:
+def tensor_prefix(part: SubSpace) -> str:
     """A subspace as the prefix of tensors' names."""
     return "-".join("+".join(map(str, operations)) for operations in part.allowed)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.plugins.files import digest, installed_files, named
+from splitbench.harness.plugins.files import common_names, files_digest, installed_files
 from splitbench.harness.plugins.imports import PREFIX, files_of
 
 BUILT_IN = "splitbench"
@@ -133,9 +133,9 @@ class Component:
         inherited, place = _inherited(self.loaded), _written_in(self.loaded)
         if not place or Path(place).is_file():
             if files := files_of({self.module, str(getattr(self.loaded, "__module__", ""))}):
-                return f"{self.name}-{digest(named(files), inherited)}"
+                return f"{self.name}-{files_digest(common_names(files), inherited)}"
         elif text := _cell(self.loaded, place):
-            return f"{self.name}-{digest({}, [text, *inherited])}"
+            return f"{self.name}-{files_digest({}, [text, *inherited])}"
         raise ConfigError(
             f"{self.kind} component {self.name!r}: its source cannot be found, so its results could not be told from "
             "those of another one; write it into a file, and name that with --plugin FILE.py"
@@ -145,7 +145,7 @@ class Component:
 @functools.lru_cache(maxsize=64)
 def _installed_digest(module: str, origin: str) -> str:
     """The hash of an installed plugin, as it was when it was first asked for."""
-    return digest(installed_files(module, _tops(origin)))
+    return files_digest(installed_files(module, _tops(origin)))
 
 
 def _tops(distribution: str) -> Sequence[str]:

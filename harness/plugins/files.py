@@ -27,7 +27,7 @@ def installed_files(module: str, tops: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def digest(files: Mapping[str, Path], also: Iterable[str] = ()) -> str:
+def files_digest(files: Mapping[str, Path], also: Iterable[str] = ()) -> str:
     """One hash of files by their names, and of further words."""
     content = hashlib.sha256()
     for name, path in sorted(files.items()):
@@ -38,7 +38,7 @@ def digest(files: Mapping[str, Path], also: Iterable[str] = ()) -> str:
     return content.hexdigest()[:16]
 
 
-def named(files: Iterable[Path]) -> dict[str, Path]:
+def common_names(files: Iterable[Path]) -> dict[str, Path]:
     """Files by what they are called below the folder that holds them all, so that a folder may be moved."""
     paths = sorted(files)
     if not paths:

@@ -72,7 +72,7 @@ def missing(path: Path) -> list[Path]:
     return [] if path in _loaded else [path]
 
 
-def load(path: Path) -> Plugin:
+def import_plugin(path: Path) -> Plugin:
     """Import the plugin of a file or package folder.
 
     Raises:
@@ -87,10 +87,10 @@ def load(path: Path) -> Plugin:
             _execute(plugin)
     except BaseException:
         for name in _below(package) - before:
-            discard(file_of(name))
+            discard(module_file(name))
             del sys.modules[name]
         raise
-    new = {file for name in _below(package) - before if (file := file_of(name)) is not None}
+    new = {file for name in _below(package) - before if (file := module_file(name)) is not None}
     _loaded[path] = Plugin(path, plugin.root, plugin.module, frozenset(new))
     return _loaded[path]
 
@@ -106,7 +106,7 @@ def forget(package: str) -> None:
         for file in _loaded.pop(path).files:
             discard(file)
     for name in _below(package):
-        discard(file_of(name))
+        discard(module_file(name))
         del sys.modules[name]
     sys.modules.pop(package, None)
 
@@ -115,8 +115,8 @@ def unload(path: Path) -> None:
     """Drop one plugin and the modules that it was the first to import."""
     plugin = _loaded.pop(path, None)
     if plugin is not None:
-        for name in [name for name in _below(plugin.package) if file_of(name) in plugin.seen]:
-            discard(file_of(name))
+        for name in [name for name in _below(plugin.package) if module_file(name) in plugin.seen]:
+            discard(module_file(name))
             del sys.modules[name]
 
 
@@ -133,7 +133,7 @@ def files_of(modules: Iterable[str]) -> set[Path]:
     """
     files: set[Path] = set()
     for name in modules:
-        file = file_of(name)
+        file = module_file(name)
         if file is None or name.partition(".")[0] in FOREIGN:
             continue
         reaching = [plugin.files for plugin in _loaded.values() if file in plugin.files]
@@ -151,7 +151,7 @@ def remember(module: str) -> None:
     files_of({module})
 
 
-def file_of(module: str) -> Path | None:
+def module_file(module: str) -> Path | None:
     """A loaded module's file, if it has one that exists."""
     name = getattr(sys.modules.get(module), "__file__", None)
     path = Path(name).resolve() if name else None

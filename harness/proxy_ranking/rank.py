@@ -15,9 +15,9 @@ from scipy import stats
 
 from splitbench.criteria.proxies.base import Proxy, combined
 from splitbench.harness.errors import ConfigError, DataError
-from splitbench.harness.proxy_ranking.scoring import Job, label
+from splitbench.harness.proxy_ranking.scoring import RankingJob, proxy_label
 from splitbench.harness.registry import Spec, build
-from splitbench.harness.stages.score_networks import Scored
+from splitbench.harness.stages.score_networks import NetworkScore
 from splitbench.results.measures import ranking
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.functions import listed
@@ -103,7 +103,7 @@ class Correlation:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedProxy:
     """One proxy as a ranker.
 
     Attributes:
@@ -128,7 +128,7 @@ class Ranked:
     milliseconds: float
 
 
-def pooled(spec: Spec, scores: Mapping[str, Scored]) -> Floats:
+def pooled_scores(spec: Spec, scores: Mapping[str, NetworkScore]) -> Floats:
     """One score a network [A], higher is better: terms of set-dependent proxies are combined over all that are given.
 
     Where a proxy has no answer, or an infinite one, the score becomes minus infinity: nobody is the best for that.
@@ -140,7 +140,7 @@ def pooled(spec: Spec, scores: Mapping[str, Scored]) -> Floats:
     return np.where(np.isnan(values), -np.inf, values)
 
 
-def truth_of(job: Job, architectures: Sequence[Architecture]) -> Floats:
+def test_accuracies(job: RankingJob, architectures: Sequence[Architecture]) -> Floats:
     """Stand-alone test accuracies [A], percent.
 
     Raises:
@@ -157,9 +157,9 @@ def truth_of(job: Job, architectures: Sequence[Architecture]) -> Floats:
         ) from error
 
 
-def measure(
-    job: Job, proxies: Sequence[Spec], scores: Mapping[str, Mapping[str, Scored]], draws: int = DRAWS
-) -> list[Ranked]:
+def measure_proxies(
+    job: RankingJob, proxies: Sequence[Spec], scores: Mapping[str, Mapping[str, NetworkScore]], draws: int = DRAWS
+) -> list[RankedProxy]:
     """Every proxy against the ground truth, on the architectures that were scored.
 
     A set-dependent proxy is combined once, over the whole sample; the bootstrap over functions draws from the combined
@@ -168,17 +168,21 @@ def measure(
     space = job.bound
     measured = []
     for spec in proxies:
-        found = scores[label(spec)]
+        found = scores[proxy_label(spec)]
         architectures = [space.decode(name) for name in found]
-        values, truth, same = pooled(spec, found), truth_of(job, architectures), functions_of(space, architectures)
+        values, truth, same = (
+            pooled_scores(spec, found),
+            test_accuracies(job, architectures),
+            functions_of(space, architectures),
+        )
         passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
         flops = [scored.flops(space) for scored in found.values()]
         forward, backward, milliseconds = passes.mean(axis=0).tolist()
         measured.append(
-            Ranked(
-                label(spec),
-                correlation(ranking.tau_b, values, truth, same, draws),
-                correlation(spearman, values, truth, same, draws),
+            RankedProxy(
+                proxy_label(spec),
+                rank_correlation(ranking.tau_b, values, truth, same, draws),
+                rank_correlation(fast_spearman, values, truth, same, draws),
                 len(found),
                 int(sum(not np.isfinite(s.terms).all() for s in found.values())),
                 forward / job.batch_size,
@@ -197,7 +201,7 @@ def functions_of(space: SearchSpace, architectures: Sequence[Architecture]) -> I
     return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
 
 
-def correlation(
+def rank_correlation(
     statistic: Callable[[Floats, Floats], float | None],
     score: Floats,
     truth: Floats,
@@ -232,7 +236,7 @@ def correlation(
     return Correlation(value, float(found.std(ddof=1)), low, high)
 
 
-def spearman(score: Floats, truth: Floats) -> float | None:
+def fast_spearman(score: Floats, truth: Floats) -> float | None:
     """Spearman's correlation, without the test of significance that makes scipy's too slow to draw a thousand."""
     if ranking.constant(score) or ranking.constant(truth):
         return None

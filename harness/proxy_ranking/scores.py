@@ -15,7 +15,7 @@ from typing import Any
 
 from splitbench.harness.errors import StoreError
 from splitbench.harness.hashing import canonical_json
-from splitbench.harness.stages.score_networks import COLUMNS, Scored
+from splitbench.harness.stages.score_networks import COLUMNS, NetworkScore
 from splitbench.results.records.store import write_atomically
 
 
@@ -35,7 +35,7 @@ class ScoreFile:
     def header(self) -> str:
         return canonical_json({"protocol": self.protocol, "columns": COLUMNS})
 
-    def read(self) -> dict[str, Scored]:
+    def read(self) -> dict[str, NetworkScore]:
         """Architecture -> score, in the order in which they were written; none if there is no file yet. A torn last
         line, as a killed run of an older version may have left, is left out.
 
@@ -55,13 +55,13 @@ class ScoreFile:
         scores = {}
         for number, line in enumerate(lines[1:], start=2):
             try:
-                scored = Scored.of_row(json.loads(line))
+                scored = NetworkScore.of_row(json.loads(line))
             except (ValueError, TypeError) as error:
                 raise StoreError(f"{self.path}: line {number} is damaged; delete the file, or that line") from error
             scores[scored.architecture] = scored
         return scores
 
-    def write(self, scores: Mapping[str, Scored]) -> None:
+    def write(self, scores: Mapping[str, NetworkScore]) -> None:
         """Replace the file by these scores, in their order.
 
         Raises:

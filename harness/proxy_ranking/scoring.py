@@ -22,7 +22,7 @@ from splitbench.harness.proxy_ranking.scores import ScoreFile
 from splitbench.harness.registry import Spec, build, split_spec
 from splitbench.harness.running.driving import drive, engine_for
 from splitbench.harness.stages.base import Result, Scene, Stage
-from splitbench.harness.stages.score_networks import Scored, ScoreNetworks
+from splitbench.harness.stages.score_networks import NetworkScore, ScoreNetworks
 from splitbench.harness.stores.folder import StageStore
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.datasets.base import Dataset
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Job:
+class RankingJob:
     """Which networks are scored, and on what.
 
     Attributes:
@@ -108,7 +108,7 @@ class Job:
         }
 
 
-def label(spec: Spec) -> str:
+def proxy_label(spec: Spec) -> str:
     """What tables call a proxy: its name, with the parameters that were given."""
     name, given = split_spec(spec, "proxy")
     words = ", ".join(f"{key}={value}" for key, value in given.items())
@@ -117,10 +117,10 @@ def label(spec: Spec) -> str:
 
 def score_path(folder: Path, spec: Spec) -> Path:
     """Where the scores of a proxy lie in an output folder."""
-    return folder / "scores" / (re.sub(r"[^\w.=-]+", "-", label(spec)).strip("-") + ".jsonl")
+    return folder / "scores" / (re.sub(r"[^\w.=-]+", "-", proxy_label(spec)).strip("-") + ".jsonl")
 
 
-def score_files(job: Job, proxies: Sequence[Spec], folder: Path) -> dict[str, ScoreFile]:
+def score_files(job: RankingJob, proxies: Sequence[Spec], folder: Path) -> dict[str, ScoreFile]:
     """The file of each proxy's scores, by label, after checking that the job can be done.
 
     Raises:
@@ -128,7 +128,7 @@ def score_files(job: Job, proxies: Sequence[Spec], folder: Path) -> dict[str, Sc
     """
     files: dict[str, ScoreFile] = {}
     for spec in proxies:
-        key = label(spec)
+        key = proxy_label(spec)
         if key in files:
             raise ConfigError(f"proxy {key} is named twice: it is scored once")
         files[key] = ScoreFile(score_path(folder, spec), job.protocol(spec))
@@ -138,7 +138,7 @@ def score_files(job: Job, proxies: Sequence[Spec], folder: Path) -> dict[str, Sc
 
 
 def score(
-    job: Job,
+    job: RankingJob,
     architectures: Sequence[Architecture],
     proxies: Sequence[Spec],
     folder: Path,
@@ -146,7 +146,7 @@ def score(
     plugins: Sequence[Path] = (),
     progress: Progress = lambda done, total: None,
     engine: Spec | None = None,
-) -> dict[str, dict[str, Scored]]:
+) -> dict[str, dict[str, NetworkScore]]:
     """Score what is missing in ``folder``, and read all of it.
 
     Args:
@@ -167,9 +167,9 @@ def score(
     """
     files, space = score_files(job, proxies, folder), job.bound
     tally = Tally({key: file.read() for key, file in files.items()}, [space.encode(a) for a in architectures], progress)
-    stages = list(tally.missing(job, {label(spec): spec for spec in proxies}))
+    stages = list(tally.missing(job, {proxy_label(spec): spec for spec in proxies}))
     try:
-        run_stages(stages, folder, workers, plugins, tally, engine)
+        score_by_stages(stages, folder, workers, plugins, tally, engine)
     finally:  # another choice of proxies or networks makes other stages, and goes on from the tables
         for key in dict.fromkeys(key for stage in stages for key in stage.labels):
             files[key].write(tally.in_order(key))
@@ -185,13 +185,13 @@ class Tally(Watcher):
         progress: told how many of how many networks are done.
     """
 
-    def __init__(self, known: dict[str, dict[str, Scored]], wanted: Sequence[str], progress: Progress) -> None:
+    def __init__(self, known: dict[str, dict[str, NetworkScore]], wanted: Sequence[str], progress: Progress) -> None:
         self.known, self.wanted, self.progress = known, list(dict.fromkeys(wanted)), progress
         self.scored = sum(all(name in scores for scores in known.values()) for name in self.wanted)
         self.shown = self.scored
         progress(self.scored, len(self.wanted))
 
-    def missing(self, job: Job, specs: Mapping[str, Spec]) -> Iterator[ScoreNetworks]:
+    def missing(self, job: RankingJob, specs: Mapping[str, Spec]) -> Iterator[ScoreNetworks]:
         """Stages for the scores that are not known: networks that lack the same proxies, a few at a time."""
         lacking: dict[tuple[str, ...], list[str]] = {}
         for name in self.wanted:
@@ -219,14 +219,14 @@ class Tally(Watcher):
             self.shown = done
             self.progress(min(done, len(self.wanted)), len(self.wanted))
 
-    def in_order(self, key: str) -> dict[str, Scored]:
+    def in_order(self, key: str) -> dict[str, NetworkScore]:
         """All scores of a proxy: those of this call in the order of its networks, whichever worker was first."""
         known = self.known[key]
         now = {name: known[name] for name in self.wanted if name in known}
         return {name: scored for name, scored in known.items() if name not in now} | now
 
 
-def run_stages(
+def score_by_stages(
     stages: Sequence[ScoreNetworks],
     folder: Path,
     workers: int,

@@ -47,7 +47,7 @@ def failure_of(
     """
     text = "".join(traceback.format_exception(error))
     component = responsible(arm, text, stage[0] if stage else "")
-    named = f"{words(component)} from {component.origin}" if component else ""
+    named = f"{component_in_words(component)} from {component.origin}" if component else ""
     return Failure(
         **which_run(study, settings, arm, repetition, draw),
         config={"arm": arm.config()},
@@ -55,19 +55,19 @@ def failure_of(
         budget_limit=settings.budget.limit,
         stage=stage[1].partition(": ")[2] or stage[1] if stage else "",
         component=named,
-        reason=reason(error, component).removeprefix(f"arm {arm.label}: "),
+        reason=failure_reason(error, component).removeprefix(f"arm {arm.label}: "),
         traceback=text,
     )
 
 
-def reason(error: BaseException, component: Component | None) -> str:
+def failure_reason(error: BaseException, component: Component | None) -> str:
     """One sentence, with the component named."""
     if isinstance(error, ComponentError):
         kind, said = error.kind, error.said
     else:
         kind, said = type(error).__name__, str(error)
     said = one_line(said)
-    who = f"the {words(component)} ({component.origin})" if component else ""
+    who = f"the {component_in_words(component)} ({component.origin})" if component else ""
     if kind == "SystemExit":
         return f"{who or 'a component'} ended the program, as by sys.exit({said}); a component raises an error instead"
     if isinstance(error, SplitbenchError):
@@ -104,7 +104,7 @@ def components_of(arm: Arm) -> Iterator[Component]:
             yield get(each.kind, each.name)
 
 
-def words(component: Component) -> str:
+def component_in_words(component: Component) -> str:
     """Kind and name: ``edge rule fixed``."""
     return f"{singular(component.kind).replace('_', ' ')} {component.name}"
 

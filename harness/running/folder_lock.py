@@ -56,7 +56,7 @@ class Owner:
         return bool(self.place) and self.place == _place() and not _runs(self.pid)
 
 
-class Lock:
+class FolderLock:
     """The lock of one results folder, as one process sees it.
 
     Args:
@@ -71,7 +71,7 @@ class Lock:
         self._released = threading.Event()
 
     @contextlib.contextmanager
-    def held(self, say: Say = lambda sentence: None) -> Iterator[Lock]:
+    def held(self, say: Say = lambda sentence: None) -> Iterator[FolderLock]:
         """Own the folder for the length of a ``with`` block.
 
         Raises:

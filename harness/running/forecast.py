@@ -16,14 +16,14 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.dry_run import Rehearsal, Rehearser
 from splitbench.harness.runs.price_probe import ScorePrices
-from splitbench.harness.stages.context import StageContext, pack
+from splitbench.harness.stages.context import StageContext, pack_tensors
 from splitbench.harness.stores.folder import StageStore
 from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import short
 from splitbench.harness.supernets.estimate import estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
-from splitbench.harness.trainers.base import Job, opened
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
+from splitbench.harness.trainers.base import Job, open_session
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 from splitbench.spaces.datasets.base import Dataset
 
 PHASES = ("warm_up", "scoring", "training", "selection", "measurement")
@@ -152,7 +152,7 @@ def measured(settings: Settings, arm: Arm) -> Rates:
         supernet = context.weights(0).supernet
         running = RunningStatistics(supernet) if settings.evaluation.keeps_statistics else None
         meter = Meter()
-        session = opened(arm.trainer, arm.modifiers, Job(space, space.root(), supernet, context.data, 0, meter))
+        session = open_session(arm.trainer, arm.modifiers, Job(space, space.root(), supernet, context.data, 0, meter))
         session.step(0, 0.0)
         wait(context.device)
         meter.cost, start = Cost(), time.perf_counter()
@@ -167,11 +167,11 @@ def measured(settings: Settings, arm: Arm) -> Rates:
             estimate(supernet, architecture, context.data, settings.evaluation, running)
         flops = settings.evaluations(architectures, arm.trainer.batch_size).flops
         forward = flops / (time.perf_counter() - start)
-    state = sum(t.numel() * t.element_size() for t in pack(supernet, session.state(), running).values())
+    state = sum(t.numel() * t.element_size() for t in pack_tensors(supernet, session.state(), running).values())
     return Rates(training, forward, state)
 
 
-def sheet(study: Study, found: Forecast) -> Sheet:
+def forecast_sheet(study: Study, found: Forecast) -> Sheet:
     """A forecast in words."""
     config, settings = study.config, study.settings
     kind, limit = settings.budget.kind, settings.budget.limit
@@ -202,7 +202,7 @@ def sheet(study: Study, found: Forecast) -> Sheet:
         "FLOPs by phase, summed over an arm's runs. Groups are made up, since no criterion has been asked yet, so the "
         "leaves of the run will differ; what arms share (their warm-up) is computed once.",
     )
-    table = Table("What would run", header, rows, left=())
+    table = WordTable("What would run", header, rows, left=())
     return Sheet(f"Dry run of the study {config.name}", tuple(facts), (table,), legend, found.notes)
 
 

@@ -19,7 +19,7 @@ from splitbench.criteria.base import Affinity
 from splitbench.harness.engines.driver import Task, Watcher
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec
-from splitbench.harness.running.folder_lock import Lock
+from splitbench.harness.running.folder_lock import FolderLock
 from splitbench.harness.running.study import Study
 from splitbench.harness.running.study_folder import check_study_folder
 from splitbench.harness.runs.arm_stages import Settings
@@ -28,11 +28,11 @@ from splitbench.harness.runs.record import protocol
 from splitbench.harness.runs.tree import Node
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.study.arm import Arm
-from splitbench.results.partitions.geometry import Labels, Measured, Probing, Split
+from splitbench.results.partitions.geometry import Labels, MeasuredAffinity, Probing, Split
 from splitbench.results.partitions.geometry_figure import geometry_svg
-from splitbench.results.partitions.geometry_report import first_split, report, sheet
+from splitbench.results.partitions.geometry_report import first_split, geometry_json, geometry_sheet
 from splitbench.results.records import store
-from splitbench.results.records.record import fingerprint
+from splitbench.results.records.record import config_fingerprint
 from splitbench.results.words.render import sheet_markdown
 from splitbench.spaces.architectures.populations import reference
 from splitbench.spaces.architectures.subspaces import owner
@@ -43,7 +43,7 @@ JSON, MARKDOWN, FIGURE, LABELS = "geometry.json", "geometry.md", "geometry.svg",
 PROBES = 3
 
 
-def geometry(
+def compare_partitions(
     study: Study,
     folder: Path,
     workers: int = 1,
@@ -78,7 +78,7 @@ def geometry(
     study.check_workers(workers, plugins, engine=engine)
     watcher = watcher or Watcher()
     check_study_folder(study.config, folder)
-    store.prepare(folder)
+    store.prepare_folder(folder)
     for label, reason in study.skipped.items():
         watcher.note(f"arm {label} is skipped: {reason}")
     splits: list[Split] = []
@@ -93,12 +93,12 @@ def geometry(
         if arm.splits:
             run = Run(study.settings, arm, study.seeds(repetition), draw)
             tasks.append(Task(survey(run, probes), partial(keep, run.request.name)))
-    with Lock(folder).held(watcher.note) as lock:
+    with FolderLock(folder).held(watcher.note) as lock:
         watcher.begin(len(tasks))
         study.drive(tasks, folder, workers, plugins, watcher, check=lock.check, engine=engine)
         order = {arm.label: sorted((s for s in splits if s.arm == arm.label), key=_turn) for arm in splitting}
         lock.check()
-        return write(study, folder, order, probes)
+        return write_geometry(study, folder, order, probes)
 
 
 def _turn(split: Split) -> tuple[int, int]:
@@ -124,7 +124,7 @@ def survey(run: Run, probes: int) -> Asks[Split]:
         repetition=seeds.repetition,
         draw=draw,
         labels=labels,
-        leaves=tuple(in_words(settings.space, node.subspace) for node in nodes),
+        leaves=tuple(subspace_in_words(settings.space, node.subspace) for node in nodes),
         words=tuple(split_words(settings.space, tree)),
         probings=tuple(probings),
         initial=initial,
@@ -147,7 +147,7 @@ def probing(space: SearchSpace, root: Node) -> Probing:
         group_of = {op: index for index, group in enumerate(partition.groups) for op in group}
         groups[edge] = np.array([group_of[op] for op in affinity.operations])
     measured = {
-        space.edges[edge]: Measured(affinity.dissimilarity, affinity.standard_error)
+        space.edges[edge]: MeasuredAffinity(affinity.dissimilarity, affinity.standard_error)
         for edge, (affinity, _) in sorted(root.scores.items())
         if affinity.repetitions
     }
@@ -187,7 +187,7 @@ def split_words(space: SearchSpace, node: Node) -> list[dict[str, Any]]:
     return own + [words for child in node.children for words in split_words(space, child)]
 
 
-def in_words(space: SearchSpace, subspace: SubSpace) -> dict[str, list[str]]:
+def subspace_in_words(space: SearchSpace, subspace: SubSpace) -> dict[str, list[str]]:
     """Edge -> operations that a subspace allows, where that is not all of them."""
     return {
         space.edges[edge]: [space.operations(edge)[op] for op in allowed]
@@ -196,7 +196,7 @@ def in_words(space: SearchSpace, subspace: SubSpace) -> dict[str, list[str]]:
     }
 
 
-def write(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int) -> dict[str, Any]:
+def write_geometry(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int) -> dict[str, Any]:
     """Read the ground truth, and write everything that the splits say."""
     settings = study.settings
     space, dataset = settings.space, settings.dataset
@@ -210,18 +210,18 @@ def write(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int)
         "seeds": study.config.seeds,
         "probes": probes,
         "protocol": protocol(study.config, settings),
-        "fingerprints": {arm.label: fingerprint(arm.config()) for arm in study.arms},
+        "fingerprints": {arm.label: config_fingerprint(arm.config()) for arm in study.arms},
         "reads_truth": [arm.label for arm in study.arms if arm.reads_truth],
         "given": [arm.label for arm in study.arms if arm.given],
         "not_splitting": [arm.label for arm in study.arms if not arm.splits],
         "skipped": study.skipped,
     }
-    found = report(about, arms, test)
+    found = geometry_json(about, arms, test)
     columns: dict[str, Any] = {"architecture": [space.encode(tuple(row)) for row in rows.tolist()], "truth_test": test}
     for label, splits in arms.items():
         columns |= {f"{label} r{split.repetition} d{split.draw}": split.labels for split in splits}
     store.write_atomically(folder / LABELS, store.encode_estimates(columns))
     store.write_atomically(folder / FIGURE, geometry_svg(found))
-    store.write_atomically(folder / MARKDOWN, sheet_markdown(sheet(found)).encode())
-    store.write_atomically(folder / JSON, store.canonical_json(found).encode())
+    store.write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(found)).encode())
+    store.write_atomically(folder / JSON, store.readable_json(found).encode())
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from splitbench.harness.running import forecast as forecasts
 from splitbench.harness.running.forecast import PHASES, Forecast, duration
 from splitbench.harness.running.grid_run import Built
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class GridForecast:
         }
 
 
-def forecast(grid: str, built: Built, workers: int = 1) -> GridForecast:
+def forecast_grid(grid: str, built: Built, workers: int = 1) -> GridForecast:
     """Rehearse every run of every cell."""
     seen: set[str] = set()
     return GridForecast(grid, {cell.name: forecasts.forecast(study, workers, seen) for cell, study in built}, workers)
 
 
-def sheet(found: GridForecast) -> Sheet:
+def grid_forecast_sheet(found: GridForecast) -> Sheet:
     """A forecast in words: a row a cell, and their sum."""
     rows = [_row(name, each) for name, each in found.cells.items()]
     runs = sum(arm.runs for each in found.cells.values() for arm in each.arms)
@@ -67,7 +67,7 @@ def sheet(found: GridForecast) -> Sheet:
         "computed once. --cell NAME shows one cell's arms.",
     )
     notes = tuple(f"{name}: {note}" for name, each in found.cells.items() for note in each.notes)
-    table = Table("What would run", header, tuple(rows))
+    table = WordTable("What would run", header, tuple(rows))
     return Sheet(f"Dry run of the grid {found.grid}", facts, (table,), legend, notes)
 
 

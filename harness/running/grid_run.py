@@ -16,7 +16,7 @@ import yaml
 from splitbench.harness.engines.driver import Watcher
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.registry import Spec, load_plugin
-from splitbench.harness.running.folder_lock import Lock
+from splitbench.harness.running.folder_lock import FolderLock
 from splitbench.harness.running.set_aside import EARLIER
 from splitbench.harness.running.study import Study
 from splitbench.harness.running.study_folder import STUDY_FILE
@@ -64,18 +64,20 @@ class InCell(Watcher):
         self.watcher.done(sentence)
 
 
-def opened(study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]) -> StudyConfig | Grid:
+def open_study_or_grid(
+    study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]
+) -> StudyConfig | Grid:
     """A study file, its content or a checked study, as a study or a grid, with its plugins loaded."""
     for plugin in plugins:
         load_plugin(plugin)
     if isinstance(study, StudyConfig):
         return study
     if isinstance(study, Mapping):
-        return grids.parse(study) if grids.KEY in study else configs.parse(dict(study))
-    return grids.load(study, {}, str(study))
+        return grids.parse_grid(study) if grids.KEY in study else configs.parse_study(dict(study))
+    return grids.load_study_or_grid(study, {}, str(study))
 
 
-def build(cells: Sequence[Cell], device: str, portions: Sequence[Portion] | None = None) -> Built:
+def build_cells(cells: Sequence[Cell], device: str, portions: Sequence[Portion] | None = None) -> Built:
     """Build and check every cell before any of them is run.
 
     Raises:
@@ -90,7 +92,7 @@ def build(cells: Sequence[Cell], device: str, portions: Sequence[Portion] | None
     return found
 
 
-def run(
+def run_cells(
     grid: Grid,
     built: Built,
     folder: Path,
@@ -105,10 +107,10 @@ def run(
         SplitbenchError: as Study.run does; what had ended before is kept.
     """
     watcher = watcher or Watcher()
-    check_folder(grid, folder)
-    store.prepare(folder / built[0][0].name)
+    check_grid_folder(grid, folder)
+    store.prepare_folder(folder / built[0][0].name)
     failed: dict[str, tuple[Failure, ...]] = {}
-    with Lock(folder).held(watcher.note) as lock:
+    with FolderLock(folder).held(watcher.note) as lock:
         for sentence in take_folder(grid, folder):
             watcher.note(sentence)
         watcher.begin(sum(len(study.runs()) for _, study in built))
@@ -119,7 +121,7 @@ def run(
     return failed
 
 
-def check_folder(grid: Grid, folder: Path) -> None:
+def check_grid_folder(grid: Grid, folder: Path) -> None:
     """Refuse a folder of something else.
 
     Raises:

@@ -22,7 +22,7 @@ from splitbench.harness.running.building import arms_of, naming, settings_of
 from splitbench.harness.running.driving import check_engine_can_serve, drive, engine_for
 from splitbench.harness.running.failing import failure_of, is_the_runs
 from splitbench.harness.running.finished import Finished
-from splitbench.harness.running.folder_lock import Lock
+from splitbench.harness.running.folder_lock import FolderLock
 from splitbench.harness.running.study_folder import check_study_folder, take_study_folder
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.dry_run import Rehearser
@@ -164,8 +164,8 @@ class Study:
             with naming(arm.label):
                 self.rehearser.rehearse(arm, self.seeds(repetition), draw)
         check_study_folder(self.config, folder)  # before another's folder gets as much as an empty one for records
-        store.prepare(folder)
-        with Lock(folder).held(watcher.note) as lock:
+        store.prepare_folder(folder)
+        with FolderLock(folder).held(watcher.note) as lock:
             for sentence in [*self.notes(), *self.portion.notes(self.config), *take_study_folder(self, folder)]:
                 watcher.note(sentence)
             store.write_skipped(folder, self.skipped)
@@ -243,10 +243,10 @@ class Study:
         return sum(arm.draws for arm in self.arms) + 2 * workers
 
 
-def opened(study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]) -> StudyConfig:
+def open_study(study: StudyConfig | Mapping[str, Any] | str | Path, plugins: Sequence[str | Path]) -> StudyConfig:
     """A study file, its content or a checked study as the last, with its plugins loaded."""
     for plugin in plugins:
         load_plugin(plugin)
     if isinstance(study, Mapping):
-        return configs.parse(dict(study))
-    return study if isinstance(study, StudyConfig) else configs.load(study)
+        return configs.parse_study(dict(study))
+    return study if isinstance(study, StudyConfig) else configs.load_study(study)

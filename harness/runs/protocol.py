@@ -24,7 +24,7 @@ from splitbench.harness.runs.splitting import Splitter
 from splitbench.harness.runs.tree import Node, Scores
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Result, Stage
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.decompose import Decomposed
 from splitbench.harness.stages.facts import Facts
 from splitbench.harness.stages.measure import Measurement
@@ -220,7 +220,7 @@ class Run:
             raise self.too_small(phase, str(error)) from error
         for group, stage, result in zip(together, stages, results, strict=True):
             for member, ((node, _, _), trained) in enumerate(zip(group, result.output, strict=True)):
-                node.state = State(stage.key, member)
+                node.state = WeightsPlace(stage.key, member)
                 node.own_steps += trained.steps
                 node.curve += trained.curve
                 self.paid[node.path], self.windows[node.path] = result.cost, window

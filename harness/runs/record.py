@@ -19,17 +19,17 @@ from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import StudyConfig
 from splitbench.results.records.population_names import STRINGS
 from splitbench.results.records.record import (
-    Budget,
+    BudgetRecord,
     Decomposition,
     EdgeScore,
-    Machine,
+    MachineRecord,
     Measured,
     PhaseCost,
     Record,
-    Topology,
-    fingerprint,
+    TopologyRecord,
+    config_fingerprint,
 )
-from splitbench.results.records.record import Node as TreeNode
+from splitbench.results.records.record import NodeRecord as TreeNode
 from splitbench.spaces.base import SearchSpace
 
 MEMBERS = {"functions": "distinct connected functions", "strings": STRINGS}
@@ -64,7 +64,7 @@ def make_record(
         rank_sum=measured.rank_sum,
         selection=measured.selection,
         cost={phase: PhaseCost(**cost.as_dict()) for phase, cost in outcome.account.phases.items()},
-        budget=Budget(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
+        budget=BudgetRecord(kind=budget.kind, limit=budget.limit, spent=outcome.account.spent),
         estimates_sha256=measured.estimates_sha256,
         decomposition=_decomposition(outcome),
     )
@@ -120,7 +120,7 @@ def arm_mark(config: Any) -> str:
     """A hash of an arm's configuration, as its record or :meth:`Arm.config` has it, however it is spelled."""
     if isinstance(config, dict) and isinstance(config.get("schedule"), dict):
         config = {**config, "schedule": schedule_parts(config["schedule"])}
-    return fingerprint(one_spelling(config))
+    return config_fingerprint(one_spelling(config))
 
 
 def schedule_parts(schedule: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measure
         device=machines[0].device,
         torch=machines[0].torch or torch_version,
         threads=threads,
-        machines=[Machine(**asdict(machine)) for machine in machines],
+        machines=[MachineRecord(**asdict(machine)) for machine in machines],
     )
 
 
@@ -159,8 +159,8 @@ def _decomposition(outcome: Outcome) -> Decomposition | None:
     return None if terms is None else Decomposition(**terms)
 
 
-def _topology(space: SearchSpace) -> Topology:
-    return Topology(
+def _topology(space: SearchSpace) -> TopologyRecord:
+    return TopologyRecord(
         edges=list(space.edges), operations=[list(space.operations(edge)) for edge in range(len(space.edges))]
     )
 

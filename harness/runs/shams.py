@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from splitbench.harness.budget import Allowance, Cost
 from splitbench.harness.runs.tree import Node
 from splitbench.harness.stages.base import Result
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.decompose import Decomposed
 from splitbench.harness.stages.predict import Predicted
 from splitbench.harness.study.arm import Arm
@@ -36,7 +36,7 @@ def undefined(arm: Arm) -> str | None:
     return None
 
 
-def unsplit(arm: Arm) -> Arm:
+def unsplit_arm(arm: Arm) -> Arm:
     """The same trainer with the study's own schedule, and no split: what the arm ``none`` does."""
     return dataclasses.replace(
         arm, label=f"{arm.label} unsplit", splits=False, schedule=arm.common, burn=0.0, decompose=False, draws=1
@@ -63,7 +63,7 @@ class Shams:
         from splitbench.harness.runs.protocol import Run
 
         run = self.run
-        whole = Run(run.settings, unsplit(run.arm), run.seeds, 0)
+        whole = Run(run.settings, unsplit_arm(run.arm), run.seeds, 0)
         root, frontier = yield from whole.split()
         yield from whole.train_leaves(root, frontier)
         run.adopt(whole)
@@ -79,10 +79,10 @@ class Shams:
         (result,) = yield from run.ask(None, [run.request.decompose(none.key, free, charged, arm)])
         return result
 
-    def trained(self, tree: Node, lengthening: float) -> Asks[Mapping[str, State | None]]:
+    def trained(self, tree: Node, lengthening: float) -> Asks[Mapping[str, WeightsPlace | None]]:
         """The sham of each node, by its path: level by level, since children go on from their parents."""
         run, fresh = self.run, self.run.arm.schedule.weights == "restart"
-        states: dict[str, State | None] = {tree.path: None if fresh else tree.state}
+        states: dict[str, WeightsPlace | None] = {tree.path: None if fresh else tree.state}
         level = tree.children
         while level:
             work: list[tuple[Node, Any]] = []
@@ -98,6 +98,6 @@ class Shams:
                     work.append((node, run.request.train([member], self.windows[node.path], sham=True)))
             results = yield from run.ask(None, [stage for _, stage in work])
             for (node, stage), _ in zip(work, results, strict=True):
-                states[node.path] = State(stage.key, 0)
+                states[node.path] = WeightsPlace(stage.key, 0)
             level = [child for node in level for child in node.children]
         return states

@@ -10,7 +10,7 @@ from typing import Any
 from splitbench.harness.budget import Allowance, Cost, Meter
 from splitbench.harness.stages.train import Member
 from splitbench.harness.study.arm import Arm
-from splitbench.harness.trainers.base import Job, opened
+from splitbench.harness.trainers.base import Job, open_session
 from splitbench.spaces.base import SearchSpace, Supernet
 from splitbench.spaces.datasets.base import ImageData
 
@@ -52,7 +52,7 @@ class StepPrices:
                 sampling=self.sampling,
             )
             job.siblings = [job] * together
-            seam = opened(arm.trainer, arm.modifiers, job).seam
+            seam = open_session(arm.trainer, arm.modifiers, job).seam
             prices = [seam.next_cost(step) for step in range(FIRST_STEPS)]
             if len(set(prices)) > 1:
                 prices += [seam.next_cost(step) for step in range(FIRST_STEPS, PRICED_STEPS)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from splitbench.criteria.base import Affinity, Partition
 from splitbench.harness.selectors.base import Selected
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.spaces.base import SubSpace
 
 Scores = dict[int, tuple[Affinity, Partition]]
@@ -31,7 +31,7 @@ class Node:
 
     subspace: SubSpace
     path: str
-    state: State | None = None
+    state: WeightsPlace | None = None
     own_steps: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
     edges: tuple[int, ...] = ()

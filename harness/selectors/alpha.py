@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.selectors.base import Leaf, Search, Selected, Selector
+from splitbench.harness.selectors.base import LeafToSearch, Search, Selected, Selector
 from splitbench.spaces.base import Choice
 
 
@@ -26,7 +26,7 @@ class ArgmaxAlpha(Selector):
     reads_architecture_weights: ClassVar[bool] = True
     version: ClassVar[int] = 1
 
-    def plan(self, leaf: Leaf) -> list[Choice]:
+    def plan(self, leaf: LeafToSearch) -> list[Choice]:
         return [leaf.space.mixture(torch.zeros(leaf.space.weights_shape), leaf.subspace)]
 
     def select(self, search: Search) -> Selected:

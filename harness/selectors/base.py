@@ -16,7 +16,7 @@ from splitbench.spaces.functions import listed
 
 
 @dataclass(frozen=True)
-class Leaf:
+class LeafToSearch:
     """What a selector knows of a leaf before it looks at weights.
 
     Attributes:
@@ -67,7 +67,7 @@ class Search(Protocol):
     """What a selector can do with a leaf: everything is charged, and nothing can be had beyond the allowance."""
 
     @property
-    def leaf(self) -> Leaf:
+    def leaf(self) -> LeafToSearch:
         """What is known of it."""
 
     @property
@@ -103,7 +103,7 @@ class Selector(ABC):
 
     reads_architecture_weights: ClassVar[bool] = False
 
-    def plan(self, leaf: Leaf) -> Sequence[Choice] | None:
+    def plan(self, leaf: LeafToSearch) -> Sequence[Choice] | None:
         """What will be evaluated, known before training, so that its price can be kept back from the budget. None if
         only the search tells: a study then has to say what it may spend, by ``schedule.selection``."""
         return None

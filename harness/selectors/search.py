@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.selectors.base import Leaf, Search, Selected, Selector, best_of
+from splitbench.harness.selectors.base import LeafToSearch, Search, Selected, Selector, best_of
 from splitbench.spaces.base import Architecture
 
 
@@ -27,7 +27,7 @@ class RandomBest(Selector):
         if self.samples < 1:
             raise ConfigError(f"selector.samples: at least 1 architecture is needed, not {self.samples}")
 
-    def plan(self, leaf: Leaf) -> list[Architecture]:
+    def plan(self, leaf: LeafToSearch) -> list[Architecture]:
         share = self.samples // leaf.count + (leaf.index < self.samples % leaf.count)
         return leaf.sample(max(share, 1))
 
@@ -41,7 +41,7 @@ class All(Selector):
 
     version: ClassVar[int] = 1
 
-    def plan(self, leaf: Leaf) -> list[Architecture]:
+    def plan(self, leaf: LeafToSearch) -> list[Architecture]:
         if len(leaf.population):
             return [tuple(row) for row in leaf.population.tolist()]
         if leaf.space.can_list:

@@ -136,7 +136,7 @@ class Stage(ABC, Generic[Output]):
         return output
 
 
-def run(stage: Stage[Output], store: Store) -> Result[Output]:
+def run_stage(stage: Stage[Output], store: Store) -> Result[Output]:
     """Do a stage's work and store its result; a result that is already there is returned."""
     from splitbench.harness.stages.context import StageContext
 

@@ -24,7 +24,7 @@ from splitbench.spaces.operations import batch_statistics
 
 
 @dataclass(frozen=True)
-class State:
+class WeightsPlace:
     """Where the weights of a trained supernet are.
 
     Attributes:
@@ -85,21 +85,21 @@ class StageContext:
         """
         return _data(self._scene[1], self.device.type)
 
-    def weights(self, seed: int, state: State | None = None) -> Weights:
+    def weights(self, seed: int, state: WeightsPlace | None = None) -> Weights:
         """A supernet's weights: initial ones of a seed, or those that a training left."""
         supernet = batch_statistics(self.space.supernet(seed))
         tensors: dict[str, Tensor] = {}
         statistics: dict[str, Tensor] = {}
         steps = 0
         if state is not None:
-            packed, notes = load_tensors(self.store.open(state.stage, State.file(state.member)))
+            packed, notes = load_tensors(self.store.open(state.stage, WeightsPlace.file(state.member)))
             tensors, steps = unpack(supernet, packed), notes["steps"]
             statistics = kept_statistics(packed)
         supernet.to(self.device)
         return Weights(supernet, tensors, statistics, steps)
 
 
-def pack(
+def pack_tensors(
     supernet: Supernet, trainer: Mapping[str, Tensor], running: RunningStatistics | None = None
 ) -> dict[str, Tensor]:
     """Weights, trainer tensors and running statistics under one roof; :func:`unpack` and :func:`kept_statistics` are

@@ -15,7 +15,7 @@ from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stores.folder import load_tensors
 from splitbench.results.measures.ranking import Integers
-from splitbench.results.payoff.decomposition import Estimates, decompose
+from splitbench.results.payoff.decomposition import EstimateSet, decompose
 from splitbench.spaces.base import Rows
 from splitbench.spaces.truth import open_truth
 
@@ -54,14 +54,14 @@ class Decompose(Stage[Decomposed]):
 
     def work(self, context: StageContext, folder: Path) -> tuple[Decomposed, Cost]:
         truth = open_truth(context.space, context.dataset.name)
-        rows, leaf, arm = estimates(context, self.arm)
-        none, free, charged = (estimates(context, keys) for keys in ((self.unsplit,), self.free, self.charged))
+        rows, leaf, arm = estimates_by_leaf(context, self.arm)
+        none, free, charged = (estimates_by_leaf(context, keys) for keys in ((self.unsplit,), self.free, self.charged))
         if not all(np.array_equal(mine, rows) for mine, _, _ in (none, free, charged)):
             raise ValueError("two predict stages of one decomposition estimate different architectures")
         return Decomposed(decompose(none[2], free[2], charged[2], arm, truth.test(rows), leaf)), Cost()
 
 
-def estimates(context: StageContext, keys: tuple[str, ...]) -> tuple[Rows, Integers, Estimates]:
+def estimates_by_leaf(context: StageContext, keys: tuple[str, ...]) -> tuple[Rows, Integers, EstimateSet]:
     """Architectures [A, edges] in lexicographic order, the leaf of each [A], and their estimates."""
     tables = [load_tensors(context.store.open(key, predict.ESTIMATES))[0] for key in keys]
     rows = np.concatenate([table["rows"].numpy() for table in tables])
@@ -69,4 +69,4 @@ def estimates(context: StageContext, keys: tuple[str, ...]) -> tuple[Rows, Integ
     loss = np.concatenate([table["loss"].numpy() for table in tables])
     leaf = np.concatenate([np.full(len(table["rows"]), index) for index, table in enumerate(tables)])
     order = np.lexsort(rows.T[::-1])
-    return rows[order], leaf[order], Estimates(accuracy[order], loss[order])
+    return rows[order], leaf[order], EstimateSet(accuracy[order], loss[order])

@@ -61,12 +61,12 @@ class FactsStage(Stage[Facts]):
         rows = self.population.rows(space)
         test, sizes = truth.test(rows), sizes_of(space, rows)
         zeros = np.zeros(len(rows), dtype=int)
-        trivial = metrics.trivial(sizes, test, zeros, best_of(truth.best(), test))
+        trivial = metrics.trivial(sizes, test, zeros, best_known(truth.best(), test))
         alone = {name: _without_leaves(values) for name, values in trivial.items()}
         return Facts(len(rows), truth.source, metrics.ceiling(truth.per_seed(rows), sizes["flops"]), alone), Cost()
 
 
-def best_of(known: float | None, population: npt.NDArray[np.float64]) -> float:
+def best_known(known: float | None, population: npt.NDArray[np.float64]) -> float:
     """What regret is measured from: the best of the whole truth, or of the population where that is not known."""
     return float(population.max()) if known is None else known
 

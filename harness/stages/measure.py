@@ -19,7 +19,7 @@ from splitbench.harness.selectors.base import LeafChoice, Selected
 from splitbench.harness.stages import predict
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext
-from splitbench.harness.stages.facts import best_of, sizes_of
+from splitbench.harness.stages.facts import best_known, sizes_of
 from splitbench.harness.stores.folder import load_tensors
 from splitbench.results.measures import metrics, ranking
 from splitbench.results.measures.metrics import Metrics
@@ -107,7 +107,7 @@ class Measure(Stage[Measurement]):
         rows, accuracy, loss, leaf = rows[order], accuracy[order], loss[order], leaf[order]
 
         flops, test = sizes_of(space, rows)["flops"], truth.test(rows)
-        best = best_of(truth.best(), test)
+        best = best_known(truth.best(), test)
         columns = {
             "architecture": [space.encode(tuple(row)) for row in rows.tolist()],
             "leaf": leaf,
@@ -123,7 +123,7 @@ class Measure(Stage[Measurement]):
         if truth.has_validation:
             validation = truth.validation(rows)
             columns["truth_validation"] = validation
-            best_validation = best_of(truth.best(validation=True), validation)
+            best_validation = best_known(truth.best(validation=True), validation)
             against_validation = metrics.ranking_metrics(accuracy, loss, validation, flops, leaf, best_validation)
         estimates = encode_estimates(columns)
         write_atomically(folder / ESTIMATES, estimates)
@@ -150,7 +150,7 @@ class Measure(Stage[Measurement]):
             leaf_floor=metrics.leaf_floor(truth.test(rows), masks),
             best_of_k=metrics.expected_best_of(truth.test(reference(space, of)), len(kept)),
             leaves=[
-                record.Leaf(
+                record.LeafRecord(
                     allowed=[list(operations) for operations in leaf.subspace.allowed],
                     architecture=space.encode(leaf.selected.architecture),
                     estimate=leaf.selected.accuracy,

@@ -11,7 +11,7 @@ import torch
 
 from splitbench.harness.budget import Cost
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import StageContext, State, write_note
+from splitbench.harness.stages.context import StageContext, WeightsPlace, write_note
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.stores.base import CHECKPOINT, PROGRESS
 from splitbench.harness.stores.folder import load_tensors, save_tensors
@@ -49,7 +49,7 @@ class Predict(Stage[Predicted]):
     gives: ClassVar[type] = Predicted
 
     subspace: SubSpace
-    state: State | None
+    state: WeightsPlace | None
     evaluation: Evaluation
     population: RankedFunctions
     earlier: tuple[SubSpace, ...] = ()

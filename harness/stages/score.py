@@ -13,7 +13,7 @@ from splitbench.criteria.base import Affinity, Criterion
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import StageContext, State
+from splitbench.harness.stages.context import StageContext, WeightsPlace
 from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job, Trainer
 from splitbench.spaces.base import SubSpace, Supernet
@@ -44,7 +44,7 @@ class Score(Stage[Affinity]):
     trainer: Part
     criterion: Part
     subspace: SubSpace
-    state: State | None
+    state: WeightsPlace | None
     initial_seed: int
     training_seed: int
     edge: int

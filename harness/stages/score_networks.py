@@ -34,7 +34,7 @@ NOTE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Scored:
+class NetworkScore:
     """What a proxy said of one network.
 
     Attributes:
@@ -56,7 +56,7 @@ class Scored:
         return [self.architecture, terms, self.milliseconds, _short(self.forward), _short(self.backward)]
 
     @classmethod
-    def of_row(cls, row: Any) -> Scored:
+    def of_row(cls, row: Any) -> NetworkScore:
         """The inverse of :meth:`row`.
 
         Raises:
@@ -77,7 +77,7 @@ class Scored:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreNetworks(Stage[tuple[tuple[Scored, ...], ...]]):
+class ScoreNetworks(Stage[tuple[tuple[NetworkScore, ...], ...]]):
     """What each of some proxies says of each of some networks; it sees no accuracy of the ground truth.
 
     The output is a tuple of scores [architectures] for each proxy. All of a score but its milliseconds is a function of
@@ -94,7 +94,7 @@ class ScoreNetworks(Stage[tuple[tuple[Scored, ...], ...]]):
 
     kind: ClassVar[str] = "score_networks"
     version: ClassVar[int] = 1
-    gives: ClassVar[Any] = tuple[tuple[Scored, ...], ...]
+    gives: ClassVar[Any] = tuple[tuple[NetworkScore, ...], ...]
     reads_images: ClassVar[bool] = False  # not before a proxy asks for them: some never do
 
     proxies: tuple[Part, ...]
@@ -104,10 +104,10 @@ class ScoreNetworks(Stage[tuple[tuple[Scored, ...], ...]]):
     batch_size: int
     hardware: str
 
-    def work(self, context: StageContext, folder: Path) -> tuple[tuple[tuple[Scored, ...], ...], Cost]:
+    def work(self, context: StageContext, folder: Path) -> tuple[tuple[tuple[NetworkScore, ...], ...], Cost]:
         scorer = self.scorer(context)
         proxies = {label: part.build() for label, part in zip(self.labels, self.proxies, strict=True)}
-        scores: dict[str, list[Scored]] = {label: [] for label in proxies}
+        scores: dict[str, list[NetworkScore]] = {label: [] for label in proxies}
         flops, images = 0.0, 0.0
         noted = time.monotonic()
         for done, name in enumerate(self.architectures, start=1):
@@ -126,12 +126,12 @@ class ScoreNetworks(Stage[tuple[tuple[Scored, ...], ...]]):
         return Scorer(context.space, lambda: context.data, seeds, self.batch_size, context.device)
 
     @classmethod
-    def encode(cls, output: tuple[tuple[Scored, ...], ...]) -> Any:
+    def encode(cls, output: tuple[tuple[NetworkScore, ...], ...]) -> Any:
         return [[scored.row() for scored in scores] for scores in output]
 
     @classmethod
-    def decode(cls, data: Any) -> tuple[tuple[Scored, ...], ...]:
-        return tuple(tuple(map(Scored.of_row, rows)) for rows in data)
+    def decode(cls, data: Any) -> tuple[tuple[NetworkScore, ...], ...]:
+        return tuple(tuple(map(NetworkScore.of_row, rows)) for rows in data)
 
 
 class Scorer:
@@ -162,7 +162,7 @@ class Scorer:
             self._reading += self._clock() - start
         return self._batches[repetition]
 
-    def score(self, architecture: Architecture, proxies: Mapping[str, Proxy]) -> dict[str, Scored]:
+    def score(self, architecture: Architecture, proxies: Mapping[str, Proxy]) -> dict[str, NetworkScore]:
         """What each proxy says of one network; each gets a copy of its own, with the same initial weights.
 
         Raises:
@@ -176,7 +176,7 @@ class Scorer:
 
     def _score(
         self, fresh: Any, architecture: Architecture, name: str, key: str, proxy: Proxy, making: float
-    ) -> Scored:
+    ) -> NetworkScore:
         """``making`` is what the network took in seconds: each proxy is billed as if it had asked for it alone."""
         start, reading = self._clock(), self._reading
         spent = [0.0, 0.0]
@@ -200,7 +200,9 @@ class Scorer:
                     f"proxy {key} fails on architecture {name}: {type(error).__name__}: {said}; leave it out or mend it"
                 ) from error
             seconds = making + self._clock() - start - (self._reading - reading)
-        return Scored(name, tuple(values.tolist()), round(1000 * seconds, 2), *(round(count, 4) for count in spent))
+        return NetworkScore(
+            name, tuple(values.tolist()), round(1000 * seconds, 2), *(round(count, 4) for count in spent)
+        )
 
     def _clock(self) -> float:
         if self.device.type == "cuda":

@@ -13,15 +13,15 @@ from torch import Tensor
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.part import Part
-from splitbench.harness.selectors.base import Leaf, Selected, Selector
+from splitbench.harness.selectors.base import LeafToSearch, Selected, Selector
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import StageContext, State, Weights, kept_statistics, pack, unpack
+from splitbench.harness.stages.context import StageContext, Weights, WeightsPlace, kept_statistics, pack_tensors, unpack
 from splitbench.harness.stages.train import checkpoint_seconds
 from splitbench.harness.stores.base import CHECKPOINT
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RunningStatistics
-from splitbench.harness.trainers.base import Job, Session, Trainer, opened
+from splitbench.harness.trainers.base import Job, Session, Trainer, open_session
 from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
@@ -53,7 +53,7 @@ class Select(Stage[Selected]):
     modifiers: tuple[Part, ...] = ()
     selector: Part
     subspace: SubSpace
-    state: State | None
+    state: WeightsPlace | None
     evaluation: Evaluation
     population: RankedFunctions
     index: int
@@ -63,10 +63,10 @@ class Select(Stage[Selected]):
     earlier: tuple[SubSpace, ...] = ()
     sampling: str = STRINGS
 
-    def leaf(self, space: SearchSpace) -> Leaf:
+    def leaf(self, space: SearchSpace) -> LeafToSearch:
         """The leaf as a selector plans by it, before any weights are read."""
         inside = self.population.rows(space, self.subspace, self.earlier)
-        return Leaf(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
+        return LeafToSearch(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
 
     def work(self, context: StageContext, folder: Path) -> tuple[Selected, Cost]:
         selector: Selector = self.selector.build()
@@ -126,7 +126,7 @@ class LeafSearch:
             earlier=self.stage.earlier,
             sampling=self.stage.sampling,
         )
-        session = opened(self.trainer, modifiers, job)
+        session = open_session(self.trainer, modifiers, job)
         session.restore(weights.tensors)
         return session
 
@@ -182,7 +182,7 @@ class LeafSearch:
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and session, if the search has trained."""
-        return pack(self.weights.supernet, self.session.state(), self.running) if self.notes.trained else {}
+        return pack_tensors(self.weights.supernet, self.session.state(), self.running) if self.notes.trained else {}
 
 
 class Notes:

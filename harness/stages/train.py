@@ -16,11 +16,18 @@ from splitbench.harness.hashing import HASHED_IF_SET
 from splitbench.harness.modifiers.base import Modifier
 from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Stage
-from splitbench.harness.stages.context import StageContext, State, kept_statistics, pack, unpack, write_note
+from splitbench.harness.stages.context import (
+    StageContext,
+    WeightsPlace,
+    kept_statistics,
+    pack_tensors,
+    unpack,
+    write_note,
+)
 from splitbench.harness.stores.base import CHECKPOINT, PROGRESS
 from splitbench.harness.stores.folder import load_tensors, save_tensors
 from splitbench.harness.supernets.normalisation import RunningStatistics
-from splitbench.harness.trainers.base import Job, Session, Trainer, opened
+from splitbench.harness.trainers.base import Job, Session, Trainer, open_session
 from splitbench.spaces.architectures.sampling import STRINGS
 from splitbench.spaces.base import SubSpace
 
@@ -45,7 +52,7 @@ class Member:
     """
 
     subspace: SubSpace
-    parent: State | None
+    parent: WeightsPlace | None
     allowance: Allowance
     parts: tuple[SubSpace, ...] = ()
     earlier: tuple[SubSpace, ...] = ()
@@ -102,7 +109,9 @@ class Train(Stage[tuple[Trained, ...]]):
                 training.step(*self.window)
             checkpoint.save_if_due()
         for index, training in enumerate(trainings):
-            save_tensors(folder / State.file(index), training.tensors(), {"steps": training.first + training.done})
+            save_tensors(
+                folder / WeightsPlace.file(index), training.tensors(), {"steps": training.first + training.done}
+            )
         return tuple(training.result() for training in trainings), sum((t.meter.cost for t in trainings), Cost())
 
     def opened(self, context: StageContext) -> list[Training]:
@@ -131,7 +140,7 @@ class Train(Stage[tuple[Trained, ...]]):
             )
         trainings = []
         for member, job, weights in zip(self.members, jobs, inherited, strict=True):
-            session = opened(trainer, modifiers, job)
+            session = open_session(trainer, modifiers, job)
             if member.parent is not None:
                 session.restore(weights.tensors)
             together = len(self.members)
@@ -219,7 +228,7 @@ class Training:
         self.losses.append(loss)
 
     def tensors(self) -> dict[str, Any]:
-        return pack(self.session.job.supernet, self.session.state(), self.running)
+        return pack_tensors(self.session.job.supernet, self.session.state(), self.running)
 
     def notes(self) -> dict[str, Any]:
         """What a checkpoint has to know beside the tensors."""

@@ -29,9 +29,9 @@ __all__ = [  # with the sections: results may import this module of the harness'
     "PopulationConfig",
     "ScheduleConfig",
     "StudyConfig",
-    "load",
-    "parse",
-    "read",
+    "load_study",
+    "parse_study",
+    "read_study_file",
     "short",
 ]
 _KINDS = {
@@ -169,16 +169,16 @@ def short(value: Any) -> str:
     return str(value)
 
 
-def load(path: str | Path) -> StudyConfig:
+def load_study(path: str | Path) -> StudyConfig:
     """Read and check a study file; a study without a name gets the file's.
 
     Raises:
         ConfigError: one sentence with the file, the key's path, what is allowed and what to do.
     """
-    return parse(read(path), str(path))
+    return parse_study(read_study_file(path), str(path))
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read_study_file(path: str | Path) -> dict[str, Any]:
     """What a study file says, not checked yet; a study without a name gets the file's.
 
     Raises:
@@ -202,7 +202,7 @@ def read(path: str | Path) -> dict[str, Any]:
     return {"name": name or "study", **data}
 
 
-def parse(data: dict[str, Any], source: str = "study") -> StudyConfig:
+def parse_study(data: dict[str, Any], source: str = "study") -> StudyConfig:
     """Check a study given as a mapping; numbers like ``2e14`` may be strings, as YAML 1.1 reads them."""
     if "grid" in data:
         raise ConfigError(

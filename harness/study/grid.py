@@ -71,7 +71,7 @@ class Grid:
         return tuple(cell for cell in self.cells if not names or cell.name in names)
 
 
-def load(path: str | Path, changes: Mapping[str, Any], source: str) -> StudyConfig | Grid:
+def load_study_or_grid(path: str | Path, changes: Mapping[str, Any], source: str) -> StudyConfig | Grid:
     """A study file with some keys changed: a study, or a grid of them where the file has the key ``grid``.
 
     Args:
@@ -83,18 +83,18 @@ def load(path: str | Path, changes: Mapping[str, Any], source: str) -> StudyConf
     Raises:
         ConfigError: one sentence with the file, the key's path, what is allowed and what to do.
     """
-    data = config.read(path)
+    data = config.read_study_file(path)
     if KEY in changes:
         data = {**data, KEY: changes[KEY]}
     if axes := {path.removeprefix(f"{KEY}."): value for path, value in changes.items() if path.startswith(f"{KEY}.")}:
         data = {**data, KEY: {**(data.get(KEY) or {}), **axes}}
     changes = {path: value for path, value in changes.items() if path.split(".")[0] != KEY}
     if KEY in data:
-        return parse(data, source, changes)
-    return config.parse(put_all(data, changes), source) if changes else config.load(path)
+        return parse_grid(data, source, changes)
+    return config.parse_study(put_all(data, changes), source) if changes else config.load_study(path)
 
 
-def parse(data: Mapping[str, Any], source: str = "study", changes: Mapping[str, Any] | None = None) -> Grid:
+def parse_grid(data: Mapping[str, Any], source: str = "study", changes: Mapping[str, Any] | None = None) -> Grid:
     """Check a grid given as a mapping: its axes, and the study of each cell.
 
     Raises:
@@ -112,7 +112,7 @@ def parse(data: Mapping[str, Any], source: str = "study", changes: Mapping[str, 
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     names = cell_names(combinations)
     cells = tuple(
-        Cell(name, values, config.parse(put_all(base, values, f"{source}, grid:"), f"{source}, cell {name}"))
+        Cell(name, values, config.parse_study(put_all(base, values, f"{source}, grid:"), f"{source}, cell {name}"))
         for name, values in zip(names, combinations, strict=True)
     )
     for first, second in itertools.combinations(cells, 2):

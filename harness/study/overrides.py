@@ -46,13 +46,13 @@ def put_all(study: Mapping[str, Any], values: Mapping[str, Any], where: str = "-
     changed = dict(study)
     for path in sorted(values, key=lambda path: path.count(".")):
         try:
-            changed = put(changed, path, values[path])
+            changed = put_value(changed, path, values[path])
         except ConfigError as error:
             raise ConfigError(f"{where} {error}") from error
     return changed
 
 
-def put(study: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+def put_value(study: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """A study file's content with ``value`` at a dotted path; the content itself is left alone.
 
     A component that stands there by its bare name, or by default, becomes a mapping of its name and the parameter. A

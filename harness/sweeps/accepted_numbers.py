@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any
 
-from splitbench.harness.registry import Component, get, nested, parameters, split_spec
+from splitbench.harness.registry import Component, get, nested_specs, parameters, split_spec
 from splitbench.harness.study.config import ScheduleConfig, short
 from splitbench.harness.study.search import Range
 
@@ -72,7 +72,7 @@ def declared(
             default = None if found.default is found.empty else found.default
             yield Declared(name, annotation(component, found), default)
             continue
-        inner = nested(component.load()).get(rest[0])
+        inner = nested_specs(component.load()).get(rest[0])
         value = own.get(rest[0]) if own is not None and own["name"] == name else None
         if inner is not None:
             spec = value if isinstance(value, Mapping) else None
@@ -96,30 +96,30 @@ def annotation(component: Component, parameter: inspect.Parameter) -> Any:
         return Any
 
 
-def members(of: Any) -> Iterator[Any]:
+def type_members(of: Any) -> Iterator[Any]:
     """The alternatives of a type, each without its arguments and without what Annotated adds."""
     origin = typing.get_origin(of)
     if origin is typing.Annotated:
-        yield from members(typing.get_args(of)[0])
+        yield from type_members(typing.get_args(of)[0])
     elif origin in (typing.Union, types.UnionType):
         for one in typing.get_args(of):
-            yield from members(one)
+            yield from type_members(one)
     elif origin is typing.Literal:
         yield from map(type, typing.get_args(of))
     elif isinstance(of, typing.NewType):
-        yield from members(of.__supertype__)
+        yield from type_members(of.__supertype__)
     else:
         yield origin or (type(None) if of is None else of)
 
 
-def number(one: Declared, own: Any) -> Number | None:
+def number_type(one: Declared, own: Any) -> Number | None:
     """Whether a parameter takes whole numbers only (int), any (float), or none (None).
 
     Args:
         one: the parameter.
         own: the study file's value, which decides where the type does not, and the default after it.
     """
-    classes = list(members(one.annotation))
+    classes = list(type_members(one.annotation))
     known = all(isinstance(member, type) and member not in (Any, object) for member in classes)
     found = [m for m in classes if isinstance(m, type) and issubclass(m, numbers.Real) and not issubclass(m, bool)]
     whole = {issubclass(member, numbers.Integral) for member in found}

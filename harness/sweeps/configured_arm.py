@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from splitbench.harness.registry import Spec, get, nested, parameters, split_spec
+from splitbench.harness.registry import Spec, get, nested_specs, parameters, split_spec
 from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import ArmConfig, StudyConfig, short
 from splitbench.harness.sweeps.accepted_numbers import Value
@@ -37,7 +37,7 @@ def configured(
             data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
         elif part == "criterion":
             own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
-            changed = put(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
+            changed = put_parameter(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
             if changed is None:
                 continue
             data.update({key: value for key, value in changed.items() if key != "name"})
@@ -45,17 +45,17 @@ def configured(
             kind = KINDS[part]
             usual = arm.parts[kind].written()
             shared = getattr(config, part) if part in OF_STUDIES else usual
-            changed = put(data.get(part) or shared, kind, rest, one.given(shown), usual)
+            changed = put_parameter(data.get(part) or shared, kind, rest, one.given(shown), usual)
             if changed is None:
                 continue
             data[part] = changed
         values[one.path] = shown
     ordered = {one.path: values[one.path] for one in parameters_ if one.path in values}
-    data["name"] = label(base.label, ordered)
+    data["name"] = configuration_label(base.label, ordered)
     return ArmConfig.model_validate(data), ordered
 
 
-def put(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual: Mapping[str, Any]) -> Any:
+def put_parameter(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual: Mapping[str, Any]) -> Any:
     """A component's spec with one parameter changed; None if the component has no such parameter.
 
     Args:
@@ -72,18 +72,18 @@ def put(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual: Mapping[s
     if rest[0] not in parameters(component):
         return None
     if len(rest) > 1:
-        inner = nested(component.load()).get(rest[0])
+        inner = nested_specs(component.load()).get(rest[0])
         filled = usual.get(rest[0]) if usual.get("name") == name else None
         current = given.get(rest[0]) or filled
         if inner is None or current is None:
             return None
-        value = put(current, inner, rest[1:], value, filled if isinstance(filled, Mapping) else {})
+        value = put_parameter(current, inner, rest[1:], value, filled if isinstance(filled, Mapping) else {})
         if value is None:
             return None
     return {"name": name, **given, rest[0]: value}
 
 
-def label(arm: str, values: Mapping[str, Value]) -> str:
+def configuration_label(arm: str, values: Mapping[str, Value]) -> str:
     """What the records of a configuration are called: the arm with the values in brackets."""
     last = [path.rpartition(".")[2] for path in values]
     names = [name if last.count(name) == 1 else path for name, path in zip(last, values, strict=True)]

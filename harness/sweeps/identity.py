@@ -17,13 +17,13 @@ from splitbench.harness.running.study_folder import STUDY_FILE
 from splitbench.harness.runs.arm_stages import Settings
 from splitbench.harness.runs.record import one_spelling, protocol_parts
 from splitbench.harness.study.arm import Arm
-from splitbench.harness.study.config import StudyConfig, parse
+from splitbench.harness.study.config import StudyConfig, parse_study
 from splitbench.harness.study.search import Range
 from splitbench.harness.sweeps.search_parameters import Parameter
 from splitbench.results.records.listing import SWEEP_STUDY
 
 
-def identity(
+def sweep_identity(
     config: StudyConfig, settings: Settings, arm: Arm, baseline: Arm, parameters: Sequence[Parameter]
 ) -> dict[str, Any]:
     """An arm's part of a sweep as plain JSON. Two ways of writing the same thing give the same."""
@@ -54,7 +54,7 @@ def spec(given: Any) -> dict[str, Any]:
     return {"name": name, **options}
 
 
-def check_folder(folder: Path, config: StudyConfig) -> None:
+def check_sweep_folder(folder: Path, config: StudyConfig) -> None:
     """Raises StoreError for the folder of a study that is no sweep, or of another sweep; more trials and more arms make
     none of it."""
     if (folder / STUDY_FILE).exists():
@@ -69,7 +69,7 @@ def check_folder(folder: Path, config: StudyConfig) -> None:
     if kept.name != config.name:
         raise StoreError(f"{folder} holds the sweep {kept.name!r}, not {config.name!r}; choose another --out")
     arms = {arm.label for arm in kept.arms} & {arm.label for arm in config.arms}
-    changed = differences(_comparable(kept, arms), _comparable(config, arms))
+    changed = identity_differences(_comparable(kept, arms), _comparable(config, arms))
     if changed:
         raise StoreError(f"{folder} holds this sweep as it was started {changed}; restore it, or choose another --out")
 
@@ -80,7 +80,7 @@ def _read(text: str) -> StudyConfig | None:
 
     try:
         data = yaml.safe_load(text)
-        return parse(data) if isinstance(data, dict) else None
+        return parse_study(data) if isinstance(data, dict) else None
     except (yaml.YAMLError, ConfigError):
         return None
 
@@ -104,7 +104,7 @@ def _number(choice: Any) -> Any:
         return choice
 
 
-def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def identity_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """In which of their values two identities differ, in words: the first, and how many more; nothing if in none."""
     old, new = _flat(there), _flat(now)
     keys = [key for key in sorted(old.keys() | new.keys()) if (key in old, old.get(key)) != (key in new, new.get(key))]

@@ -36,7 +36,7 @@ class _Sighting:
     looked: float
 
 
-class Ledger:
+class TrialLedger:
     """The slots of one study, for one of the processes that share it.
 
     ``wanted`` is the number of slots; where a sweep was once asked for more, those count too. ``grace`` are the seconds

@@ -16,7 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.part import Part
-from splitbench.harness.registry import get, nested, parameters, suggestion
+from splitbench.harness.registry import get, nested_specs, parameters, suggestion
 from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import ArmConfig, ScheduleConfig, StudyConfig, short
 from splitbench.harness.study.search import Range
@@ -27,8 +27,8 @@ from splitbench.harness.sweeps.accepted_numbers import (
     called,
     declared,
     is_number,
-    number,
     number_like,
+    number_type,
     of_schedule,
 )
 
@@ -98,7 +98,7 @@ class Parameter:
         return list(dict.fromkeys(int(x) if self.integer else x for x in (low, one, self.over.high)))
 
 
-def searched(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
+def searched_by_arm(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
     """What is searched of each arm, in the study file's order; nothing of an arm that has none of it.
 
     Raises:
@@ -168,9 +168,9 @@ def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str,
         ConfigError: if it is no number and has a range, or the ends of a range of whole numbers are none.
     """
     own = value_at(arm, path)
-    takers = {one.component: number(one, own) for one in declarations(arm, path, search)}
+    takers = {one.component: number_type(one, own) for one in declarations(arm, path, search)}
     if isinstance(over, Range):
-        integer = whole(path, over, takers, own)
+        integer = whole_numbers_only(path, over, takers, own)
         return Parameter(path, over, integer, own if is_number(own) else None)
     type_ = next(iter(takers.values()), None)
     choices = {called(value, type_): number_like(value, type_) for value in over}
@@ -184,7 +184,7 @@ def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str,
     return Parameter(path, choices, False, mine if mine in choices else None)
 
 
-def whole(path: str, over: Range, takers: Mapping[str, Number | None], own: Any) -> bool:
+def whole_numbers_only(path: str, over: Range, takers: Mapping[str, Number | None], own: Any) -> bool:
     """Whether a range has whole numbers only. What takes its values: component -> type of its numbers.
 
     Raises:
@@ -212,7 +212,7 @@ def component_kind(arm: Arm, path: str) -> str | None:
     for key in rest:
         if kind is None or not isinstance(spec, Mapping):
             return None
-        kind, spec = nested(get(kind, str(spec["name"])).load()).get(key), spec.get(key)
+        kind, spec = nested_specs(get(kind, str(spec["name"])).load()).get(key), spec.get(key)
     return kind
 
 

@@ -75,10 +75,10 @@ def swept_arm(swept: Swept, trials: Trials, complete: bool) -> sweep.SweptArm:
     )
 
 
-def settled_trial(slot: int, trial: FrozenTrial) -> sweep.Trial:
+def settled_trial(slot: int, trial: FrozenTrial) -> sweep.TrialRecord:
     attributes = trial.user_attrs
     stopped: Literal["infeasible", "pruned"] = "infeasible" if attributes.get("reason") else "pruned"
-    return sweep.Trial(
+    return sweep.TrialRecord(
         number=trial.number,
         slot=slot,
         state="complete" if trial.state is TrialState.COMPLETE else stopped,
@@ -118,7 +118,7 @@ def importance(settled: Sequence[FrozenTrial], direction: optuna.study.StudyDire
     return {name: round(float(found[name]), 6) for name in names}, ""
 
 
-def sentence(label: str, trial: optuna.Trial, end: Ended, metric: str, seeds: int) -> str:
+def trial_line(label: str, trial: optuna.Trial, end: Ended, metric: str, seeds: int) -> str:
     """A line about a trial that has ended."""
     values = ", ".join(
         f"{path.rpartition('.')[2]} {value}" for path, value in trial.user_attrs.get("values", {}).items()
@@ -136,7 +136,7 @@ def tuned(
     config: StudyConfig,
     arms: Sequence[Swept],
     baseline: str,
-    chosen: Mapping[str, sweep.Trial | None],
+    chosen: Mapping[str, sweep.TrialRecord | None],
     draws: Mapping[str, int],
 ) -> dict[str, Any] | None:
     """A study file with every arm as tuned and as it was, on seeds of its own; None while an arm has nothing chosen.

@@ -19,7 +19,7 @@ from splitbench.harness.runs.protocol import Asks, Outcome, Run
 from splitbench.harness.study.arm import Arm, build_arm
 from splitbench.harness.study.config import ArmConfig
 from splitbench.harness.sweeps.configured_arm import configured
-from splitbench.harness.sweeps.ledger import Ledger
+from splitbench.harness.sweeps.ledger import TrialLedger
 from splitbench.harness.sweeps.search_parameters import Parameter
 from splitbench.results.records.record import Record
 
@@ -39,7 +39,7 @@ class Swept:
     config: ArmConfig
     arm: Arm
     parameters: tuple[Parameter, ...]
-    ledger: Ledger
+    ledger: TrialLedger
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from splitbench.harness.study.search import EXAMPLE
 from splitbench.harness.sweeps import summary
 from splitbench.harness.sweeps.choosing import pruners, samplers
 from splitbench.harness.sweeps.configured_arm import configured
-from splitbench.harness.sweeps.identity import check_folder, identity
-from splitbench.harness.sweeps.ledger import Ledger
-from splitbench.harness.sweeps.search_parameters import Parameter, searched
+from splitbench.harness.sweeps.identity import check_sweep_folder, sweep_identity
+from splitbench.harness.sweeps.ledger import TrialLedger
+from splitbench.harness.sweeps.search_parameters import Parameter, searched_by_arm
 from splitbench.harness.sweeps.storages.database import check_place
 from splitbench.harness.sweeps.storages.storage import open_storage, open_studies, storage_errors
 from splitbench.harness.sweeps.trial import Ended, Swept, Trials
@@ -37,7 +37,7 @@ from splitbench.results.inference.stats import lower_is_better
 from splitbench.results.measures import metrics
 from splitbench.results.records import store
 from splitbench.results.records.listing import SWEEP_STUDY
-from splitbench.results.sweeps.sweep import best, write
+from splitbench.results.sweeps.sweep import best, write_sweep
 
 JOURNAL = "sweep.journal"
 TUNED = "tuned.yaml"
@@ -65,7 +65,7 @@ class Tuner:
         # One draw a seed: an arm of many draws would be tuned with a larger budget than the others.
         self.draws = {arm.label: arm.draws for arm in config.arms}
         self.config = config.model_copy(update={"arms": [a.model_copy(update={"draws": 1}) for a in config.arms]})
-        self.metric = check_metric(config.sweep.metric)
+        self.metric = check_sweep_metric(config.sweep.metric)
         self.study = Study.build(self.config, device)
         if not self.study.has_validation:
             raise ConfigError(
@@ -74,7 +74,7 @@ class Tuner:
             )
         configs = {arm.label: arm for arm in self.config.arms}
         pairs = [(configs[arm.label], arm) for arm in self.study.arms]
-        self.pairs = list(zip(pairs, searched(self.config, pairs), strict=True))
+        self.pairs = list(zip(pairs, searched_by_arm(self.config, pairs), strict=True))
         labels = [arm.label for _, arm in pairs]
         self.baseline = pairs[labels.index(config.baseline) if config.baseline in labels else 0][1]
         self.possible: list[Arm] = []  # with each choice once
@@ -110,16 +110,16 @@ class Tuner:
         Raises:
             StoreError: if either is another sweep's, or cannot be used; neither is changed then.
         """
-        check_folder(folder, self.config)
+        check_sweep_folder(folder, self.config)
         tuned = [((base, arm), parameters) for (base, arm), parameters in self.pairs if parameters]
         names = [f"{self.config.name}/{arm.label}" for (_, arm), _ in tuned]
         wanted = {
-            name: identity(self.config, self.study.settings, arm, self.baseline, parameters)
+            name: sweep_identity(self.config, self.study.settings, arm, self.baseline, parameters)
             for name, ((_, arm), parameters) in zip(names, tuned, strict=True)
         }
         direction = "minimize" if lower_is_better(self.metric) else "maximize"
         studies = open_studies(open_storage(place), wanted, direction)
-        store.prepare(folder)
+        store.prepare_folder(folder)
         kept = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
         store.write_atomically(folder / SWEEP_STUDY, kept.encode())
         self.arms = []
@@ -129,7 +129,7 @@ class Tuner:
             study.sampler = samplers.Paired(self.config.sweep.sampler, over, self.config.seed, first)
             study.pruner = self.pruner
             number = samplers.trials_of_arm(self.config.sweep.sampler, over, self.wanted)
-            self.arms.append(Swept(base, arm, parameters, Ledger(study, number, worker, over)))
+            self.arms.append(Swept(base, arm, parameters, TrialLedger(study, number, worker, over)))
         self.trials = Trials(self.study, folder, self.metric, self.baseline, [studies[name] for name in names])
         self.folder = folder
 
@@ -207,7 +207,7 @@ class Tuner:
             self.watcher.note(self.trials.notes.pop())
         if stored:
             self.write()
-            self.watcher.done(summary.sentence(label, trial, end, self.metric, self.config.seeds))
+            self.watcher.done(summary.trial_line(label, trial, end, self.metric, self.config.seeds))
 
     def give_back(self, error: BaseException) -> None:
         """Give the trials that are under way back, so that whoever comes next runs them.
@@ -223,7 +223,7 @@ class Tuner:
 
     def write(self) -> None:
         """Keep the sweep as it stands beside its records."""
-        write(self.folder, summary.of(self.config, self.study, self.arms, self.trials, self.wanted))
+        write_sweep(self.folder, summary.of(self.config, self.study, self.arms, self.trials, self.wanted))
 
     def write_tuned(self) -> None:
         """The study that compares the arms as tuned, on seeds that no trial has seen."""
@@ -238,7 +238,7 @@ def distributions(parameters: Sequence[Parameter]) -> Mapping[str, optuna.distri
     return {one.path: one.distribution for one in parameters}
 
 
-def check_metric(name: str) -> str:
+def check_sweep_metric(name: str) -> str:
     """A metric's name.
 
     Raises:

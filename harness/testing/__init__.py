@@ -6,7 +6,7 @@ Each check raises AssertionError with a sentence that says what is wrong. Nothin
     check_criterion(MyCriterion(), Micro(), images_of((1, 8, 8), 10))
 """
 
-from splitbench.harness.testing.checks import Check, Skipped, Verdict
+from splitbench.harness.testing.checks import CheckVerdict, ComponentCheck, SkippedCheck
 from splitbench.harness.testing.material import (
     counting_flops,
     images_of,
@@ -25,9 +25,9 @@ from splitbench.harness.testing.suites.trainers import check_trainer, trained
 
 __all__ = [
     "Chain",
-    "Check",
-    "Skipped",
-    "Verdict",
+    "CheckVerdict",
+    "ComponentCheck",
+    "SkippedCheck",
     "check_criterion",
     "check_edge_rule",
     "check_engine",

@@ -49,7 +49,7 @@ def require_affinity(affinity: object, operations: tuple[int, ...], where: str) 
         require(bool(np.isfinite(value)), f"{where}: worth says {value} of {groups}, which is not finite")
 
 
-def same(first: Affinity, second: Affinity) -> bool:
+def same_affinity(first: Affinity, second: Affinity) -> bool:
     """Whether two affinities are equal, bit for bit."""
     return first.worth == second.worth and all(
         np.array_equal(getattr(first, name), getattr(second, name), equal_nan=True)

@@ -9,12 +9,12 @@ from typing import Literal
 from splitbench.harness.device import one_thread
 
 
-class Skipped(Exception):  # noqa: N818 - it is no error
+class SkippedCheck(Exception):  # noqa: N818 - it is no error
     """A check that does not apply; its words say why."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckVerdict:
     """How a check ended.
 
     Attributes:
@@ -29,7 +29,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Check:
+class ComponentCheck:
     """One thing that a component must hold.
 
     Attributes:
@@ -40,24 +40,24 @@ class Check:
     name: str
     run: Callable[[], None]
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CheckVerdict:
         """Run it. A component that raises anything else fails as well."""
         try:
             self.run()
-        except Skipped as reason:
-            return Verdict(self.name, "skipped", _line(reason))
+        except SkippedCheck as reason:
+            return CheckVerdict(self.name, "skipped", _line(reason))
         except AssertionError as complaint:
-            return Verdict(self.name, "failed", _line(complaint))
+            return CheckVerdict(self.name, "failed", _line(complaint))
         except Exception as error:  # a stranger's component may raise anything
-            return Verdict(self.name, "failed", f"{type(error).__name__}: {_line(error)}")
-        return Verdict(self.name, "ok")
+            return CheckVerdict(self.name, "failed", f"{type(error).__name__}: {_line(error)}")
+        return CheckVerdict(self.name, "ok")
 
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def enforce(checks: Iterable[Check]) -> None:
+def enforce(checks: Iterable[ComponentCheck]) -> None:
     """Run checks until one fails.
 
     Raises:
@@ -67,7 +67,7 @@ def enforce(checks: Iterable[Check]) -> None:
         for check in checks:
             try:
                 check.run()
-            except Skipped:
+            except SkippedCheck:
                 continue
             except AssertionError:
                 raise

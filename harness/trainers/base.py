@@ -198,7 +198,7 @@ class Trainer(ABC):
         return None
 
 
-def opened(trainer: Trainer, modifiers: Sequence[Modifier], job: Job) -> Session:
+def open_session(trainer: Trainer, modifiers: Sequence[Modifier], job: Job) -> Session:
     """A session of a trainer with modifiers around it, the first one innermost."""
     session = trainer.open(job)
     for modifier in modifiers:

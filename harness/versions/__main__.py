@@ -13,10 +13,10 @@ from splitbench.harness.versions.lock import Change
 USAGE = "usage: python -m splitbench.harness.versions check|lock|golden"
 
 
-def check() -> list[str]:
+def complaints() -> list[str]:
     """What is wrong, a sentence each: code that changed under its version, and a lock file that is behind."""
-    locked = lock.read()
-    changes = lock.changes(locked)
+    locked = lock.read_lock()
+    changes = lock.changed_units(locked)
     sentences = [str(change) for change in changes if not change.raised]
     raised = [f"{change.unit.name} {change.unit.version}" for change in changes if change.raised]
     if raised:
@@ -59,11 +59,11 @@ def relock(anew: bool = False) -> list[str]:
     """
     from splitbench.harness.versions import golden  # torch
 
-    changes = lock.changes(lock.read())
+    changes = lock.changed_units(lock.read_lock())
     if anew and (quiet := [change for change in changes if not change.raised]):
         return [str(change) for change in quiet]
-    now, committed = golden.compute(), sequences.read()
-    differences = sequences.differences(committed, now)
+    now, committed = golden.compute(), sequences.read_sequences()
+    differences = sequences.sequence_differences(committed, now)
     differing = {name: (now[name].units if name in now else (), said) for name, said in differences.items()}
     new = {name for name in differing if name not in committed}
     if not anew and (
@@ -75,15 +75,21 @@ def relock(anew: bool = False) -> list[str]:
             name: new_sequence if name in differences else replace(new_sequence, parts=committed[name])
             for name, new_sequence in now.items()
         }
-        sequences.write(kept)
+        sequences.write_sequences(kept)
     lock.LOCK.write_text(lock.current()[0].text(), "utf-8")
-    print(f"locked {len(lock.read().versions)} versions; {len(differences)} of {len(now)} golden sequences are new")
+    print(
+        f"locked {len(lock.read_lock().versions)} versions; {len(differences)} of {len(now)} golden sequences are new"
+    )
     return []
 
 
-def main(words: Sequence[str]) -> int:
+def versions_main(words: Sequence[str]) -> int:
     """Run a verb; 0 if all is well, 1 if something is wrong, 2 for wrong usage."""
-    verbs: dict[str, Callable[[], list[str]]] = {"check": check, "lock": relock, "golden": lambda: relock(anew=True)}
+    verbs: dict[str, Callable[[], list[str]]] = {
+        "check": complaints,
+        "lock": relock,
+        "golden": lambda: relock(anew=True),
+    }
     if len(words) != 1 or words[0] not in verbs:
         print(USAGE, file=sys.stderr)
         return 2
@@ -97,4 +103,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(versions_main(sys.argv[1:]))

@@ -60,7 +60,7 @@ class Module:
 
     def digest(self, name: str) -> str:
         """The hash of one definition."""
-        return syntax.digest(self.definitions[name], self.uses(name)[1])
+        return syntax.code_digest(self.definitions[name], self.uses(name)[1])
 
 
 def _nodes(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:
@@ -103,10 +103,10 @@ def parsed(module: str) -> Module:
     path = path_of(module)
     if path is None:
         raise ModuleNotFoundError(f"there is no module {module}", name=module)
-    return read(module, path.read_text("utf-8"), path.name == "__init__.py")
+    return parse_module(module, path.read_text("utf-8"), path.name == "__init__.py")
 
 
-def read(module: str, text: str, is_package: bool = False) -> Module:
+def parse_module(module: str, text: str, is_package: bool = False) -> Module:
     """Parse the text of a module."""
     tree = ast.parse(text)
     definitions: dict[str, list[ast.stmt]] = {}

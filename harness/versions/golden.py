@@ -22,13 +22,13 @@ from splitbench.criteria.base import splits, unfit
 from splitbench.harness.device import one_thread
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.plugins.component import BUILT_IN
-from splitbench.harness.registry import build, components, get, nested, split_spec
+from splitbench.harness.registry import build, components, get, nested_specs, split_spec
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.score_networks import Scorer
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.supernets.normalisation import RECALIBRATED, RUNNING, RunningStatistics
 from splitbench.harness.testing.affinities import affinities
-from splitbench.harness.testing.checks import Skipped
+from splitbench.harness.testing.checks import SkippedCheck
 from splitbench.harness.testing.material import images_of, random_mixture
 from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.small_spaces.elastic import Elastic
@@ -36,7 +36,7 @@ from splitbench.harness.testing.suites import criterion_trials, parts, proxies
 from splitbench.harness.testing.suites.by_kind import shape_of, shrunk
 from splitbench.harness.versions.sequences import Golden, Part
 from splitbench.results.measures import metrics
-from splitbench.results.payoff.decomposition import Estimates, decompose
+from splitbench.results.payoff.decomposition import EstimateSet, decompose
 from splitbench.spaces.base import Choice, SearchSpace
 from splitbench.spaces.micro.space import Micro
 
@@ -85,7 +85,7 @@ def built_in(kind: str) -> list[str]:
     return [name for name, component in components(kind).items() if component.origin == BUILT_IN]
 
 
-def small(kind: str, name: str) -> Any:
+def quick_component(kind: str, name: str) -> Any:
     """A component with the parameters that make it quick."""
     return build(kind, {"name": name, **shrunk(get(kind, name), NEEDED.get(f"{kind}/{name}", {}))})
 
@@ -93,7 +93,7 @@ def small(kind: str, name: str) -> Any:
 def made_of(kind: str, name: str, thing: Any) -> tuple[str, ...]:
     """The units of a component and of those that are nested in it."""
     units: tuple[str, ...] = (f"{kind}/{name}",)
-    for key, inner in nested(thing).items():
+    for key, inner in nested_specs(thing).items():
         other, given = split_spec(getattr(thing, key), key)
         units += made_of(inner, other, build(inner, {"name": other, **given}))
     return units
@@ -114,12 +114,12 @@ def of_criteria() -> Iterator[Golden]:
     data, (paths, mixtures) = images_of((1, 8, 8), 10), criterion_trials.TRAINERS
     micro, chain = Micro(), Chain(4)
     settings = [
-        criterion_trials.Setting(micro, data, micro.root(), paths, 0),
-        criterion_trials.Setting(micro, data, micro.root().only(0, (1, 2, 3)), mixtures, 5),
-        criterion_trials.Setting(chain, data, chain.root(), paths, 1),
+        criterion_trials.CriterionSetting(micro, data, micro.root(), paths, 0),
+        criterion_trials.CriterionSetting(micro, data, micro.root().only(0, (1, 2, 3)), mixtures, 5),
+        criterion_trials.CriterionSetting(chain, data, chain.root(), paths, 1),
     ]
     for name in built_in("criteria"):
-        criterion = small("criteria", name)
+        criterion = quick_component("criteria", name)
         if not splits(criterion):
             continue
         sequence: list[Part] = []
@@ -143,12 +143,12 @@ def of_proxies() -> Iterator[Golden]:
     _, _, path, *_ = proxies.choices(micro).items()  # with four convolutions
     *_, mixture = proxies.choices(chain).items()
     for name in built_in("proxies"):
-        proxy, sequence = small("proxies", name), list[Part]()
+        proxy, sequence = quick_component("proxies", name), list[Part]()
         for space, (title, choice) in ((micro, path), (chain, mixture)):
             if unfit(proxy, space) is not None:
                 sequence.append("unfit")
                 continue
-            scored = proxies.scored(proxy, space, data, title, choice)
+            scored = proxies.score_through_probe(proxy, space, data, title, choice)
             sequence.append(type(scored.error).__name__ if scored.error else numbers(scored.terms[0]))
         yield Golden(f"proxy {name}", (f"proxies/{name}", "stages/score", "spaces/micro"), sequence)
     asked = {name: build("proxies", name) for name in ("params", "synflow", "grad_norm")}
@@ -163,7 +163,7 @@ def of_proxies() -> Iterator[Golden]:
 def of_partitioners() -> Iterator[Golden]:
     """Groups and cuts of a random affinity, and of one with two clear groups."""
     for name in built_in("partitioners"):
-        partitioner, sequence = small("partitioners", name), list[Part]()
+        partitioner, sequence = quick_component("partitioners", name), list[Part]()
         for affinity, branching in itertools.product(affinities((1, 3, 4, 6, 7, 9, 10))[::3], (2, 3)):
             try:
                 grouping = parts.grouped(partitioner, affinity, branching)
@@ -176,12 +176,12 @@ def of_partitioners() -> Iterator[Golden]:
 def of_edge_rules() -> Iterator[Golden]:
     """The edges that are scored, and the chosen one, of each space."""
     for name in built_in("edge_rules"):
-        rule, sequence = small("edge_rules", name), list[Part]()
+        rule, sequence = quick_component("edge_rules", name), list[Part]()
         for space in (Micro(), Chain()):
             try:
                 edges = parts.shortlisted(rule, space, name)
                 sequence += [f"{edges} {parts.chosen_by(rule, parts.candidates_on(space, edges, 0), name)}"]
-            except (SplitbenchError, Skipped) as error:
+            except (SplitbenchError, SkippedCheck) as error:
                 sequence.append(type(error).__name__)
         yield Golden(f"edge rule {name}", (f"edge_rules/{name}", "partitioners/balanced", "stages/run"), sequence)
 
@@ -189,7 +189,7 @@ def of_edge_rules() -> Iterator[Golden]:
 def of_spaces() -> Iterator[Golden]:
     """Logits and FLOPs of two paths and a mixture, and some of the truth that is embedded."""
     for name in built_in("spaces"):
-        space: SearchSpace = small("spaces", name)
+        space: SearchSpace = quick_component("spaces", name)
         shape = shape_of(space)
         images = images_of(shape, 10, 4, 2).images["validation"]
         rng = np.random.default_rng(3)
@@ -255,7 +255,9 @@ def of_studies() -> Iterator[Golden]:
     torch.set_default_dtype(torch.float32)  # as the images of digits are; the learning rate is low
     for trainer, selector, leaf_choice, steps, modifiers in STUDIES:
         chosen = selector if isinstance(selector, str) else selector["name"]
-        record, losses = run(trainer, steps, selector=selector, leaf_choice=leaf_choice, modifiers=list(modifiers))
+        record, losses = run_tiny_study(
+            trainer, steps, selector=selector, leaf_choice=leaf_choice, modifiers=list(modifiers)
+        )
         leaves = record["selection"]["leaves"]
         bill = [record["cost"][phase][key] for phase in sorted(record["cost"]) for key in ("steps", "examples")]
         sequence: list[Part] = [numbers([loss for _, loss in node["curve"]]) for node in nodes(record["tree"])]
@@ -275,7 +277,7 @@ def nodes(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from nodes(child)
 
 
-def run(trainer: str, steps: int, **settings: Any) -> tuple[dict[str, Any], list[float]]:
+def run_tiny_study(trainer: str, steps: int, **settings: Any) -> tuple[dict[str, Any], list[float]]:
     """The record of a tiny study's only run, and the losses of its estimates by architecture."""
     study = {
         "name": "golden", "space": "micro", "dataset": "digits", "seeds": 1, "population": {"sample": 10},
@@ -298,6 +300,6 @@ def of_metrics() -> Iterator[Golden]:
     values: list[Part] = [numbers([value if value is not None else np.nan]) for _, value in sorted(ranking.items())]
     values += [" ".join(sorted(ranking)), numbers([value for _, value in sorted(ceiling.items())])]
     yield Golden("metrics", ("stages/measure", "stages/facts"), values)
-    none, free, charged, arm = (Estimates(rng.integers(0, 20, 60).astype(float), rng.random(60)) for _ in range(4))
+    none, free, charged, arm = (EstimateSet(rng.integers(0, 20, 60).astype(float), rng.random(60)) for _ in range(4))
     terms = decompose(none, free, charged, arm, truth, np.arange(60) % 3) or {}
     yield Golden("decomposition", ("stages/decompose",), [numbers([terms[name] for name in sorted(terms)])])

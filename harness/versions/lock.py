@@ -17,7 +17,7 @@ COMMAND = "python -m splitbench.harness.versions lock"
 
 
 @dataclass(frozen=True)
-class State:
+class LockState:
     """Versions and code, as they are or as they were locked.
 
     Attributes:
@@ -66,25 +66,25 @@ class Change:
         )
 
 
-def current() -> tuple[State, list[tuple[Unit, dict[Definition, str]]]]:
+def current() -> tuple[LockState, list[tuple[Unit, dict[Definition, str]]]]:
     """The state of the code, and its units with their definitions."""
     units = list(covered())
     code: dict[str, dict[str, str]] = {}
     for _, definitions in units:
         for (module, name), digest in definitions.items():
             code.setdefault(module, {})[name] = digest
-    return State({unit.name: unit.version for unit, _ in units}, code), units
+    return LockState({unit.name: unit.version for unit, _ in units}, code), units
 
 
-def read(path: Path = LOCK) -> State:
+def read_lock(path: Path = LOCK) -> LockState:
     """The locked state; an empty one where there is no lock file yet."""
     if not path.exists():
-        return State({}, {})
+        return LockState({}, {})
     content = json.loads(path.read_text("utf-8"))
-    return State(content["versions"], content["code"])
+    return LockState(content["versions"], content["code"])
 
 
-def changes(locked: State) -> list[Change]:
+def changed_units(locked: LockState) -> list[Change]:
     """The units that are not as they were locked."""
     changed = []
     for unit, definitions in current()[1]:

@@ -33,18 +33,18 @@ class Golden:
     parts: list[Part]
 
 
-def differences(committed: Mapping[str, list[Part]], now: Mapping[str, Golden]) -> dict[str, str]:
+def sequence_differences(committed: Mapping[str, list[Part]], now: Mapping[str, Golden]) -> dict[str, str]:
     """Sequences that are not those committed, and how each differs, in words."""
     sentences = dict.fromkeys(committed.keys() - now.keys(), "it is not computed any more")
     for name, golden in now.items():
         if name not in committed:
             sentences[name] = "it is new"
-        elif said := difference(committed[name], golden.parts):
+        elif said := first_sequence_difference(committed[name], golden.parts):
             sentences[name] = said
     return sentences
 
 
-def difference(before: list[Part], after: list[Part]) -> str:
+def first_sequence_difference(before: list[Part], after: list[Part]) -> str:
     """Where two sequences differ first, in words; nothing where they are equal to four digits."""
     if len(before) != len(after):
         return f"it has {len(after)} parts, and had {len(before)}"
@@ -60,13 +60,13 @@ def difference(before: list[Part], after: list[Part]) -> str:
     return ""
 
 
-def read(path: Path = PATH) -> dict[str, list[Part]]:
+def read_sequences(path: Path = PATH) -> dict[str, list[Part]]:
     """The committed sequences."""
     sequences: dict[str, list[Part]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     return sequences
 
 
-def write(sequences: Mapping[str, Golden], path: Path = PATH) -> None:
+def write_sequences(sequences: Mapping[str, Golden], path: Path = PATH) -> None:
     """Commit sequences to the file: a line each."""
     lines = [f"{json.dumps(name)}: {json.dumps(golden.parts)}" for name, golden in sorted(sequences.items())]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 UNHASHED = {"kind", "ctx", "type_comment", "lineno", "col_offset", "end_lineno", "end_col_offset"}
 
 
-def digest(statements: Iterable[ast.stmt], origins: Iterable[str] = ()) -> str:
+def code_digest(statements: Iterable[ast.stmt], origins: Iterable[str] = ()) -> str:
     """The hash of statements, and of where the names in them come from."""
-    text = "\n".join([*map(written, body(statements)), *sorted(origins)])
+    text = "\n".join([*map(spelled, body(statements)), *sorted(origins)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def written(node: ast.AST) -> str:
+def spelled(node: ast.AST) -> str:
     """A node in one spelling: ``Name(field=value,...)``."""
     if isinstance(node, ast.Constant):
         return f"{type(node.value).__name__}:{node.value!r}"
@@ -32,7 +32,7 @@ def written(node: ast.AST) -> str:
             if items:
                 fields.append(f"{name}=[{','.join(items)}]")
         else:
-            text = written(value) if isinstance(value, ast.AST) else repr(value)
+            text = spelled(value) if isinstance(value, ast.AST) else repr(value)
             fields += [f"{name}={text}"] if text != "JoinedStr()" else []  # a format that says nothing
     return f"{type(node).__name__}({','.join(fields)})"
 
@@ -42,7 +42,7 @@ def _parts(node: ast.AST, values: Sequence[object]) -> list[str]:
         return list(_text(values))
     if values and all(isinstance(value, ast.stmt) for value in values):
         values = list(body(value for value in values if isinstance(value, ast.stmt)))
-    return [written(value) if isinstance(value, ast.AST) else repr(value) for value in values]
+    return [spelled(value) if isinstance(value, ast.AST) else repr(value) for value in values]
 
 
 def _text(values: Sequence[object]) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _text(values: Sequence[object]) -> Iterator[str]:
             yield f"str:{text!r}"
         text = ""
         if isinstance(value, ast.AST):
-            yield written(value)
+            yield spelled(value)
     if text:
         yield f"str:{text!r}"
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from splitbench.results.inference.stats import Estimate, interval
 from splitbench.results.measures.families import Range
 from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
-from splitbench.results.records.loading import Run
+from splitbench.results.records.loading import StoredRun
 from splitbench.results.records.record import Record, table_key
 
 PRIMARY = "tau[all]"
@@ -23,15 +23,15 @@ Getter = Callable[[Record], float | None]
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmRuns:
     """All runs of one arm in one table, by repetition and draw; ``failed`` are those that failed."""
 
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[StoredRun, ...]
     failed: tuple[Failure, ...] = ()
 
     @cached_property
-    def repetitions(self) -> dict[int, tuple[Run, ...]]:
+    def repetitions(self) -> dict[int, tuple[StoredRun, ...]]:
         grouped = itertools.groupby(self.runs, key=lambda run: run.record.repetition)
         return {repetition: tuple(runs) for repetition, runs in grouped}
 
@@ -109,11 +109,11 @@ JUDGED: Mapping[str, Getter] = {PRIMARY: metric(PRIMARY), TEST: selected(SELECTE
 """What a leaderboard gives verdicts on, named beforehand: each is a family of hypotheses of its own."""
 
 
-def tables(runs: Iterable[Run], failed: Iterable[Failure] = ()) -> list[tuple[Arm, ...]]:
+def tables(runs: Iterable[StoredRun], failed: Iterable[Failure] = ()) -> list[tuple[ArmRuns, ...]]:
     """Arms by table, both in a fixed order: arms of different studies, spaces, data sets, budgets, populations or
     protocols never share one. Failed runs belong to their arms; an arm that has none but those is not among them."""
 
-    def order(run: Run) -> tuple[object, ...]:
+    def order(run: StoredRun) -> tuple[object, ...]:
         return (*table_key(run.record), run.record.arm, run.record.repetition, run.record.draw)
 
     grouped, failed = [], tuple(failed)
@@ -122,5 +122,5 @@ def tables(runs: Iterable[Run], failed: Iterable[Failure] = ()) -> list[tuple[Ar
         own = [*members]
         arms = itertools.groupby(own, key=lambda run: run.record.arm)
         lost = by_arm(same_table(failed, own[0].record))
-        grouped.append(tuple(Arm(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
+        grouped.append(tuple(ArmRuns(name, tuple(arm), lost.get(name, ())) for name, arm in arms))
     return grouped

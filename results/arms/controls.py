@@ -19,13 +19,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from splitbench.results.arms.arms import Arm, Getter, metric
-from splitbench.results.arms.findings import conditions, findings
+from splitbench.results.arms.arms import ArmRuns, Getter, metric
+from splitbench.results.arms.findings import finding_conditions, findings
 from splitbench.results.arms.grounds import ungrounded
 from splitbench.results.inference import stats
-from splitbench.results.inference.paired import Comparison, compare
+from splitbench.results.inference.paired import Comparison, compare_pairs
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.record import Node, Record
+from splitbench.results.records.record import NodeRecord, Record
 
 Pattern = tuple[Any, ...]
 NO_CONTROL = "no random control of the same sizes and schedule in every seed"
@@ -65,7 +65,7 @@ class Chances:
     without: Mapping[str, str]
 
 
-def pattern(node: Node) -> Pattern:
+def pattern(node: NodeRecord) -> Pattern:
     """The sizes of a tree's groups, edge by edge and level by level, whatever the edges and operations are."""
     if not node.children:
         return ()
@@ -84,7 +84,7 @@ def is_random(record: Record) -> bool:
     return known and isinstance(inside, Mapping) and inside.get("name") == "random"
 
 
-def against_chance(arms: Sequence[Arm], name: str) -> Chances:
+def against_chance(arms: Sequence[ArmRuns], name: str) -> Chances:
     """Hold the arms of one table against its random controls by the metric of this name.
 
     An arm that gives no ground for a verdict is not held against them, and none is held against such a control.
@@ -123,7 +123,9 @@ def against_chance(arms: Sequence[Arm], name: str) -> Chances:
     return Chances(chances, without)
 
 
-def _compared(arm: Arm, matched: Mapping[tuple[int, int], list[Record]], name: str) -> tuple[Comparison, Chance] | None:
+def _compared(
+    arm: ArmRuns, matched: Mapping[tuple[int, int], list[Record]], name: str
+) -> tuple[Comparison, Chance] | None:
     """An arm against its controls, p not yet adjusted; None if some run lacks the value."""
     get = metric(name)
 
@@ -137,12 +139,12 @@ def _compared(arm: Arm, matched: Mapping[tuple[int, int], list[Record]], name: s
     if values is None or chance is None:
         return None
     paid = math.fsum(billed(run.record) for run in arm.runs) / len(arm.runs)
-    share = math.fsum(scored(run.record) for run in arm.runs) / len(arm.runs)
+    share = math.fsum(scoring_share(run.record) for run in arm.runs) / len(arm.runs)
     bill = None
     if paid > 0 and (dearer := arm.by_repetition(at_bill)) is not None:
-        difference = compare(dearer, chance, name)
+        difference = compare_pairs(dearer, chance, name)
         bill, chance = difference.difference if difference is not None else None, dearer
-    comparison = compare(values, chance, name)
+    comparison = compare_pairs(values, chance, name)
     if comparison is None:
         return None
     names = tuple(sorted({control.arm for own in matched.values() for control in own}))
@@ -177,10 +179,10 @@ def chance_at(bill: float, controls: Sequence[Record], get: Getter) -> float | N
 
 def billed(record: Record) -> float:
     """The share of its budget that a run paid for scoring: 0 where scoring is free, or the budget is in seconds."""
-    return 0.0 if is_free(record) else scored(record)
+    return 0.0 if is_free(record) else scoring_share(record)
 
 
-def scored(record: Record) -> float:
+def scoring_share(record: Record) -> float:
     """What a run's scoring took, as a share of its budget, paid or free; 0 for a budget in seconds."""
     cost = record.cost.get("scoring")
     if cost is None or record.budget.kind == "seconds":
@@ -201,13 +203,13 @@ def burnt(record: Record) -> float:
     return float(criterion.get("burn", 0.0)) if isinstance(criterion, Mapping) else 0.0
 
 
-def leaf_steps(node: Node) -> float:
+def leaf_steps(node: NodeRecord) -> float:
     """Training steps of a tree's leaves, their mean."""
     leaves = _leaves(node)
     return math.fsum(leaf.steps for leaf in leaves) / len(leaves)
 
 
-def _leaves(node: Node) -> list[Node]:
+def _leaves(node: NodeRecord) -> list[NodeRecord]:
     return [leaf for child in node.children for leaf in _leaves(child)] or [node]
 
 
@@ -217,7 +219,7 @@ def _turn(record: Record) -> tuple[int, int]:
 
 def _key(record: Record) -> Hashable:
     """What a run has in common with its controls."""
-    return record.repetition, pattern(record.tree), conditions(record)
+    return record.repetition, pattern(record.tree), finding_conditions(record)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -225,12 +227,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return math.fsum(defined) / len(defined) if defined and len(defined) == len(values) else None
 
 
-def _sizes_words(arm: Arm) -> str:
+def _sizes_words(arm: ArmRuns) -> str:
     """As ``2|3``; levels and edges after one another."""
     words = {"; ".join(_words(run.record.tree)) for run in arm.runs}
     return " or ".join(sorted(words))
 
 
-def _words(node: Node) -> list[str]:
+def _words(node: NodeRecord) -> list[str]:
     own = ["|".join(map(str, sorted(map(len, node.scores[str(edge)].groups)))) for edge in node.edges if node.children]
     return own + [words for child in node.children for words in _words(child)]

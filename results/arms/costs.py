@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from splitbench.results.records.loading import Run
+from splitbench.results.records.loading import StoredRun
 
 MEASUREMENT = "measurement"  # ranking the population: timed, not charged
 
 
 @dataclass(frozen=True)
-class PhaseCost:
+class MeanPhaseCost:
     """Means over runs; ``seconds`` is None where a run lacks its measured file."""
 
     flops: float
@@ -21,16 +21,16 @@ class PhaseCost:
 
 
 @dataclass(frozen=True)
-class Cost:
+class MeanCost:
     """Means over runs; peak memory is the largest. Seconds leave out measurement, as FLOPs do."""
 
     flops: float
     seconds: float | None
     peak_bytes: int | None
-    by_phase: Mapping[str, PhaseCost]
+    by_phase: Mapping[str, MeanPhaseCost]
 
 
-def mean_cost(runs: tuple[Run, ...]) -> Cost:
+def mean_cost(runs: tuple[StoredRun, ...]) -> MeanCost:
     """Means over runs; a stage that two arms share counts in full for both."""
     n = len(runs)
     measured = [run.measured for run in runs if run.measured is not None]
@@ -43,12 +43,12 @@ def mean_cost(runs: tuple[Run, ...]) -> Cost:
     total = sum(flops.values())
     seconds = {phase: math.fsum(costs.seconds.get(phase, 0.0) for costs in measured) / n for phase in phases}
     shares = {phase: flops[phase] / total if total else 0.0 for phase in phases}
-    return Cost(
+    return MeanCost(
         flops=total / n,
         seconds=math.fsum(seconds[p] for p in sorted(phases) if p != MEASUREMENT) if timed else None,
         peak_bytes=max(costs.peak_bytes for costs in measured) if timed else None,
         by_phase={
-            phase: PhaseCost(flops[phase] / n, shares[phase], seconds[phase] if timed else None)
+            phase: MeanPhaseCost(flops[phase] / n, shares[phase], seconds[phase] if timed else None)
             for phase in sorted(phases)
         },
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from splitbench.results.arms.arms import Arm
-from splitbench.results.records.record import Node, Record
+from splitbench.results.arms.arms import ArmRuns
+from splitbench.results.records.record import NodeRecord, Record
 
 Leaves = frozenset[tuple[tuple[int, ...], ...]]
 
 
-def findings(arms: Sequence[Arm]) -> dict[str, str]:
+def findings(arms: Sequence[ArmRuns]) -> dict[str, str]:
     """Arm -> the first of the arms, in their order, that chose the same partition: itself for most.
 
     Two arms did if they have the same runs, in each of which the leaves are the same sets of architectures, and what
@@ -22,25 +22,27 @@ def findings(arms: Sequence[Arm]) -> dict[str, str]:
     names = {}
     for arm in arms:
         records = [run.record for run in arm.runs]
-        chosen = tuple((record.repetition, record.draw, leaves(record.tree), conditions(record)) for record in records)
+        chosen = tuple(
+            (record.repetition, record.draw, leaves(record.tree), finding_conditions(record)) for record in records
+        )
         splits = arm.complete and any(record.tree.children for record in records)
         names[arm.name] = first.setdefault((chosen, arm.reads_truth), arm.name) if splits else arm.name
     return names
 
 
-def leaves(tree: Node) -> Leaves:
+def leaves(tree: NodeRecord) -> Leaves:
     """The subspaces of a tree's leaves, in no order."""
     return frozenset(tuple(tuple(sorted(operations)) for operations in leaf.allowed) for leaf in _leaves(tree))
 
 
-def conditions(record: Record) -> tuple[str, ...]:
+def finding_conditions(record: Record) -> tuple[str, ...]:
     """What trains leaves and reads them, whatever decided the split: schedule, trainer, modifiers, selector, choice."""
     parts: Mapping[str, Any] = record.config.get("arm", {})
     alike = tuple(repr(parts.get(key)) for key in ("schedule", "trainers", "selectors", "leaf_choices"))
     return (*alike, repr(parts.get("modifiers") or []))
 
 
-def _leaves(node: Node) -> Iterator[Node]:
+def _leaves(node: NodeRecord) -> Iterator[NodeRecord]:
     if not node.children:
         yield node
     for child in node.children:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from splitbench.results.arms.arms import Arm, metric
+from splitbench.results.arms.arms import ArmRuns, metric
 from splitbench.results.inference.stats import ALPHA, lower_is_better
 
 FEWEST_ARMS = 3
@@ -67,7 +67,7 @@ class RankGroups:
     result: CriticalDifference
 
 
-def across(tables: Sequence[Sequence[Arm]], name: str) -> RankGroups | None:
+def across(tables: Sequence[Sequence[ArmRuns]], name: str) -> RankGroups | None:
     """Arms ranked over spaces and data sets; None for fewer than three such blocks, or three arms that all have.
 
     A block is a space with a data set. Tables of one block (other budgets, studies, populations) are not independent
@@ -105,7 +105,7 @@ def across(tables: Sequence[Sequence[Arm]], name: str) -> RankGroups | None:
     return RankGroups(name, "table", names, left_out, sentence, result)
 
 
-def within(arms: Sequence[Arm], name: str) -> RankGroups | None:
+def friedman_within(arms: Sequence[ArmRuns], name: str) -> RankGroups | None:
     """Arms of one table ranked seed by seed; None for fewer than three seeds or three arms that share them.
 
     Seeds are blocks because they are paired: all arms of a seed start from the same weights and rank the same
@@ -129,7 +129,7 @@ def within(arms: Sequence[Arm], name: str) -> RankGroups | None:
     return RankGroups(name, "seed", tuple(f"seed {seed}" for seed in seeds), left_out, sentence, result)
 
 
-def _by_seed(arm: Arm, name: str) -> dict[int, float] | None:
+def _by_seed(arm: ArmRuns, name: str) -> dict[int, float] | None:
     return arm.by_repetition(metric(name))
 
 

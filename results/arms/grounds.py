@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from splitbench.results.arms.arms import Arm
-from splitbench.results.records.record import EdgeScore, Node, Record
+from splitbench.results.arms.arms import ArmRuns
+from splitbench.results.records.record import EdgeScore, NodeRecord, Record
 
 
-def ungrounded(arm: Arm, ranks: bool = True) -> str:
+def ungrounded(arm: ArmRuns, ranks: bool = True) -> str:
     """Why an arm cannot be judged, in a few words; empty if it can.
 
     Args:
@@ -56,7 +56,7 @@ def _empty(score: EdgeScore, claims: bool) -> bool:
     return len(apart) > 1 and max(apart) - min(apart) <= 1e-12 * max(map(abs, apart))
 
 
-def _splits(node: Node) -> Iterator[Node]:
+def _splits(node: NodeRecord) -> Iterator[NodeRecord]:
     if node.children and node.edges:
         yield node
     for child in node.children:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import StoreError
-from splitbench.results.arms.arms import PRIMARY, Arm
+from splitbench.results.arms.arms import PRIMARY, ArmRuns
 from splitbench.results.inference.bootstrap import RESAMPLES, bca_clustered, over_seeds_and_functions, tau_statistic
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.loading import Run, read_estimates
+from splitbench.results.records.loading import StoredRun, read_estimates
 from splitbench.results.records.population_names import STRINGS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class UnusableError(Exception):
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedRun:
     """The functions of one run: their names, and tau under counts."""
 
     functions: tuple[str, ...]
@@ -49,7 +49,7 @@ class Estimated:
     truth: Floats
 
 
-def score_and_truth(run: Run) -> Estimated:
+def score_and_truth(run: StoredRun) -> Estimated:
     """Read a run's estimates, and check that its record's size of the population and tau[all] follow from them.
 
     Raises:
@@ -74,7 +74,7 @@ def score_and_truth(run: Run) -> Estimated:
     return Estimated(tuple(map(str, frame["architecture"])), score, truth)
 
 
-def ranked(run: Run) -> Ranked:
+def read_ranked(run: StoredRun) -> RankedRun:
     """Read a run's estimates for resampling.
 
     Raises:
@@ -94,30 +94,30 @@ def ranked(run: Run) -> Ranked:
         raise UnusableError(f"{arm}: {problem}") from problem
     if run.record.metrics.get(PRIMARY) is None:
         raise UnusableError(f"{arm} has no {PRIMARY}")
-    return Ranked(estimated.functions, tau_statistic(estimated.score, estimated.truth))
+    return RankedRun(estimated.functions, tau_statistic(estimated.score, estimated.truth))
 
 
-def tau_of_run(run: Run, resamples: int = RESAMPLES) -> Estimate:
+def tau_of_run(run: StoredRun, resamples: int = RESAMPLES) -> Estimate:
     """tau[all] of one run with its BCa interval over functions; ``n`` is their number.
 
     Raises:
         UnusableError: as ``ranked`` does, or if tau is not defined in some resample.
     """
-    resampled = ranked(run)
+    resampled = read_ranked(run)
     return _with_limits(bca_clustered(resampled.tau, resampled.functions, resamples=resamples))
 
 
-def tau_of_arm(arm: Arm, resamples: int = FEWER_RESAMPLES) -> Estimate:
+def tau_of_arm(arm: ArmRuns, resamples: int = FEWER_RESAMPLES) -> Estimate:
     """Mean tau[all] of an arm with its interval over seeds and functions; ``n`` is the number of seeds.
 
     Raises:
         UnusableError: as ``tau_of_run`` does, or if the draws of one seed rank different functions.
     """
-    seeds = {seed: [(1, ranked(run)) for run in runs] for seed, runs in arm.repetitions.items()}
+    seeds = {seed: [(1, read_ranked(run)) for run in runs] for seed, runs in arm.repetitions.items()}
     return _interval([_weighted(seeds[seed]) for seed in sorted(seeds)], resamples)
 
 
-def difference_over_functions(first: Arm, second: Arm, resamples: int = FEWER_RESAMPLES) -> Estimate:
+def difference_over_functions(first: ArmRuns, second: ArmRuns, resamples: int = FEWER_RESAMPLES) -> Estimate:
     """Paired difference of tau[all], first less second, with its interval over seeds and functions; both arms get the
     same functions in every resample.
 
@@ -128,11 +128,11 @@ def difference_over_functions(first: Arm, second: Arm, resamples: int = FEWER_RE
     seeds = []
     for seed in shared:
         both = [(sign, run) for sign, arm in ((1, first), (-1, second)) for run in arm.repetitions[seed]]
-        seeds.append(_weighted([(sign, ranked(run)) for sign, run in both]))
+        seeds.append(_weighted([(sign, read_ranked(run)) for sign, run in both]))
     return _interval(seeds, resamples)
 
 
-def _weighted(runs: Sequence[tuple[int, Ranked]]) -> Ranked:
+def _weighted(runs: Sequence[tuple[int, RankedRun]]) -> RankedRun:
     """The mean of the runs with sign 1 less the mean of those with sign -1, as one statistic of counts."""
     if len({run.functions for _, run in runs}) > 1:
         raise UnusableError("runs of one seed ranked different functions")
@@ -144,10 +144,10 @@ def _weighted(runs: Sequence[tuple[int, Ranked]]) -> Ranked:
             total = total + share * run.tau(counts)
         return total
 
-    return Ranked(runs[0][1].functions, statistic)
+    return RankedRun(runs[0][1].functions, statistic)
 
 
-def _interval(seeds: Sequence[Ranked], resamples: int) -> Estimate:
+def _interval(seeds: Sequence[RankedRun], resamples: int) -> Estimate:
     same = len({seed.functions for seed in seeds}) == 1
     sizes = [len(seed.functions) for seed in seeds]
     return _with_limits(over_seeds_and_functions([seed.tau for seed in seeds], sizes, shared=same, resamples=resamples))

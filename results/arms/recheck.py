@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.arms.populations import UnusableError, score_and_truth
 from splitbench.results.records.archive import exists
 from splitbench.results.records.listing import ESTIMATES
-from splitbench.results.records.loading import Run
+from splitbench.results.records.loading import StoredRun
 
 
-def recheck(arm: Arm) -> tuple[list[str], int]:
+def recheck(arm: ArmRuns) -> tuple[list[str], int]:
     """One sentence for the first run of an arm whose tau[all] is not that of its estimates, and how many runs have no
     estimates file beside them.
 
@@ -22,7 +22,7 @@ def recheck(arm: Arm) -> tuple[list[str], int]:
     return _first(_problem(run) for run in there), len(arm.runs) - len(there)
 
 
-def _problem(run: Run) -> str:
+def _problem(run: StoredRun) -> str:
     try:
         score_and_truth(run)
     except UnusableError as problem:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.inference.stats import Estimate, interval
 
 TERMS = ("training_lost", "bill", "relief", "across")
@@ -30,7 +30,7 @@ MEANINGS = {
 }
 
 
-def decomposed(arm: Arm, where: str = "") -> tuple[dict[int, dict[str, float]], dict[int, float], dict[int, float]]:
+def decomposed(arm: ArmRuns, where: str = "") -> tuple[dict[int, dict[str, float]], dict[int, float], dict[int, float]]:
     """By repetition, averaged over draws: the terms, the arm's tau, and that of no split.
 
     Raises:
@@ -54,7 +54,7 @@ def decomposed(arm: Arm, where: str = "") -> tuple[dict[int, dict[str, float]], 
     return terms, own, none
 
 
-def decomposition_of(arm: Arm) -> Mapping[str, Estimate] | None:
+def decomposition_of(arm: ArmRuns) -> Mapping[str, Estimate] | None:
     """The terms of an arm against no split over seeds; None if some run has none."""
     if not all(run.record.decomposition for run in arm.runs):
         return None

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference import stats
 
 FEWEST = 8
@@ -47,7 +47,7 @@ class BillCorrelation:
     slope: float
 
 
-def bill_correlations(rows: Iterable[Row]) -> tuple[BillCorrelation, ...]:
+def bill_correlations(rows: Iterable[BoardRow]) -> tuple[BillCorrelation, ...]:
     """Over the arms of a table that have a comparison with chance and are no oracle controls.
 
     A correlation of fewer than ``FEWEST`` findings, or of shares or differences that are all alike, is left out.
@@ -60,11 +60,11 @@ def bill_correlations(rows: Iterable[Row]) -> tuple[BillCorrelation, ...]:
     return tuple(correlation for correlation in correlations if correlation is not None)
 
 
-def _free(row: Row) -> bool:
+def _free(row: BoardRow) -> bool:
     return row.chance is not None and row.chance.share > 0 and row.chance.paid == 0
 
 
-def _correlation(chance: str, rows: Sequence[Row], unpaid: bool) -> BillCorrelation | None:
+def _correlation(chance: str, rows: Sequence[BoardRow], unpaid: bool) -> BillCorrelation | None:
     members: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         if row.chance is None:
@@ -76,7 +76,7 @@ def _correlation(chance: str, rows: Sequence[Row], unpaid: bool) -> BillCorrelat
     differences = [_mean([difference for _, difference in own]) for own in members.values()]
     if n < FEWEST or len(set(shares)) < 2 or len(set(differences)) < 2:
         return None
-    rho = correlation(places(shares), places(differences))
+    rho = pearson(places(shares), places(differences))
     bounded = max(-1 + stats.ROUNDING, min(1 - stats.ROUNDING, rho))
     middle, half = math.atanh(bounded), NORMAL * math.sqrt((1 + rho**2 / 2) / (n - 3))
     t = stats.t_quantile(stats.CONFIDENCE, n - 2)
@@ -100,7 +100,7 @@ def places(values: Sequence[float]) -> list[float]:
     return [first[value] + (order.count(value) + 1) / 2 for value in values]
 
 
-def correlation(x: Sequence[float], y: Sequence[float]) -> float:
+def pearson(x: Sequence[float], y: Sequence[float]) -> float:
     """Pearson's."""
     a, b = [value - _mean(x) for value in x], [value - _mean(y) for value in y]
     return math.fsum(p * q for p, q in zip(a, b, strict=True)) / math.sqrt(

@@ -14,18 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import JUDGED, PRIMARY, REGRET, SELECTED, TEST, Arm, Getter, metric, selected, tables
+from splitbench.results.arms.arms import (
+    JUDGED,
+    PRIMARY,
+    REGRET,
+    SELECTED,
+    TEST,
+    ArmRuns,
+    Getter,
+    metric,
+    selected,
+    tables,
+)
 from splitbench.results.arms.grounds import ungrounded
 from splitbench.results.arms.populations import UnusableError, difference_over_functions
 from splitbench.results.inference import paired, power, stats
 from splitbench.results.inference.paired import compared
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.inference.verdicts import sentence
+from splitbench.results.inference.verdicts import verdict_sentence
 from splitbench.results.measures.families import family
 from splitbench.results.records.failures import by_arm, failure_words
-from splitbench.results.records.loading import Loaded, load
+from splitbench.results.records.loading import Loaded, load_runs
 from splitbench.results.records.machines import kinds, machines, mixture
-from splitbench.results.records.population_names import shown
+from splitbench.results.records.population_names import with_population_names
 
 ROUNDING = 1e-9
 
@@ -110,7 +121,7 @@ def compare(folder: str | Path, arm_a: str, arm_b: str) -> Compared:
         StoreError: if the folder is missing or holds no usable record.
         ConfigError: if an arm is unknown, skipped or incomplete, or no table has both.
     """
-    loaded = load(folder)
+    loaded = load_runs(folder)
     tables_by_name = [{arm.name: arm for arm in arms} for arms in tables(loaded.runs, loaded.failed)]
     _check_known(folder, (arm_a, arm_b), sorted({name for arms in tables_by_name for name in arms}), loaded)
     both = [(arms[arm_a], arms[arm_b]) for arms in tables_by_name if arm_a in arms and arm_b in arms]
@@ -154,7 +165,7 @@ def _check_known(folder: str | Path, arms: tuple[str, str], known: list[str], lo
         raise ConfigError(f"{folder}: arm {arms[0]!r} was named twice; name two of {', '.join(known)}")
 
 
-def _pair(first: Arm, second: Arm) -> Pair:
+def _pair(first: ArmRuns, second: ArmRuns) -> Pair:
     record = first.runs[0].record
     names = sorted({name for arm in (first, second) for run in arm.runs for name in run.record.metrics})
     getters: dict[str, Getter] = {name: metric(name) for name in names}
@@ -183,7 +194,7 @@ def _pair(first: Arm, second: Arm) -> Pair:
     )
 
 
-def _paired(first: Arm, second: Arm, get: Getter) -> list[tuple[float, float]] | None:
+def _paired(first: ArmRuns, second: ArmRuns, get: Getter) -> list[tuple[float, float]] | None:
     """The values of both arms in the repetitions that both have; None if a run lacks the value."""
     a, b = first.by_repetition(get), second.by_repetition(get)
     if a is None or b is None or not a.keys() & b.keys():
@@ -191,7 +202,9 @@ def _paired(first: Arm, second: Arm, get: Getter) -> list[tuple[float, float]] |
     return [(a[repetition], b[repetition]) for repetition in sorted(a.keys() & b.keys())]
 
 
-def _adjusted(first: Arm, second: Arm, values: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[Difference, ...]:
+def _adjusted(
+    first: ArmRuns, second: ArmRuns, values: Mapping[str, Sequence[tuple[float, float]]]
+) -> tuple[Difference, ...]:
     same = {REGRET: TEST} if _mirrored(values.get(TEST, ()), values.get(REGRET, ())) else {}
     compared_by_name = {name: compared([a - b for a, b in pairs], name) for name, pairs in values.items()}
     tested = [name for name in values if name not in same]
@@ -230,14 +243,14 @@ def _adjusted(first: Arm, second: Arm, values: Mapping[str, Sequence[tuple[float
                 seeds_and_functions=None,
                 seeds_needed=needed,
                 detectable=power.detectable(differences, together),
-                sentence=sentence(first.name, second.name, name, word, reason, comparison, decisive, needed),
+                sentence=verdict_sentence(first.name, second.name, name, word, reason, comparison, decisive, needed),
                 same_as=same.get(name),
             )
         )
     return tuple(shown)
 
 
-def _ungrounded(first: Arm, second: Arm, ranks: bool) -> str:
+def _ungrounded(first: ArmRuns, second: ArmRuns, ranks: bool) -> str:
     return "; ".join(f"{arm.name}: {why}" for arm in (first, second) if (why := ungrounded(arm, ranks)))
 
 
@@ -248,7 +261,7 @@ def _mirrored(test: Sequence[tuple[float, float]], regret: Sequence[tuple[float,
     return all(abs(a - b + c - d) <= ROUNDING for (a, b), (c, d) in zip(test, regret, strict=True))
 
 
-def _over_functions(first: Arm, second: Arm) -> tuple[Estimate | None, str]:
+def _over_functions(first: ArmRuns, second: ArmRuns) -> tuple[Estimate | None, str]:
     try:
         both = difference_over_functions(first, second)
         return stats.bounded(both, family(PRIMARY).differences), ""
@@ -256,12 +269,12 @@ def _over_functions(first: Arm, second: Arm) -> tuple[Estimate | None, str]:
         return None, str(problem)
 
 
-def to_json(compared: Compared) -> dict[str, Any]:
+def comparison_json(compared: Compared) -> dict[str, Any]:
     """The pairs as plain data, for ``compare --json``."""
     from dataclasses import asdict
 
     pairs = []
     for pair in compared.pairs:
         kind, limit = pair.budget
-        pairs.append(shown({**asdict(pair), "budget": {"kind": kind, "limit": limit}}, pair.population))
+        pairs.append(with_population_names({**asdict(pair), "budget": {"kind": kind, "limit": limit}}, pair.population))
     return {"pairs": pairs, "warnings": list(compared.warnings)}

@@ -15,27 +15,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from splitbench.results.arms.arms import JUDGED, PRIMARY, SELECTED, Arm, tables
+from splitbench.results.arms.arms import JUDGED, PRIMARY, SELECTED, ArmRuns, tables
 from splitbench.results.arms.controls import against_chance
 from splitbench.results.arms.findings import findings
 from splitbench.results.arms.friedman import RankGroups, across
 from splitbench.results.arms.grounds import ungrounded
 from splitbench.results.boards.bills import BillCorrelation, bill_correlations
 from splitbench.results.boards.rows import (
-    Row,
+    BoardRow,
     arm_row,
     failed_row,
     finite,
     names,
-    place,
     rank_sum_row,
-    shared,
+    row_order,
+    shared_name,
     size_rows,
 )
 from splitbench.results.inference import stats
-from splitbench.results.inference.paired import Comparison, Verdict, compare, judge
+from splitbench.results.inference.paired import Comparison, Verdict, compare_pairs, judge
 from splitbench.results.records.failures import Failure, by_arm, same_table
-from splitbench.results.records.loading import Loaded, load
+from splitbench.results.records.loading import Loaded, load_runs
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
 
@@ -71,7 +71,7 @@ class Leaderboard:
     comparisons: int
     seeds_needed: int
     ceiling: Mapping[str, float | None]
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     warnings: tuple[str, ...]
     without_chance: Mapping[str, str] = field(default_factory=dict)
     bill_correlations: tuple[BillCorrelation, ...] = ()
@@ -103,15 +103,15 @@ class Leaderboards:
     rank_groups: RankGroups | None = None
 
 
-def with_rows(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
+def with_rows(board: Leaderboard, rows: Iterable[BoardRow]) -> Leaderboard:
     """The table with more rows, each at its place among the arms."""
     arms = [*(row for row in board.rows if not row.trivial), *rows]
-    return replace(board, rows=(*sorted(arms, key=place), *(row for row in board.rows if row.trivial)))
+    return replace(board, rows=(*sorted(arms, key=row_order), *(row for row in board.rows if row.trivial)))
 
 
-def with_baselines(board: Leaderboard, rows: Iterable[Row]) -> Leaderboard:
+def with_baselines(board: Leaderboard, rows: Iterable[BoardRow]) -> Leaderboard:
     """The table with more rows among those that took no run, each at its place."""
-    alone = sorted([*(row for row in board.rows if row.trivial), *rows], key=place)
+    alone = sorted([*(row for row in board.rows if row.trivial), *rows], key=row_order)
     return replace(board, rows=(*(row for row in board.rows if not row.trivial), *alone))
 
 
@@ -121,7 +121,7 @@ def leaderboards(folder: str | Path) -> Leaderboards:
     Raises:
         StoreError: if the folder is missing or holds no usable record.
     """
-    return leaderboards_of(load(folder))
+    return leaderboards_of(load_runs(folder))
 
 
 def leaderboards_of(loaded: Loaded) -> Leaderboards:
@@ -139,7 +139,7 @@ def leaderboards_of(loaded: Loaded) -> Leaderboards:
     return Leaderboards(boards, warnings, tuple(map(str, loaded.skipped)), across(grouped, PRIMARY))
 
 
-def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> Leaderboard:
+def _board(arms: tuple[ArmRuns, ...], failed: Mapping[str, tuple[Failure, ...]]) -> Leaderboard:
     records = [run.record for arm in arms for run in arm.runs]
     first = records[0]
     warnings: list[str] = []
@@ -164,7 +164,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
     comparisons = len({same[arm.name] for arm in honest if arm.name in tested or not verdicts})
     summed = rank_sum_row(baseline) if baseline is not None else None
     alone = [*size_rows(records), *([summed] if summed is not None else [])]
-    placed = _together(sorted(rows, key=place), same)
+    placed = _together(sorted(rows, key=row_order), same)
     _check_same_population(records, warnings)
     if mixed := mixture(kinds(machines(run for arm in arms for run in arm.runs))):
         warnings.append(mixed)
@@ -181,7 +181,7 @@ def _board(arms: tuple[Arm, ...], failed: Mapping[str, tuple[Failure, ...]]) -> 
         comparisons=comparisons,
         seeds_needed=stats.repetitions_needed(max(1, comparisons)),
         ceiling=_ceiling(records),
-        rows=(*placed, *sorted(alone, key=place)),
+        rows=(*placed, *sorted(alone, key=row_order)),
         warnings=tuple(warnings),
         without_chance=chances.without,
         bill_correlations=bill_correlations(placed),
@@ -208,7 +208,7 @@ def _part(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return part if isinstance(part, Mapping) else {}
 
 
-def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -> Arm | None:
+def _baseline(arms: tuple[ArmRuns, ...], lost: Sequence[str], warnings: list[str]) -> ArmRuns | None:
     """The baseline's arm; ``lost`` are baselines that have failed runs alone."""
     named = [arm for arm in arms if arm.baseline]
     if not named and lost:
@@ -225,7 +225,9 @@ def _baseline(arms: tuple[Arm, ...], lost: Sequence[str], warnings: list[str]) -
     return named[0]
 
 
-def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None, name: str, same: Mapping[str, str]) -> dict[str, Verdict]:
+def _verdicts(
+    arms: tuple[ArmRuns, ...], baseline: ArmRuns | None, name: str, same: Mapping[str, str]
+) -> dict[str, Verdict]:
     """The verdict on each arm that can be compared with the baseline by the metric of this name."""
     if baseline is None or not baseline.complete:
         return {}
@@ -233,7 +235,7 @@ def _verdicts(arms: tuple[Arm, ...], baseline: Arm | None, name: str, same: Mapp
     comparisons: dict[str, Comparison] = {}
     for arm in arms:
         values = arm.by_repetition(JUDGED[name]) if arm is not baseline and arm.complete else None
-        comparison = compare(values, reference, name) if values is not None and reference is not None else None
+        comparison = compare_pairs(values, reference, name) if values is not None and reference is not None else None
         if comparison is not None:
             comparisons[arm.name] = comparison
     ranks = name not in SELECTED
@@ -256,7 +258,9 @@ def _check_same_population(records: list[Record], warnings: list[str]) -> None:
     """Size baselines and ceiling do not depend on the arm: where they differ, so do the ranked architectures."""
     seen: dict[int, tuple[Any, str]] = {}
     for record in records:
-        sizes = {size: {name: of_size[name] for name in shared(of_size)} for size, of_size in record.trivial.items()}
+        sizes = {
+            size: {name: of_size[name] for name in shared_name(of_size)} for size, of_size in record.trivial.items()
+        }
         mark = (record.population_size, record.ceiling, sizes)
         there, arm = seen.setdefault(record.repetition, (mark, record.arm))
         if there != mark:
@@ -267,9 +271,9 @@ def _check_same_population(records: list[Record], warnings: list[str]) -> None:
             return
 
 
-def _together(rows: Sequence[Row], same: Mapping[str, str]) -> list[Row]:
+def _together(rows: Sequence[BoardRow], same: Mapping[str, str]) -> list[BoardRow]:
     """Arms of one partition after the first of them, which names their finding."""
-    first: dict[str, Row] = {}
+    first: dict[str, BoardRow] = {}
     for row in rows:
         first.setdefault(same.get(row.arm, row.arm), row)
     order = {row.arm: place for place, row in enumerate(rows)}

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import PRIMARY, Arm, tables
+from splitbench.results.arms.arms import PRIMARY, ArmRuns, tables
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, with_baselines
-from splitbench.results.boards.rows import Row, summed_row, whole_interval
+from splitbench.results.boards.rows import BoardRow, summed_row, whole_interval
 from splitbench.results.measures.families import family
-from splitbench.results.records.loading import Loaded, Run, read_estimates
+from splitbench.results.records.loading import Loaded, StoredRun, read_estimates
 
 if TYPE_CHECKING:
     from splitbench.results.measures.metrics import Floats, Metrics
@@ -42,8 +42,8 @@ def with_rank_sum(boards: Leaderboards, loaded: Loaded, first: str, second: str)
     return replace(boards, boards=tuple(board if row is None else with_baselines(board, [row]) for board, row in pairs))
 
 
-def _row(board: Leaderboard, arms: Sequence[Arm], first: str, second: str) -> Row | None:
-    complete: dict[str, Mapping[int, Sequence[Run]]] = {arm.name: arm.repetitions for arm in arms if arm.complete}
+def _row(board: Leaderboard, arms: Sequence[ArmRuns], first: str, second: str) -> BoardRow | None:
+    complete: dict[str, Mapping[int, Sequence[StoredRun]]] = {arm.name: arm.repetitions for arm in arms if arm.complete}
     rankers = [complete[name] for name in (first, second) if name != FLOPS and name in complete]
     if len(rankers) < 2 - (FLOPS in (first, second)):
         return None
@@ -65,7 +65,7 @@ def _row(board: Leaderboard, arms: Sequence[Arm], first: str, second: str) -> Ro
     )
 
 
-def _averaged(runs: Sequence[Sequence[Run]]) -> Metrics:
+def _averaged(runs: Sequence[Sequence[StoredRun]]) -> Metrics:
     """Of one seed, averaged over all combinations of its draws; None where one combination lacks the value."""
     each = [_metrics(pair) for pair in itertools.product(*runs)]
     averaged: Metrics = {}
@@ -75,7 +75,7 @@ def _averaged(runs: Sequence[Sequence[Run]]) -> Metrics:
     return averaged
 
 
-def _metrics(runs: Sequence[Run]) -> Metrics:
+def _metrics(runs: Sequence[StoredRun]) -> Metrics:
     """Of one arm's run and FLOPs, or of two arms' runs of one seed."""
     import numpy as np
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from splitbench.results.arms.arms import PRIMARY, TEST, Arm, Getter, metric, selected, validation_metric
+from splitbench.results.arms.arms import PRIMARY, TEST, ArmRuns, Getter, metric, selected, validation_metric
 from splitbench.results.arms.controls import Chance
-from splitbench.results.arms.costs import Cost, mean_cost
+from splitbench.results.arms.costs import MeanCost, mean_cost
 from splitbench.results.arms.terms import decomposition_of
 from splitbench.results.inference import stats
 from splitbench.results.inference.paired import Verdict
@@ -39,7 +39,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One arm, or (``trivial``) a score that took no run: a size of the stand-alone networks, or (``rank_sum`` too) the
     sum of two rankers' ranks.
 
@@ -75,7 +75,7 @@ class Row:
     chance: Chance | None = None
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     finding: str = ""
-    cost: Cost | None = None
+    cost: MeanCost | None = None
     failed: tuple[Failed, ...] = ()
     decomposition: Mapping[str, Estimate] | None = None
 
@@ -90,9 +90,9 @@ class Row:
         return self.verdicts.get(TEST)
 
 
-def arm_row(arm: Arm, verdicts: Mapping[str, Verdict], chance: Chance | None, warnings: list[str]) -> Row:
+def arm_row(arm: ArmRuns, verdicts: Mapping[str, Verdict], chance: Chance | None, warnings: list[str]) -> BoardRow:
     record = arm.runs[0].record
-    row = Row(
+    row = BoardRow(
         arm=arm.name,
         space=record.space,
         dataset=record.dataset,
@@ -131,10 +131,10 @@ def arm_row(arm: Arm, verdicts: Mapping[str, Verdict], chance: Chance | None, wa
     )
 
 
-def failed_row(failures: Sequence[Failure]) -> Row:
+def failed_row(failures: Sequence[Failure]) -> BoardRow:
     """The row of an arm all of whose runs failed."""
     first = failures[0]
-    return Row(
+    return BoardRow(
         arm=first.arm,
         space=first.space,
         dataset=first.dataset,
@@ -162,23 +162,23 @@ def _of_ceiling(record: Record, metrics: Mapping[str, float | None]) -> float | 
     return value / limit if value is not None and limit is not None and limit > 0 else None
 
 
-def size_rows(records: list[Record]) -> tuple[Row, ...]:
+def size_rows(records: list[Record]) -> tuple[BoardRow, ...]:
     """Sizes as scores. Their leaf metrics depend on an arm's leaves, so they stay in the records."""
     one_each = sorted({record.repetition: record for record in records}.values(), key=lambda record: record.repetition)
     rows = []
     for size in names(record.trivial for record in one_each):
         metrics: dict[str, Estimate | None] = {}
-        for name in shared(names(record.trivial.get(size, {}) for record in one_each)):
+        for name in shared_name(names(record.trivial.get(size, {}) for record in one_each)):
             values = [record.trivial.get(size, {}).get(name) for record in one_each]
             metrics[name] = whole_interval(values, family(name).range)
         first, n = one_each[0], len(one_each)
         share = whole_interval([_of_ceiling(record, record.trivial.get(size, {})) for record in one_each])
-        row = Row(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics)
+        row = BoardRow(size, first.space, first.dataset, None, n, 1, n, n, True, False, trivial=True, metrics=metrics)
         rows.append(replace(row, of_ceiling=share))
     return tuple(rows)
 
 
-def rank_sum_row(arm: Arm) -> Row | None:
+def rank_sum_row(arm: ArmRuns) -> BoardRow | None:
     """The rank-sum of an arm and FLOPs; None where a run of it does not hold it, as before schema 3 had it."""
     if not arm.complete or any(run.record.rank_sum is None for run in arm.runs):
         return None
@@ -203,9 +203,9 @@ def summed_row(
     seeds: int,
     metrics: Mapping[str, Estimate | None],
     of_ceiling: Estimate | None,
-) -> Row:
+) -> BoardRow:
     """The row of a rank-sum on a space and data set: it took no training of its own, so a run a seed, and no cost."""
-    row = Row(name, *on, None, seeds, 1, seeds, seeds, True, False, trivial=True, rank_sum=True)
+    row = BoardRow(name, *on, None, seeds, 1, seeds, seeds, True, False, trivial=True, rank_sum=True)
     return replace(row, metrics=metrics, of_ceiling=of_ceiling)
 
 
@@ -219,13 +219,13 @@ def whole_interval(values: Sequence[float | None], within: Range | None = None) 
     return stats.interval(defined, within=within) if len(defined) == len(values) else None
 
 
-def place(row: Row) -> tuple[bool, bool, float, str]:
+def row_order(row: BoardRow) -> tuple[bool, bool, float, str]:
     """Complete arms first, then by the primary metric from the best down, then by name."""
     primary = row.metrics.get(PRIMARY)
     return (not row.complete, primary is None, -primary.mean if primary else 0.0, row.arm)
 
 
-def shared(names: Any) -> list[str]:
+def shared_name(names: Any) -> list[str]:
     return [name for name in names if "_leaf" not in name]
 
 

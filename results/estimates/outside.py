@@ -52,7 +52,7 @@ class Ranker:
 
 
 @dataclass(frozen=True)
-class Population:
+class RankedPopulation:
     """One population and everything that ranks it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Population:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class GivenPopulation:
     """What a population is measured from.
 
     Attributes:
@@ -95,7 +95,7 @@ class Ranked:
     best_truth: float
 
 
-def population(name: str, given: Ranked) -> Population:
+def measure_population(name: str, given: GivenPopulation) -> RankedPopulation:
     """Every metric of everything that ranks a population."""
     flops = np.asarray(given.sizes["flops"], np.float64)
     scores = {ESTIMATES: _dense(given.score), RANK_SUM: ranking.rank_sum(given.score, flops)}
@@ -106,7 +106,7 @@ def population(name: str, given: Ranked) -> Population:
     ceiling = metrics.ceiling(given.per_seed, flops)
     limits = _limits(scores, metrics_found, given)
     functions = len(np.unique(given.function))
-    return Population(
+    return RankedPopulation(
         name=name,
         size=len(given.truth),
         functions=functions,
@@ -137,7 +137,9 @@ def _of_ceiling(values: metrics.Metrics, ceiling: metrics.Metrics) -> float | No
     return tau_all / limit if tau_all is not None and limit is not None and limit > 0 else None
 
 
-def _limits(scores: Mapping[str, Floats], values: Mapping[str, metrics.Metrics], given: Ranked) -> dict[Key, Estimate]:
+def _limits(
+    scores: Mapping[str, Floats], values: Mapping[str, metrics.Metrics], given: GivenPopulation
+) -> dict[Key, Estimate]:
     """Intervals over functions, by ranker and metric. A top part keeps to the architectures that it holds."""
     truth, n = given.truth, len(np.unique(given.function))
     whole: dict[Key, CountStatistic] = {}

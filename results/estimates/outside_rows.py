@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import PRIMARY, Arm, tables
+from splitbench.results.arms.arms import PRIMARY, ArmRuns, tables
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, leaderboards_of, with_rows
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.loading import Loaded, Run, read_estimates
+from splitbench.results.records.loading import Loaded, StoredRun, read_estimates
 
 
 def leaderboards_with(loaded: Loaded, given: Mapping[str, Mapping[str, float]]) -> Leaderboards:
@@ -34,8 +34,12 @@ def leaderboards_with(loaded: Loaded, given: Mapping[str, Mapping[str, float]]) 
 
 
 def _row(
-    board: Leaderboard, arms: tuple[Arm, ...], populations: Mapping[int, Run], name: str, estimates: Mapping[str, float]
-) -> Row:
+    board: Leaderboard,
+    arms: tuple[ArmRuns, ...],
+    populations: Mapping[int, StoredRun],
+    name: str,
+    estimates: Mapping[str, float],
+) -> BoardRow:
     if name in {row.arm for row in board.rows}:
         raise ConfigError(f"--estimates {name}=: the leaderboard has a row of that name already; choose another")
     each = [_metrics(run, name, estimates) for run in populations.values()]
@@ -46,7 +50,7 @@ def _row(
         and (limit := run.record.ceiling.get(PRIMARY)) is not None
         and limit > 0
     ]
-    return Row(
+    return BoardRow(
         arm=name,
         space=board.space,
         dataset=board.dataset,
@@ -63,7 +67,7 @@ def _row(
     )
 
 
-def _metrics(run: Run, name: str, estimates: Mapping[str, float]) -> dict[str, float | None]:
+def _metrics(run: StoredRun, name: str, estimates: Mapping[str, float]) -> dict[str, float | None]:
     """Of the architectures that a run ranked; those metrics that need neither FLOPs nor leaves."""
     import numpy as np
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from splitbench.results.arms.arms import PRIMARY
-from splitbench.results.estimates.outside import ESTIMATES, RANK_SUM, Population, Ranker
+from splitbench.results.estimates.outside import ESTIMATES, RANK_SUM, RankedPopulation, Ranker
 from splitbench.results.inference import stats
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count, interval_words
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count, interval_words
 
 SHOWN = (
     *(PRIMARY, "rho[all]", "tau[top50%]", "tau[top10%]", "p@5%[all]", "weighted_tau[all]", "ndcg[all]"),
@@ -21,7 +21,7 @@ POPULATIONS = {
 }
 
 
-def sheet(heading: str, facts: Sequence[str], populations: Sequence[Population]) -> Sheet:
+def estimates_sheet(heading: str, facts: Sequence[str], populations: Sequence[RankedPopulation]) -> Sheet:
     """One table a population, best tau first, and how to read it."""
     return Sheet(
         heading=heading,
@@ -31,18 +31,18 @@ def sheet(heading: str, facts: Sequence[str], populations: Sequence[Population])
     )
 
 
-def to_json(populations: Sequence[Population]) -> list[dict[str, Any]]:
+def estimates_json(populations: Sequence[RankedPopulation]) -> list[dict[str, Any]]:
     """Every number, unrounded; what is undefined is null."""
     return [_object(each) for each in populations]
 
 
-def _object(population: Population) -> dict[str, Any]:
+def _object(population: RankedPopulation) -> dict[str, Any]:
     plain = asdict(population)
     plain["best_of"] = {str(k): value for k, value in population.best_of.items()}
     return plain
 
 
-def _sentence(population: Population) -> str:
+def _sentence(population: RankedPopulation) -> str:
     ceiling = population.ceiling.get(PRIMARY)
     limit = "the noise ceiling is not known" if ceiling is None else f"noise ceiling of {PRIMARY} {ceiling:z.3f}"
     best = ", ".join(f"{value:.2f} of {k:,}" for k, value in population.best_of.items())
@@ -55,12 +55,12 @@ def _sentence(population: Population) -> str:
     )
 
 
-def _table(population: Population) -> Table:
+def _table(population: RankedPopulation) -> WordTable:
     header = ("ranker", SHOWN[0], "of ceiling", *SHOWN[1:], "test % of its first", "regret")
     ordered = sorted(population.rankers, key=_place)
     rows = [_row(ranker) for ranker in ordered] + _ceiling_row(population.ceiling)
     title = f"Population {population.name}: {count(population.size, 'architecture')}"
-    return Table(title, header, tuple(rows))
+    return WordTable(title, header, tuple(rows))
 
 
 def _row(ranker: Ranker) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def _place(ranker: Ranker) -> tuple[bool, float, str]:
     return (tau is None, 0.0 if tau is None else -tau.mean, ranker.name)
 
 
-def _legend(populations: Sequence[Population]) -> tuple[str, ...]:
+def _legend(populations: Sequence[RankedPopulation]) -> tuple[str, ...]:
     return (
         f"Read it so: {PRIMARY} is Kendall's tau-b between the estimates and mean stand-alone test accuracy, rho "
         "Spearman's; [top50%] and [top10%] are within the better part by stand-alone accuracy; p@5% is the share of "

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from splitbench.results.expectation.unsplit import Length, Setting, Supernet
+from splitbench.results.expectation.unsplit import Length, PublishedSupernet, SupernetSetting
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.measures.families import Range, family
@@ -18,7 +18,7 @@ LOWEST, HIGHEST = "below the lowest tested", "above the highest tested"
 
 
 @dataclass(frozen=True)
-class Place:
+class LengthPlace:
     """Where a length lies among the tested ones.
 
     Attributes:
@@ -60,7 +60,7 @@ def further(values: Sequence[float], runs: int, within: Range | None = None) -> 
     return stats.bounded(Estimate(mean, mean - half, mean + half, n), within)
 
 
-def place(lengths: Sequence[Length], amount: float, of: Callable[[Length], float]) -> Place:
+def place_among(lengths: Sequence[Length], amount: float, of: Callable[[Length], float]) -> LengthPlace:
     """Where ``amount`` lies among the lengths, by what ``of`` reads from each. Of equal lengths most seeds are taken.
 
     Raises:
@@ -68,7 +68,7 @@ def place(lengths: Sequence[Length], amount: float, of: Callable[[Length], float
     """
     same = [length for length in lengths if abs(math.log(of(length) / amount)) <= SAME]
     if same:
-        return Place((max(same, key=lambda length: (len(length.seeds), -abs(math.log(of(length) / amount)))),))
+        return LengthPlace((max(same, key=lambda length: (len(length.seeds), -abs(math.log(of(length) / amount)))),))
     below = [length for length in lengths if of(length) < amount]
     above = [length for length in lengths if of(length) > amount]
     first = max(below, key=lambda length: (of(length), len(length.seeds)), default=None)
@@ -77,12 +77,12 @@ def place(lengths: Sequence[Length], amount: float, of: Callable[[Length], float
         nearest = last or first
         if nearest is None:
             raise ValueError("there are no lengths")
-        return Place((nearest,), 0.0, LOWEST if first is None else HIGHEST)
+        return LengthPlace((nearest,), 0.0, LOWEST if first is None else HIGHEST)
     weight = math.log(amount / of(first)) / math.log(of(last) / of(first))
-    return Place((first, last), weight)
+    return LengthPlace((first, last), weight)
 
 
-def expected(at: Place, metric: str, runs: int = 1) -> Estimate | None:
+def expected(at: LengthPlace, metric: str, runs: int = 1) -> Estimate | None:
     """What a metric's mean over so many further runs is expected to be; None where published runs lack it, or the
     length lies outside of the tested ones.
 
@@ -101,7 +101,7 @@ def expected(at: Place, metric: str, runs: int = 1) -> Estimate | None:
     return stats.bounded(Estimate(mean, mean - half, mean + half, n), family(metric).range)
 
 
-def same(known: Sequence[Supernet], setting: Setting) -> Supernet | None:
+def same_setting(known: Sequence[PublishedSupernet], setting: SupernetSetting) -> PublishedSupernet | None:
     """The published supernet of this setting; of several, the one that knows most of its parameters."""
     alike = [supernet for supernet in known if not supernet.setting.differences(setting)]
     return min(alike, key=lambda supernet: len(supernet.setting.unknown(setting)), default=None)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import PRIMARY, TEST, Arm, tables
+from splitbench.results.arms.arms import PRIMARY, TEST, ArmRuns, tables
 from splitbench.results.boards.leaderboard import Leaderboards, leaderboards_of
 from splitbench.results.expectation import expected, unsplit
-from splitbench.results.expectation.expected import Place
-from splitbench.results.expectation.unsplit import METRICS, Setting, Supernet
+from splitbench.results.expectation.expected import LengthPlace
+from splitbench.results.expectation.unsplit import METRICS, PublishedSupernet, SupernetSetting
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.loading import Loaded, load
+from splitbench.results.records.loading import Loaded, load_runs
 from splitbench.results.words.sheet import count
 from splitbench.results.words.values import setting_words
 
@@ -40,12 +40,12 @@ class Judged:
     arm: str
     study: str
     population: str
-    setting: Setting
+    setting: SupernetSetting
     steps: float
     seeds: int
     measured: Mapping[str, float | None]
-    supernet: Supernet | None = None
-    at: Place | None = None
+    supernet: PublishedSupernet | None = None
+    at: LengthPlace | None = None
     expected: Mapping[str, Estimate | None] | None = None
     itself: bool = False
     unlike: tuple[str, ...] = ()
@@ -75,35 +75,37 @@ class Judged:
         return f"{said}: something is wrong, or differs{known}; one sound result in twenty lies outside, too."
 
 
-def leaderboards(folder: str | Path) -> Leaderboards:
+def leaderboards_with_expectation(folder: str | Path) -> Leaderboards:
     """The leaderboards of a results folder, which say whether its unsplit supernets are normal.
 
     Raises:
         StoreError: if the folder is missing or holds no usable record.
     """
-    loaded = load(folder)
+    loaded = load_runs(folder)
     return with_expected(leaderboards_of(loaded), loaded)
 
 
-def with_expected(boards: Leaderboards, loaded: Loaded, known: Sequence[Supernet] | None = None) -> Leaderboards:
+def with_expected(
+    boards: Leaderboards, loaded: Loaded, known: Sequence[PublishedSupernet] | None = None
+) -> Leaderboards:
     """The leaderboards of these runs, with a sentence for each unsplit arm whose setting has been published."""
-    known = unsplit.read() if known is None else known
+    known = unsplit.read_unsplit() if known is None else known
     arms = tables(loaded.runs, loaded.failed)
-    said = [tuple(judgement.sentence for judgement in judge(own, known) if judgement.sentence) for own in arms]
+    said = [tuple(judgement.sentence for judgement in judge_unsplit(own, known) if judgement.sentence) for own in arms]
     pairs = zip(boards.boards, said, strict=True)
     return replace(boards, boards=tuple(replace(board, expected=own) if own else board for board, own in pairs))
 
 
-def judged(folder: Path, known: Sequence[Supernet] | None = None) -> list[Judged]:
+def judged(folder: Path, known: Sequence[PublishedSupernet] | None = None) -> list[Judged]:
     """Every unsplit arm of a results folder.
 
     Raises:
         StoreError: if the folder is missing or holds no usable record.
         ConfigError: if it has no complete arm without a split, or the records do not say how they were made.
     """
-    loaded = load(folder)
-    known = unsplit.read() if known is None else known
-    judgements = [judgement for arms in tables(loaded.runs, loaded.failed) for judgement in judge(arms, known)]
+    loaded = load_runs(folder)
+    known = unsplit.read_unsplit() if known is None else known
+    judgements = [judgement for arms in tables(loaded.runs, loaded.failed) for judgement in judge_unsplit(arms, known)]
     if not judgements:
         raise ConfigError(
             f"{folder}: no arm without a split is complete, and ranges are known of those; add the arm `none` to the "
@@ -112,13 +114,13 @@ def judged(folder: Path, known: Sequence[Supernet] | None = None) -> list[Judged
     return judgements
 
 
-def judge(arms: Sequence[Arm], known: Sequence[Supernet]) -> list[Judged]:
+def judge_unsplit(arms: Sequence[ArmRuns], known: Sequence[PublishedSupernet]) -> list[Judged]:
     """The complete arms of a table that do not split, each beside the published runs of its setting."""
-    unsplit_arms = [(arm, unsplit.setting(arm)) for arm in arms if arm.complete and unsplit.unsplit(arm)]
+    unsplit_arms = [(arm, unsplit.setting_of(arm)) for arm in arms if arm.complete and unsplit.never_split(arm)]
     return [_judge(arm, setting, known) for arm, setting in unsplit_arms if setting is not None]
 
 
-def _judge(arm: Arm, setting: Setting, known: Sequence[Supernet]) -> Judged:
+def _judge(arm: ArmRuns, setting: SupernetSetting, known: Sequence[PublishedSupernet]) -> Judged:
     means = {name: arm.estimate(get) for name, get in METRICS.items()}
     own = Judged(
         arm=arm.name,
@@ -129,10 +131,10 @@ def _judge(arm: Arm, setting: Setting, known: Sequence[Supernet]) -> Judged:
         seeds=len(arm.repetitions),
         measured={name: None if value is None else value.mean for name, value in means.items()},
     )
-    supernet = expected.same(known, setting)
+    supernet = expected.same_setting(known, setting)
     if supernet is None or own.steps <= 0:
         return replace(own, nearest=_nearest(setting, known))
-    at = expected.place(supernet.lengths, own.steps, lambda length: length.steps)
+    at = expected.place_among(supernet.lengths, own.steps, lambda length: length.steps)
     # An architecture that another selector chose says nothing of the supernet.
     alike = all(length.selector == unsplit.selector(arm) for length in at.between)
     return replace(
@@ -145,7 +147,7 @@ def _judge(arm: Arm, setting: Setting, known: Sequence[Supernet]) -> Judged:
     )
 
 
-def _nearest(setting: Setting, known: Sequence[Supernet]) -> tuple[str, ...]:
+def _nearest(setting: SupernetSetting, known: Sequence[PublishedSupernet]) -> tuple[str, ...]:
     """What differs in the nearest published setting on the space: ``trainer.clip 5.0, there 1.0``."""
     on_space = [supernet.setting for supernet in known if supernet.setting.space["name"] == setting.space["name"]]
     nearest = min(on_space, key=setting.distance, default=None)
@@ -157,7 +159,7 @@ def _nearest(setting: Setting, known: Sequence[Supernet]) -> tuple[str, ...]:
     )
 
 
-def _published(arm: Arm, supernet: Supernet) -> bool:
+def _published(arm: ArmRuns, supernet: PublishedSupernet) -> bool:
     """Whether every seed of an arm is a published one, with the published value."""
     values = arm.by_repetition(METRICS[PRIMARY]) or {}
     there = [
@@ -167,7 +169,7 @@ def _published(arm: Arm, supernet: Supernet) -> bool:
     ]
     return any(
         all(
-            (value := own.get((unsplit.seed(arm), turn))) is not None and abs(value - values[turn]) <= ROUNDING
+            (value := own.get((unsplit.study_seed(arm), turn))) is not None and abs(value - values[turn]) <= ROUNDING
             for turn in values
         )
         for own in there
@@ -175,7 +177,7 @@ def _published(arm: Arm, supernet: Supernet) -> bool:
     )
 
 
-def _unlike(arm: Arm, setting: Setting, supernet: Supernet, at: Place) -> tuple[str, ...]:
+def _unlike(arm: ArmRuns, setting: SupernetSetting, supernet: PublishedSupernet, at: LengthPlace) -> tuple[str, ...]:
     """What no setting has, and may matter: other code of its components, and parameters that are not known."""
     there = sorted({mark for length in at.between for mark in length.code})
     own = unsplit.code(arm)

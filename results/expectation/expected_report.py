@@ -8,8 +8,8 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError
 from splitbench.results.expectation import expected, unsplit
-from splitbench.results.expectation.expected import Place
-from splitbench.results.expectation.unsplit import METRICS, UNITS, Setting, Supernet, flat
+from splitbench.results.expectation.expected import LengthPlace
+from splitbench.results.expectation.unsplit import METRICS, UNITS, PublishedSupernet, SupernetSetting, flat
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.words.values import setting_words
 
@@ -38,18 +38,18 @@ class Question:
         named = {"space": self.space, "dataset": self.dataset, "trainer": self.trainer}
         return flat({key: value for key, value in named.items() if value is not None})
 
-    def differences(self, setting: Setting) -> list[str]:
+    def differences(self, setting: SupernetSetting) -> list[str]:
         """The keys in which a setting is not what is wanted."""
         return [key for key, value in self.wanted.items() if setting.flat.get(key) != value]
 
-    def distance(self, setting: Setting) -> tuple[bool, int]:
+    def distance(self, setting: SupernetSetting) -> tuple[bool, int]:
         """How far a setting is from what is wanted: one of other components is further than any of the same."""
         differs = self.differences(setting)
         return any(key in unsplit.NAMES for key in differs), len(differs)
 
 
 @dataclass(frozen=True)
-class Row:
+class ExpectationRow:
     """One setting at one budget.
 
     Attributes:
@@ -58,18 +58,18 @@ class Row:
         differs: what the setting has instead of what was asked for.
     """
 
-    setting: Setting
-    at: Place
+    setting: SupernetSetting
+    at: LengthPlace
     metrics: Mapping[str, Estimate | None]
     differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Report:
+class ExpectationReport:
     """The answer: rows of the settings that were asked for or, if there is none, of the nearest."""
 
     question: Question
-    rows: tuple[Row, ...]
+    rows: tuple[ExpectationRow, ...]
     exact: bool
 
 
@@ -93,7 +93,7 @@ def parse_budget(text: str) -> tuple[str, float]:
     return unit, amount
 
 
-def report(question: Question, known: Sequence[Supernet]) -> Report:
+def expectation_report(question: Question, known: Sequence[PublishedSupernet]) -> ExpectationReport:
     """Find the published supernets that a question is about; if there is none, the nearest on the space.
 
     Raises:
@@ -111,28 +111,30 @@ def report(question: Question, known: Sequence[Supernet]) -> Report:
         )
     exact = [supernet for supernet in on_space if not question.differences(supernet.setting)]
     nearest = exact or sorted(on_space, key=lambda supernet: question.distance(supernet.setting))[:NEAREST]
-    return Report(question, tuple(row for supernet in nearest for row in _rows(question, supernet)), bool(exact))
+    return ExpectationReport(
+        question, tuple(row for supernet in nearest for row in _rows(question, supernet)), bool(exact)
+    )
 
 
-def _rows(question: Question, supernet: Supernet) -> list[Row]:
+def _rows(question: Question, supernet: PublishedSupernet) -> list[ExpectationRow]:
     own = supernet.setting.flat
     differs = tuple(
         f"{key} {setting_words(own[key]) if key in own else 'not known'}"
         for key in question.differences(supernet.setting)
     )
     if question.budget is None:
-        places = [Place((length,)) for length in supernet.lengths]
+        places = [LengthPlace((length,)) for length in supernet.lengths]
     else:
         unit, amount = question.budget
-        places = [expected.place(supernet.lengths, amount, lambda length: length.amount(unit))]
-    return [Row(supernet.setting, at, _metrics(at, question.runs), differs) for at in places]
+        places = [expected.place_among(supernet.lengths, amount, lambda length: length.amount(unit))]
+    return [ExpectationRow(supernet.setting, at, _metrics(at, question.runs), differs) for at in places]
 
 
-def _metrics(at: Place, runs: int) -> dict[str, Estimate | None]:
+def _metrics(at: LengthPlace, runs: int) -> dict[str, Estimate | None]:
     return {name: expected.expected(at, name, runs) for name in METRICS}
 
 
-def told_apart(settings: Sequence[Setting]) -> list[str]:
+def told_apart(settings: Sequence[SupernetSetting]) -> list[str]:
     """Settings in words: names, and the keys in which settings of the same names differ among these."""
     named = [tuple(setting.flat[key] for key in unsplit.NAMES) for setting in settings]
     words = []

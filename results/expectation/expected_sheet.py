@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.results.arms.arms import PRIMARY, TEST
-from splitbench.results.expectation.expected import SAME, Place
+from splitbench.results.expectation.expected import SAME, LengthPlace
 from splitbench.results.expectation.expected_folder import Judged
-from splitbench.results.expectation.expected_report import Report, Row, told_apart
-from splitbench.results.expectation.unsplit import METRICS, Setting
+from splitbench.results.expectation.expected_report import ExpectationReport, ExpectationRow, told_apart
+from splitbench.results.expectation.unsplit import METRICS, SupernetSetting
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.population_names import shown as named
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count, interval_words
+from splitbench.results.records.population_names import with_population_names as named
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count, interval_words
 
 DIGITS = {PRIMARY: 3, "tau[top50%]": 3, TEST: 2}
 COLUMNS = {PRIMARY: PRIMARY, "tau[top50%]": "tau[top50%]", TEST: "honest test %"}
 
 
-def report_sheet(report: Report) -> Sheet:
+def report_sheet(report: ExpectationReport) -> Sheet:
     """A row a setting and budget."""
     words = told_apart([row.setting for row in report.rows])
     header = ("setting", "budget", "steps", "seeds", *COLUMNS.values(), "FLOPs alone", "noise ceiling")
@@ -33,7 +33,7 @@ def report_sheet(report: Report) -> Sheet:
     return Sheet(
         heading="What an unsplit supernet is expected to reach",
         facts=(_asked_words(report),),
-        tables=(Table("Published supernets", header, rows, left=("budget", "differs in")),),
+        tables=(WordTable("Published supernets", header, rows, left=("budget", "differs in")),),
         legend=(
             _brackets_words(report.question.runs),
             "Between two tested budgets means are linear in ln steps, and a range is as wide as the wider of theirs; "
@@ -45,7 +45,7 @@ def report_sheet(report: Report) -> Sheet:
     )
 
 
-def _asked_words(report: Report) -> str:
+def _asked_words(report: ExpectationReport) -> str:
     question = report.question
     wanted = ", ".join(f"{key} {value}" for key, value in question.wanted.items()) or "everything that is known"
     budget = f", budget {question.budget[0]} {question.budget[1]:g}" if question.budget else ""
@@ -54,7 +54,7 @@ def _asked_words(report: Report) -> str:
     return f"Asked for: {wanted}{budget}. No published supernet is of that setting; these are the nearest."
 
 
-def _report_row(row: Row, name: str) -> tuple[str, ...]:
+def _report_row(row: ExpectationRow, name: str) -> tuple[str, ...]:
     first = row.at.between[0]
     lengths = row.at.between
     return (
@@ -73,7 +73,7 @@ def folder_sheet(folder: Path, judgements: Sequence[Judged]) -> Sheet:
     facts = [_apart_words(judgement) for judgement in judgements]
     header = ("arm", "metric", "measured", "seeds", "expected", "steps", "published", "its seeds", "is")
     rows = tuple(named(cells, judgement.population) for judgement in judgements for cells in _folder_rows(judgement))
-    tables = (Table("Beside published runs of the same setting", header, rows, left=("metric", "published", "is")),)
+    tables = (WordTable("Beside published runs of the same setting", header, rows, left=("metric", "published", "is")),)
     return Sheet(
         heading=f"Are the unsplit supernets of {folder.name or folder} normal?",
         facts=tuple(fact for fact in facts if fact),
@@ -127,7 +127,7 @@ def _apart_words(judgement: Judged) -> str:
     )
 
 
-def report_json(report: Report) -> dict[str, Any]:
+def report_json(report: ExpectationReport) -> dict[str, Any]:
     """Every number, unrounded; what is not known is null."""
     question = report.question
     return {
@@ -171,11 +171,11 @@ def folder_json(judgements: Sequence[Judged]) -> list[dict[str, Any]]:
     ]
 
 
-def _setting_json(setting: Setting) -> dict[str, Any]:
+def _setting_json(setting: SupernetSetting) -> dict[str, Any]:
     return setting.model_dump(mode="json")
 
 
-def _place_json(at: Place) -> dict[str, Any]:
+def _place_json(at: LengthPlace) -> dict[str, Any]:
     """The tested lengths beside a budget; of each metric number of seeds, mean and standard deviation."""
     return {
         "outside": at.outside or None,

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitbench.harness.errors import StoreError
 from splitbench.harness.study.config import EvaluationConfig, PopulationConfig, StudyConfig
-from splitbench.results.arms.arms import PRIMARY, SELECTED, TEST, Arm, Getter, metric, selected
+from splitbench.results.arms.arms import PRIMARY, SELECTED, TEST, ArmRuns, Getter, metric, selected
 from splitbench.results.records.record import Record, bare
 
 SCHEMA = 1
@@ -40,7 +40,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Setting(_Model):
+class SupernetSetting(_Model):
     """What two supernets have in common that rank alike, as records hold it. Components stand without fingerprints."""
 
     space: dict[str, Any]
@@ -58,7 +58,7 @@ class Setting(_Model):
         """Dotted key -> value, with the defaults of a study file filled in."""
         return flat({**self.model_dump(), "evaluation": {**_defaults(EvaluationConfig), **self.evaluation}})
 
-    def differences(self, other: Setting) -> list[str]:
+    def differences(self, other: SupernetSetting) -> list[str]:
         """The keys in which two settings differ. Parameters of components that one of them does not know are none."""
         if any(self.flat[key] != other.flat[key] for key in NAMES):
             return [key for key in NAMES if self.flat[key] != other.flat[key]]
@@ -66,12 +66,12 @@ class Setting(_Model):
         unknown = self.unknown(other)
         return [key for key in keys if key not in unknown and self.flat.get(key) != other.flat.get(key)]
 
-    def distance(self, other: Setting) -> tuple[bool, int]:
+    def distance(self, other: SupernetSetting) -> tuple[bool, int]:
         """How far two settings are apart: one of other components is further than any of the same."""
         differs = self.differences(other)
         return any(key in NAMES for key in differs), len(differs)
 
-    def unknown(self, other: Setting) -> list[str]:
+    def unknown(self, other: SupernetSetting) -> list[str]:
         """Parameters of components that one of the two does not know."""
         return sorted(key for key in self.flat.keys() ^ other.flat.keys() if key.startswith(COMPONENTS))
 
@@ -104,10 +104,10 @@ class Length(_Model):
         return self.limit if unit == self.kind else self.spent[unit]
 
 
-class Supernet(_Model):
+class PublishedSupernet(_Model):
     """A setting, and its lengths of training, ascending."""
 
-    setting: Setting
+    setting: SupernetSetting
     lengths: list[Length]
 
 
@@ -115,10 +115,10 @@ class Known(_Model):
     """The whole table."""
 
     schema_version: int = SCHEMA
-    supernets: list[Supernet]
+    supernets: list[PublishedSupernet]
 
 
-def read(path: Path = TABLE) -> tuple[Supernet, ...]:
+def read_unsplit(path: Path = TABLE) -> tuple[PublishedSupernet, ...]:
     """The unsplit supernets of published studies; the package's own table unless another is named.
 
     Raises:
@@ -132,12 +132,12 @@ def read(path: Path = TABLE) -> tuple[Supernet, ...]:
         raise StoreError(f"{path}: the table is damaged; install splitbench again") from error
 
 
-def unsplit(arm: Arm) -> bool:
+def never_split(arm: ArmRuns) -> bool:
     """Whether no run of an arm has split its supernet."""
     return not any(run.record.tree.children for run in arm.runs)
 
 
-def setting(arm: Arm) -> Setting | None:
+def setting_of(arm: ArmRuns) -> SupernetSetting | None:
     """The setting of an unsplit arm; None where its records do not say."""
     records = [run.record for run in arm.runs]
     study, own, common = _parts(records[0])
@@ -146,7 +146,7 @@ def setting(arm: Arm) -> Setting | None:
         population = {**_defaults(PopulationConfig), **(study.get("population") or {})}
         if records[0].population.startswith("all "):
             population["sample"] = None
-        found = Setting(
+        found = SupernetSetting(
             space=_component(common["space"]),
             dataset=_component(common["dataset"]),
             trainer=_component(own["trainers"]),
@@ -162,27 +162,27 @@ def setting(arm: Arm) -> Setting | None:
     return found if all(name in found.flat for name in NAMES) else None
 
 
-def selector(arm: Arm) -> dict[str, Any]:
+def selector(arm: ArmRuns) -> dict[str, Any]:
     """The selector of an arm, as its records hold it."""
     _, own, _ = _parts(arm.runs[0].record)
     return _component(own.get("selectors", {}))
 
 
-def kept_back(arm: Arm) -> Any:
+def kept_back(arm: ArmRuns) -> Any:
     """The share of the budget that the schedule keeps back for selection; None for what the selector plans."""
     _, own, _ = _parts(arm.runs[0].record)
     schedule = own.get("schedule")
     return schedule.get("selection") if isinstance(schedule, Mapping) else None
 
 
-def seed(arm: Arm) -> int:
+def study_seed(arm: ArmRuns) -> int:
     """The study's own seed: repetitions of equal ones are paired."""
     study, _, _ = _parts(arm.runs[0].record)
     found = study.get("seed")
     return found if isinstance(found, int) else 0
 
 
-def code(arm: Arm) -> list[str]:
+def code(arm: ArmRuns) -> list[str]:
     """Fingerprints of the components that decide about a ranking."""
     _, own, common = _parts(arm.runs[0].record)
     parts = (common.get("space"), common.get("dataset"), own.get("trainers"))
@@ -197,17 +197,17 @@ def _parts(record: Record) -> tuple[Mapping[str, Any], Mapping[str, Any], Mappin
     return study, own, common
 
 
-def steps(arm: Arm) -> float:
+def steps(arm: ArmRuns) -> float:
     """For how many steps its supernets were trained, on average."""
-    return mean(float(run.record.tree.steps) for run in arm.runs)
+    return arithmetic_mean(float(run.record.tree.steps) for run in arm.runs)
 
 
-def spent(record: Record, unit: str) -> float:
+def spent_by_run(record: Record, unit: str) -> float:
     """What a run spent in all, in flops, steps or examples."""
     return float(sum(getattr(cost, unit) for cost in record.cost.values()))
 
 
-def mean(values: Iterable[float]) -> float:
+def arithmetic_mean(values: Iterable[float]) -> float:
     """The arithmetic mean."""
     known = list(values)
     return math.fsum(known) / len(known)

@@ -11,7 +11,7 @@ import pandas as pd
 from splitbench.results.arms.arms import tables
 from splitbench.results.arms.costs import MEASUREMENT
 from splitbench.results.boards.rows import SELECTION
-from splitbench.results.records.loading import Run
+from splitbench.results.records.loading import StoredRun
 from splitbench.results.records.record import Measured, Record, table_key
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ WORDS = ("study", "space", "dataset", "trainer", "arm")
 CATEGORIES = (*WORDS, "budget_kind", "population")
 
 
-def wide(runs: Sequence[Run]) -> pd.DataFrame:
+def wide(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """One row a run, in the order of ``runs``: what it is, its metrics, its selection, its cost."""
     records = [run.record for run in runs]
     columns: dict[str, Any] = _identity(runs)
@@ -31,7 +31,7 @@ def wide(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(columns | _selection(records) | _cost(records) | _seconds([run.measured for run in runs]))
 
 
-def long(runs: Sequence[Run]) -> pd.DataFrame:
+def long(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """One row a run and metric: its value against test and validation accuracy, and its noise ceiling."""
     records = [run.record for run in runs]
     names = _metrics(records)
@@ -49,7 +49,7 @@ def long(runs: Sequence[Run]) -> pd.DataFrame:
     )
 
 
-def labelled(run: Run, estimates: pd.DataFrame) -> pd.DataFrame:
+def labelled(run: StoredRun, estimates: pd.DataFrame) -> pd.DataFrame:
     """The estimates of one run, with the columns that say whose they are before them."""
     record = run.record
     labels = {name: getattr(record, name) for name in (*WORDS, "repetition", "draw")}
@@ -67,7 +67,7 @@ def categorical(values: Iterable[str]) -> pd.Categorical[str]:
     return pd.Categorical(words, categories=sorted(set(words)))
 
 
-def _identity(runs: Sequence[Run]) -> dict[str, Any]:
+def _identity(runs: Sequence[StoredRun]) -> dict[str, Any]:
     records = [run.record for run in runs]
     complete = {(table_key(arm.runs[0].record), arm.name): arm.complete for table in tables(runs) for arm in table}
     columns: dict[str, Any] = {name: categorical(getattr(record, name) for record in records) for name in WORDS}

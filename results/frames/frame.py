@@ -13,14 +13,14 @@ from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.inference.paired import WORDS
 from splitbench.results.records import store
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.loading import Loaded, Run
-from splitbench.results.records.reading import Skipped
+from splitbench.results.records.loading import Loaded, StoredRun
+from splitbench.results.records.reading import SkippedArm
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from splitbench.results.boards.leaderboard import Leaderboards
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,7 +38,7 @@ class Results:
     loaded: Loaded
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[StoredRun, ...]:
         """Every run with its record and its measured costs, by table, arm, repetition and draw."""
         return self.loaded.runs
 
@@ -48,7 +48,7 @@ class Results:
         return self.loaded.warnings
 
     @property
-    def skipped(self) -> tuple[Skipped, ...]:
+    def skipped(self) -> tuple[SkippedArm, ...]:
         """The arms that did not run, and why."""
         return self.loaded.skipped
 
@@ -89,7 +89,7 @@ class Results:
         """
         from splitbench.results.frames import columns
 
-        forms: dict[str, Callable[[tuple[Run, ...]], pd.DataFrame]] = {"wide": columns.wide, "long": columns.long}
+        forms: dict[str, Callable[[tuple[StoredRun, ...]], pd.DataFrame]] = {"wide": columns.wide, "long": columns.long}
         if form not in forms:
             raise ValueError(f"there is no form {form!r} of the frame; there are: {', '.join(forms)}")
         return forms[form](self.runs)
@@ -199,16 +199,16 @@ class Results:
         )
 
 
-def load(folder: str | Path) -> Results:
+def load_frames(folder: str | Path) -> Results:
     """Read a results folder, or a folder of results folders.
 
     Raises:
         StoreError: if the folder is missing or holds no usable record at all.
     """
-    return Results(Path(folder), store.load(folder))
+    return Results(Path(folder), store.load_runs(folder))
 
 
-def _row(row: Row, metric: str) -> dict[str, Any]:
+def _row(row: BoardRow, metric: str) -> dict[str, Any]:
     nan = float("nan")
 
     def number(value: float | None) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from splitbench.results.boards.leaderboard import Leaderboards
-from splitbench.results.words.sheet import Sheet, Table
+from splitbench.results.words.sheet import Sheet, WordTable
 from splitbench.results.words.sheets import sheets
 
 MOST = 4
@@ -33,7 +33,7 @@ def _sheet(sheet: Sheet) -> str:
     return _table(sheet.heading, sheet.tables[0]) + folded + _sentences("Warnings", sheet.warnings)
 
 
-def _table(caption: str, table: Table) -> str:
+def _table(caption: str, table: WordTable) -> str:
     align = ["left" if index == 0 or name in table.left else "right" for index, name in enumerate(table.header)]
     head = "".join(
         f'<th scope="col" style="{CELL}text-align:{side};border-bottom:1px solid currentColor">{escape(name)}</th>'

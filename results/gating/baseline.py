@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.results.arms.arms import SELECTED, Arm, Getter, metric, selected
-from splitbench.results.records.files import canonical_json, digest, encode, write_atomically
+from splitbench.results.arms.arms import SELECTED, ArmRuns, Getter, metric, selected
+from splitbench.results.records.files import digest, encode, readable_json, write_atomically
 from splitbench.results.records.loading import read_estimates
 from splitbench.results.records.machines import kinds, machines
 from splitbench.results.records.record import Record, bare
@@ -35,7 +35,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Ledger(_Model):
+class SpentByArm(_Model):
     """What an arm spent, by repetition and averaged over draws; shares are of the budget's limit."""
 
     unspent: list[float] = Field(description="limit less what was spent, in steps of this arm's mean cost")
@@ -48,11 +48,11 @@ class GuardedArm(_Model):
 
     config: dict[str, Any]
     metrics: dict[str, list[float]]
-    ledger: Ledger
+    ledger: SpentByArm
     records: str = Field(description="SHA-256 over the canonical bytes of its records")
 
 
-class Table(_Model):
+class BaselineTable(_Model):
     """The arms that were compared with one another, and what must be the same for a comparison with them."""
 
     conditions: dict[str, Any] = Field(description="study, space, dataset, budget, population, evaluation, precision")
@@ -68,10 +68,10 @@ class Baseline(_Model):
     schema_version: int = SCHEMA
     provenance: dict[str, Any]
     metrics: list[str]
-    tables: list[Table]
+    tables: list[BaselineTable]
 
 
-def values(arm: Arm, name: str) -> dict[int, float] | None:
+def values(arm: ArmRuns, name: str) -> dict[int, float] | None:
     """A gated metric by repetition, averaged over draws; None if a run lacks it.
 
     Raises:
@@ -85,7 +85,7 @@ def values(arm: Arm, name: str) -> dict[int, float] | None:
     return arm.by_repetition(selected(SELECTED[name]) if name in SELECTED else metric(name))
 
 
-def conditions(arm: Arm) -> dict[str, Any]:
+def comparable_conditions(arm: ArmRuns) -> dict[str, Any]:
     """What makes numbers incomparable where it differs. Fingerprints of sources, seeds and arms are no part of it."""
     record = arm.runs[0].record
     study, common = record.config.get("study", {}), record.config.get("common", {})
@@ -100,18 +100,18 @@ def conditions(arm: Arm) -> dict[str, Any]:
     }
 
 
-def title(conditions: Mapping[str, Any]) -> str:
+def conditions_title(conditions: Mapping[str, Any]) -> str:
     """A table in a few words: study, space and data set."""
     names = [conditions[key] for key in ("study", "space", "dataset")]
     return " / ".join(str(name["name"] if isinstance(name, Mapping) else name) for name in names)
 
 
-def seed(arm: Arm) -> int | None:
+def arm_seed(arm: ArmRuns) -> int | None:
     study_seed: int | None = arm.runs[0].record.config.get("study", {}).get("seed")
     return study_seed
 
 
-def invariants(arms: Sequence[Arm]) -> tuple[dict[str, dict[int, float]], list[str]]:
+def invariants(arms: Sequence[ArmRuns]) -> tuple[dict[str, dict[int, float]], list[str]]:
     """What no arm has a say in, by name and repetition, and one sentence for each in which arms of a table differ.
 
     The ceiling and the size baselines are functions of the ranked architectures and their truth; the best accuracy of
@@ -137,7 +137,7 @@ def invariants(arms: Sequence[Arm]) -> tuple[dict[str, dict[int, float]], list[s
     return values_by_name, list(quarrels.values())
 
 
-def ledger(arm: Arm) -> dict[str, dict[int, float]]:
+def ledger(arm: ArmRuns) -> dict[str, dict[int, float]]:
     """What an arm spent: ``unspent`` in steps, ``trained steps``, and ``share of PHASE``, by repetition."""
     budget = arm.runs[0].record.budget
     spent = {"trained steps": _over(arm, lambda r: float(sum(r.cost[p].steps for p in TRAINED if p in r.cost)))}
@@ -161,7 +161,7 @@ def ledger(arm: Arm) -> dict[str, dict[int, float]]:
     return spent
 
 
-def make(tables: Sequence[Sequence[Arm]], metrics: Sequence[str], command: str, folder: Path) -> Baseline:
+def make_baseline(tables: Sequence[Sequence[ArmRuns]], metrics: Sequence[str], command: str, folder: Path) -> Baseline:
     """A baseline of complete arms.
 
     Raises:
@@ -187,9 +187,9 @@ def make(tables: Sequence[Sequence[Arm]], metrics: Sequence[str], command: str, 
             )
         complete = {k: v for k, v in facts.items() if set(v) == set(repetitions)}
         made.append(
-            Table(
-                conditions=conditions(arms[0]),
-                seed=seed(arms[0]),
+            BaselineTable(
+                conditions=comparable_conditions(arms[0]),
+                seed=arm_seed(arms[0]),
                 repetitions=repetitions,
                 invariants={name: [of[r] for r in repetitions] for name, of in complete.items()},
                 arms={arm.name: _guarded(arm, metrics, folder) for arm in arms},
@@ -198,7 +198,7 @@ def make(tables: Sequence[Sequence[Arm]], metrics: Sequence[str], command: str, 
     return Baseline(provenance=_provenance(tables, command), metrics=list(metrics), tables=made)
 
 
-def _guarded(arm: Arm, metrics: Sequence[str], folder: Path) -> GuardedArm:
+def _guarded(arm: ArmRuns, metrics: Sequence[str], folder: Path) -> GuardedArm:
     measured = {}
     for name in metrics:
         of = values(arm, name)
@@ -214,7 +214,7 @@ def _guarded(arm: Arm, metrics: Sequence[str], folder: Path) -> GuardedArm:
     return GuardedArm(
         config=dict(arm.runs[0].record.config.get("arm", {})),
         metrics=measured,
-        ledger=Ledger(
+        ledger=SpentByArm(
             unspent=_list(spent.get("unspent steps", {})),
             trained_steps=_list(spent["trained steps"]),
             shares={name.removeprefix(prefix): _list(of) for name, of in spent.items() if name.startswith(prefix)},
@@ -223,16 +223,16 @@ def _guarded(arm: Arm, metrics: Sequence[str], folder: Path) -> GuardedArm:
     )
 
 
-def write(path: Path, baseline: Baseline) -> None:
+def write_baseline(path: Path, baseline: Baseline) -> None:
     """Write a baseline atomically.
 
     Raises:
         StoreError: if the folder cannot be written.
     """
-    write_atomically(path, canonical_json(baseline.model_dump(mode="json")).encode())
+    write_atomically(path, readable_json(baseline.model_dump(mode="json")).encode())
 
 
-def read(path: Path) -> Baseline:
+def read_baseline(path: Path) -> Baseline:
     """A baseline.
 
     Raises:
@@ -260,7 +260,7 @@ def read(path: Path) -> Baseline:
     return baseline
 
 
-def _provenance(tables: Sequence[Sequence[Arm]], command: str) -> dict[str, Any]:
+def _provenance(tables: Sequence[Sequence[ArmRuns]], command: str) -> dict[str, Any]:
     runs = [run for arms in tables for arm in arms for run in arm.runs]
     return {
         "command": command,
@@ -279,7 +279,7 @@ def _commit() -> str | None:
     return None
 
 
-def _over(arm: Arm, get: Getter) -> dict[int, float]:
+def _over(arm: ArmRuns, get: Getter) -> dict[int, float]:
     return arm.by_repetition(get) or {}
 
 

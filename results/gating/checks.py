@@ -17,7 +17,7 @@ UNDEFINED, OVER = "undefined", "off its limit"
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One number that was held against the baseline's; ``says`` explains a failure, or why nothing can be said."""
 
     table: str
@@ -31,7 +31,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class GateReport:
     """The outcome of a gate.
 
     Attributes:
@@ -42,14 +42,14 @@ class Report:
         warnings: files of the folder that were left out.
     """
 
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
     changed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
-    def failures(self) -> tuple[Check, ...]:
+    def failures(self) -> tuple[GateCheck, ...]:
         return tuple(check for check in self.checks if check.failed)
 
     @property
@@ -60,7 +60,7 @@ class Report:
         return NOT_MEASURED if self.missing else OK
 
 
-def judged_checks(checks: Sequence[Check]) -> list[Check]:
+def judged_checks(checks: Sequence[GateCheck]) -> list[GateCheck]:
     """The checks with their verdicts, metrics first: each kind is a family of its own, over all tables and arms."""
     judged = list(checks)
     for kind in (METRIC, INVARIANT, LEDGER):
@@ -69,7 +69,7 @@ def judged_checks(checks: Sequence[Check]) -> list[Check]:
             for place, check in enumerate(checks)
             if check.kind == kind and check.test and check.verdict == tests.UNTESTED
         ]
-        family = tests.judge([test for place in places if (test := checks[place].test) is not None])
+        family = tests.judge_family([test for place in places if (test := checks[place].test) is not None])
         for place, test in zip(places, family, strict=True):
             check = checks[place]
             says = _says(check, test)
@@ -78,13 +78,13 @@ def judged_checks(checks: Sequence[Check]) -> list[Check]:
     return sorted(judged, key=lambda check: order[check.kind])
 
 
-def _says(check: Check, test: Test) -> str:
+def _says(check: GateCheck, test: Test) -> str:
     if test.verdict == tests.UNTESTED:
         return f"{test.n_before} and {test.n_after} repetitions are too few for any test; at least 2 each are needed"
     if not test.failed:
         return ""
     if check.kind == INVARIANT:
-        return population_words(test)
+        return gate_population_words(test)
     if check.kind == LEDGER:
         return (
             f"{check.name} went from {test.before:.4g} to {test.after:.4g}, though the arm's configuration is the same"
@@ -96,7 +96,7 @@ def _says(check: Check, test: Test) -> str:
     )
 
 
-def population_words(test: Test) -> str:
+def gate_population_words(test: Test) -> str:
     """Why a changed invariant fails the gate."""
     return (
         f"went from {test.before:.6g} to {test.after:.6g}: no trainer and no criterion can change it, so the "

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import Arm, tables
+from splitbench.results.arms.arms import ArmRuns, tables
 from splitbench.results.arms.recheck import recheck
 from splitbench.results.gating import baseline as baselines
-from splitbench.results.gating.baseline import Baseline, Table, title
-from splitbench.results.gating.checks import INVARIANT, METRIC, Check, Report, judged_checks
+from splitbench.results.gating.baseline import Baseline, BaselineTable, conditions_title
+from splitbench.results.gating.checks import INVARIANT, METRIC, GateCheck, GateReport, judged_checks
 from splitbench.results.gating.quantities import invariant_checks, ledger_checks, metric_check
 from splitbench.results.inference import noninferiority as tests
-from splitbench.results.records.differences import SOURCE_CHANGED, changes
+from splitbench.results.records.differences import SOURCE_CHANGED, config_changes
 from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
 from splitbench.results.records.loading import Loaded
 from splitbench.results.records.machines import KINDS, kinds, machines, mixture
@@ -24,13 +24,13 @@ from splitbench.results.records.machines import KINDS, kinds, machines, mixture
 class _Report:
     """A report while it is written."""
 
-    checks: list[Check] = field(default_factory=list)
+    checks: list[GateCheck] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def hold(there: Baseline, loaded: Loaded, metrics: Sequence[str], folder: str | Path) -> Report:
+def hold(there: Baseline, loaded: Loaded, metrics: Sequence[str], folder: str | Path) -> GateReport:
     """Hold loaded records against a baseline; ``folder`` is for messages."""
     report = _Report()
     arms = tables(loaded.runs, loaded.failed)
@@ -45,38 +45,46 @@ def hold(there: Baseline, loaded: Loaded, metrics: Sequence[str], folder: str | 
         for check in checks
         if check.kind == METRIC and check.verdict == tests.UNTESTED
     ]
-    return Report(tuple(checks), tuple(report.changed), tuple(report.missing), tuple(report.notes), loaded.warnings)
+    return GateReport(tuple(checks), tuple(report.changed), tuple(report.missing), tuple(report.notes), loaded.warnings)
 
 
 def _match(
-    table: Table, there: Sequence[Sequence[Arm]], folder: str | Path, into: _Report, failed: Sequence[Failure]
-) -> Sequence[Arm] | None:
-    same = [arms for arms in there if baselines.conditions(arms[0]) == table.conditions]
-    paired = [arms for arms in same if baselines.seed(arms[0]) == table.seed]
+    table: BaselineTable,
+    there: Sequence[Sequence[ArmRuns]],
+    folder: str | Path,
+    into: _Report,
+    failed: Sequence[Failure],
+) -> Sequence[ArmRuns] | None:
+    same = [arms for arms in there if baselines.comparable_conditions(arms[0]) == table.conditions]
+    paired = [arms for arms in same if baselines.arm_seed(arms[0]) == table.seed]
     matched = paired or same
     if len(matched) > 1:
         raise ConfigError(
-            f"{folder}: {len(matched)} tables match {title(table.conditions)} of the baseline, so old and new runs are "
-            "mixed; run the study into an empty folder"
+            f"{folder}: {len(matched)} tables match {conditions_title(table.conditions)} of the baseline, so old and "
+            "new runs are mixed; run the study into an empty folder"
         )
     if matched:
         return matched[0]
     near = [arms for arms in there if arms[0].runs[0].record.study == table.conditions["study"]]
     if near:
-        differs = changes(table.conditions, baselines.conditions(near[0][0]))
-        into.missing.append(f"{title(table.conditions)} is not comparable: {'; '.join(differs)}")
+        differs = config_changes(table.conditions, baselines.comparable_conditions(near[0][0]))
+        into.missing.append(f"{conditions_title(table.conditions)} is not comparable: {'; '.join(differs)}")
     else:
         lost = by_arm(failure for failure in failed if failure.study == table.conditions["study"])
         reasons = "; ".join(f"arm {arm} failed: {failure_words(own)}" for arm, own in lost.items())
-        into.missing.append(f"{title(table.conditions)} was not measured" + (f": {reasons}" if reasons else ""))
+        into.missing.append(
+            f"{conditions_title(table.conditions)} was not measured" + (f": {reasons}" if reasons else "")
+        )
     return None
 
 
-def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: Loaded, into: _Report) -> None:
+def _compare(
+    table: BaselineTable, arms: Sequence[ArmRuns], metrics: Sequence[str], loaded: Loaded, into: _Report
+) -> None:
     """Hold the arms of one table against the baseline's: whole arms by their numbers, the others as missing."""
-    where = title(table.conditions)
+    where = conditions_title(table.conditions)
     shared = set(table.repetitions) & {r for arm in arms for r in arm.repetitions}
-    paired = table.seed is not None and table.seed == baselines.seed(arms[0]) and bool(shared)
+    paired = table.seed is not None and table.seed == baselines.arm_seed(arms[0]) and bool(shared)
     if not paired:
         into.notes.append(f"{where}: other seeds than the baseline's, so arms are compared as two samples")
     whole = _whole_arms(table, where, arms, loaded, into)
@@ -87,7 +95,9 @@ def _compare(table: Table, arms: Sequence[Arm], metrics: Sequence[str], loaded: 
         into.checks += invariant_checks(table, where, list(whole.values()), paired)
 
 
-def _whole_arms(table: Table, where: str, arms: Sequence[Arm], loaded: Loaded, into: _Report) -> dict[str, Arm]:
+def _whole_arms(
+    table: BaselineTable, where: str, arms: Sequence[ArmRuns], loaded: Loaded, into: _Report
+) -> dict[str, ArmRuns]:
     """The guarded arms that are complete, by name; the report says what is wrong with the others."""
     now = {arm.name: arm for arm in arms}
     absent = {skipped.arm: f"was skipped: {skipped.reason}" for skipped in loaded.skipped}
@@ -112,15 +122,17 @@ def _whole_arms(table: Table, where: str, arms: Sequence[Arm], loaded: Loaded, i
     return whole
 
 
-def _compare_arm(table: Table, where: str, arm: Arm, metrics: Sequence[str], paired: bool, into: _Report) -> None:
+def _compare_arm(
+    table: BaselineTable, where: str, arm: ArmRuns, metrics: Sequence[str], paired: bool, into: _Report
+) -> None:
     name = arm.name
-    differs = changes(table.arms[name].config, arm.runs[0].record.config.get("arm", {}))
+    differs = config_changes(table.arms[name].config, arm.runs[0].record.config.get("arm", {}))
     into.changed += [f"{where}: arm {name}: {difference}" for difference in differs]
     into.checks += [metric_check(table, where, name, arm, metric, paired) for metric in metrics]
     problems, without = recheck(arm)
     for problem in problems:
         says = f"{problem}: tau is computed on other architectures than were estimated"
-        into.checks.append(Check(where, name, "tau[all] of its estimates", INVARIANT, tests.CHANGED, True, says))
+        into.checks.append(GateCheck(where, name, "tau[all] of its estimates", INVARIANT, tests.CHANGED, True, says))
     if without:
         into.notes.append(f"{where}: arm {name}: {without} runs have no estimates file, so their tau is not checked")
     # Another source of the same parameters explains no other steps or phases.

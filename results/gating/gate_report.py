@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from splitbench.results.gating.checks import METRIC, NOT_MEASURED, REGRESSION, Check, Report
+from splitbench.results.gating.checks import METRIC, NOT_MEASURED, REGRESSION, GateCheck, GateReport
 from splitbench.results.inference import noninferiority as tests
 from splitbench.results.inference.noninferiority import Test
 from splitbench.results.words.render import markdown_text
@@ -14,7 +14,7 @@ from splitbench.results.words.render import markdown_text
 MARKS = {tests.REGRESSION: "**regression**", tests.CHANGED: "**changed**"}
 
 
-def headline(report: Report) -> str:
+def headline(report: GateReport) -> str:
     """The outcome in one line."""
     metrics = [check for check in report.checks if check.kind == METRIC and check.verdict != tests.UNTESTED]
     count = {word: sum(check.verdict == word for check in metrics) for word in (tests.NON_INFERIOR, tests.INCONCLUSIVE)}
@@ -32,7 +32,7 @@ def headline(report: Report) -> str:
     return f"no regression: {compared}"
 
 
-def check_words(check: Check) -> str:
+def check_words(check: GateCheck) -> str:
     """A check's numbers in a line."""
     test = check.test
     if test is None:
@@ -46,7 +46,7 @@ def check_words(check: Check) -> str:
     return f"{line}; {check.says}" if check.says and check.kind != METRIC else line
 
 
-def markdown(report: Report) -> str:
+def gate_markdown(report: GateReport) -> str:
     """A line on top, the metrics in a table, and whatever else failed or changed."""
     lines = [f"### splitbench gate: {headline(report)}", ""]
     shown = [check for check in report.checks if check.kind == METRIC or check.failed]
@@ -62,7 +62,7 @@ def markdown(report: Report) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def text(report: Report) -> str:
+def text(report: GateReport) -> str:
     """The same for a log, line by line."""
     lines = [headline(report)]
     for check in report.checks:
@@ -78,7 +78,7 @@ def text(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def gate_json(report: GateReport) -> dict[str, Any]:
     """The whole report as plain data; ``status`` is the exit status."""
     return {
         "status": report.status,
@@ -91,7 +91,7 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _told(report: Report) -> list[str]:
+def _told(report: GateReport) -> list[str]:
     """What an inconclusive outcome means, once: how large a drop these seeds could have told."""
     unsure = [
         check for check in report.checks if check.kind == METRIC and check.verdict == tests.INCONCLUSIVE and check.test
@@ -109,7 +109,7 @@ def _told(report: Report) -> list[str]:
     return sentences
 
 
-def _row(check: Check) -> str:
+def _row(check: GateCheck) -> str:
     test = check.test
     cells = [check.arm or "(all)", check.name]
     if test is None:
@@ -120,7 +120,7 @@ def _row(check: Check) -> str:
     return "| " + " | ".join(map(markdown_text, cells)) + " |"
 
 
-def _failure(check: Check) -> str:
+def _failure(check: GateCheck) -> str:
     return f"{check.arm or check.table}: {check.name} {check.says}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from splitbench.results.gating.checks import Check, Report
+from splitbench.results.gating.checks import GateCheck, GateReport
 from splitbench.results.gating.gate_report import check_words
 from splitbench.results.inference import noninferiority as tests
 
@@ -18,7 +18,7 @@ FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not."""
 
 
-def junit(report: Report) -> str:
+def junit(report: GateReport) -> str:
     """The XML of a report; the same report gives the same text."""
     root = ET.Element("testsuites", name="splitbench gate")
     tables = list(dict.fromkeys(check.table for check in report.checks))
@@ -45,7 +45,7 @@ def _suite(root: ET.Element, name: str, count: int, failures: int = 0, errors: i
     return ET.SubElement(root, "testsuite", attributes)
 
 
-def _case(suite: ET.Element, check: Check) -> None:
+def _case(suite: ET.Element, check: GateCheck) -> None:
     owner = f"{check.table}.{check.arm}" if check.arm else check.table
     name = check.name if check.kind == "metric" else f"{check.kind}: {check.name}"
     case = ET.SubElement(suite, "testcase", name=_text(name), classname=_text(owner), time="0")

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.gating import baseline as baselines
-from splitbench.results.gating.baseline import GuardedArm, Table
-from splitbench.results.gating.checks import INVARIANT, LEDGER, METRIC, OVER, UNDEFINED, Check, population_words
+from splitbench.results.gating.baseline import BaselineTable, GuardedArm
+from splitbench.results.gating.checks import (
+    INVARIANT,
+    LEDGER,
+    METRIC,
+    OVER,
+    UNDEFINED,
+    GateCheck,
+    gate_population_words,
+)
 from splitbench.results.inference import noninferiority as tests
 from splitbench.results.inference.stats import lower_is_better
 
@@ -18,42 +26,42 @@ UNSPENT_STEPS = 5.0
 STEPS_FLOOR, SHARE_FLOOR = 0.1, 0.05
 
 
-def metric_check(table: Table, where: str, name: str, arm: Arm, metric: str, paired: bool) -> Check:
+def metric_check(table: BaselineTable, where: str, name: str, arm: ArmRuns, metric: str, paired: bool) -> GateCheck:
     """A metric of an arm: one that was defined and no longer is has failed without any test."""
     before = dict(zip(table.repetitions, table.arms[name].metrics[metric], strict=True))
     after = baselines.values(arm, metric)
     if after is None:
         says = "is undefined in some run, and was defined in all of the baseline's: estimates collapsed to one value"
-        return Check(where, name, metric, METRIC, UNDEFINED, True, says)
+        return GateCheck(where, name, metric, METRIC, UNDEFINED, True, says)
     less = lower_is_better(metric.removeprefix("selected "))
-    test = tests.compare(before, after, paired, less_is_better=less)
-    return Check(where, name, metric, METRIC, tests.UNTESTED, False, test=test)
+    test = tests.compare_repetitions(before, after, paired, less_is_better=less)
+    return GateCheck(where, name, metric, METRIC, tests.UNTESTED, False, test=test)
 
 
-def invariant_checks(table: Table, where: str, arms: Sequence[Arm], paired: bool) -> list[Check]:
+def invariant_checks(table: BaselineTable, where: str, arms: Sequence[ArmRuns], paired: bool) -> list[GateCheck]:
     """Ceiling, size baselines and truth of a table: of the same seeds they must be the same, and of others alike."""
     now, quarrels = baselines.invariants(arms)
-    checks = [Check(where, "", "one population", INVARIANT, tests.CHANGED, True, says) for says in quarrels]
+    checks = [GateCheck(where, "", "one population", INVARIANT, tests.CHANGED, True, says) for says in quarrels]
     for name, values in table.invariants.items():
         before = dict(zip(table.repetitions, values, strict=True))
         after = now.get(name)
         if not after:
-            checks.append(Check(where, "", name, INVARIANT, UNDEFINED, True, f"no record has {name} any more"))
+            checks.append(GateCheck(where, "", name, INVARIANT, UNDEFINED, True, f"no record has {name} any more"))
             continue
-        test = tests.compare(before, after, paired, two_sided=True)
-        checks.append(Check(where, "", name, INVARIANT, tests.UNTESTED, False, test=test))
+        test = tests.compare_repetitions(before, after, paired, two_sided=True)
+        checks.append(GateCheck(where, "", name, INVARIANT, tests.UNTESTED, False, test=test))
         if paired:  # a function of the seeds alone: no test is needed
             off = max(abs(before[r] - after[r]) for r in before.keys() & after.keys())
             moved = off > ROUNDING * max(1.0, abs(test.before))
             verdict = tests.CHANGED if moved else tests.EQUAL
-            says = population_words(test) if moved else ""
-            checks[-1] = Check(where, "", name, INVARIANT, verdict, moved, says, replace(test, p=None))
+            says = gate_population_words(test) if moved else ""
+            checks[-1] = GateCheck(where, "", name, INVARIANT, verdict, moved, says, replace(test, p=None))
     return checks
 
 
 def ledger_checks(
-    table: Table, where: str, name: str, arm: Arm, paired: bool, notes: list[str], differs: Sequence[str]
-) -> list[Check]:
+    table: BaselineTable, where: str, name: str, arm: ArmRuns, paired: bool, notes: list[str], differs: Sequence[str]
+) -> list[GateCheck]:
     """Unspent budget fails always; other steps or phases only where the configuration does not explain them."""
     guarded: GuardedArm = table.arms[name]
     now = baselines.ledger(arm)
@@ -65,7 +73,7 @@ def ledger_checks(
             if not least <= steps <= most:
                 way = "of its budget are unspent" if steps > 0 else "more than its budget are spent"
                 says = f"{abs(steps):.1f} steps {way} in repetition {r}: it is not compared at equal compute"
-                checks.append(Check(where, name, "budget spent", LEDGER, OVER, True, says))
+                checks.append(GateCheck(where, name, "budget spent", LEDGER, OVER, True, says))
                 break
     if not guarded.ledger.shares:
         return checks  # a budget in seconds: steps are the machine's
@@ -76,9 +84,9 @@ def ledger_checks(
         if not values or not after:
             continue
         before = dict(zip(table.repetitions, values, strict=True))
-        test = tests.compare(before, after, paired, two_sided=True, floor=floor)
+        test = tests.compare_repetitions(before, after, paired, two_sided=True, floor=floor)
         if not differs:
-            checks.append(Check(where, name, entry, LEDGER, tests.UNTESTED, False, test=test))
+            checks.append(GateCheck(where, name, entry, LEDGER, tests.UNTESTED, False, test=test))
         elif abs(test.difference) > test.margin:
             notes.append(f"{where}: arm {name}: {entry} {test.before:.4g} -> {test.after:.4g}")
     return checks

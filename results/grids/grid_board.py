@@ -13,10 +13,10 @@ from typing import Any
 from splitbench.harness.errors import StoreError
 from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.boards.leaderboard import Leaderboard, leaderboards_of
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.grids.grids import GridFolder
 from splitbench.results.records.failures import by_arm, failure_words
-from splitbench.results.records.loading import AllFailedError, load
+from splitbench.results.records.loading import AllFailedError, load_runs
 
 DIGITS = 12  # values that are equal on paper differ by rounding, and share a rank
 FEWEST_ARMS = 2
@@ -33,7 +33,7 @@ class CellBoard:
     reason: str = ""
     skipped: tuple[str, ...] = ()
 
-    def row(self, arm: str) -> Row | None:
+    def row(self, arm: str) -> BoardRow | None:
         """An arm's row, if it has one here."""
         rows = self.board.rows if self.board is not None else ()
         return next((row for row in rows if row.arm == arm and not row.trivial), None)
@@ -112,7 +112,7 @@ def read_cell(grid: GridFolder, name: str, values: Mapping[str, Any]) -> tuple[C
     if not folder.is_dir():
         return CellBoard(name, values, None, "not run yet"), []
     try:
-        loaded = load(folder)
+        loaded = load_runs(folder)
     except AllFailedError as error:
         reasons = [f"{arm}, {failure_words(own)}" for arm, own in by_arm(error.failed).items()]
         return CellBoard(name, values, None, f"all of its {len(error.failed)} runs failed: {reasons[0]}"), []
@@ -127,7 +127,7 @@ def read_cell(grid: GridFolder, name: str, values: Mapping[str, Any]) -> tuple[C
     return CellBoard(name, values, boards.boards[0], "", boards.skipped), said
 
 
-def ranks_here(row: Row | None) -> bool:
+def ranks_here(row: BoardRow | None) -> bool:
     """Whether an arm takes a rank in a cell: it is complete there, has a value, and is no oracle control."""
     return row is not None and row.complete and not row.reads_truth and row.metrics.get(PRIMARY) is not None
 

@@ -11,10 +11,10 @@ import yaml
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.grids.grids import GRID_STUDY, GridFolder, read_grid, write_grid
-from splitbench.results.merging.merge_report import as_json as merger_json
+from splitbench.results.merging.merge_report import merge_json as merger_json
 from splitbench.results.merging.merging import STUDY, Merger, merger, spans
 from splitbench.results.records.files import write_atomically
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 from splitbench.results.words.values import exact_words
 
 
@@ -89,7 +89,7 @@ def _joined(grids: Sequence[GridFolder], out: Path) -> GridFolder:
     return GridFolder(out, grids[0].study, {axis: tuple(values) for axis, values in axes.items()}, cells)
 
 
-def as_json(merged: GridMerger) -> dict[str, Any]:
+def grid_merge_json(merged: GridMerger) -> dict[str, Any]:
     """Plain JSON: each cell as a merged study has it."""
     cells = [{"cell": name, **merger_json(each)} for name, each in merged.mergers.items()]
     not_run = [name for name in merged.grid.cells if name not in merged.mergers]
@@ -97,7 +97,7 @@ def as_json(merged: GridMerger) -> dict[str, Any]:
     return {**about, "cells": cells, "not_run": not_run}
 
 
-def sheet(merged: GridMerger) -> Sheet:
+def grid_merge_sheet(merged: GridMerger) -> Sheet:
     """The same in words."""
     rows = []
     for name, values in merged.grid.cells.items():
@@ -109,7 +109,7 @@ def sheet(merged: GridMerger) -> Sheet:
     whole = "It is whole." if merged.whole else "It is not whole."
     facts = (f"{count(len(merged.mergers), 'cell')} of {len(merged.grid.cells)} are in {merged.grid.folder}. {whole}",)
     warnings = tuple(f"{name}: {warning}" for name, each in merged.mergers.items() for warning in each.warnings)
-    table = Table("Cells", header, tuple(rows), left=("missing (--seeds)",))
+    table = WordTable("Cells", header, tuple(rows), left=("missing (--seeds)",))
     legend = ("Records are joined, and not stages: what is still to be run is computed from its beginning.",)
     return Sheet(f"Merged: grid {merged.grid.study}", facts, (table,), legend, warnings)
 

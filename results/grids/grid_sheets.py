@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from splitbench.results.arms.arms import PRIMARY
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.grids.grid_board import FEWEST_CELLS, CellBoard, Index, MeanRanks
-from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, interval_words, marked
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, WordTable, count, interval_words, marked
 from splitbench.results.words.values import exact_words
 
 
-def sheet(index: Index) -> Sheet:
+def grid_sheet(index: Index) -> Sheet:
     """The index table, mean ranks over cells, and mean ranks along each axis."""
     there = [cell for cell in index.cells if cell.board is not None]
     axes = "; ".join(f"{axis}: {', '.join(map(exact_words, values))}" for axis, values in index.axes.items())
@@ -23,7 +23,7 @@ def sheet(index: Index) -> Sheet:
     return Sheet(f"Grid {index.study}", tuple(facts), tuple(tables), _legend(index), _warnings(index))
 
 
-def as_json(index: Index) -> dict[str, Any]:
+def grid_json(index: Index) -> dict[str, Any]:
     """Plain JSON; docs/leaderboard.md lists every key."""
     ranks = index.ranks
     return {
@@ -70,7 +70,7 @@ def _ranks_object(ranks: MeanRanks) -> dict[str, Any]:
     return {"cells": list(ranks.cells), "arms": arms}
 
 
-def _index_table(index: Index) -> Table:
+def _index_table(index: Index) -> WordTable:
     there = [row for cell in index.cells if cell.board for row in cell.board.rows]
     oracles, given = {row.arm for row in there if row.reads_truth}, {row.arm for row in there if row.given}
     names = {arm: marked(arm, arm in oracles, arm in given) for arm in index.arms}
@@ -83,7 +83,7 @@ def _index_table(index: Index) -> Table:
         for cell in index.cells
     )
     header = ("cell", *index.axes, *names.values())
-    return Table(f"Difference to the cell's baseline in {PRIMARY}, and its verdict", header, rows)
+    return WordTable(f"Difference to the cell's baseline in {PRIMARY}, and its verdict", header, rows)
 
 
 def _entry(cell: CellBoard, arm: str) -> str:
@@ -97,13 +97,13 @@ def _entry(cell: CellBoard, arm: str) -> str:
     return f"{interval_words(row.verdict.difference, 3, sign=True)} {row.verdict.word}"
 
 
-def _incomplete(row: Row) -> str:
+def _incomplete(row: BoardRow) -> str:
     if row.failed:
         return f"failed: {len(row.failed)} of {row.expected_runs}"
     return f"incomplete: {row.runs} of {row.expected_runs}"
 
 
-def _rank_table(index: Index, ranks: MeanRanks) -> Table:
+def _rank_table(index: Index, ranks: MeanRanks) -> WordTable:
     columns = [ranks, *(own for values in index.along.values() for _, own in values)]
     titles = [
         f"all {count(len(ranks.cells), 'cell')}",
@@ -114,7 +114,7 @@ def _rank_table(index: Index, ranks: MeanRanks) -> Table:
         ),
     ]
     rows = tuple((arm, *(f"{own.ranks[place]:.2f}" for own in columns)) for place, arm in enumerate(ranks.arms))
-    return Table("Mean ranks over cells, in all and along each axis", ("arm", *titles), rows)
+    return WordTable("Mean ranks over cells, in all and along each axis", ("arm", *titles), rows)
 
 
 def _legend(index: Index) -> tuple[str, ...]:

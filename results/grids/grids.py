@@ -14,7 +14,7 @@ from typing import Any
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.registry import suggestion
-from splitbench.results.records.files import canonical_json, write_atomically
+from splitbench.results.records.files import readable_json, write_atomically
 
 GRID = "grid.json"
 GRID_STUDY = "grid.yaml"  # the study file, as a grid keeps it
@@ -74,7 +74,7 @@ def write_grid(grid: GridFolder) -> None:
     cells = [{"cell": name, "values": dict(values)} for name, values in grid.cells.items()]
     axes = [{"axis": axis, "values": list(values)} for axis, values in grid.axes.items()]
     data = {"schema_version": SCHEMA, "study": grid.study, "axes": axes, "cells": cells}
-    write_atomically(grid.folder / GRID, canonical_json(data).encode())
+    write_atomically(grid.folder / GRID, readable_json(data).encode())
 
 
 def home(folder: Path) -> Path:

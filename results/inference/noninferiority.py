@@ -75,7 +75,7 @@ class Test:
         return self.difference if self.less_is_better else -self.difference
 
 
-def compare(
+def compare_repetitions(
     before: Mapping[int, float],
     after: Mapping[int, float],
     paired: bool,
@@ -100,7 +100,7 @@ def compare(
     """
     old, new = [before[r] for r in sorted(before)], [after[r] for r in sorted(after)]
     # The baseline's own noise, paired or not: what counts as large must not hang on who shares its seeds.
-    margin = max(MARGIN * deviation(old), floor * max(1.0, abs(mean(old))))
+    margin = max(MARGIN * sample_deviation(old), floor * max(1.0, abs(exact_mean(old))))
     sample = _paired(before, after) if paired else _two_samples(old, new)
     low = high = p = None
     if sample.freedom > 0:
@@ -112,8 +112,8 @@ def compare(
             tail = upper_tail(abs(gain) if two_sided else gain, sample.spread, sample.freedom)
             p = min(1.0, 2 * tail) if two_sided else tail
     return Test(
-        before=mean(sample.old),
-        after=mean(sample.new),
+        before=exact_mean(sample.old),
+        after=exact_mean(sample.new),
         n_before=len(sample.old),
         n_after=len(sample.new),
         paired=paired,
@@ -147,18 +147,20 @@ def _paired(before: Mapping[int, float], after: Mapping[int, float]) -> _Change:
     old, new = [before[r] for r in shared], [after[r] for r in shared]
     differences = [b - a for a, b in zip(old, new, strict=True)]
     n = len(differences)
-    difference = mean(differences)
-    return _Change(old, new, difference, deviation(differences) / math.sqrt(n), float(n - 1), not any(differences))
+    difference = exact_mean(differences)
+    return _Change(
+        old, new, difference, sample_deviation(differences) / math.sqrt(n), float(n - 1), not any(differences)
+    )
 
 
 def _two_samples(old: Sequence[float], new: Sequence[float]) -> _Change:
     # Welch's, since a change of code may change the spread between seeds too.
-    parts = (deviation(old) ** 2 / len(old), deviation(new) ** 2 / len(new))
+    parts = (sample_deviation(old) ** 2 / len(old), sample_deviation(new) ** 2 / len(new))
     freedom = welch_freedom(parts, (len(old), len(new)))
-    return _Change(old, new, mean(new) - mean(old), math.sqrt(sum(parts)), freedom, len({*old, *new}) == 1)
+    return _Change(old, new, exact_mean(new) - exact_mean(old), math.sqrt(sum(parts)), freedom, len({*old, *new}) == 1)
 
 
-def judge(tests: Sequence[Test]) -> list[Test]:
+def judge_family(tests: Sequence[Test]) -> list[Test]:
     """Adjust one family after Holm and say what each test found, in the order given.
 
     A failure needs both: the adjusted p below ``ALPHA``, and a change beyond the margin. Non-inferior (or, two-sided,
@@ -186,17 +188,17 @@ def _judged(test: Test, p: float | None, family: int) -> Test:
     return replace(test, p=p, fails_beyond=beyond, verdict=bad if failed else verdict)
 
 
-def mean(values: Sequence[float]) -> float:
+def exact_mean(values: Sequence[float]) -> float:
     if not values:
         raise ValueError("a mean needs at least one value")
     return math.fsum(values) / len(values)
 
 
-def deviation(values: Sequence[float]) -> float:
+def sample_deviation(values: Sequence[float]) -> float:
     """Sample standard deviation; 0 for a single value."""
     if len(set(values)) < 2:
         return 0.0
-    middle = mean(values)
+    middle = exact_mean(values)
     return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))
 
 

@@ -65,7 +65,7 @@ class Verdict:
     difference: Estimate
 
 
-def compare(first: Mapping[int, float], second: Mapping[int, float], metric: str) -> Comparison | None:
+def compare_pairs(first: Mapping[int, float], second: Mapping[int, float], metric: str) -> Comparison | None:
     """Compare over the repetitions that both have; None if they share none."""
     shared = sorted(first.keys() & second.keys())
     return compared([first[repetition] - second[repetition] for repetition in shared], metric) if shared else None

@@ -8,7 +8,7 @@ from splitbench.results.inference.stats import Estimate
 from splitbench.results.measures.families import family
 
 
-def sentence(
+def verdict_sentence(
     arm: str, other: str, metric: str, word: str, reason: str, comparison: Comparison, p: float, needed: int | None
 ) -> str:
     """What a paired comparison says, its size and how sure.
@@ -51,10 +51,10 @@ def verdict_words(verdict: Verdict) -> str:
 
 def number(metric: str, value: float, sign: str = "") -> str:
     """A value of a metric, with as many decimals as it has meaning. What rounds to zero is +0.000 or 0.000."""
-    return format(value, f"{sign}z.{digits(metric)}f")
+    return format(value, f"{sign}z.{decimals(metric)}f")
 
 
-def digits(metric: str) -> int:
+def decimals(metric: str) -> int:
     """Points of accuracy have two decimals, everything else three."""
     return 2 if metric.startswith(("regret", "selected")) else 3
 

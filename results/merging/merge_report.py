@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from splitbench.results.merging.merging import Merger, spans
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 
 
-def as_json(merged: Merger) -> dict[str, Any]:
+def merge_json(merged: Merger) -> dict[str, Any]:
     """Plain JSON: where it went, the parts, and what is missing to be whole."""
     return {
         "out": str(merged.out),
@@ -31,13 +31,13 @@ def as_json(merged: Merger) -> dict[str, Any]:
     }
 
 
-def sheet(merged: Merger) -> Sheet:
+def merge_sheet(merged: Merger) -> Sheet:
     """The same in words."""
     runs = f"{len(merged.runs):,} of {count(len(merged.expected), 'run')} of the study are in {merged.out}"
     equal = f"; {count(merged.overlap, 'record')} stood in several parts, and are equal" if merged.overlap else ""
     whole = "It is whole." if not merged.missing else "It is not whole: the missing runs are below."
     rows = tuple((str(part.folder), str(len(part.runs)), str(len(part.failed))) for part in merged.parts)
-    tables = [Table("Parts", ("folder", "runs", "failed runs"), rows)]
+    tables = [WordTable("Parts", ("folder", "runs", "failed runs"), rows)]
     if merged.missing:
         tables.append(_missing(merged))
     legend = ["Records are joined, and not stages: what is still to be run is computed from its beginning."]
@@ -46,7 +46,7 @@ def sheet(merged: Merger) -> Sheet:
     return Sheet(f"Merged: {merged.study}", (f"{runs}{equal}. {whole}",), tuple(tables), tuple(legend), merged.warnings)
 
 
-def _missing(merged: Merger) -> Table:
+def _missing(merged: Merger) -> WordTable:
     rows = []
     for arm in dict.fromkeys(arm for arm, _, _ in merged.missing):
         own = [run for run in merged.missing if run[0] == arm]
@@ -55,4 +55,4 @@ def _missing(merged: Merger) -> Table:
         seeds = spans(repetition for _, repetition, _ in own)
         rows.append((arm, f"{len(own)} of {expected}", seeds, "; ".join(reasons) or NOTHING))
     header = ("arm", "runs", "--seeds", "failed before")
-    return Table("Missing to be whole", header, tuple(rows), left=("--seeds", "failed before"))
+    return WordTable("Missing to be whole", header, tuple(rows), left=("--seeds", "failed before"))

@@ -19,7 +19,7 @@ from splitbench.harness.study.config import ArmConfig, short
 from splitbench.results.records import archive, store
 from splitbench.results.records.failures import Failure
 from splitbench.results.records.listing import RECORDS, SWEEP
-from splitbench.results.records.loading import AllFailedError, Loaded, Run, load
+from splitbench.results.records.loading import AllFailedError, Loaded, StoredRun, load_runs
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
 
@@ -32,7 +32,7 @@ RunKey = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Part:
+class StudyPart:
     """A results folder that is joined: the study that it keeps, and what was read from it."""
 
     folder: Path
@@ -40,12 +40,12 @@ class Part:
     loaded: Loaded
 
     @property
-    def runs(self) -> dict[RunKey, Run]:
-        return {run_of(run.record): run for run in self.loaded.runs}
+    def runs(self) -> dict[RunKey, StoredRun]:
+        return {run_name(run.record): run for run in self.loaded.runs}
 
     @property
     def failed(self) -> dict[RunKey, Failure]:
-        return {run_of(one): one for one in self.loaded.failed}
+        return {run_name(one): one for one in self.loaded.failed}
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Merger:
     """
 
     out: Path
-    parts: tuple[Part, ...]
-    runs: Mapping[RunKey, Run]
+    parts: tuple[StudyPart, ...]
+    runs: Mapping[RunKey, StoredRun]
     failed: Mapping[RunKey, Failure]
     overlap: int
     warnings: tuple[str, ...]
@@ -100,14 +100,14 @@ class Merger:
         Raises:
             StoreError: if the folder cannot be written.
         """
-        store.prepare(self.out)
+        store.prepare_folder(self.out)
         if not (self.out / STUDY).exists():
             store.write_atomically(self.out / STUDY, (self.parts[0].folder / STUDY).read_bytes())
         store.write_skipped(self.out, self.skipped)
         for run in self.runs.values():
             if run.path.parent.resolve() != (self.out / RECORDS).resolve():
                 assert run.measured is not None  # merger() has refused the others
-                store.write_run(self.out, run.record, run.measured, estimates(run))
+                store.write_run(self.out, run.record, run.measured, estimates_of_run(run))
         for failure in self.failed.values():
             store.write_failure(self.out, failure)
 
@@ -131,7 +131,7 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
     for one in parts[1:]:
         check_study(parts[0], one)
     check_protocol(parts)
-    runs: dict[RunKey, Run] = {}
+    runs: dict[RunKey, StoredRun] = {}
     for one in parts:
         for key, run in one.runs.items():
             if key in runs:
@@ -141,7 +141,7 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
     for run in runs.values():
         if run.measured is None:
             raise StoreError(f"{run.path}: its {store.MEASURED} is missing or damaged; run that part again")
-        estimates(run)
+        estimates_of_run(run)
     failed = {key: failure for one in parts for key, failure in one.failed.items() if key not in runs}
     warnings = [f"{one.folder}: {warning}" for one in parts for warning in one.loaded.warnings]
     if mixed := mixture(kinds(machines(runs.values())), "the parts mix"):
@@ -150,7 +150,7 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
     return Merger(out, parts, dict(sorted(runs.items())), failed, overlap, tuple(warnings))
 
 
-def part(folder: Path) -> Part:
+def part(folder: Path) -> StudyPart:
     """Read a results folder.
 
     Raises:
@@ -167,9 +167,9 @@ def part(folder: Path) -> Part:
     if not isinstance(study, dict) or not isinstance(study.get("arms"), list) or "seeds" not in study:
         raise StoreError(f"{folder / STUDY} is no study file; run that part again")
     try:
-        return Part(folder, study, load(folder))
+        return StudyPart(folder, study, load_runs(folder))
     except AllFailedError as error:
-        return Part(folder, study, Loaded((), (), failed=error.failed))
+        return StudyPart(folder, study, Loaded((), (), failed=error.failed))
 
 
 def arm_of(arm: Any) -> ArmConfig:
@@ -177,25 +177,25 @@ def arm_of(arm: Any) -> ArmConfig:
     return ArmConfig.model_validate({"criterion": arm} if isinstance(arm, str) else arm)
 
 
-def run_of(run: Record | Failure) -> RunKey:
+def run_name(run: Record | Failure) -> RunKey:
     return run.arm, run.repetition, run.draw
 
 
-def check_study(first: Part, second: Part) -> None:
+def check_study(first: StudyPart, second: StudyPart) -> None:
     """Refuse parts whose study files ask for other runs."""
     one, two = (
         {key: part.study.get(key) for key in OF_THE_WHOLE}
         | {"arms": [arm_of(arm).model_dump() for arm in part.study["arms"]]}
         for part in (first, second)
     )
-    if (found := difference(one, two)) is not None:
+    if (found := first_json_difference(one, two)) is not None:
         raise StoreError(
-            f"{first.folder} and {second.folder} are no parts of one study: {told(*found)}; run the parts of one study "
-            "file with --arms and --seeds"
+            f"{first.folder} and {second.folder} are no parts of one study: {difference_in_words(*found)}; run the "
+            "parts of one study file with --arms and --seeds"
         )
 
 
-def check_protocol(parts: Sequence[Part]) -> None:
+def check_protocol(parts: Sequence[StudyPart]) -> None:
     """Refuse records of different versions, or of different protocols: they were not compared fairly."""
     first: dict[str, tuple[Any, Path]] = {}
     for one in parts:
@@ -212,22 +212,22 @@ def check_protocol(parts: Sequence[Part]) -> None:
                     raise StoreError(unlike(what, there, value, folder, one, parts))
 
 
-def unlike(what: str, there: Any, value: Any, folder: Path, other: Part, parts: Sequence[Part]) -> str:
+def unlike(what: str, there: Any, value: Any, folder: Path, other: StudyPart, parts: Sequence[StudyPart]) -> str:
     """The sentence about two folders that differ in version, protocol or an arm's configuration."""
     both = f"{folder} and {other.folder}"
     if what == "version":
         return f"{both} were written by splitbench {there} and {value}; run one of them again with the other's version"
     if what != "protocol":
-        found = difference(there, value)
+        found = first_json_difference(there, value)
         assert found is not None
-        return f"{both} were run with different configurations of {what}: {told(*found)}"
+        return f"{both} were run with different configurations of {what}: {difference_in_words(*found)}"
     configs = [
         next((run.record.config for run in one.loaded.runs if run.record.protocol == wanted), {})
         for one, wanted in ((next(p for p in parts if p.folder == folder), there), (other, value))
     ]
     one, two = ({key: without_device(config.get(key)) for key in ("study", "common")} for config in configs)
-    found = difference(one, two)
-    why = told(*found) if found else "versions of stages, or the ground truth"
+    found = first_json_difference(one, two)
+    why = difference_in_words(*found) if found else "versions of stages, or the ground truth"
     return f"{both} were run under different protocols: {why}; only parts of one study can be merged"
 
 
@@ -236,40 +236,42 @@ def without_device(config: Any) -> Any:
     return {key: value for key, value in config.items() if key != "device"} if isinstance(config, Mapping) else config
 
 
-def check_equal(first: Run, second: Run) -> None:
+def check_equal(first: StoredRun, second: StoredRun) -> None:
     """Refuse two records of one run that differ in anything."""
     one, two = (json.loads(run.record.model_dump_json()) for run in (first, second))
-    if (found := difference(one, two)) is not None:
+    if (found := first_json_difference(one, two)) is not None:
         raise StoreError(
-            f"{first.path} and {second.path} are records of one run and differ: {told(*found)}; delete the one that is "
-            "not to be kept, with its companions, and merge again"
+            f"{first.path} and {second.path} are records of one run and differ: {difference_in_words(*found)}; "
+            "delete the one that is not to be kept, with its companions, and merge again"
         )
 
 
-def difference(first: Any, second: Any, place: str = "") -> tuple[str, Any, Any] | None:
+def first_json_difference(first: Any, second: Any, place: str = "") -> tuple[str, Any, Any] | None:
     """Where two values of plain JSON differ first: a dotted path, and both values there; None if they are equal."""
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         for key in [*first, *(key for key in second if key not in first)]:
             inner = f"{place}.{key}" if place else str(key)
             if key not in first or key not in second:
                 return inner, first.get(key), second.get(key)
-            if (found := difference(first[key], second[key], inner)) is not None:
+            if (found := first_json_difference(first[key], second[key], inner)) is not None:
                 return found
         return None
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         pairs = enumerate(zip(first, second, strict=True))
-        found_all = (difference(one, two, f"{place}.{index}" if place else str(index)) for index, (one, two) in pairs)
+        found_all = (
+            first_json_difference(one, two, f"{place}.{index}" if place else str(index)) for index, (one, two) in pairs
+        )
         return next((found for found in found_all if found is not None), None)
     return None if first == second else (place, first, second)
 
 
-def told(place: str, first: Any, second: Any) -> str:
+def difference_in_words(place: str, first: Any, second: Any) -> str:
     """Where two values differ, in a few words."""
     words = [text if len(text := short(value)) <= 60 else f"{text[:60]}..." for value in (first, second)]
     return f"{place} is {words[0]} in the first and {words[1]} in the second"
 
 
-def estimates(run: Run) -> bytes:
+def estimates_of_run(run: StoredRun) -> bytes:
     """The estimates of a run, as its record names them.
 
     Raises:

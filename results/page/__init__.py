@@ -20,7 +20,7 @@ from splitbench.results.expectation.expected_folder import with_expected
 from splitbench.results.page.pack import embedded_json
 from splitbench.results.page.rows import payload
 from splitbench.results.page.run_details import details
-from splitbench.results.records.loading import load
+from splitbench.results.records.loading import load_runs
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import FAILED_RUNS, sheets
 
@@ -65,7 +65,7 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
     """
     if not 0 <= details_mb < float("inf"):
         raise ConfigError(f"--details {details_mb:g}: it is a number of megabytes, 0 or more")
-    loaded = load(folder)
+    loaded = load_runs(folder)
     grouped = tables(loaded.runs, loaded.failed)
     _check_arms(arms, {arm.name for own in grouped for arm in own})
     boards = leaderboards_of(loaded)

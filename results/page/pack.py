@@ -33,12 +33,12 @@ def decimal(value: float | None, digits: int) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, digits) + 0.0  # no negative zero
 
 
-def shown(values: Iterable[float | None], digits: int) -> list[float | None]:
+def rounded_for_page(values: Iterable[float | None], digits: int) -> list[float | None]:
     """``values`` to as many decimals as the page shows: rounded once, so that the page and the text agree."""
     return [decimal(value, digits) for value in values]
 
 
-def pack(levels: Iterable[int]) -> str:
+def pack_levels(levels: Iterable[int]) -> str:
     """Whole numbers from 0 to 4,095 in two characters each.
 
     Raises:
@@ -60,7 +60,7 @@ def quantised(values: Sequence[float]) -> tuple[str, float, float]:
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     step = (high - low) / (LEVELS - 1)
     levels = (round((value - low) / step) if step and math.isfinite(value) else 0 for value in values)
-    return pack(levels), low, high
+    return pack_levels(levels), low, high
 
 
 def embedded_json(value: Any) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from splitbench.results.arms.arms import JUDGED, PRIMARY, SELECTED, Arm
+from splitbench.results.arms.arms import JUDGED, PRIMARY, SELECTED, ArmRuns
 from splitbench.results.arms.controls import Chance
-from splitbench.results.arms.costs import MEASUREMENT, Cost
+from splitbench.results.arms.costs import MEASUREMENT, MeanCost
 from splitbench.results.arms.grounds import ungrounded
 from splitbench.results.arms.terms import MEANINGS, NAMES
 from splitbench.results.boards.leaderboard import Leaderboard
-from splitbench.results.boards.rows import SELECTION, Row
+from splitbench.results.boards.rows import SELECTION, BoardRow
 from splitbench.results.inference.paired import EQUAL, Verdict
 from splitbench.results.inference.stats import EXACT_UP_TO, FEWEST, Estimate
-from splitbench.results.inference.verdicts import digits, p_words
+from splitbench.results.inference.verdicts import decimals, p_words
 from splitbench.results.measures.families import family
-from splitbench.results.page.pack import decimal, rounded, shown
-from splitbench.results.records.loading import Run
+from splitbench.results.page.pack import decimal, rounded, rounded_for_page
+from splitbench.results.records.loading import StoredRun
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import PHASES
 
@@ -52,7 +52,9 @@ RUN_FIELDS = ("repetition", "draw", "metrics", "selection", "leaf", "leaves", "a
 FINE = 7  # digits of what verdicts rest on
 
 
-def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequence[Sequence[Arm]]) -> dict[str, Any]:
+def payload(
+    boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequence[Sequence[ArmRuns]]
+) -> dict[str, Any]:
     """Everything but the details of runs; ``arms`` are those of each board."""
     metrics = _names(row.metrics for board in boards for row in board.rows)
     validation = _names(row.validation_metrics for board in boards for row in board.rows)
@@ -84,13 +86,13 @@ def payload(boards: Sequence[Leaderboard], sheets: Sequence[Sheet], arms: Sequen
     }
 
 
-def _board(board: Leaderboard, sheet: Sheet, arms: Sequence[Arm]) -> dict[str, Any]:
+def _board(board: Leaderboard, sheet: Sheet, arms: Sequence[ArmRuns]) -> dict[str, Any]:
     records = [run.record for arm in arms for run in arm.runs]
     topology = next((record.topology for record in records if record.topology is not None), None)
     return {
         "baseline": board.baseline,
         "budget": [board.budget[0], board.budget[1]],
-        "ceiling": {name: decimal(value, digits(name)) for name, value in board.ceiling.items()},
+        "ceiling": {name: decimal(value, decimals(name)) for name, value in board.ceiling.items()},
         "dataset": board.dataset,
         "heading": sheet.heading,
         "population": board.population,
@@ -104,8 +106,8 @@ def _board(board: Leaderboard, sheet: Sheet, arms: Sequence[Arm]) -> dict[str, A
 
 def _row(
     board: int,
-    row: Row,
-    arm: Arm | None,
+    row: BoardRow,
+    arm: ArmRuns | None,
     metrics: Sequence[str],
     validation: Sequence[str],
     phases: Sequence[str],
@@ -127,8 +129,8 @@ def _row(
         "seeds": row.seeds,
         "draws": row.draws,
         "leaves": list(row.leaves),
-        "metrics": [_estimate(row.metrics.get(name), digits(name)) for name in metrics],
-        "validation": [_estimate(row.validation_metrics.get(name), digits(name)) for name in validation],
+        "metrics": [_estimate(row.metrics.get(name), decimals(name)) for name in metrics],
+        "validation": [_estimate(row.validation_metrics.get(name), decimals(name)) for name in validation],
         "of_ceiling": _estimate(row.of_ceiling, 2),
         "verdicts": [_verdict(row.verdicts.get(name), reasons) for name in JUDGED],
         "finding": row.finding,
@@ -144,7 +146,7 @@ def _row(
 
 
 def _estimate(estimate: Estimate | None, digits: int) -> list[float | None] | None:
-    return None if estimate is None else shown((estimate.mean, estimate.low, estimate.high), digits)
+    return None if estimate is None else rounded_for_page((estimate.mean, estimate.low, estimate.high), digits)
 
 
 def _unrounded(estimate: Estimate) -> list[float | None]:
@@ -171,12 +173,12 @@ def _chance(chance: Chance | None, controls: dict[tuple[str, ...], int]) -> list
     return [chance.sizes, index, _unrounded(chance.difference), rounded(chance.p, FINE), words]
 
 
-def _decomposition(row: Row) -> list[list[float | None] | None] | None:
+def _decomposition(row: BoardRow) -> list[list[float | None] | None] | None:
     """In the order of ``explained``; None where the arm was not decomposed."""
     return None if row.decomposition is None else [_estimate(row.decomposition[name], 3) for name in NAMES]
 
 
-def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:
+def _cost(cost: MeanCost | None, phases: Sequence[str]) -> list[Any] | None:
     """Mean FLOPs, seconds without measurement, peak bytes, and FLOPs and seconds by phase."""
     if cost is None:
         return None
@@ -189,7 +191,7 @@ def _cost(cost: Cost | None, phases: Sequence[str]) -> list[Any] | None:
     ]
 
 
-def _paired(arm: Arm) -> list[list[Any] | None]:
+def _paired(arm: ArmRuns) -> list[list[Any] | None]:
     """For each metric with verdicts, repetitions and its mean over draws in each, unrounded; None where one lacks."""
     pairs: list[list[Any] | None] = []
     for get in JUDGED.values():
@@ -199,7 +201,7 @@ def _paired(arm: Arm) -> list[list[Any] | None]:
     return pairs
 
 
-def _run(run: Run, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
+def _run(run: StoredRun, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
     record, measured = run.record, run.measured
     chosen = record.selection
     ledger = []
@@ -211,8 +213,8 @@ def _run(run: Run, metrics: Sequence[str], phases: Sequence[str]) -> list[Any]:
     values = {
         "repetition": record.repetition,
         "draw": record.draw,
-        "metrics": [decimal(record.metrics.get(name), digits(name)) for name in metrics],
-        "selection": shown((float(getattr(chosen, name)) for name in SELECTION), 2),
+        "metrics": [decimal(record.metrics.get(name), decimals(name)) for name in metrics],
+        "selection": rounded_for_page((float(getattr(chosen, name)) for name in SELECTION), 2),
         "leaf": chosen.leaf,
         "leaves": sum(leaf.kept for leaf in chosen.leaves),
         "architecture": chosen.architecture,

@@ -13,11 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splitbench.harness.errors import StoreError
-from splitbench.results.arms.arms import Arm
-from splitbench.results.inference.verdicts import digits
-from splitbench.results.page.pack import all_rounded, decimal, embedded_json, pack, quantised, rounded, shown
-from splitbench.results.records.loading import Run, read_estimates
-from splitbench.results.records.record import EdgeScore, Node, Record
+from splitbench.results.arms.arms import ArmRuns
+from splitbench.results.inference.verdicts import decimals
+from splitbench.results.page.pack import (
+    all_rounded,
+    decimal,
+    embedded_json,
+    pack_levels,
+    quantised,
+    rounded,
+    rounded_for_page,
+)
+from splitbench.results.records.loading import StoredRun, read_estimates
+from splitbench.results.records.record import EdgeScore, NodeRecord, Record
 
 CURVE_POINTS = 60
 SCATTER_POINTS = 2_000
@@ -50,7 +58,7 @@ class Details:
             self.size += len(text.encode()) + 1
         return self._known[key]
 
-    def add(self, key: str, run: Run) -> bool:
+    def add(self, key: str, run: StoredRun) -> bool:
         """Take one run; False, and nothing changed, if it does not fit."""
         before = len(self.truths), len(self.parts), len(self.warnings), self.size
         packed_run = _run(run, self)
@@ -65,7 +73,7 @@ class Details:
         return False
 
 
-def details(tables: Sequence[Sequence[Arm]], budget: int, only: Sequence[str] = ()) -> Details:
+def details(tables: Sequence[Sequence[ArmRuns]], budget: int, only: Sequence[str] = ()) -> Details:
     """Details of runs in at most ``budget`` bytes; of the arms named in ``only`` alone, if any are."""
     collected = Details(budget)
     for key, run in _fair_order(tables, only):
@@ -74,7 +82,7 @@ def details(tables: Sequence[Sequence[Arm]], budget: int, only: Sequence[str] = 
     return collected
 
 
-def _fair_order(tables: Sequence[Sequence[Arm]], only: Sequence[str]) -> Iterator[tuple[str, Run]]:
+def _fair_order(tables: Sequence[Sequence[ArmRuns]], only: Sequence[str]) -> Iterator[tuple[str, StoredRun]]:
     chosen = [
         [(f"{board}/{arm.name}/r{run.record.repetition}-d{run.record.draw}", run) for run in arm.runs]
         for board, arms in enumerate(tables)
@@ -85,10 +93,14 @@ def _fair_order(tables: Sequence[Sequence[Arm]], only: Sequence[str]) -> Iterato
         yield from (next_run for next_run in turn if next_run is not None)
 
 
-def _run(run: Run, into: Details) -> dict[str, Any]:
+def _run(run: StoredRun, into: Details) -> dict[str, Any]:
     record = run.record
     leaves = [
-        [leaf.architecture, *shown((leaf.estimate, leaf.loss, leaf.population, leaf.test), 3), int(leaf.kept)]
+        [
+            leaf.architecture,
+            *rounded_for_page((leaf.estimate, leaf.loss, leaf.population, leaf.test), 3),
+            int(leaf.kept),
+        ]
         for leaf in record.selection.leaves
     ]
     return {
@@ -96,7 +108,7 @@ def _run(run: Run, into: Details) -> dict[str, Any]:
         "leaves": leaves,
         "scatter": _scatter(run, into),
         "tree": _tree(record.tree, None, record),
-        "validation": {name: decimal(value, digits(name)) for name, value in record.validation_metrics.items()},
+        "validation": {name: decimal(value, decimals(name)) for name, value in record.validation_metrics.items()},
     }
 
 
@@ -107,7 +119,7 @@ def _pooled(config: Any, into: Details, depth: int) -> Any:
     return into.shared(into.parts, config)
 
 
-def _tree(node: Node, parent: Node | None, record: Record) -> dict[str, Any]:
+def _tree(node: NodeRecord, parent: NodeRecord | None, record: Record) -> dict[str, Any]:
     """``kept`` are the operations of the edges that differ from the parent's, of all edges at the root."""
     changed = {
         str(edge): list(operations)
@@ -150,7 +162,7 @@ def _curve(curve: Sequence[tuple[int, float]]) -> list[list[Any]]:
     return [[step for step, _ in curve], all_rounded((loss for _, loss in curve), DIGITS)]
 
 
-def _scatter(run: Run, into: Details) -> list[Any] | None:
+def _scatter(run: StoredRun, into: Details) -> list[Any] | None:
     """[truth, packed estimates, low, high, packed leaves, lowest leaf]; ``truth`` is the index of the population's
     [packed test accuracies, low, high, size]. None if the estimates cannot be read, which becomes a warning."""
     name = run.path.with_suffix(".parquet").name
@@ -173,4 +185,4 @@ def _scatter(run: Run, into: Details) -> list[Any] | None:
     leaves = [columns["leaf"][i] for i in order]
     first = min(leaves)
     index = into.shared(into.truths, [truth, rounded(low), rounded(high), len(names)])
-    return [index, estimates, rounded(least), rounded(most), pack(leaf - first for leaf in leaves), first]
+    return [index, estimates, rounded(least), rounded(most), pack_levels(leaf - first for leaf in leaves), first]

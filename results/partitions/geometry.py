@@ -33,7 +33,7 @@ def ari(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return float(adjusted_rand_score(np.asarray(first), np.asarray(second)))
 
 
-def same(first: npt.ArrayLike, second: npt.ArrayLike) -> bool:
+def same_partition(first: npt.ArrayLike, second: npt.ArrayLike) -> bool:
     """Whether two labelings are one partition, whatever its groups are called."""
     a, b = np.asarray(first), np.asarray(second)
     together = len(np.unique(np.stack([a, b]), axis=1).T)
@@ -53,7 +53,7 @@ def eta_squared(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     return float((sums**2 / sizes).sum()) / total if total else 0.0
 
 
-def rank_eta_squared(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
+def share_of_rank_variance(values: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """The same share for the ranks of ``values`` [A]; equal values share their average rank."""
     return eta_squared(stats.rankdata(np.asarray(values, np.float64)), labels)
 
@@ -73,7 +73,7 @@ def against_truth(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, floa
     return {
         "leaves": float(len(leaves)),
         "eta2[all]": eta_squared(values, named),
-        "rank_eta2[all]": rank_eta_squared(values, named),
+        "rank_eta2[all]": share_of_rank_variance(values, named),
         "top1%_concentration[all]": concentration(values, named),
         "leaf_floor[all]": leaf_floor(values, [named == leaf for leaf in leaves]),
         "best_of_k[all]": expected_best_of(values, len(leaves)),
@@ -84,7 +84,7 @@ def against_truth(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, floa
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAffinity:
     """An affinity that was measured on one edge: [n, n] mean dissimilarities and their standard errors (NaN where
     unknown)."""
 
@@ -123,7 +123,7 @@ class Probing:
     edges: tuple[int, ...]
     groups: Mapping[int, Labels]
     labels: Labels
-    affinities: Mapping[str, Measured]
+    affinities: Mapping[str, MeasuredAffinity]
 
 
 @dataclass(frozen=True)
@@ -203,11 +203,11 @@ class Averaged:
         by: dict[Hashable, list[float]] = {}
         for key, value in samples:
             by.setdefault(key, []).extend([] if value is None else [value])
-        means = {key: mean(values) for key, values in by.items()}
-        return cls(mean(value for value in means.values() if value is not None), means)
+        means = {key: mean_or_none(values) for key, values in by.items()}
+        return cls(mean_or_none(value for value in means.values() if value is not None), means)
 
 
-def mean(values: Iterable[float]) -> float | None:
+def mean_or_none(values: Iterable[float]) -> float | None:
     """None of nothing."""
     known = list(values)
     return math.fsum(known) / len(known) if known else None
@@ -240,7 +240,7 @@ def identical(arms: Sequence[Sequence[Split]]) -> list[list[str]]:
     for arm in arms:
         for alike in classes:
             one, other = by_repetition(alike[0]), by_repetition(arm)
-            if all(same(a.labels, b.labels) for r in one for a, b in pairs_of(one[r], other[r])):
+            if all(same_partition(a.labels, b.labels) for r in one for a, b in pairs_of(one[r], other[r])):
                 alike.append(arm)
                 break
         else:
@@ -255,7 +255,7 @@ def by_repetition(splits: Sequence[Split]) -> dict[int, list[Split]]:
     return splits_of
 
 
-def stability(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, Agreement]]]:
+def scoring_stability(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, Agreement]]]:
     """How far an arm's scorings of the root agree.
 
     Returns:

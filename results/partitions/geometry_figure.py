@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from splitbench.results.partitions.geometry_report import number
+from splitbench.results.partitions.geometry_report import two_decimals
 from splitbench.results.plots import style
 from splitbench.results.words.sheet import count, marked
 
@@ -19,15 +19,15 @@ MOST_NUMBERS = 20
 
 def geometry_svg(geometry: Mapping[str, Any]) -> bytes:
     """:func:`figure` as an SVG file; equal reports give equal bytes under one version of matplotlib."""
-    return style.svg(figure(geometry))
+    return style.svg(geometry_figure(geometry))
 
 
 @style.styled
-def figure(geometry: Mapping[str, Any]) -> Figure:
+def geometry_figure(geometry: Mapping[str, Any]) -> Figure:
     """Left, how far the partitions of every two arms agree; right, what each tells of the ground truth, a dot a seed.
 
     Args:
-        found: as ``splitbench.results.partitions.geometry_report.report`` gives it.
+        found: as ``splitbench.results.partitions.geometry_report.geometry_json`` gives it.
     """
     from matplotlib.lines import Line2D
 
@@ -47,12 +47,12 @@ def figure(geometry: Mapping[str, Any]) -> Figure:
     below = max(0.75 * label + 0.2, 0.35) + style.legend_height(2, 2)
     width = label + 0.25 + side + 0.3 + right + 0.15
     title = f"{geometry['study']}: {geometry['space']} on {geometry['dataset']}, {count(geometry['seeds'], 'seed')}"
-    page = style.page(width, below + cell * n + 0.55, title)
+    page = style.figure_page(width, below + cell * n + 0.55, title)
     left_panel = style.panel(page, label + 0.25, below, side, cell * n)
     right_panel = style.panel(page, label + 0.25 + side + 0.3, below, right, cell * n)
     _agreement(left_panel, geometry["ari[all]"]["mean"], names)
     _truth(right_panel, geometry["arms"])
-    style.legend(page, handles, left=label + 0.25 + side + 0.3, columns=2)
+    style.draw_legend(page, handles, left=label + 0.25 + side + 0.3, columns=2)
     return page
 
 
@@ -63,7 +63,9 @@ def _agreement(axes: Axes, values: Sequence[Sequence[float]], names: Sequence[st
     for i, row in enumerate(values if n <= MOST_NUMBERS else []):
         for j, value in enumerate(row):
             colour = style.on(style.SEQUENTIAL, min(max(value, 0.0), 1.0))
-            axes.text(j + 0.5, i + 0.5, number(value), ha="center", va="center", color=colour, fontsize=style.SMALL)
+            axes.text(
+                j + 0.5, i + 0.5, two_decimals(value), ha="center", va="center", color=colour, fontsize=style.SMALL
+            )
     centres = [index + 0.5 for index in range(n)]
     axes.set_xticks(centres, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(centres, names)

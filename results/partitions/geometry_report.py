@@ -16,10 +16,10 @@ from splitbench.results.partitions.geometry import (
     against_truth,
     identical,
     matrix,
+    scoring_stability,
     separations,
-    stability,
 )
-from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, count, marked
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, WordTable, count, marked
 
 METRICS = ("leaves", "eta2[all]", "rank_eta2[all]", "top1%_concentration[all]", "leaf_floor[all]", "best_of_k[all]")
 BETWEEN = {"batches": "batches and contexts", "seeds": "seeds", "initial": "initial and warmed-up weights"}
@@ -28,7 +28,9 @@ MOST_ROWS = 3
 GIVEN_LEAVES = "leaves as given"
 
 
-def report(about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth: npt.ArrayLike) -> dict[str, Any]:
+def geometry_json(
+    about: Mapping[str, Any], arms: Mapping[str, Sequence[Split]], truth: npt.ArrayLike
+) -> dict[str, Any]:
     """The JSON object.
 
     Args:
@@ -66,7 +68,7 @@ def _arm(label: str, splits: Sequence[Split], truth: npt.ArrayLike) -> dict[str,
     }
     agreements = {
         kind: {name: Averaged.of((key, getattr(one, name)) for key, one in found) for name in AGREEMENT}
-        for kind, found in stability(splits).items()
+        for kind, found in scoring_stability(splits).items()
         if found
     }
     edges = separations(splits)
@@ -112,7 +114,7 @@ def _named(agreement: str) -> str:
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def sheet(geometry: Mapping[str, Any]) -> Sheet:
+def geometry_sheet(geometry: Mapping[str, Any]) -> Sheet:
     """A report in tables."""
     classes = [
         f"{', '.join(names)} choose one and the same partition in every repetition"
@@ -134,7 +136,7 @@ def sheet(geometry: Mapping[str, Any]) -> Sheet:
     )
 
 
-def _partitions(geometry: Mapping[str, Any]) -> Table:
+def _partitions(geometry: Mapping[str, Any]) -> WordTable:
     rows = []
     for arm in geometry["arms"]:
         runs = Counter(
@@ -147,7 +149,7 @@ def _partitions(geometry: Mapping[str, Any]) -> Table:
         if left := len(runs) - len(shown):
             rows.append((_words(geometry, arm), NOTHING, f"and {left} others, in geometry.json", NOTHING, NOTHING))
     header = ("arm", "runs", "first split", "more splits", "functions a leaf [all]")
-    return Table("Partitions", header, tuple(rows), left=("first split", "functions a leaf [all]"))
+    return WordTable("Partitions", header, tuple(rows), left=("first split", "functions a leaf [all]"))
 
 
 def first_split(partition: Mapping[str, Any]) -> str:
@@ -166,7 +168,7 @@ def _sizes(sizes: Sequence[int]) -> str:
     return " + ".join(f"{size:,}" for size in sorted(sizes, reverse=True))
 
 
-def _truth(geometry: Mapping[str, Any]) -> Table:
+def _truth(geometry: Mapping[str, Any]) -> WordTable:
     rows = []
     for arm in geometry["arms"]:
         values = [arm["metrics"][name]["mean"] for name in METRICS]
@@ -174,33 +176,33 @@ def _truth(geometry: Mapping[str, Any]) -> Table:
         rows.append(
             (_words(geometry, arm), f"{leaves:g}", *(f"{s:.3f}" for s in shares), f"{floor:.2f}", f"{best:.2f}")
         )
-    return Table("Against stand-alone test accuracy (reads the ground truth)", ("arm", *METRICS), tuple(rows))
+    return WordTable("Against stand-alone test accuracy (reads the ground truth)", ("arm", *METRICS), tuple(rows))
 
 
-def _agreement(geometry: Mapping[str, Any]) -> Table:
+def _agreement(geometry: Mapping[str, Any]) -> WordTable:
     means = geometry["ari[all]"]["mean"]
     rows = tuple(
-        (f"{place} {_words(geometry, arm)}", *(number(value) for value in row))
+        (f"{place} {_words(geometry, arm)}", *(two_decimals(value) for value in row))
         for place, (arm, row) in enumerate(zip(geometry["arms"], means, strict=True), 1)
     )
-    return Table("Agreement of partitions: ARI [all]", ("arm", *(str(n + 1) for n in range(len(rows)))), rows)
+    return WordTable("Agreement of partitions: ARI [all]", ("arm", *(str(n + 1) for n in range(len(rows)))), rows)
 
 
-def _stability(geometry: Mapping[str, Any]) -> Table:
+def _stability(geometry: Mapping[str, Any]) -> WordTable:
     rows = []
     for arm in geometry["arms"]:
         kinds = {kind: one for kind, one in arm["stability"].items() if one is not None}
-        spread = number(arm["separation"]["mean"])
+        spread = two_decimals(arm["separation"]["mean"])
         for kind, one in kinds.items():
-            values = (number(one[_named(name)]["mean"]) for name in AGREEMENT)
+            values = (two_decimals(one[_named(name)]["mean"]) for name in AGREEMENT)
             rows.append((_words(geometry, arm), spread, BETWEEN[kind], *values))
         if not kinds:
             rows.append((_words(geometry, arm), spread, *(NOTHING,) * (1 + len(AGREEMENT))))
     header = ("arm", "separation", "between", "same edge", "ARI of groups", "ARI [all]", "rho of affinities")
-    return Table("Stability at the root", header, tuple(rows), left=("between",))
+    return WordTable("Stability at the root", header, tuple(rows), left=("between",))
 
 
-def number(value: float | None) -> str:
+def two_decimals(value: float | None) -> str:
     """Two decimals, without the sign of what rounds to zero."""
     if value is None:
         return NOTHING

@@ -9,15 +9,15 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven, Gains, break_even
+from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven, Gains, find_break_even
 from splitbench.results.payoff.ladder import Ladder
 from splitbench.results.payoff.law import Prediction, predict
-from splitbench.results.payoff.lengths import points
+from splitbench.results.payoff.lengths import length_points
 from splitbench.results.words.sheet import count
 
 
 @dataclass(frozen=True)
-class Row:
+class BreakEvenRow:
     """One arm: the gains of each seed that its break-even was read from, and half of the seeds predicted from the
     other, if that was asked for."""
 
@@ -30,12 +30,12 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class BreakEvenReport:
     """Arms in the order of their break-evens. ``left_out`` has a sentence for each that has none."""
 
     ladder: Ladder
     metric: str
-    rows: tuple[Row, ...]
+    rows: tuple[BreakEvenRow, ...]
     unsplit: Mapping[float, Estimate]
     flops_alone: Mapping[float, Estimate]
     left_out: tuple[str, ...]
@@ -48,7 +48,9 @@ class Report:
         return f"{record.space} on {record.dataset}"
 
 
-def report(ladder: Ladder, metric: str = PRIMARY, arms: Sequence[str] = (), fit_up_to: float | None = None) -> Report:
+def break_even_report(
+    ladder: Ladder, metric: str = PRIMARY, arms: Sequence[str] = (), fit_up_to: float | None = None
+) -> BreakEvenReport:
     """The break-evens of a study's arms.
 
     Args:
@@ -59,7 +61,7 @@ def report(ladder: Ladder, metric: str = PRIMARY, arms: Sequence[str] = (), fit_
         ConfigError: if an arm or a metric is unknown, no arm has a break-even to be read, or none can be predicted.
     """
     _check(ladder, metric, arms, fit_up_to)
-    rows: list[Row] = []
+    rows: list[BreakEvenRow] = []
     left_out: list[str] = []
     for arm in arms or ladder.arms:
         gains = ladder.gains(arm, metric)
@@ -68,18 +70,20 @@ def report(ladder: Ladder, metric: str = PRIMARY, arms: Sequence[str] = (), fit_
                 raise ValueError(
                     f"it and the baseline have {metric} at {count(len(gains), 'budget')}, and two are needed"
                 )
-            found = break_even(gains)
+            found = find_break_even(gains)
         except ValueError as problem:
             left_out.append(f"arm {arm!r} is left out: {problem}")
             continue
         own = [table[arm] for table in ladder.tables.values() if arm in table]
         truth, given = any(one.reads_truth for one in own), any(one.given for one in own)
-        rows.append(Row(arm, truth, given, gains, found, _predictions(ladder, arm, metric, fit_up_to, left_out)))
+        rows.append(
+            BreakEvenRow(arm, truth, given, gains, found, _predictions(ladder, arm, metric, fit_up_to, left_out))
+        )
     if not rows:
         raise ConfigError(f"{_where(ladder)}: no arm has a break-even to be read: {left_out[0]}")
     if fit_up_to is not None and not any(row.predictions for row in rows):
         raise ConfigError(f"{_where(ladder)}: nothing can be predicted: {left_out[-1]}")
-    return Report(
+    return BreakEvenReport(
         ladder,
         metric,
         tuple(sorted(rows, key=_place)),
@@ -98,7 +102,7 @@ def _predictions(
     if fit_up_to is None or ceiling is None:
         return ()
     try:
-        return predict(points(ladder, arm, metric), fit_up_to, ceiling)
+        return predict(length_points(ladder, arm, metric), fit_up_to, ceiling)
     except ValueError as problem:
         left_out.append(f"arm {arm!r} is not predicted: {problem}")
         return ()
@@ -125,7 +129,7 @@ def _check(ladder: Ladder, metric: str, arms: Sequence[str], fit_up_to: float | 
         )
 
 
-def _place(row: Row) -> tuple[float, float, str]:
+def _place(row: BreakEvenRow) -> tuple[float, float, str]:
     """The earliest break-even first; without one, the best at the highest budget."""
     found = row.found
     at = found.at if found.at is not None else (BELOW if found.ahead else ABOVE)

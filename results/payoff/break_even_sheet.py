@@ -8,10 +8,10 @@ from typing import Any
 
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.inference.verdicts import digits
-from splitbench.results.payoff.break_even_report import Report, Row
+from splitbench.results.inference.verdicts import decimals
+from splitbench.results.payoff.break_even_report import BreakEvenReport, BreakEvenRow
 from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven
-from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, Table, interval_words, marked
+from splitbench.results.words.sheet import GIVEN, NOTHING, ORACLE, Sheet, WordTable, interval_words, marked
 
 BELOW_WORDS, ABOVE_WORDS = "below the lowest tested", "above the highest tested"
 SAME_POINT = 1e-6  # of a budget: as a set, both ends are one number
@@ -43,7 +43,7 @@ def set_words(reached: BreakEven) -> str:
     return " or ".join(words)
 
 
-def sheet(shown: Report) -> Sheet:
+def break_even_sheet(shown: BreakEvenReport) -> Sheet:
     """What the verb prints."""
     ladder, record = shown.ladder, shown.ladder.record
     budgets = list(ladder.tables)
@@ -63,30 +63,30 @@ def sheet(shown: Report) -> Sheet:
     )
 
 
-def _gain_table(shown: Report, budgets: Sequence[float]) -> Table:
+def _gain_table(shown: BreakEvenReport, budgets: Sequence[float]) -> WordTable:
     rows = []
     for row in shown.rows:
         own = dict(zip(row.found.budgets, row.found.gains, strict=True))
-        cells = [interval_words(own.get(budget), digits(shown.metric), sign=True) for budget in budgets]
+        cells = [interval_words(own.get(budget), decimals(shown.metric), sign=True) for budget in budgets]
         seeds = [str(own[budget].n) if budget in own else NOTHING for budget in budgets]
         seeds_told = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
         rows.append(
             (marked(row.arm, row.reads_truth, row.given), seeds_told, *cells, at_words(row.found), set_words(row.found))
         )
     header = ("arm", "seeds", *(f"at {budget:.4g}" for budget in budgets), "break-even", "95% set")
-    return Table(f"{_difference(shown)} in {shown.metric}", header, tuple(rows), left=("break-even", "95% set"))
+    return WordTable(f"{_difference(shown)} in {shown.metric}", header, tuple(rows), left=("break-even", "95% set"))
 
 
-def _unsplit_table(shown: Report, budgets: Sequence[float]) -> Table:
+def _unsplit_table(shown: BreakEvenReport, budgets: Sequence[float]) -> WordTable:
     lines = {shown.ladder.baseline: shown.unsplit, "(flops)": shown.flops_alone}
     rows = tuple(
-        (name, *(interval_words(own.get(budget), digits(shown.metric)) for budget in budgets))
+        (name, *(interval_words(own.get(budget), decimals(shown.metric)) for budget in budgets))
         for name, own in lines.items()
     )
-    return Table(f"{shown.metric} without a split", ("", *(f"at {budget:.4g}" for budget in budgets)), rows)
+    return WordTable(f"{shown.metric} without a split", ("", *(f"at {budget:.4g}" for budget in budgets)), rows)
 
 
-def _law_table(shown: Report) -> Table:
+def _law_table(shown: BreakEvenReport) -> WordTable:
     rows = tuple(
         (
             marked(row.arm, row.reads_truth, row.given),
@@ -100,24 +100,26 @@ def _law_table(shown: Report) -> Table:
         for one in row.predictions
     )
     header = ("arm", "fitted on seeds", "relief", "predicted break-even", "observed on the others", "95% set")
-    return Table(f"The law of splits, fitted at budgets up to {shown.fitted_up_to:.4g}", header, rows, left=header[3:])
+    return WordTable(
+        f"The law of splits, fitted at budgets up to {shown.fitted_up_to:.4g}", header, rows, left=header[3:]
+    )
 
 
-def _checked_table(shown: Report) -> Table:
+def _checked_table(shown: BreakEvenReport) -> WordTable:
     rows = tuple(
         (
             marked(row.arm, row.reads_truth, row.given),
             _seed_words(one.fitted),
             f"{budget:.4g}",
             f"{predicted:+.3f}",
-            interval_words(observed, digits(shown.metric), sign=True),
+            interval_words(observed, decimals(shown.metric), sign=True),
         )
         for row in shown.rows
         for one in row.predictions
         for budget, (predicted, observed) in one.gains.items()
     )
     header = ("arm", "fitted on seeds", "budget", "predicted", "observed on the others")
-    return Table("Differences at the budgets above", header, rows)
+    return WordTable("Differences at the budgets above", header, rows)
 
 
 def predicted_words(at: float) -> str:
@@ -130,12 +132,12 @@ def _seed_words(seeds: Sequence[int]) -> str:
     return ", ".join(str(seed + 1) for seed in seeds)
 
 
-def _difference(shown: Report) -> str:
+def _difference(shown: BreakEvenReport) -> str:
     baseline = shown.ladder.baseline
     return f"{baseline} less arm" if stats.lower_is_better(shown.metric) else f"Arm less {baseline}"
 
 
-def _legend(shown: Report) -> list[str]:
+def _legend(shown: BreakEvenReport) -> list[str]:
     confidence, baseline = f"{stats.CONFIDENCE:.0%}", shown.ladder.baseline
     legend = [
         f"{_difference(shown)}, paired by seed: above 0 the arm is better. Brackets are {confidence} Student-t "
@@ -163,7 +165,7 @@ def _legend(shown: Report) -> list[str]:
 # -- JSON --------------------------------------------------------------------------------------------------------------
 
 
-def to_json(shown: Report) -> dict[str, Any]:
+def break_even_json(shown: BreakEvenReport) -> dict[str, Any]:
     """Plain data for ``break-even --json``; docs/statistics.md says what the numbers are."""
     ladder, record = shown.ladder, shown.ladder.record
     return {
@@ -183,7 +185,7 @@ def to_json(shown: Report) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: BreakEvenRow) -> dict[str, Any]:
     return {
         "arm": row.arm,
         "reads_truth": row.reads_truth,

@@ -58,7 +58,7 @@ class BreakEven:
         return any(low <= budget <= high for low, high in self.parts)
 
 
-def break_even(gains: Gains, confidence: float = CONFIDENCE) -> BreakEven:
+def find_break_even(gains: Gains, confidence: float = CONFIDENCE) -> BreakEven:
     """The break-even and its set from the gains of each seed.
 
     Between two neighbours count the seeds that both have; if they are fewer than an interval takes, all budgets between

@@ -36,7 +36,7 @@ _ROWS = 512  # of the pairs' matrix at a time
 
 
 @dataclass(frozen=True)
-class Estimates:
+class EstimateSet:
     """One set of estimates of A architectures.
 
     Attributes:
@@ -84,7 +84,7 @@ def pair_sums(score: Floats, truth: Floats, leaf: Integers) -> tuple[float, floa
 
 
 def decompose(
-    none: Estimates, free: Estimates, charged: Estimates, arm: Estimates, truth: Floats, leaf: Integers
+    none: EstimateSet, free: EstimateSet, charged: EstimateSet, arm: EstimateSet, truth: Floats, leaf: Integers
 ) -> dict[str, float] | None:
     """The terms, and what they are made of.
 
@@ -122,10 +122,10 @@ def decompose(
     }
 
 
-def with_offsets(charged: Estimates, arm: Estimates, leaf: Integers) -> Estimates:
+def with_offsets(charged: EstimateSet, arm: EstimateSet, leaf: Integers) -> EstimateSet:
     """The sham's estimates with each leaf moved to the mean accuracy that the arm has there."""
     accuracy = charged.accuracy.copy()
     for index in np.unique(leaf):
         inside = leaf == index
         accuracy[inside] += arm.accuracy[inside].mean() - charged.accuracy[inside].mean()
-    return Estimates(accuracy, charged.loss)
+    return EstimateSet(accuracy, charged.loss)

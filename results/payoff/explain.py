@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import PRIMARY, Arm, tables
+from splitbench.results.arms.arms import PRIMARY, ArmRuns, tables
 from splitbench.results.arms.terms import MEANINGS, NAMES, TERMS, decomposed
 from splitbench.results.inference.stats import Estimate, interval
-from splitbench.results.records.loading import Loaded, load
-from splitbench.results.words.sheet import Sheet, Table, count, interval_words
+from splitbench.results.records.loading import Loaded, load_runs
+from splitbench.results.words.sheet import Sheet, WordTable, count, interval_words
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class Explanation:
         )
 
 
-def explain(folder: str | Path, arm: str, against: str | None = None) -> Explanation:
+def explain_arm(folder: str | Path, arm: str, against: str | None = None) -> Explanation:
     """Explain an arm of a results folder.
 
     Raises:
         ConfigError: if there is no such arm, or it has no decomposition; StoreError: if the folder cannot be read.
     """
-    return explain_loaded(load(folder), arm, against, str(folder))
+    return explain_loaded(load_runs(folder), arm, against, str(folder))
 
 
 def explain_loaded(loaded: Loaded, arm: str, against: str | None, where: str) -> Explanation:
@@ -89,7 +89,7 @@ def explain_loaded(loaded: Loaded, arm: str, against: str | None, where: str) ->
     raise ConfigError(f"{where} has no arm {arm!r}{suggestion(arm, known)}; arms: {', '.join(known)}")
 
 
-def of_arms(arm: Arm, against: Arm | None, where: str) -> Explanation:
+def of_arms(arm: ArmRuns, against: ArmRuns | None, where: str) -> Explanation:
     """One arm against no split, or against another arm of its table."""
     terms, tau, none = decomposed(arm, where)
     reference, name = none, "no split"
@@ -119,14 +119,14 @@ def clear(estimate: Estimate) -> bool:
     return estimate.low is not None and estimate.high is not None and estimate.low * estimate.high > 0
 
 
-def sheet(explanation: Explanation) -> Sheet:
+def explain_sheet(explanation: Explanation) -> Sheet:
     """What `splitbench explain` shows."""
     rows = tuple((NAMES[name], interval_words(explanation.terms[name], 3, sign=True), MEANINGS[name]) for name in NAMES)
     return Sheet(
         heading=f"{explanation.study}: why {explanation.arm} differs from {explanation.against}, "
         f"{explanation.space} on {explanation.dataset}",
         facts=(explanation.sentence, f"Population: {explanation.population}."),
-        tables=(Table("Terms", ("term", PRIMARY, "what it is"), rows, left=("what it is",)),),
+        tables=(WordTable("Terms", ("term", PRIMARY, "what it is"), rows, left=("what it is",)),),
         legend=(
             "Brackets are 95% Student-t intervals over seeds (draws are averaged within a seed first), each for "
             "itself.",

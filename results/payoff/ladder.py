@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import Arm, Getter, metric, tables
+from splitbench.results.arms.arms import ArmRuns, Getter, metric, tables
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.differences import changes
+from splitbench.results.records.differences import config_changes
 from splitbench.results.records.failures import Failure, by_arm, failure_words, same_table
-from splitbench.results.records.loading import Run, load
+from splitbench.results.records.loading import StoredRun, load_runs
 from splitbench.results.records.record import Record, bare, table_key
 
 NOT_SHARED = ("arms", "seeds", "name", "baseline", "budget", "decompose")
@@ -38,7 +38,7 @@ class Ladder:
     folders: tuple[Path, ...]
     kind: str
     baseline: str
-    tables: Mapping[float, Mapping[str, Arm]]
+    tables: Mapping[float, Mapping[str, ArmRuns]]
     warnings: tuple[str, ...]
 
     @property
@@ -51,7 +51,7 @@ class Ladder:
         """All but the baseline, by name."""
         return tuple(sorted({name for own in self.tables.values() for name in own} - {self.baseline}))
 
-    def complete(self, arm: str) -> dict[float, Arm]:
+    def complete(self, arm: str) -> dict[float, ArmRuns]:
         """The budgets at which the arm, and the baseline, has all its runs."""
         return {
             budget: own[arm]
@@ -89,7 +89,7 @@ class Ladder:
         return {budget: value for budget, value in estimates.items() if value is not None}
 
 
-def read(folders: Sequence[Path]) -> Ladder:
+def read_ladder(folders: Sequence[Path]) -> Ladder:
     """Read results folders, or folders of them, as one study at several budgets.
 
     Raises:
@@ -97,11 +97,11 @@ def read(folders: Sequence[Path]) -> Ladder:
         ConfigError: if they are not one study at two budgets or more.
     """
     where = ", ".join(map(str, folders))
-    runs: dict[tuple[Any, ...], Run] = {}
+    runs: dict[tuple[Any, ...], StoredRun] = {}
     failed: list[Failure] = []
     warnings: list[str] = []
     for folder in folders:
-        loaded = load(folder)
+        loaded = load_runs(folder)
         failed += loaded.failed
         warnings += loaded.warnings
         for run in loaded.runs:
@@ -137,7 +137,7 @@ def read(folders: Sequence[Path]) -> Ladder:
     return Ladder(tuple(folders), _record(found[0]).budget.kind, baseline, kept, tuple(sorted(set(warnings))))
 
 
-def shared(record: Record) -> dict[str, Any]:
+def shared_by_ladder(record: Record) -> dict[str, Any]:
     """What the records of one ladder have in common, as plain JSON."""
     study = {key: value for key, value in record.config.get("study", {}).items() if key not in NOT_SHARED}
     return {
@@ -150,18 +150,18 @@ def shared(record: Record) -> dict[str, Any]:
     }
 
 
-def ceiling(record: Record) -> dict[str, float]:
+def rounded_ceiling(record: Record) -> dict[str, float]:
     """The noise ceiling, rounded: it tells the ranked architectures and their truth apart."""
     return {name: round(value, CEILING_DIGITS) for name, value in record.ceiling.items() if value is not None}
 
 
-def _check_one_study(where: str, budgets: Sequence[Mapping[str, Arm]]) -> None:
+def _check_one_study(where: str, budgets: Sequence[Mapping[str, ArmRuns]]) -> None:
     first = _record(budgets[0])
     seen: dict[float, Record] = {}
     ceilings: dict[int, tuple[float, dict[str, float]]] = {}
     for own in budgets:
         record = _record(own)
-        if differing := changes(shared(first), shared(record)):
+        if differing := config_changes(shared_by_ladder(first), shared_by_ladder(record)):
             raise ConfigError(
                 f"{where}: the tables at budgets {first.budget.limit:g} and {record.budget.limit:g} are not of one "
                 f"study ({', '.join(differing[:NAMED])}); {MEND}"
@@ -173,15 +173,15 @@ def _check_one_study(where: str, budgets: Sequence[Mapping[str, Arm]]) -> None:
             )
             raise ConfigError(f"{where}: there are two tables at budget {record.budget.limit:g} ({named}); {MEND}")
         for run in (run for arm in own.values() for run in arm.runs):
-            at, there = ceilings.setdefault(run.record.repetition, (record.budget.limit, ceiling(run.record)))
-            if there != ceiling(run.record):
+            at, there = ceilings.setdefault(run.record.repetition, (record.budget.limit, rounded_ceiling(run.record)))
+            if there != rounded_ceiling(run.record):
                 raise ConfigError(
                     f"{where}: at budgets {at:g} and {record.budget.limit:g} repetition {run.record.repetition} did "
                     f"not rank the same architectures (their noise ceilings differ); {MEND}"
                 )
 
 
-def _baseline(where: str, by_budget: Mapping[float, Mapping[str, Arm]]) -> str:
+def _baseline(where: str, by_budget: Mapping[float, Mapping[str, ArmRuns]]) -> str:
     named = {budget: sorted(arm.name for arm in own.values() if arm.baseline) for budget, own in by_budget.items()}
     for budget, names in named.items():
         if len(names) != 1:
@@ -202,7 +202,7 @@ def settings(record: Record) -> dict[str, Any]:
     return {key: value for key, value in record.config.get("arm", {}).items() if key != "decompose"}
 
 
-def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, Arm]]) -> None:
+def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, ArmRuns]]) -> None:
     """An arm's name stands for one thing: its settings, code included, are the same at every budget."""
     seen: dict[str, tuple[float, Any]] = {}
     for budget, own in by_budget.items():
@@ -210,7 +210,7 @@ def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, Arm]]) -> Non
             for config in (settings(run.record) for run in arm.runs):
                 at, there = seen.setdefault(name, (budget, config))
                 if there != config:
-                    differs = changes(there, config) or [f"{bare(there)} -> {bare(config)}"]
+                    differs = config_changes(there, config) or [f"{bare(there)} -> {bare(config)}"]
                     raise ConfigError(
                         f"{where}: arm {name!r} is not the same at budgets {at:g} and {budget:g} "
                         f"({', '.join(differs[:NAMED])}); {MEND}"
@@ -225,5 +225,5 @@ def _count(by_budget: Iterable[float], kept: Iterable[float], baseline: str) -> 
     return f"of the budgets {', '.join(words)} the baseline {baseline} is complete at {complete}"
 
 
-def _record(own: Mapping[str, Arm]) -> Record:
+def _record(own: Mapping[str, ArmRuns]) -> Record:
     return next(iter(own.values())).runs[0].record

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven, break_even
+from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven, find_break_even
 
 FURTHEST = math.log(1000)
 """How far above the highest tested budget a break-even is still named: a thousand times."""
 
 
 @dataclass(frozen=True)
-class Point:
+class SeedPoint:
     """One seed at one budget.
 
     Attributes:
@@ -39,7 +39,7 @@ class Point:
     arm: float
 
 
-Points = Mapping[float, Mapping[int, Point]]
+Points = Mapping[float, Mapping[int, SeedPoint]]
 """Budget -> seed -> point."""
 Relief = Callable[[Points], Mapping[float, Mapping[int, float]]]
 """Measures relief: budget -> seed -> tau. What is not known is absent; seeds and budgets that it was not given are
@@ -208,7 +208,7 @@ def _predicted(
         )
         for budget, own in sorted(points.items())
     }
-    observed = break_even(gains)
+    observed = find_break_even(gains)
     return Prediction(
         fitted,
         checked,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from splitbench.results.arms.arms import Arm, metric
+from splitbench.results.arms.arms import ArmRuns, metric
 from splitbench.results.payoff.ladder import Ladder
-from splitbench.results.payoff.law import Point
-from splitbench.results.records.loading import Run
-from splitbench.results.records.record import Node, Record
+from splitbench.results.payoff.law import SeedPoint
+from splitbench.results.records.loading import StoredRun
+from splitbench.results.records.record import NodeRecord, Record
 
 
-def points(ladder: Ladder, arm: str, name: str) -> dict[float, dict[int, Point]]:
+def length_points(ladder: Ladder, arm: str, name: str) -> dict[float, dict[int, SeedPoint]]:
     """Budget -> seed -> lengths and the metric ``name`` of the arm and of the baseline; budgets at which one lacks it
     are absent."""
     lengths = {}
@@ -21,13 +21,13 @@ def points(ladder: Ladder, arm: str, name: str) -> dict[float, dict[int, Point]]
         values, reference = own.by_repetition(metric(name)), baseline.by_repetition(metric(name))
         if values and reference:
             lengths[budget] = {
-                seed: Point(_steps(baseline, seed), _steps(own, seed), reference[seed], values[seed])
+                seed: SeedPoint(_steps(baseline, seed), _steps(own, seed), reference[seed], values[seed])
                 for seed in sorted(values.keys() & reference.keys())
             }
     return {budget: own for budget, own in lengths.items() if own}
 
 
-def leaf_steps(record: Record) -> float:
+def mean_leaf_steps(record: Record) -> float:
     """Training steps behind a leaf of the run: a geometric mean over the functions of the population, each in the leaf
     that ranks it. With inherited weights the nodes above it count; an unsplit run's is its number of steps."""
     schedule = record.config.get("arm", {}).get("schedule", {})
@@ -41,7 +41,7 @@ def leaf_steps(record: Record) -> float:
     return math.exp(total / sum(weights))
 
 
-def _leaves(node: Node, before: int, inherited: bool) -> Iterator[tuple[Node, int]]:
+def _leaves(node: NodeRecord, before: int, inherited: bool) -> Iterator[tuple[NodeRecord, int]]:
     steps = node.steps + (before if inherited else 0)
     if not node.children:
         yield node, steps
@@ -49,7 +49,7 @@ def _leaves(node: Node, before: int, inherited: bool) -> Iterator[tuple[Node, in
         yield from _leaves(child, steps, inherited)
 
 
-def _steps(arm: Arm, seed: int) -> float:
+def _steps(arm: ArmRuns, seed: int) -> float:
     """Over draws, again a geometric mean."""
-    runs: Sequence[Run] = arm.repetitions[seed]
-    return math.exp(math.fsum(math.log(leaf_steps(run.record)) for run in runs) / len(runs))
+    runs: Sequence[StoredRun] = arm.repetitions[seed]
+    return math.exp(math.fsum(math.log(mean_leaf_steps(run.record)) for run in runs) / len(runs))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.plots import KINDS
 from splitbench.results.plots.of_arms import anytime, critical_difference, pareto, ranking, scatter, waterfall
 from splitbench.results.plots.of_partitions import affinity, stability, tree
 from splitbench.results.plots.of_sweeps import importance, slices, tuning
-from splitbench.results.plots.source import CannotDrawError, Options, Source, Table
+from splitbench.results.plots.source import CannotDrawError, Options, PlotSource, PlotTable
 from splitbench.results.records.listing import arm_slug
 from splitbench.results.sweeps.sweep import Sweep
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 MOST_ARMS = 12  # as many are drawn one by one unasked
 
-OF_TABLES: dict[str, Callable[[Sequence[Table], Options], Figure]] = {
-    "ranking": ranking.figure,
-    "pareto": pareto.figure,
-    "anytime": anytime.figure,
-    "critical_difference": critical_difference.figure,
-    "stability": stability.figure,
+OF_TABLES: dict[str, Callable[[Sequence[PlotTable], Options], Figure]] = {
+    "ranking": ranking.ranking_figure,
+    "pareto": pareto.pareto_figure,
+    "anytime": anytime.anytime_figure,
+    "critical_difference": critical_difference.critical_difference_figure,
+    "stability": stability.stability_figure,
 }
-OF_AN_ARM: dict[str, Callable[[Table, Arm, Options], Figure]] = {
-    "waterfall": waterfall.figure,
-    "affinity": affinity.figure,
-    "tree": tree.figure,
-    "scatter": scatter.figure,
+OF_AN_ARM: dict[str, Callable[[PlotTable, ArmRuns, Options], Figure]] = {
+    "waterfall": waterfall.waterfall_figure,
+    "affinity": affinity.affinity_figure,
+    "tree": tree.tree_figure,
+    "scatter": scatter.scatter_figure,
 }
 OF_A_SWEEP: dict[str, Callable[[Sweep, Options], Figure]] = {
-    "tuning": tuning.figure,
-    "slices": slices.figure,
-    "importance": importance.figure,
+    "tuning": tuning.tuning_figure,
+    "slices": slices.slices_figure,
+    "importance": importance.importance_figure,
 }
 NOT_OF_TRIALS = (*OF_TABLES, *OF_AN_ARM)
 """Kinds whose arms are trials in a sweep's folder, drawn there only if asked for: most are pruned, they are no arms to
@@ -65,7 +65,7 @@ def check_kinds(kinds: Sequence[str]) -> None:
             )
 
 
-def check_metric(source: Source, options: Options) -> None:
+def check_metric(source: PlotSource, options: Options) -> None:
     """Raises ConfigError for a metric that no record has. Pictures of a sweep show the sweep's own."""
     known = sorted({n for t in source.tables for arm in t.arms for run in arm.runs for n in run.record.metrics})
     if source.tables and options.metric not in known:
@@ -77,7 +77,7 @@ def check_metric(source: Source, options: Options) -> None:
         )
 
 
-def unasked(source: Source, kind: str) -> Source:
+def unasked(source: PlotSource, kind: str) -> PlotSource:
     """What a kind is drawn of where nobody named it.
 
     Raises:
@@ -91,7 +91,7 @@ def unasked(source: Source, kind: str) -> Source:
     return replace(source, tables=kept)
 
 
-def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
+def drawings(source: PlotSource, kind: str, options: Options) -> Iterator[Drawing]:
     """The pictures of one kind, in a fixed order.
 
     Raises:
@@ -119,7 +119,7 @@ def drawings(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
             yield Drawing(kind, f"{slug}--{arm_slug(arm.name)}", draw, arm.name)
 
 
-def _of_sweeps(source: Source, kind: str, options: Options) -> Iterator[Drawing]:
+def _of_sweeps(source: PlotSource, kind: str, options: Options) -> Iterator[Drawing]:
     if not source.sweeps:
         raise CannotDrawError(
             f"the folder holds no sweep{' of the arms named' if source.named else ', which `splitbench sweep` makes'}"
@@ -131,8 +131,8 @@ def _of_sweeps(source: Source, kind: str, options: Options) -> Iterator[Drawing]
         yield Drawing(kind, name, lambda sweep=sweep: OF_A_SWEEP[kind](sweep, options))  # type: ignore[misc]
 
 
-def _units(source: Source, kind: str, options: Options) -> list[tuple[Table, ...]]:
-    if kind == "critical_difference" and critical_difference.ranked(source.tables, options):
+def _units(source: PlotSource, kind: str, options: Options) -> list[tuple[PlotTable, ...]]:
+    if kind == "critical_difference" and critical_difference.ranked_arms(source.tables, options):
         return [source.tables]
     if kind in ("pareto", "anytime"):
         families = source.families
@@ -142,7 +142,7 @@ def _units(source: Source, kind: str, options: Options) -> list[tuple[Table, ...
     return [(table,) for table in source.tables]
 
 
-def _slugs(tables: Sequence[Table], kind: str) -> list[str]:
+def _slugs(tables: Sequence[PlotTable], kind: str) -> list[str]:
     """File names: the kind alone where there is one picture, else what tells its table from the others, too."""
     if len(tables) == 1:
         return [kind]

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.results.arms.arms import PRIMARY, Arm, metric, tables
+from splitbench.results.arms.arms import PRIMARY, ArmRuns, metric, tables
 from splitbench.results.boards.leaderboard import Leaderboard, leaderboards_of
 from splitbench.results.inference.stats import Estimate, lower_is_better
-from splitbench.results.payoff.ladder import ceiling, shared
+from splitbench.results.payoff.ladder import rounded_ceiling, shared_by_ladder
 from splitbench.results.plots.style import quantity, shortened
 from splitbench.results.records.archive import ARCHIVE, RECORDS
-from splitbench.results.records.files import canonical_json
+from splitbench.results.records.files import readable_json
 from splitbench.results.records.listing import SWEEP, both
-from splitbench.results.records.loading import Run, load
-from splitbench.results.records.population_names import shown
+from splitbench.results.records.loading import StoredRun, load_runs
+from splitbench.results.records.population_names import with_population_names
 from splitbench.results.records.record import Record
 from splitbench.results.sweeps.sweep import Sweep
-from splitbench.results.sweeps.sweep import read as read_sweep
+from splitbench.results.sweeps.sweep import read_sweep as read_sweep
 from splitbench.results.words.sheet import count, marked, marks_words
 
 
@@ -47,22 +47,22 @@ class Options:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def axis(self, table: Table) -> str:
+    def axis(self, table: PlotTable) -> str:
         """The metric as an axis is labelled, with the name of the table's population."""
         better = "less is better" if lower_is_better(self.metric) else "more is better"
         return f"{table.named(self.metric)} of the supernet's ranking against stand-alone test accuracy ({better})"
 
 
 @dataclass(frozen=True)
-class Table:
+class PlotTable:
     """One leaderboard and the runs that it was made of; ``trials`` if its arms are those of a sweep."""
 
     board: Leaderboard
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmRuns, ...]
     trials: bool = False
 
     @property
-    def complete(self) -> tuple[Arm, ...]:
+    def complete(self) -> tuple[ArmRuns, ...]:
         return tuple(arm for arm in self.arms if arm.complete)
 
     @property
@@ -81,7 +81,7 @@ class Table:
 
     def named(self, name: str) -> str:
         """A metric's name as it is shown: what its population is of stands in it."""
-        return shown(name, self.board.population)
+        return with_population_names(name, self.board.population)
 
     def estimates(self, name: str) -> dict[str, Estimate]:
         """Mean and interval of a metric, by complete arm; arms without a value are absent."""
@@ -106,25 +106,25 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Source:
+class PlotSource:
     """The tables and the sweeps of a results folder, restricted to the arms that were asked for."""
 
     folder: Path
-    tables: tuple[Table, ...]
+    tables: tuple[PlotTable, ...]
     named: tuple[str, ...]
     warnings: tuple[str, ...]
     sweeps: tuple[Sweep, ...] = ()
 
     @property
-    def families(self) -> list[tuple[Table, ...]]:
+    def families(self) -> list[tuple[PlotTable, ...]]:
         """Tables that differ in nothing but the budget's limit (and their study's name), smallest budget first."""
-        by_family: dict[str, list[Table]] = {}
+        by_family: dict[str, list[PlotTable]] = {}
         for table in self.tables:
             by_family.setdefault(family_key(table), []).append(table)
         return [tuple(sorted(members, key=lambda table: table.board.budget[1])) for members in by_family.values()]
 
 
-def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
+def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> PlotSource:
     """Read a results folder, or a folder of them. One with a sweep need not have records.
 
     Raises:
@@ -146,7 +146,7 @@ def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
         warnings += _incomplete(table)
     if arms:
         sweeps = [s.model_copy(update={"arms": [arm for arm in s.arms if arm.arm in arms]}) for s in sweeps]
-    return Source(
+    return PlotSource(
         Path(folder),
         tuple(table for table in kept if table.arms),
         tuple(arms),
@@ -155,7 +155,7 @@ def open_folder(folder: str | Path, arms: Sequence[str] = ()) -> Source:
     )
 
 
-def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
+def _read(folder: Path) -> tuple[list[Sweep], list[PlotTable], list[str]]:
     """Sweeps, tables, warnings."""
     paths = both(folder, SWEEP) if folder.is_dir() else []
     sweeps: list[Sweep] = []
@@ -167,7 +167,7 @@ def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
             faults.append(error)
     warnings = [str(fault) for fault in faults]
     try:
-        loaded = load(folder)
+        loaded = load_runs(folder)
     except StoreError as error:
         if sweeps:
             return sweeps, [], [*warnings, *([str(error)] if both(folder, RECORDS) or both(folder, ARCHIVE) else [])]
@@ -175,13 +175,13 @@ def _read(folder: Path) -> tuple[list[Sweep], list[Table], list[str]]:
     boards = leaderboards_of(loaded)
     places = {path.parent for path in paths}
     found = [
-        Table(board, own, any(run.path.parent.parent in places for arm in own for run in arm.runs))
+        PlotTable(board, own, any(run.path.parent.parent in places for arm in own for run in arm.runs))
         for board, own in zip(boards.boards, tables(loaded.runs, loaded.failed), strict=True)
     ]
     return sweeps, found, [*boards.warnings, *warnings]
 
 
-def _incomplete(table: Table) -> list[str]:
+def _incomplete(table: PlotTable) -> list[str]:
     """A sentence for each arm with missing runs; one for all trials of a sweep, most of which end before."""
     incomplete = [arm for arm in table.arms if not arm.complete]
     if incomplete and table.trials:
@@ -198,20 +198,20 @@ def _incomplete(table: Table) -> list[str]:
     ]
 
 
-def family_key(table: Table) -> str:
+def family_key(table: PlotTable) -> str:
     """Everything that a table's records share with those of other budgets, the ground truth by its noise ceiling."""
     record = table.arms[0].runs[0].record
     first = min((run.record for arm in table.arms for run in arm.runs), key=lambda record: record.repetition)
-    return canonical_json([shared(record), first.repetition, ceiling(first)])
+    return readable_json([shared_by_ladder(record), first.repetition, rounded_ceiling(first)])
 
 
-def title(tables: Sequence[Table]) -> str:
+def family_title(tables: Sequence[PlotTable]) -> str:
     """Of one family: the study is named where it is the same."""
     studies = {table.board.study for table in tables}
     return tables[0].title if len(studies) == 1 else f"{tables[0].board.space} on {tables[0].board.dataset}"
 
 
-def run_of(arm: Arm, options: Options) -> Run:
+def run_shown(arm: ArmRuns, options: Options) -> StoredRun:
     """The first draw of the repetition that is shown.
 
     Raises:

@@ -134,7 +134,7 @@ def _saved(figure: Figure, form: str, metadata: dict[str, Any]) -> bytes:
 # -- a page in inches --------------------------------------------------------------------------------------------------
 
 
-def page(width: float, body: float, title: str, notes: Sequence[str] = ()) -> Figure:
+def figure_page(width: float, body: float, title: str, notes: Sequence[str] = ()) -> Figure:
     """A figure with a heading above a body of ``width`` x ``body`` inches, whose origin is the lower left corner.
 
     The heading is a bold line and wrapped sentences; its height is added to that of the body.
@@ -176,7 +176,7 @@ def blank(figure: Figure, body: float) -> Axes:
     return axes
 
 
-def legend(figure: Figure, handles: Sequence[Any], left: float, columns: int = 1) -> None:
+def draw_legend(figure: Figure, handles: Sequence[Any], left: float, columns: int = 1) -> None:
     """A legend below everything, from ``left`` inches; it takes :func:`legend_height`."""
     if handles:
         width, height = figure.get_size_inches()

@@ -1,5 +1,5 @@
 """``python -m splitbench.results.publishing``."""
 
-from splitbench.results.publishing.publish import main
+from splitbench.results.publishing.publish import publish_main
 
-main()
+publish_main()

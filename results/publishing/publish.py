@@ -35,10 +35,10 @@ from splitbench.results.publishing import publish_unsplit
 from splitbench.results.publishing.publish_grid import publish_grid
 from splitbench.results.publishing.publish_sweep import PLANTED, TUNED, publish_sweep
 from splitbench.results.records import archive, store
-from splitbench.results.records.loading import Run
-from splitbench.results.records.record import fingerprint
+from splitbench.results.records.loading import StoredRun
+from splitbench.results.records.record import config_fingerprint
 from splitbench.results.sweeps.sweep import SWEEP
-from splitbench.results.sweeps.sweep import read as read_sweep
+from splitbench.results.sweeps.sweep import read_sweep as read_sweep
 from splitbench.results.words import render
 
 STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -72,7 +72,7 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
 
 def _study(folder: Path, into: Path, say: Callable[[str], None], cell: str | None = None) -> Path:
     """Publish the records of one results folder, as ``cell`` if it is one of a grid."""
-    loaded = store.load(folder)
+    loaded = store.load_runs(folder)
     boards = leaderboards_of(loaded)
     faults = [warning for warning in boards.warnings if warning not in loaded.notes]
     for fault in (*faults, *(fault for board in boards.boards for fault in board.faults)):
@@ -115,7 +115,7 @@ def _pack(folder: Path, target: Path) -> None:
         if folder != target:
             shutil.copy(folder / archive.ARCHIVE, target)
         return
-    store.write_atomically(target / archive.ARCHIVE, archive.pack(folder / store.RECORDS))
+    store.write_atomically(target / archive.ARCHIVE, archive.pack_records(folder / store.RECORDS))
     if folder == target:
         shutil.rmtree(folder / store.RECORDS)
 
@@ -134,7 +134,7 @@ def _beside(target: Path) -> Path:
 
 def _render(boards: Leaderboards, target: Path) -> None:
     store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
-    store.write_atomically(target / "leaderboard.json", render.to_json(boards).encode())
+    store.write_atomically(target / "leaderboard.json", render.boards_json(boards).encode())
     store.write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
     drawn = pictures(target)
     for old in target.glob("*.svg"):  # pictures that these records no longer give
@@ -168,7 +168,7 @@ def pictures(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def _geometry(folder: Path, runs: Sequence[Run], say: Callable[[str], None]) -> list[str]:
+def _geometry(folder: Path, runs: Sequence[StoredRun], say: Callable[[str], None]) -> list[str]:
     """The names of the files of a geometry of partitions that are to be published."""
     there = [name for name in GEOMETRY if (folder / name).exists()]
     problem = stale(folder, runs) if there else ""
@@ -177,12 +177,12 @@ def _geometry(folder: Path, runs: Sequence[Run], say: Callable[[str], None]) -> 
     return [] if problem else there
 
 
-def stale(folder: Path, runs: Sequence[Run] | None = None) -> str:
+def stale(folder: Path, runs: Sequence[StoredRun] | None = None) -> str:
     """Why the geometry of a results folder is not that of its ``runs`` (read from it if None); empty if it is.
 
     It is theirs if it was made under their protocol, with as many seeds, of the same arms with the same configurations.
     """
-    records = [run.record for run in (store.load(folder).runs if runs is None else runs)]
+    records = [run.record for run in (store.load_runs(folder).runs if runs is None else runs)]
     try:
         geometry = json.loads((folder / GEOMETRY[0]).read_bytes())
     except (OSError, ValueError):
@@ -191,7 +191,7 @@ def stale(folder: Path, runs: Sequence[Run] | None = None) -> str:
         return f"{GEOMETRY[0]} does not say which records it belongs to"
     if {record.protocol for record in records} != {geometry.get("protocol")}:
         return "it was made under another protocol than the records"
-    arms = {(record.arm, fingerprint(record.config.get("arm"))) for record in records}
+    arms = {(record.arm, config_fingerprint(record.config.get("arm"))) for record in records}
     if dict(arms) != geometry["fingerprints"] or len(dict(arms)) < len(arms):
         return "its arms are not those of the records"
     if len({record.repetition for record in records}) != geometry.get("seeds"):
@@ -214,7 +214,7 @@ def record_folders() -> list[Path]:
     return [folder for folder in (*folders, *cells) if folder.is_dir() and archive.has_records(folder)]
 
 
-def main() -> None:
+def publish_main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "folder", type=Path, nargs="*", help="results folders of finished studies [default: all that are published]"
@@ -224,4 +224,4 @@ def main() -> None:
             print(f"published {publish(folder)}")
         except SplitbenchError as error:
             raise SystemExit(f"splitbench.results.publishing: {error}") from None
-    print(f"published {publish_unsplit.publish(record_folders(), unsplit.TABLE)}")
+    print(f"published {publish_unsplit.publish_unsplit_table(record_folders(), unsplit.TABLE)}")

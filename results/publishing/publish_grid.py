@@ -16,8 +16,8 @@ from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.results.grids import grid_board, grid_sheets
 from splitbench.results.grids.grids import GRID, GRID_STUDY, GridFolder, read_grid, write_grid
 from splitbench.results.payoff import ladder
-from splitbench.results.payoff.break_even_report import report
-from splitbench.results.payoff.break_even_sheet import sheet, to_json
+from splitbench.results.payoff.break_even_report import break_even_report
+from splitbench.results.payoff.break_even_sheet import break_even_json, break_even_sheet
 from splitbench.results.plots import style
 from splitbench.results.records.archive import has_records
 from splitbench.results.records.files import write_atomically
@@ -78,15 +78,15 @@ def pages(folder: Path) -> dict[str, bytes]:
         raise SplitbenchError(f"{folder} holds no {GRID}")
     index = grid_board.index(grid)
     written = {
-        f"{INDEX}.md": render.sheet_markdown(grid_sheets.sheet(index)),
-        f"{INDEX}-index.json": json.dumps(grid_sheets.as_json(index), indent=1, allow_nan=False) + "\n",
+        f"{INDEX}.md": render.sheet_markdown(grid_sheets.grid_sheet(index)),
+        f"{INDEX}-index.json": json.dumps(grid_sheets.grid_json(index), indent=1, allow_nan=False) + "\n",
     }
     drawn: dict[str, bytes] = {}
     with contextlib.suppress(ConfigError):
-        from splitbench.results.plots.of_arms.break_even import figure
+        from splitbench.results.plots.of_arms.break_even import break_even_figure
 
-        shown = report(ladder.read([folder]))
-        written[f"{BREAK_EVEN}.md"] = render.sheet_markdown(sheet(shown))
-        written[f"{BREAK_EVEN}.json"] = json.dumps(to_json(shown), indent=1, allow_nan=False) + "\n"
-        drawn[f"{BREAK_EVEN}.svg"] = style.svg(figure(shown))
+        shown = break_even_report(ladder.read_ladder([folder]))
+        written[f"{BREAK_EVEN}.md"] = render.sheet_markdown(break_even_sheet(shown))
+        written[f"{BREAK_EVEN}.json"] = json.dumps(break_even_json(shown), indent=1, allow_nan=False) + "\n"
+        drawn[f"{BREAK_EVEN}.svg"] = style.svg(break_even_figure(shown))
     return {name: text.encode() for name, text in written.items()} | drawn

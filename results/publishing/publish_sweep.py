@@ -15,8 +15,8 @@ from splitbench.results.plots.source import CannotDrawError, Options
 from splitbench.results.records import store
 from splitbench.results.records.archive import has_records
 from splitbench.results.records.listing import SWEEP, SWEEP_STUDY
-from splitbench.results.sweeps.sweep import Sweep, read
-from splitbench.results.sweeps.sweep_report import control_markdown, markdown
+from splitbench.results.sweeps.sweep import Sweep, read_sweep
+from splitbench.results.sweeps.sweep_report import control_markdown, sweep_markdown
 
 TUNED, PLANTED = "-tuned", "-planted"
 """What the names of a sweep's tuned study, and of the control of a sweep, end in."""
@@ -33,7 +33,7 @@ def publish_sweep(folder: Path, target: Path) -> Path:
         SplitbenchError: if the sweep is not finished, something else is published under its name, or what is published
             as its tuned study is that of another.
     """
-    sweep = read(folder)
+    sweep = read_sweep(folder)
     if not sweep.complete:
         stand = ", ".join(f"{arm.arm} has {len(arm.trials)} of {sweep.trials} trials" for arm in sweep.arms)
         raise SplitbenchError(f"{folder} is not published: its sweep is not finished ({stand}); start it again")
@@ -44,8 +44,8 @@ def publish_sweep(folder: Path, target: Path) -> Path:
         raise SplitbenchError(
             f"{folder} is not published: {page} is something else's page; give the sweep another name"
         )
-    drawn = pictures(sweep)
-    text = report(sweep, folder, target, list(drawn))
+    drawn = sweep_pictures(sweep)
+    text = sweep_page(sweep, folder, target, list(drawn))
     if target.resolve() != folder.resolve():
         _replace(folder, target)
     for old in target.glob("*.svg"):  # pictures that this sweep does not give
@@ -70,7 +70,7 @@ def _replace(folder: Path, target: Path) -> None:
         new.rename(target)
 
 
-def pictures(sweep: Sweep) -> dict[str, bytes]:
+def sweep_pictures(sweep: Sweep) -> dict[str, bytes]:
     """SVG files by name. What cannot be drawn is left out."""
     files: dict[str, bytes] = {}
     for kind, draw in OF_A_SWEEP.items():
@@ -79,14 +79,14 @@ def pictures(sweep: Sweep) -> dict[str, bytes]:
     return files
 
 
-def report(sweep: Sweep, folder: Path, target: Path, drawn: Sequence[str]) -> str:
+def sweep_page(sweep: Sweep, folder: Path, target: Path, drawn: Sequence[str]) -> str:
     """The page of a sweep that is published from ``folder``, with its pictures and the tuned study beside it."""
     files = [f"[{words}]({target.name}/{name})" for name, words in FILES.items() if (folder / name).exists()]
     shown = [f"![{KINDS[name.removesuffix('.svg')].capitalize()}]({target.name}/{name})" for name in drawn]
     tuned = tuned_of(target)
     if tuned is not None:
         files.append(f"[the tuned study]({tuned.name}/leaderboard.md)")
-    return markdown(sweep, tuned, files, shown) + control(target)
+    return sweep_markdown(sweep, tuned, files, shown) + control(target)
 
 
 def control(target: Path) -> str:
@@ -96,7 +96,7 @@ def control(target: Path) -> str:
         return ""
     picture = [f"![{KINDS[kind].capitalize()}]({planted.name}/{kind}.svg)" for kind in CONTROL_PICTURES]
     drawn = [name for name, kind in zip(picture, CONTROL_PICTURES, strict=True) if (planted / f"{kind}.svg").exists()]
-    return "\n" + control_markdown(read(planted), f"[its own page]({planted.name}.md)", drawn)
+    return "\n" + control_markdown(read_sweep(planted), f"[its own page]({planted.name}.md)", drawn)
 
 
 def tuned_of(target: Path) -> Path | None:

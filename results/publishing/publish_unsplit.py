@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitbench.results.arms.arms import Arm, Getter, tables
+from splitbench.results.arms.arms import ArmRuns, Getter, tables
 from splitbench.results.expectation import unsplit
-from splitbench.results.expectation.unsplit import METRICS, UNITS, Known, Length, Setting, Supernet
+from splitbench.results.expectation.unsplit import METRICS, UNITS, Known, Length, PublishedSupernet, SupernetSetting
 from splitbench.results.records.files import encode, write_atomically
-from splitbench.results.records.loading import load
+from splitbench.results.records.loading import load_runs
 from splitbench.results.records.record import Record
 
 RULERS = tuple(name for name in METRICS if "[" in name)
@@ -29,8 +29,8 @@ RULERS = tuple(name for name in METRICS if "[" in name)
 class Found:
     """An unsplit arm of a published study, and what its supernets are."""
 
-    arm: Arm
-    setting: Setting
+    arm: ArmRuns
+    setting: SupernetSetting
 
     @property
     def key(self) -> str:
@@ -44,7 +44,7 @@ class Found:
         return _text([budget.kind, budget.limit, unsplit.selector(self.arm), unsplit.kept_back(self.arm)])
 
 
-def table(folders: Iterable[Path]) -> Known:
+def unsplit_table(folders: Iterable[Path]) -> Known:
     """The unsplit supernets of results folders.
 
     Raises:
@@ -58,28 +58,28 @@ def table(folders: Iterable[Path]) -> Known:
     for own in settings.values():
         lengths = [_length(found) for found in own.values()]
         setting = next(iter(own.values()))[0].setting
-        supernets.append(Supernet(setting=setting, lengths=sorted(lengths, key=lambda one: one.steps)))
+        supernets.append(PublishedSupernet(setting=setting, lengths=sorted(lengths, key=lambda one: one.steps)))
     return Known(supernets=sorted(supernets, key=_order))
 
 
-def publish(folders: Iterable[Path], path: Path) -> Path:
+def publish_unsplit_table(folders: Iterable[Path], path: Path) -> Path:
     """Write the table of these results folders to ``path``, and give that."""
-    write_atomically(path, encode(table(folders)))
+    write_atomically(path, encode(unsplit_table(folders)))
     return path
 
 
 def _found(folder: Path) -> list[Found]:
-    arms = [arm for own in tables(load(folder).runs) for arm in own if arm.complete and unsplit.unsplit(arm)]
-    pairs = [(arm, unsplit.setting(arm)) for arm in arms]
+    arms = [arm for own in tables(load_runs(folder).runs) for arm in own if arm.complete and unsplit.never_split(arm)]
+    pairs = [(arm, unsplit.setting_of(arm)) for arm in arms]
     return [Found(arm, setting) for arm, setting in pairs if setting is not None]
 
 
 def _length(runs: Sequence[Found]) -> Length:
     """What arms of one setting and length measured, each seed once."""
-    chosen: dict[tuple[int, int], Arm] = {}
+    chosen: dict[tuple[int, int], ArmRuns] = {}
     for run in sorted(runs, key=lambda each: each.arm.runs[0].record.study):
         for repetition in run.arm.repetitions:
-            chosen.setdefault((unsplit.seed(run.arm), repetition), run.arm)
+            chosen.setdefault((unsplit.study_seed(run.arm), repetition), run.arm)
     seeds = sorted(chosen)
     arms = list({id(arm): arm for arm in chosen.values()}.values())
     first = runs[0].arm.runs[0].record
@@ -92,7 +92,7 @@ def _length(runs: Sequence[Found]) -> Length:
         return known if len(known) == len(seeds) else None
 
     def means(getters: dict[str, Getter]) -> dict[str, float]:
-        return {name: unsplit.mean(own) for name, get in getters.items() if (own := values(get)) is not None}
+        return {name: unsplit.arithmetic_mean(own) for name, get in getters.items() if (own := values(get)) is not None}
 
     return Length(
         kind=first.budget.kind,
@@ -110,7 +110,7 @@ def _length(runs: Sequence[Found]) -> Length:
 
 
 def _spent(unit: str) -> Getter:
-    return lambda record: unsplit.spent(record, unit)
+    return lambda record: unsplit.spent_by_run(record, unit)
 
 
 def _flops(name: str) -> Getter:
@@ -124,7 +124,7 @@ def _ceiling(name: str) -> Getter:
     return get
 
 
-def _order(supernet: Supernet) -> tuple[object, ...]:
+def _order(supernet: PublishedSupernet) -> tuple[object, ...]:
     found = supernet.setting
     return (
         found.space["name"],

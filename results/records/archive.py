@@ -28,7 +28,7 @@ class DamagedError(Exception):
     """An archive cannot be read; the message says why, and what to do."""
 
 
-def pack(records: Path) -> bytes:
+def pack_records(records: Path) -> bytes:
     """The archive of a records folder: equal files give equal bytes, whoever packs them, where and when.
 
     (Under one release of liblzma: another may compress the same tar differently.) Hidden files, which are what a killed
@@ -70,7 +70,7 @@ def has_records(folder: Path) -> bool:
     return (folder / RECORDS).exists() or (folder / ARCHIVE).exists()
 
 
-def members(archive: Path) -> Mapping[str, bytes]:
+def archive_members(archive: Path) -> Mapping[str, bytes]:
     """The files of an archive, by their names in the folder that it stands for.
 
     Raises:
@@ -136,7 +136,7 @@ def content(path: str | Path) -> bytes:
         if os.path.basename(folder) != RECORDS or os.path.lexists(folder) or not os.path.exists(folder + SUFFIX):
             raise
         try:
-            return members(Path(folder + SUFFIX))[name]
+            return archive_members(Path(folder + SUFFIX))[name]
         except (KeyError, DamagedError):
             pass  # a damaged one was named when it was listed
         raise
@@ -147,6 +147,6 @@ def exists(path: Path) -> bool:
     if path.exists():
         return True
     try:
-        return packed(path.parent.parent) and path.name in members(path.parent.parent / ARCHIVE)
+        return packed(path.parent.parent) and path.name in archive_members(path.parent.parent / ARCHIVE)
     except DamagedError:
         return False

@@ -8,7 +8,7 @@ from typing import Any
 SOURCE_CHANGED = ": its source changed"
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+def config_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     """What differs between two configurations, as ``trainers.weight_decay 0.0005 -> 0.05``.
 
     A changed fingerprint alone is told as a changed source: parameters are the same, the code behind them is not.
@@ -19,7 +19,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") ->
         if before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            sentences += changes(before, after, f"{name}.")
+            sentences += config_changes(before, after, f"{name}.")
         elif key == "fingerprint":
             sentences.append(f"{prefix.rstrip('.') or 'arm'}{SOURCE_CHANGED}")
         else:

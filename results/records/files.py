@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from splitbench.harness.errors import StoreError
 
 
-def canonical_json(value: Any) -> str:
+def readable_json(value: Any) -> str:
     """JSON with sorted keys and a newline at the end; an object has a line a key, a list of plain values one line."""
     return _lines(value, "") + "\n"
 
@@ -34,7 +34,7 @@ def _lines(value: Any, indent: str) -> str:
 
 def encode(model: BaseModel) -> bytes:
     """The canonical bytes of a record or of measured costs: equal models give equal bytes."""
-    return canonical_json(json.loads(model.model_dump_json())).encode()
+    return readable_json(json.loads(model.model_dump_json())).encode()
 
 
 def encode_estimates(columns: Mapping[str, Any]) -> bytes:

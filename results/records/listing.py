@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import StoreError
-from splitbench.results.records.archive import ARCHIVE, DamagedError, members
+from splitbench.results.records.archive import ARCHIVE, DamagedError, archive_members
 from splitbench.results.records.archive import ESTIMATES as ESTIMATES
 from splitbench.results.records.archive import MEASURED as MEASURED
 from splitbench.results.records.archive import RECORDS as RECORDS
@@ -65,7 +65,7 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     files: list[Candidate] = []
     sentences: list[str] = []
     for place in both(folder, RECORDS):
-        where = shown(os.path.relpath(place, folder))
+        where = printable(os.path.relpath(place, folder))
         try:
             with os.scandir(place) as entries:
                 there = {entry.name: entry for entry in entries if not entry.name.startswith(".")}
@@ -75,9 +75,9 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
         for name, entry in there.items():
             problem = _problem(entry, there.keys())
             if problem:
-                sentences.append(f"{where}/{shown(name)}: {problem}")
+                sentences.append(f"{where}/{printable(name)}: {problem}")
             elif not name.endswith((MEASURED, ESTIMATES)):
-                files.append(Candidate(entry.path, f"{where}/{shown(name)}"))
+                files.append(Candidate(entry.path, f"{where}/{printable(name)}"))
     for archive in both(folder, ARCHIVE):
         _list_packed(archive, folder, files, sentences)
     return sorted(files, key=lambda file: (file.where, file.path)), sorted(sentences)
@@ -85,21 +85,21 @@ def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
 
 def _list_packed(archive: Path, folder: Path, files: list[Candidate], sentences: list[str]) -> None:
     place = archive.with_name(RECORDS)
-    where, own = (shown(os.path.relpath(path, folder)) for path in (place, archive))
+    where, own = (printable(os.path.relpath(path, folder)) for path in (place, archive))
     if os.path.lexists(place):
         sentences.append(f"{own}: left out, because the folder {RECORDS} stands beside it; delete one of the two")
         return
     try:
-        names = members(archive)
+        names = archive_members(archive)
     except DamagedError as error:
         sentences.append(f"{own}: left out with all that is in it, {error}")
         return
     for name in names:
         problem = _misplaced(name, names)
         if problem:
-            sentences.append(f"{where}/{shown(name)}: {problem}")
+            sentences.append(f"{where}/{printable(name)}: {problem}")
         elif not name.endswith((MEASURED, ESTIMATES)):
-            files.append(Candidate(str(place / name), f"{where}/{shown(name)}"))
+            files.append(Candidate(str(place / name), f"{where}/{printable(name)}"))
 
 
 def both(folder: Path, name: str) -> list[Path]:
@@ -116,7 +116,7 @@ def both(folder: Path, name: str) -> list[Path]:
     return [path for path in paths if os.path.lexists(path)]
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A file's name as a sentence can hold it: what cannot be printed, or is not UTF-8, is escaped."""
     if name.isprintable():
         return name
@@ -131,7 +131,7 @@ def _misplaced(name: str, names: Collection[str]) -> str:
     for suffix in (MEASURED, ESTIMATES):
         if name.endswith(suffix):
             record = name.removesuffix(suffix) + ".json"
-            missing = f"left out, its record {shown(record)} is missing; run the study again, or delete it"
+            missing = f"left out, its record {printable(record)} is missing; run the study again, or delete it"
             return "" if record in names else missing
     return "" if name.endswith(".json") else ELSEWHERE
 

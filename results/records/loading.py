@@ -26,10 +26,10 @@ from splitbench.results.records.listing import (
     Candidate,
     both,
     candidates,
+    printable,
     record_path,
-    shown,
 )
-from splitbench.results.records.reading import Skipped, older, read_measured, read_record, read_skipped
+from splitbench.results.records.reading import SkippedArm, older, read_measured, read_record, read_skipped
 from splitbench.results.records.record import Measured, Record, table_key
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """One run as its files say: ``measured`` is None where that file is missing or unreadable."""
 
     record: Record
@@ -54,9 +54,9 @@ class Loaded:
     ``failed`` are the runs that failed and have no record.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[StoredRun, ...]
     warnings: tuple[str, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedArm, ...] = ()
     notes: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
 
@@ -77,7 +77,7 @@ class AllFailedError(StoreError):
 class _Reading:
     """What has been read so far: runs by what identifies them, each with the file's name for sentences."""
 
-    runs: dict[tuple[Any, ...], tuple[Run, str]]
+    runs: dict[tuple[Any, ...], tuple[StoredRun, str]]
     failed: list[Failure]
     warnings: list[str]
 
@@ -96,13 +96,13 @@ class _Reading:
         if warning:
             self.warnings.append(warning)
         key = (*table_key(record), record.arm, record.repetition, record.draw)
-        run = Run(record, measured, Path(file.path)), file.where
+        run = StoredRun(record, measured, Path(file.path)), file.where
         if key in self.runs:
             self._second(key, run)
         else:
             self.runs[key] = run
 
-    def _second(self, key: tuple[Any, ...], run: tuple[Run, str]) -> None:
+    def _second(self, key: tuple[Any, ...], run: tuple[StoredRun, str]) -> None:
         """Two files are records of one run: the one that carries the run's own name is kept, in whatever order."""
         record, first = run[0].record, self.runs[key]
         own = record_path("", record).name
@@ -115,7 +115,7 @@ class _Reading:
         )
 
 
-def load(folder: str | Path) -> Loaded:
+def load_runs(folder: str | Path) -> Loaded:
     """Every run in ``folder/records``, or, for a folder of results folders, in ``folder/*/records``.
 
     Raises:
@@ -136,11 +136,11 @@ def load(folder: str | Path) -> Loaded:
     failures = tuple(sorted(failed, key=lambda failure: failure.run))
     if not reading.runs:
         raise _nothing(folder, failures, warnings)
-    skipped: list[Skipped] = []
+    skipped: list[SkippedArm] = []
     for path in both(folder, SKIPPED):
         arms, warning = read_skipped(path, folder)
         skipped += arms
-        warnings += [shown(warning)] if warning else []
+        warnings += [printable(warning)] if warning else []
     notes = older([(run.record.schema_version, where) for run, where in reading.runs.values()])
     runs = tuple(reading.runs[key][0] for key in sorted(reading.runs))
     notes += _sweeps(folder, runs)
@@ -167,11 +167,11 @@ def _failure(file: Candidate) -> tuple[Failure | None, str]:
         return None, f"{file.where}: left out, cannot be read ({error.strerror}); mend its permissions or delete it"
 
 
-def _sweeps(folder: Path, runs: Iterable[Run]) -> tuple[str, ...]:
+def _sweeps(folder: Path, runs: Iterable[StoredRun]) -> tuple[str, ...]:
     """A sentence for each sweep whose trials are among ``runs``."""
     places = {run.path.parent.parent for run in runs}
     return tuple(
-        f"{shown(os.path.relpath(path, folder))}: the arms beside it are trials of a sweep, so to take the best of "
+        f"{printable(os.path.relpath(path, folder))}: the arms beside it are trials of a sweep, so to take the best of "
         "this table is to choose by the test truth; what each arm chose by the validation truth is in the report that "
         "`splitbench sweep` prints and `python -m splitbench.results.publishing` publishes"
         for path in both(folder, SWEEP)
@@ -197,7 +197,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def read_estimates(run: Run) -> pd.DataFrame:
+def read_estimates(run: StoredRun) -> pd.DataFrame:
     """The estimates of one run, a row an architecture.
 
     Raises:

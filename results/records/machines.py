@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from splitbench.results.records.loading import Run
-from splitbench.results.records.record import Machine
+from splitbench.results.records.loading import StoredRun
+from splitbench.results.records.record import MachineRecord
 
 KINDS = {
     "devices": ("device", "devices"),
@@ -20,14 +20,14 @@ KINDS = {
 """What makes machines unlike -> a machine's field, and its plural in words."""
 
 
-def machines(runs: Iterable[Run]) -> list[Machine]:
+def machines(runs: Iterable[StoredRun]) -> list[MachineRecord]:
     """Every machine that computed a stage of one of the runs; none of runs that lack their measured file."""
     return list(
         dict.fromkeys(machine for run in runs if run.measured is not None for machine in run.measured.computed_on)
     )
 
 
-def kinds(of: Iterable[Machine]) -> dict[str, list[str]]:
+def kinds(of: Iterable[MachineRecord]) -> dict[str, list[str]]:
     """What is known of machines: for each of KINDS the distinct values, sorted. What is unknown is no value."""
     of = list(of)
     return {kind: sorted({getattr(machine, field) for machine in of} - {""}) for kind, (field, _) in KINDS.items()}

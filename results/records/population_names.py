@@ -19,7 +19,7 @@ _SHOWN = re.compile(r"\[(all|top\d+%) strings(\|\w+)?\]")
 T = TypeVar("T")
 
 
-def shown(value: T, population: str) -> T:
+def with_population_names(value: T, population: str) -> T:
     """``value`` with every metric's name as it is shown for a population (given in words): in texts, in keys of
     mappings, in sequences and dataclasses of these."""
     return _mapped(value, _LABEL, r"[\1 strings\2]") if STRINGS in population else value

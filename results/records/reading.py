@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from splitbench.results.records import archive
 from splitbench.results.records.archive import MEASURED
-from splitbench.results.records.listing import shown
+from splitbench.results.records.listing import printable
 from splitbench.results.records.record import SCHEMA, Measured, Record
 
 NAMED = 3
@@ -86,7 +86,7 @@ def _newer(version: str, schema: int) -> str:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedArm:
     """An arm that did not run, because its criterion cannot serve the space, and why.
 
     ``folder`` names its results folder among several, and is empty for one.
@@ -100,7 +100,7 @@ class Skipped:
         return f"{self.arm} (in {self.folder}): {self.reason}" if self.folder else f"{self.arm}: {self.reason}"
 
 
-def read_skipped(path: Path, folder: Path) -> tuple[list[Skipped], str]:
+def read_skipped(path: Path, folder: Path) -> tuple[list[SkippedArm], str]:
     """What ``path`` says, a file of ``folder`` or of a results folder in it; and a warning, empty if it is sound."""
     where = path.relative_to(folder)
     try:
@@ -115,4 +115,6 @@ def read_skipped(path: Path, folder: Path) -> tuple[list[Skipped], str]:
             f"{where.as_posix()}: left out, damaged, so arms that were skipped are not named; run the study again",
         )
     place = "" if where.parent == Path() else where.parent.as_posix()
-    return [Skipped(shown(arm), shown(reason), shown(place)) for arm, reason in sorted(content.items())], ""
+    return [
+        SkippedArm(printable(arm), printable(reason), printable(place)) for arm, reason in sorted(content.items())
+    ], ""

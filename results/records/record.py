@@ -19,14 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from splitbench.results.records.population_names import plain, shown
+from splitbench.results.records.population_names import plain, with_population_names
 
 SCHEMA = 3
 PROTOCOL = r"^[A-Za-z0-9_-]{0,64}$"
 """What a protocol's hash may look like. It becomes part of a file's name, and a file may say anything."""
 
 
-def fingerprint(config: Any) -> str:
+def config_fingerprint(config: Any) -> str:
     """A hash of an arm's configuration as its records hold it, in ``config["arm"]``."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -35,7 +35,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
-class Topology(_Model):
+class TopologyRecord(_Model):
     """What the indices in a record stand for: the edges' names, and on each edge its candidate operations'."""
 
     edges: list[str]
@@ -53,7 +53,7 @@ class EdgeScore(_Model):
     cut: float
 
 
-class Node(_Model):
+class NodeRecord(_Model):
     """A node of the split tree: a subspace, and how it was split (not at all, for a leaf)."""
 
     allowed: list[list[int]]
@@ -62,7 +62,7 @@ class Node(_Model):
     curve: list[tuple[int, float]] = Field(default=[], description="(step, training loss) along this node's training")
     edges: list[int] = Field(default=[], description="where it was split: one edge, or several at once")
     scores: dict[str, EdgeScore] = Field(default={}, description="by edge index")
-    children: list[Node] = []
+    children: list[NodeRecord] = []
 
     @model_validator(mode="before")
     @classmethod
@@ -76,7 +76,7 @@ class Node(_Model):
         return data
 
 
-class Leaf(_Model):
+class LeafRecord(_Model):
     """What the selector read from one leaf (validation images only), and its truth, filled in by the measure stage."""
 
     allowed: list[list[int]]
@@ -103,7 +103,7 @@ class Selection(_Model):
     best_of_k: float = Field(
         description="expected best of K random connected functions of the space, K the number of leaves"
     )
-    leaves: list[Leaf]
+    leaves: list[LeafRecord]
 
 
 class PhaseCost(_Model):
@@ -114,7 +114,7 @@ class PhaseCost(_Model):
     examples: int = 0
 
 
-class Budget(_Model):
+class BudgetRecord(_Model):
     """Kind is flops, steps, examples or seconds."""
 
     kind: str
@@ -158,8 +158,10 @@ class Record(_Model):
     )
     population: str = Field(description="in words: what the metrics are computed on")
     population_size: int
-    topology: Topology | None = Field(default=None, description="names of edges and operations; records of schema 3 on")
-    tree: Node
+    topology: TopologyRecord | None = Field(
+        default=None, description="names of edges and operations; records of schema 3 on"
+    )
+    tree: NodeRecord
     metrics: dict[str, float | None] = Field(description="against ground-truth test accuracy")
     validation_metrics: dict[str, float | None] = Field(description="against ground-truth validation accuracy")
     ceiling: dict[str, float | None] = Field(description="the same metrics between trainings of the ground truth")
@@ -169,7 +171,7 @@ class Record(_Model):
     )
     selection: Selection
     cost: dict[str, PhaseCost] = Field(description="by phase: warm_up, scoring, training, selection")
-    budget: Budget
+    budget: BudgetRecord
     estimates_sha256: str = Field(description="of the Parquet file with every architecture's estimates")
     decomposition: Decomposition | None = Field(
         default=None,
@@ -193,7 +195,7 @@ class Record(_Model):
     @model_serializer(mode="wrap")
     def _shown_names(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A file's names say what population they are on."""
-        return _renamed(handler(self), shown)
+        return _renamed(handler(self), with_population_names)
 
 
 def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[str, Any]:
@@ -202,7 +204,7 @@ def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[
     return record | {key: rename(record[key], population) for key in named if record.get(key) is not None}
 
 
-class Machine(_Model):
+class MachineRecord(_Model):
     """What decides the last digits of a training; an empty word is not known."""
 
     device: str = Field(description="the GPU's name, or the CPU and its number of threads")
@@ -219,12 +221,12 @@ class Measured(_Model):
     device: str = Field(description="of the first stage")
     torch: str = Field(description="of the first stage")
     threads: int
-    machines: list[Machine] = Field(default=[], description="all that computed a stage; none in older records")
+    machines: list[MachineRecord] = Field(default=[], description="all that computed a stage; none in older records")
 
     @property
-    def computed_on(self) -> tuple[Machine, ...]:
+    def computed_on(self) -> tuple[MachineRecord, ...]:
         """Every machine that computed a stage of the run, as far as the record knows."""
-        return tuple(self.machines) or (Machine(device=self.device, torch=self.torch),)
+        return tuple(self.machines) or (MachineRecord(device=self.device, torch=self.torch),)
 
 
 def bare(component: Any) -> Any:

@@ -18,10 +18,10 @@ from pathlib import Path
 from splitbench.harness.errors import StoreError
 from splitbench.results.records import archive
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.files import canonical_json as canonical_json
 from splitbench.results.records.files import digest as digest
 from splitbench.results.records.files import encode as encode
 from splitbench.results.records.files import encode_estimates as encode_estimates
+from splitbench.results.records.files import readable_json as readable_json
 from splitbench.results.records.files import remove_file
 from splitbench.results.records.files import write_atomically as write_atomically
 from splitbench.results.records.listing import ESTIMATES as ESTIMATES
@@ -34,15 +34,15 @@ from splitbench.results.records.listing import record_path as record_path
 from splitbench.results.records.listing import run_path as run_path
 from splitbench.results.records.loading import AllFailedError as AllFailedError
 from splitbench.results.records.loading import Loaded as Loaded
-from splitbench.results.records.loading import Run as Run
-from splitbench.results.records.loading import load as load
+from splitbench.results.records.loading import StoredRun as StoredRun
+from splitbench.results.records.loading import load_runs as load_runs
 from splitbench.results.records.loading import read_estimates as read_estimates
 from splitbench.results.records.reading import read_record
 from splitbench.results.records.record import Measured, Record, study_key
 from splitbench.results.records.record import table_key as table_key
 
 
-def prepare(folder: str | Path) -> None:
+def prepare_folder(folder: str | Path) -> None:
     """Make a results folder and try it, so that a study fails before it trains and not after.
 
     Raises:
@@ -98,6 +98,6 @@ def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
     """Keep which arms of the study do not run on its space, and why; no file where all of them do."""
     path = Path(folder) / SKIPPED
     if skipped:
-        write_atomically(path, canonical_json(dict(skipped)).encode())
+        write_atomically(path, readable_json(dict(skipped)).encode())
     else:
         remove_file(path)

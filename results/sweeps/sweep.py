@@ -31,7 +31,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Trial(_Model):
+class TrialRecord(_Model):
     """One configuration of one arm."""
 
     number: int = Field(description="the trial's number in the arm's Optuna study, retries included")
@@ -53,7 +53,7 @@ class SweptArm(_Model):
     reads_truth: bool
     searched: list[str] = Field(description="paths")
     own: dict[str, bool | int | float | str | None] = Field(description="by path: the study file's own values")
-    trials: list[Trial] = Field(description="those that are settled, by slot")
+    trials: list[TrialRecord] = Field(description="those that are settled, by slot")
     importance: dict[str, float] = Field(description="by path: its share of the variance of trials' values (fANOVA)")
     importance_note: str = Field(default="", description="why there is none")
 
@@ -85,7 +85,7 @@ class Sweep(_Model):
 
 
 @dataclass(frozen=True)
-class Point:
+class TrialPoint:
     """Where an arm stands after ``n`` settled trials.
 
     Attributes:
@@ -100,7 +100,7 @@ class Point:
     best: Estimate | None
 
 
-def read(folder: str | Path) -> Sweep:
+def read_sweep(folder: str | Path) -> Sweep:
     """The sweep of a results folder.
 
     Raises:
@@ -135,7 +135,7 @@ def read(folder: str | Path) -> Sweep:
         raise StoreError(f"{path}: invalid at {place!r} ({first['msg'].lower()}); {AGAIN}") from None
 
 
-def write(folder: str | Path, sweep: Sweep) -> Path:
+def write_sweep(folder: str | Path, sweep: Sweep) -> Path:
     """Replace a folder's sweep, and give its path. Equal sweeps give equal bytes.
 
     Raises:
@@ -146,22 +146,22 @@ def write(folder: str | Path, sweep: Sweep) -> Path:
     return path
 
 
-def settled(arm: SweptArm) -> list[Trial]:
+def settled(arm: SweptArm) -> list[TrialRecord]:
     """By slot."""
     return sorted(arm.trials, key=lambda trial: trial.slot)
 
 
-def value(trial: Trial) -> float | None:
+def value(trial: TrialRecord) -> float | None:
     """The mean difference from the untuned baseline over the seeds that ran; None where none did."""
     return math.fsum(trial.differences) / len(trial.differences) if trial.differences else None
 
 
-def best(sweep: Sweep, arm: SweptArm) -> Trial | None:
+def best(sweep: Sweep, arm: SweptArm) -> TrialRecord | None:
     """The arm's choice: its best complete trial, of equal ones that of the lower slot; None before one is complete."""
     return _best(sweep, settled(arm))
 
 
-def _best(sweep: Sweep, trials: Sequence[Trial]) -> Trial | None:
+def _best(sweep: Sweep, trials: Sequence[TrialRecord]) -> TrialRecord | None:
     sign = 1 if sweep.lower_is_better else -1
     complete = [
         (sign * own, trial.slot, trial) for trial in trials if (own := value(trial)) is not None and full(trial)
@@ -169,11 +169,11 @@ def _best(sweep: Sweep, trials: Sequence[Trial]) -> Trial | None:
     return min(complete, key=lambda entry: entry[:2])[2] if complete else None
 
 
-def full(trial: Trial) -> bool:
+def full(trial: TrialRecord) -> bool:
     return trial.state == "complete"
 
 
-def runs(sweep: Sweep, trial: Trial) -> int:
+def runs(sweep: Sweep, trial: TrialRecord) -> int:
     """How many seeds a trial ran.
 
     A run whose training diverged has no value, and was charged all the same: an infeasible trial counts as many as its
@@ -183,18 +183,18 @@ def runs(sweep: Sweep, trial: Trial) -> int:
     return known if trial.state != "infeasible" else max(known, round(trial.spent / sweep.budget_limit))
 
 
-def curve(sweep: Sweep, arm: SweptArm) -> list[Point]:
+def curve(sweep: Sweep, arm: SweptArm) -> list[TrialPoint]:
     """Best after n trials, n = 1 to as many as are settled."""
-    points: list[Point] = []
+    points: list[TrialPoint] = []
     trials, used = settled(arm), 0
     for n, trial in enumerate(trials, 1):
         used += runs(sweep, trial)
         top = _best(sweep, trials[:n])
-        points.append(Point(n, used, top.slot if top else None, stats.interval(top.differences) if top else None))
+        points.append(TrialPoint(n, used, top.slot if top else None, stats.interval(top.differences) if top else None))
     return points
 
 
-def chosen(sweep: Sweep, arm: SweptArm) -> Estimate | None:
+def chosen_difference(sweep: Sweep, arm: SweptArm) -> Estimate | None:
     """The chosen configuration's mean difference from the untuned baseline and its Student-t interval over seeds."""
     top = best(sweep, arm)
     return stats.interval(top.differences) if top else None
@@ -222,12 +222,12 @@ def at_the_edge(sweep: Sweep, arm: SweptArm) -> dict[str, str]:
     return found
 
 
-def spent(arm: SweptArm) -> float:
+def spent_by_trials(arm: SweptArm) -> float:
     """What all the arm's trials were charged, in the budget's unit."""
     return math.fsum(trial.spent for trial in arm.trials)
 
 
-def compare(sweep: Sweep, first: SweptArm, second: SweptArm) -> Estimate | None:
+def compare_chosen(sweep: Sweep, first: SweptArm, second: SweptArm) -> Estimate | None:
     """The first arm's chosen configuration less the second's, seed by seed; None where one has not chosen.
 
     Both differ from the same baseline on the same seeds, so their difference is that of the differences. It is on the
@@ -238,7 +238,7 @@ def compare(sweep: Sweep, first: SweptArm, second: SweptArm) -> Estimate | None:
     return stats.interval([x - y for x, y in pairs]) if pairs else None
 
 
-def searched(sweep: Sweep) -> list[str]:
+def searched_paths(sweep: Sweep) -> list[str]:
     """Every path that some arm searches, in a fixed order."""
     mentioned = {path for arm in sweep.arms for path in arm.searched}
     return sorted(mentioned | sweep.search.keys())

@@ -19,7 +19,7 @@ def pairs(sweep: Sweep) -> list[tuple[SweptArm, SweptArm]]:
     return [(arm, base) for arm in sweep.arms if arm is not base] if base else []
 
 
-def legend(sweep: Sweep, beside: bool) -> Iterator[str]:
+def sweep_legend(sweep: Sweep, beside: bool) -> Iterator[str]:
     yield (
         f"Brackets are {stats.CONFIDENCE:.0%} Student-t intervals of the mean over seeds, of paired differences. "
         "Complete trials ran all seeds, pruned ones were stopped by the pruner before, infeasible ones could not run; "

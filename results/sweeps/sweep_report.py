@@ -9,31 +9,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splitbench.results.inference import stats
-from splitbench.results.inference.verdicts import digits, number
+from splitbench.results.inference.verdicts import decimals, number
 from splitbench.results.sweeps.sweep import (
-    Point,
     Sweep,
     SweptArm,
+    TrialPoint,
     best,
-    chosen,
-    compare,
+    chosen_difference,
+    compare_chosen,
     curve,
     runs,
-    searched,
-    spent,
+    searched_paths,
+    spent_by_trials,
 )
-from splitbench.results.sweeps.sweep_notes import legend, pairs, warnings
+from splitbench.results.sweeps.sweep_notes import pairs, sweep_legend, warnings
 from splitbench.results.sweeps.sweep_tuned import read_tuned, tuned_tables
 from splitbench.results.sweeps.sweep_words import component_words, domain_words, short_names
 from splitbench.results.words import render
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count, interval_words, marked
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count, interval_words, marked
 from splitbench.results.words.values import sampled_words
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def markdown(sweep: Sweep, tuned: Path | None = None, files: Sequence[str] = (), pictures: Sequence[str] = ()) -> str:
+def sweep_markdown(
+    sweep: Sweep, tuned: Path | None = None, files: Sequence[str] = (), pictures: Sequence[str] = ()
+) -> str:
     """The report as markdown; the same arguments give the same bytes.
 
     Args:
@@ -44,7 +46,7 @@ def markdown(sweep: Sweep, tuned: Path | None = None, files: Sequence[str] = (),
     Raises:
         StoreError: if ``tuned`` is no tuned study of this sweep.
     """
-    shown = sheet(sweep, tuned)
+    shown = sweep_sheet(sweep, tuned)
     more = [f"Also: {', '.join(files)}."] if files else []
     return render.sheet_markdown(replace(shown, facts=(*shown.facts, *more, *pictures)))
 
@@ -66,12 +68,12 @@ def control_markdown(sweep: Sweep, page: str, pictures: Sequence[str] = ()) -> s
     return f"#{text}"
 
 
-def terminal(sweep: Sweep, tuned: Path | None = None, console: Console | None = None) -> None:
+def sweep_terminal(sweep: Sweep, tuned: Path | None = None, console: Console | None = None) -> None:
     """The same as rich tables."""
-    render.terminal_sheet(sheet(sweep, tuned), console)
+    render.terminal_sheet(sweep_sheet(sweep, tuned), console)
 
 
-def to_json(sweep: Sweep) -> str:
+def sweep_json(sweep: Sweep) -> str:
     """``sweep.json`` and what follows from it, as text with a newline at the end.
 
     Beside the sweep's own keys: ``curves`` (arm -> a point for each settled trial), ``chosen`` (arm -> slot, values,
@@ -81,11 +83,11 @@ def to_json(sweep: Sweep) -> str:
     derived = {
         "curves": {arm.arm: [asdict(point) for point in curve(sweep, arm)] for arm in sweep.arms},
         "chosen": {arm.arm: _chosen_object(sweep, arm) for arm in sweep.arms},
-        "spent": {arm.arm: spent(arm) for arm in sweep.arms},
+        "spent": {arm.arm: spent_by_trials(arm) for arm in sweep.arms},
         "comparisons": [
             {"arm": first.arm, "against": second.arm, "difference": asdict(found)}
             for first, second in pairs(sweep)
-            if (found := compare(sweep, first, second)) is not None
+            if (found := compare_chosen(sweep, first, second)) is not None
         ],
     }
     data = sweep.model_dump(mode="json") | derived
@@ -93,11 +95,11 @@ def to_json(sweep: Sweep) -> str:
 
 
 def _chosen_object(sweep: Sweep, arm: SweptArm) -> dict[str, Any] | None:
-    top, difference = best(sweep, arm), chosen(sweep, arm)
+    top, difference = best(sweep, arm), chosen_difference(sweep, arm)
     return {"slot": top.slot, "values": top.values, "difference": asdict(difference)} if top and difference else None
 
 
-def sheet(sweep: Sweep, tuned: Path | None = None) -> Sheet:
+def sweep_sheet(sweep: Sweep, tuned: Path | None = None) -> Sheet:
     """The report in words and tables.
 
     Raises:
@@ -110,7 +112,7 @@ def sheet(sweep: Sweep, tuned: Path | None = None) -> Sheet:
         heading=f"{sweep.study}: sweep of {count(len(sweep.arms), 'arm')}, {sweep.space} on {sweep.dataset}",
         facts=(_size_words(sweep), _objective_words(sweep), _caveat(sweep, bool(beside))),
         tables=(_space_table(sweep), _chosen_table(sweep), _curve_table(sweep), *importance, *against, *beside),
-        legend=tuple(legend(sweep, bool(beside))),
+        legend=tuple(sweep_legend(sweep, bool(beside))),
         warnings=tuple(warnings(sweep)),
     )
 
@@ -136,7 +138,7 @@ def _objective_words(sweep: Sweep) -> str:
     )
     if not sweep.baseline_validation:
         return f"{words} The untuned {sweep.baseline} has not run yet."
-    own = interval_words(stats.interval(sweep.baseline_validation), digits(sweep.metric))
+    own = interval_words(stats.interval(sweep.baseline_validation), decimals(sweep.metric))
     return (
         f"{words} The untuned {sweep.baseline} has {own} over {count(len(sweep.baseline_validation), 'seed')}, and its "
         "runs count as nobody's."
@@ -155,9 +157,9 @@ def _caveat(sweep: Sweep, beside: bool) -> str:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def _space_table(sweep: Sweep) -> Table:
+def _space_table(sweep: Sweep) -> WordTable:
     rows = []
-    for path in searched(sweep):
+    for path in searched_paths(sweep):
         arms = [arm for arm in sweep.arms if path in arm.searched]
         own = {arm.arm: sampled_words(arm.own.get(path)) for arm in arms}
         same = len(set(own.values())) == 1
@@ -166,11 +168,11 @@ def _space_table(sweep: Sweep) -> Table:
         names = "all" if every else ", ".join(marked(arm.arm, arm.reads_truth) for arm in arms) or "none of them"
         rows.append((path, domain_words(sweep.search.get(path)), words or NOTHING, names))
     header = ("parameter", "values", "the study's own", "searched by")
-    return Table("Search space", header, tuple(rows), left=header)
+    return WordTable("Search space", header, tuple(rows), left=header)
 
 
-def _chosen_table(sweep: Sweep) -> Table:
-    names = short_names(searched(sweep))
+def _chosen_table(sweep: Sweep) -> WordTable:
+    names = short_names(searched_paths(sweep))
     rows = []
     for arm in sweep.arms:
         top = best(sweep, arm)
@@ -185,14 +187,14 @@ def _chosen_table(sweep: Sweep) -> Table:
             (
                 marked(arm.arm, arm.reads_truth),
                 values or NOTHING,
-                interval_words(chosen(sweep, arm), digits(sweep.metric), sign=True),
+                interval_words(chosen_difference(sweep, arm), decimals(sweep.metric), sign=True),
                 *(str(states.count(state)) for state in ("complete", "pruned", "infeasible")),
                 f"{used:,} of {sweep.trials * sweep.seeds:,}",
             )
         )
     difference = f"less untuned {sweep.baseline}"
     header = ("arm", "chosen values", difference, "complete", "pruned", "infeasible", "runs used")
-    return Table(f"Chosen by {sweep.metric} on validation truth", header, tuple(rows), left=("chosen values",))
+    return WordTable(f"Chosen by {sweep.metric} on validation truth", header, tuple(rows), left=("chosen values",))
 
 
 def marks(trials: int) -> list[int]:
@@ -200,7 +202,7 @@ def marks(trials: int) -> list[int]:
     return sorted({1, max(1, round(trials / 3)), max(1, round(2 * trials / 3)), trials})
 
 
-def _curve_table(sweep: Sweep) -> Table:
+def _curve_table(sweep: Sweep) -> WordTable:
     at = marks(sweep.trials)
     rows = []
     for arm in sweep.arms:
@@ -209,39 +211,41 @@ def _curve_table(sweep: Sweep) -> Table:
         cells = [_point_words(sweep, points[n - 1]) if n <= len(points) else later for n in at]
         rows.append((marked(arm.arm, arm.reads_truth), *cells))
     header = ("arm", *(f"after {n}" for n in at))
-    return Table(f"Best {sweep.metric} less untuned {sweep.baseline} after n trials (runs used)", header, tuple(rows))
+    return WordTable(
+        f"Best {sweep.metric} less untuned {sweep.baseline} after n trials (runs used)", header, tuple(rows)
+    )
 
 
-def _point_words(sweep: Sweep, point: Point) -> str:
+def _point_words(sweep: Sweep, point: TrialPoint) -> str:
     best = number(sweep.metric, point.best.mean, "+") if point.best else "none complete"
     return f"{best} ({point.runs:,})"
 
 
-def _importance_table(sweep: Sweep) -> tuple[Table, ...]:
+def _importance_table(sweep: Sweep) -> tuple[WordTable, ...]:
     if not any(arm.importance for arm in sweep.arms):
         return ()
-    paths = searched(sweep)
+    paths = searched_paths(sweep)
     names = short_names(paths)
     rows = tuple(
         (marked(arm.arm, arm.reads_truth), *(_share(arm.importance.get(path)) for path in paths)) for arm in sweep.arms
     )
-    return (Table("Importance of each parameter", ("arm", *(names[path] for path in paths)), rows),)
+    return (WordTable("Importance of each parameter", ("arm", *(names[path] for path in paths)), rows),)
 
 
 def _share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
-def _comparison_table(sweep: Sweep) -> tuple[Table, ...]:
+def _comparison_table(sweep: Sweep) -> tuple[WordTable, ...]:
     compared = pairs(sweep)
     if not compared:
         return ()
     rows = tuple(
-        (marked(a.arm, a.reads_truth), interval_words(compare(sweep, a, b), digits(sweep.metric), sign=True))
+        (marked(a.arm, a.reads_truth), interval_words(compare_chosen(sweep, a, b), decimals(sweep.metric), sign=True))
         for a, b in compared
     )
     title = "Chosen configurations, on the seeds and the validation truth that they were tuned on"
-    return (Table(title, ("arm", f"{sweep.metric} less tuned {compared[0][1].arm}"), rows),)
+    return (WordTable(title, ("arm", f"{sweep.metric} less tuned {compared[0][1].arm}"), rows),)
 
 
 # -- sentences below ---------------------------------------------------------------------------------------------------

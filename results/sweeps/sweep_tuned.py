@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.harness.errors import StoreError
-from splitbench.results.arms.arms import PRIMARY, Arm, Getter, metric, tables, validation_metric
+from splitbench.results.arms.arms import PRIMARY, ArmRuns, Getter, metric, tables, validation_metric
 from splitbench.results.boards.leaderboard import Leaderboard, leaderboards_of
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.inference.verdicts import digits, verdict_words
-from splitbench.results.records.loading import load
-from splitbench.results.sweeps.sweep import Sweep, SweptArm, baseline_arm, best, chosen, compare
-from splitbench.results.words.sheet import NOTHING, Table, interval_words, marked
+from splitbench.results.inference.verdicts import decimals, verdict_words
+from splitbench.results.records.loading import load_runs
+from splitbench.results.sweeps.sweep import Sweep, SweptArm, baseline_arm, best, chosen_difference, compare_chosen
+from splitbench.results.words.sheet import NOTHING, WordTable, interval_words, marked
 
 KINDS = {
     "trainer": "trainers",
@@ -59,7 +59,7 @@ class Tuned:
     """The one leaderboard of a tuned study, and for each of its arms which values of the sweep it ran with."""
 
     board: Leaderboard
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, ArmRuns]
     swept: Mapping[str, SweptArm]
     values: Mapping[str, str]
 
@@ -72,7 +72,7 @@ def read_tuned(sweep: Sweep, folder: Path) -> Tuned:
     Raises:
         StoreError: if the folder holds no usable record, several tables, or another space or data set.
     """
-    loaded = load(folder)
+    loaded = load_runs(folder)
     boards = leaderboards_of(loaded).boards
     if len(boards) != 1:
         raise StoreError(f"{folder}: no tuned study of a sweep, it holds {len(boards)} leaderboards and not one")
@@ -92,7 +92,7 @@ def _swept(sweep: Sweep, name: str) -> SweptArm | None:
     return max(mine, key=lambda arm: len(arm.arm), default=None)
 
 
-def _which(sweep: Sweep, swept: SweptArm, arm: Arm) -> str:
+def _which(sweep: Sweep, swept: SweptArm, arm: ArmRuns) -> str:
     """By the name that the sweep's own ``tuned.yaml`` gives an arm, if its record agrees; else by the values alone."""
     config = arm.runs[0].record.config.get("arm", {})
     top = best(sweep, swept)
@@ -101,12 +101,12 @@ def _which(sweep: Sweep, swept: SweptArm, arm: Arm) -> str:
     for word in [named] if named else values:
         # what the study file does not set has no number here to be held against
         wanted = {path: value for path, value in values[word].items() if value is not None}
-        if (named or wanted) and all(_same(setting(config, path), value) for path, value in wanted.items()):
+        if (named or wanted) and all(_same(value_at_path(config, path), value) for path, value in wanted.items()):
             return word
     return OTHER
 
 
-def setting(config: Any, path: str) -> Any:
+def value_at_path(config: Any, path: str) -> Any:
     """What an arm's configuration in a record has at a study file's path; None where it has nothing."""
     head, *rest = path.split(".")
     part_value = config
@@ -130,7 +130,7 @@ def what_is_left(sweep: Sweep, tuned: Tuned) -> list[Left]:
     """Each arm's chosen configuration against the untuned baseline and against the baseline's chosen one, as far as
     the tuned study has both, complete."""
 
-    def arm_of(swept: SweptArm | None, values: str) -> Arm | None:
+    def arm_of(swept: SweptArm | None, values: str) -> ArmRuns | None:
         names = [name for name, own in tuned.swept.items() if own is swept and tuned.values[name] == values]
         return next((tuned.arms[name] for name in sorted(names, key=len) if tuned.arms[name].complete), None)
 
@@ -138,25 +138,25 @@ def what_is_left(sweep: Sweep, tuned: Tuned) -> list[Left]:
     untuned = arm_of(base, OWN)
     gaps = []
     for swept in sweep.arms:
-        own, gain = arm_of(swept, TUNED), chosen(sweep, swept)
+        own, gain = arm_of(swept, TUNED), chosen_difference(sweep, swept)
         if own is None or gain is None:
             continue
         if untuned is not None:
             gaps.append(_left(sweep, swept, f"untuned {sweep.baseline}", gain, own, untuned))
-        rival, gap = arm_of(base, TUNED), compare(sweep, swept, base) if base else None
+        rival, gap = arm_of(base, TUNED), compare_chosen(sweep, swept, base) if base else None
         if swept is not base and rival is not None and gap is not None:
             gaps.append(_left(sweep, swept, f"tuned {sweep.baseline}", gap, own, rival))
     return gaps
 
 
-def _left(sweep: Sweep, swept: SweptArm, over: str, tuning: Estimate, own: Arm, rival: Arm) -> Left:
+def _left(sweep: Sweep, swept: SweptArm, over: str, tuning: Estimate, own: ArmRuns, rival: ArmRuns) -> Left:
     def gain(get: Getter) -> Estimate | None:
         return _difference(own, rival, get)
 
     return Left(swept, over, tuning, gain(validation_metric(sweep.metric)), gain(metric(sweep.metric)))
 
 
-def _difference(own: Arm, rival: Arm, get: Getter) -> Estimate | None:
+def _difference(own: ArmRuns, rival: ArmRuns, get: Getter) -> Estimate | None:
     a, b = own.by_repetition(get), rival.by_repetition(get)
     if a is None or b is None:
         return None
@@ -167,14 +167,14 @@ def _difference(own: Arm, rival: Arm, get: Getter) -> Estimate | None:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def tuned_tables(sweep: Sweep, tuned: Tuned) -> tuple[Table, ...]:
+def tuned_tables(sweep: Sweep, tuned: Tuned) -> tuple[WordTable, ...]:
     """Its leaderboard, and what is left of the gains where there is something to hold against one another."""
     left = what_is_left(sweep, tuned)
     return (_rows(sweep, tuned), *((_gains(sweep, left),) if left else ()))
 
 
-def _rows(sweep: Sweep, tuned: Tuned) -> Table:
-    board, places = tuned.board, digits(sweep.metric)
+def _rows(sweep: Sweep, tuned: Tuned) -> WordTable:
+    board, places = tuned.board, decimals(sweep.metric)
     baseline = tuned.arms.get(board.baseline or "")
     rows = []
     for row in board.rows:
@@ -195,17 +195,17 @@ def _rows(sweep: Sweep, tuned: Tuned) -> Table:
         )
     header = ("arm", "values", sweep.metric, f"difference to {board.baseline or 'baseline'}", f"verdict on {PRIMARY}")
     title = f"The tuned study {board.study}: fresh seeds, test truth"
-    return Table(title, (*header, "runs"), tuple(rows), left=("values", header[-1]))
+    return WordTable(title, (*header, "runs"), tuple(rows), left=("values", header[-1]))
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: BoardRow) -> str:
     if row.verdict is None:
         return "baseline" if row.baseline else NOTHING
     return verdict_words(row.verdict)
 
 
-def _gains(sweep: Sweep, left: list[Left]) -> Table:
-    places = digits(sweep.metric)
+def _gains(sweep: Sweep, left: list[Left]) -> WordTable:
+    places = decimals(sweep.metric)
     rows = tuple(
         (
             marked(gap.arm.arm, gap.arm.reads_truth),
@@ -218,7 +218,7 @@ def _gains(sweep: Sweep, left: list[Left]) -> Table:
         for gap in left
     )
     header = ("tuned arm", "less", "tuned on: validation", "fresh seeds: validation", "fresh seeds: test", "left")
-    return Table(f"What is left of tuning's gains in {sweep.metric}", header, rows, left=("less",))
+    return WordTable(f"What is left of tuning's gains in {sweep.metric}", header, rows, left=("less",))
 
 
 def _share_words(sweep: Sweep, gap: Left) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from splitbench.results.arms.arms import PRIMARY, TEST
 from splitbench.results.boards.bills import BillCorrelation
 from splitbench.results.boards.leaderboard import Leaderboard
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference import stats
 from splitbench.results.inference.verdicts import number
 from splitbench.results.measures.families import family
@@ -105,7 +105,7 @@ def _region_words(metric: str) -> str:
     return f"{number(metric, -region)} to {number(metric, region, '+')}"
 
 
-def _findings(rows: Iterable[Row]) -> int:
+def _findings(rows: Iterable[BoardRow]) -> int:
     """How many arms these are, those of one partition counted once."""
     return len({row.finding or row.arm for row in rows})
 

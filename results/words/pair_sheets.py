@@ -7,14 +7,14 @@ from splitbench.results.arms.friedman import RankGroups
 from splitbench.results.boards.compare import Pair
 from splitbench.results.inference import stats
 from splitbench.results.inference.paired import EQUAL
-from splitbench.results.inference.verdicts import digits, p_words, probability_words
+from splitbench.results.inference.verdicts import decimals, p_words, probability_words
 from splitbench.results.measures.families import CORRELATION, POINTS
 from splitbench.results.words.sheet import (
     GIVEN,
     NOTHING,
     ORACLE,
     Sheet,
-    Table,
+    WordTable,
     count,
     interval_words,
     limits_words,
@@ -46,7 +46,7 @@ def rank_sheet(ranks: RankGroups) -> Sheet:
     return Sheet(
         heading=f"Mean ranks by {ranks.metric} over {count(friedman.blocks, 'block')}",
         facts=(ranks.sentence,),
-        tables=(Table("Mean ranks", ("arm", "mean rank", "group"), rows, left=("group",)),),
+        tables=(WordTable("Mean ranks", ("arm", "mean rank", "group"), rows, left=("group",)),),
         legend=tuple(legend),
     )
 
@@ -67,13 +67,13 @@ def pair_sheet(pair: Pair) -> Sheet:
     )
 
 
-def _difference_table(pair: Pair, first: str, second: str) -> Table:
+def _difference_table(pair: Pair, first: str, second: str) -> WordTable:
     rows = tuple(
         (
             d.metric,
-            interval_words(d.first, digits(d.metric)),
-            interval_words(d.second, digits(d.metric)),
-            interval_words(d.difference, digits(d.metric), sign=True),
+            interval_words(d.first, decimals(d.metric)),
+            interval_words(d.second, decimals(d.metric)),
+            interval_words(d.difference, decimals(d.metric), sign=True),
             probability_words(d.probability),
             p_words(d.equal_p if d.word == EQUAL else d.p_adjusted),
             f"{d.word}: {d.reason}" if d.reason else d.word,
@@ -81,10 +81,10 @@ def _difference_table(pair: Pair, first: str, second: str) -> Table:
         for d in pair.differences
     )
     header = ("metric", first, second, "difference", "P(better)", "p", "verdict")
-    return Table("Paired differences", header, rows, left=("verdict",))
+    return WordTable("Paired differences", header, rows, left=("verdict",))
 
 
-def _evidence_table(pair: Pair) -> Table:
+def _evidence_table(pair: Pair) -> WordTable:
     """The columns that no arm of the pair has a value in are left out."""
     columns = {
         "sign flip p": [p_words(d.p) for d in pair.differences],
@@ -92,12 +92,12 @@ def _evidence_table(pair: Pair) -> Table:
         "over seeds and functions": [limits_words(d.seeds_and_functions, d.metric) for d in pair.differences],
         "seeds for this": [NOTHING if d.seeds_needed is None else f"{d.seeds_needed:,}" for d in pair.differences],
         "smallest told": [
-            NOTHING if d.detectable is None else f"{d.detectable:.{digits(d.metric)}f}" for d in pair.differences
+            NOTHING if d.detectable is None else f"{d.detectable:.{decimals(d.metric)}f}" for d in pair.differences
         ],
     }
     shown = {name: cells for name, cells in columns.items() if set(cells) != {NOTHING}}
     rows = tuple(zip((d.metric for d in pair.differences), *shown.values(), strict=True))
-    return Table("Other evidence on the same differences", ("metric", *shown), rows)
+    return WordTable("Other evidence on the same differences", ("metric", *shown), rows)
 
 
 def _pair_legend(pair: Pair) -> list[str]:

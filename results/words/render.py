@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from splitbench.results.arms.friedman import RankGroups
 from splitbench.results.boards.compare import Compared
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards
-from splitbench.results.boards.rows import Row
-from splitbench.results.records.population_names import shown as named
-from splitbench.results.words.sheet import Sheet, Table
+from splitbench.results.boards.rows import BoardRow
+from splitbench.results.records.population_names import with_population_names as named
+from splitbench.results.words.sheet import Sheet, WordTable
 from splitbench.results.words.sheets import sheets
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def markdown(shown: Leaderboards | Compared) -> str:
     return "\n".join(parts)
 
 
-def to_json(boards: Leaderboards) -> str:
+def boards_json(boards: Leaderboards) -> str:
     """The contract that CI jobs read, as text with a newline at the end.
 
     A folder with one table gives that table's object: study, ceiling, rows, and more keys beside them. A folder with
@@ -101,7 +101,7 @@ def sheet_markdown(sheet: Sheet) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table_markdown(table: Table) -> str:
+def _table_markdown(table: WordTable) -> str:
     cells = [[markdown_text(text) for text in row] for row in (table.header, *table.rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(table.header))]
     left = [index == 0 or name in table.left for index, name in enumerate(table.header)]
@@ -149,7 +149,7 @@ def _rank_object(ranks: RankGroups | None) -> dict[str, Any] | None:
     }
 
 
-def _row_object(row: Row) -> dict[str, Any]:
+def _row_object(row: BoardRow) -> dict[str, Any]:
     plain = asdict(row)
     del plain["verdicts"]
     for key, verdict in (("verdict", row.verdict), ("selected_verdict", row.selected_verdict)):

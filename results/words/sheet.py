@@ -16,7 +16,7 @@ GIVEN_LABEL = "‡ partition given in the study file"
 
 
 @dataclass(frozen=True)
-class Table:
+class WordTable:
     """Rows of words under a header; the first column is left-aligned, as are those named in ``left``."""
 
     title: str
@@ -31,7 +31,7 @@ class Sheet:
 
     heading: str
     facts: tuple[str, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[WordTable, ...]
     legend: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 

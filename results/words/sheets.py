@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from splitbench.results.arms.arms import PRIMARY
-from splitbench.results.arms.costs import MEASUREMENT, Cost
+from splitbench.results.arms.costs import MEASUREMENT, MeanCost
 from splitbench.results.arms.terms import NAMES as EXPLAINED
 from splitbench.results.boards.compare import Compared
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference.verdicts import p_words, probability_words, verdict_words
-from splitbench.results.records.population_names import shown as named
+from splitbench.results.records.population_names import with_population_names as named
 from splitbench.results.words.legend import legend
 from splitbench.results.words.pair_sheets import pair_sheet, rank_sheet
-from splitbench.results.words.sheet import NOTHING, Sheet, Table, count, interval_words, marked
+from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count, interval_words, marked
 
 SHOWN = ("tau[top50%]",)
 FAILED_RUNS = "Failed runs"
@@ -79,7 +79,7 @@ def _ceiling_words(board: Leaderboard) -> str:
     return f"Noise ceiling: one stand-alone training ranks another with {', '.join(known)}; little can exceed that."
 
 
-def _ranking_table(board: Leaderboard) -> Table:
+def _ranking_table(board: Leaderboard) -> WordTable:
     baseline = board.baseline or "baseline"
     header = ("arm", PRIMARY, "of ceiling", f"difference to {baseline}", f"P(> {baseline})", "verdict", *SHOWN, "runs")
     rows = []
@@ -97,10 +97,10 @@ def _ranking_table(board: Leaderboard) -> Table:
                 _runs_words(row),
             )
         )
-    return Table("Ranking", header, tuple(rows), left=("verdict",))
+    return WordTable("Ranking", header, tuple(rows), left=("verdict",))
 
 
-def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
+def _failed_table(board: Leaderboard) -> tuple[WordTable, ...]:
     """No table where no run has failed."""
     rows = tuple(
         (_arm_words(row), str(failed.repetition + 1), str(failed.draw + 1), failed.stage or NOTHING, failed.reason)
@@ -108,10 +108,10 @@ def _failed_table(board: Leaderboard) -> tuple[Table, ...]:
         for failed in row.failed
     )
     header = ("arm", "seed", "draw", "stage", "reason")
-    return (Table(FAILED_RUNS, header, rows, left=("stage", "reason")),) if rows else ()
+    return (WordTable(FAILED_RUNS, header, rows, left=("stage", "reason")),) if rows else ()
 
 
-def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
+def _chance_table(board: Leaderboard) -> tuple[WordTable, ...]:
     """No table where no arm has a control."""
     compared = [(row, row.chance) for row in board.rows if row.chance]
     header = ("arm", "group sizes", f"{PRIMARY} less chance", "p", "bill", "what the bill costs", "control")
@@ -128,10 +128,10 @@ def _chance_table(board: Leaderboard) -> tuple[Table, ...]:
         for row, chance in sorted(compared, key=lambda one: -one[1].difference.mean)
     )
     title = "Against chance: random edges and random groups of the same sizes, seed by seed"
-    return (Table(title, header, rows, left=("group sizes", "control")),) if rows else ()
+    return (WordTable(title, header, rows, left=("group sizes", "control")),) if rows else ()
 
 
-def _chosen_table(board: Leaderboard) -> tuple[Table, ...]:
+def _chosen_table(board: Leaderboard) -> tuple[WordTable, ...]:
     """No table where nothing is compared."""
     judged = [(row, row.selected_verdict) for row in board.rows if row.selected_verdict or row.baseline]
     if all(verdict is None for _, verdict in judged):
@@ -148,10 +148,10 @@ def _chosen_table(board: Leaderboard) -> tuple[Table, ...]:
         for row, verdict in judged
     )
     header = ("arm", "honest test %", f"difference to {baseline}", f"P(> {baseline})", "verdict")
-    return (Table("The honest choice: test accuracy %, seed by seed", header, rows, left=("verdict",)),)
+    return (WordTable("The honest choice: test accuracy %, seed by seed", header, rows, left=("verdict",)),)
 
 
-def _decomposition_table(board: Leaderboard) -> tuple[Table, ...]:
+def _decomposition_table(board: Leaderboard) -> tuple[WordTable, ...]:
     """No table where no arm was decomposed."""
     rows = tuple(
         (_arm_words(row), *(interval_words(row.decomposition[name], 3, sign=True) for name in EXPLAINED))
@@ -159,10 +159,10 @@ def _decomposition_table(board: Leaderboard) -> tuple[Table, ...]:
         if row.decomposition is not None
     )
     header = ("arm", *(EXPLAINED[name] for name in EXPLAINED))
-    return (Table("What each part of a split cost and brought, beside no split", header, rows),) if rows else ()
+    return (WordTable("What each part of a split cost and brought, beside no split", header, rows),) if rows else ()
 
 
-def _selection_table(board: Leaderboard) -> Table:
+def _selection_table(board: Leaderboard) -> WordTable:
     header = ("arm", "honest test %", "regret", "oracle*", "leaf floor*", "best of K*", "K")
     names = ("test", "regret", "oracle", "leaf_floor", "best_of_k")
     rows = tuple(
@@ -174,19 +174,19 @@ def _selection_table(board: Leaderboard) -> Table:
         for row in board.rows
         if not (row.trivial or row.outside)
     )
-    return Table("Selection, test accuracy % (* reads the ground-truth table)", header, rows)
+    return WordTable("Selection, test accuracy % (* reads the ground-truth table)", header, rows)
 
 
-def _cost_table(board: Leaderboard) -> Table:
+def _cost_table(board: Leaderboard) -> WordTable:
     costs = [(row, row.cost) for row in board.rows if not (row.trivial or row.outside)]
     charged = {phase for _, cost in costs if cost for phase in cost.by_phase} - {MEASUREMENT}
     phases = [*(phase for phase in PHASES if phase in charged), *sorted(charged - set(PHASES))]
     header = ("arm", "FLOPs", *(phase.replace("_", "-") for phase in phases), "seconds", "peak MiB")
     rows = tuple((_arm_words(row), *_cost_words(cost, phases)) for row, cost in costs)
-    return Table("Cost of a run, and its share by phase", header, rows)
+    return WordTable("Cost of a run, and its share by phase", header, rows)
 
 
-def _cost_words(cost: Cost | None, phases: list[str]) -> tuple[str, ...]:
+def _cost_words(cost: MeanCost | None, phases: list[str]) -> tuple[str, ...]:
     if cost is None:
         return (NOTHING,) * (len(phases) + 3)
     shares = (f"{cost.by_phase[phase].share:.1%}" if phase in cost.by_phase else NOTHING for phase in phases)
@@ -195,13 +195,13 @@ def _cost_words(cost: Cost | None, phases: list[str]) -> tuple[str, ...]:
     return (f"{cost.flops:.3e}", *shares, seconds, peak)
 
 
-def _arm_words(row: Row) -> str:
+def _arm_words(row: BoardRow) -> str:
     if row.trivial:
         return f"({row.arm})"
     return f"{row.arm} §" if row.outside else marked(row.arm, row.reads_truth, row.given)
 
 
-def _runs_words(row: Row) -> str:
+def _runs_words(row: BoardRow) -> str:
     if row.trivial:
         return NOTHING
     if row.outside:

@@ -7,12 +7,12 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from splitbench.results.arms.costs import Cost
+from splitbench.results.arms.costs import MeanCost
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards
-from splitbench.results.boards.rows import SELECTION, Row
+from splitbench.results.boards.rows import SELECTION, BoardRow
 from splitbench.results.inference.paired import Verdict
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.records.population_names import shown as named
+from splitbench.results.records.population_names import with_population_names as named
 
 ENDS = ("mean", "low", "high")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the start of a formula
@@ -49,7 +49,7 @@ def _inert(cell: Any) -> Any:
 
 
 def _line(
-    board: Leaderboard, row: Row, metrics: Iterable[str], validation: Iterable[str], phases: Iterable[str]
+    board: Leaderboard, row: BoardRow, metrics: Iterable[str], validation: Iterable[str], phases: Iterable[str]
 ) -> dict[str, Any]:
     chance = row.chance
     return {
@@ -115,7 +115,7 @@ def _estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     return {f"{name} {end}": value for end, value in zip(ENDS, values, strict=True)}
 
 
-def _cost(cost: Cost | None, phases: Iterable[str]) -> dict[str, float | None]:
+def _cost(cost: MeanCost | None, phases: Iterable[str]) -> dict[str, float | None]:
     line: dict[str, float | None] = {
         "flops": None if cost is None else cost.flops,
         "seconds": None if cost is None else cost.seconds,

@@ -68,7 +68,7 @@ class Cifar(Dataset):
         return {"train": self.train, "validation": self.validation}
 
     def identity(self) -> str:
-        return sources.fingerprint(self.name)
+        return sources.data_fingerprint(self.name)
 
     def load(self, device: torch.device) -> ImageData:
         """Read, average down, normalise by the published channel statistics, and put on ``device``.

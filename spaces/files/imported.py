@@ -20,7 +20,7 @@ MANIFEST = "source.json"
 IMPORTER = 1  # version of this layout
 
 
-def write(target: Path, path: Path, summary: str, convert: Callable[[Path], dict[str, int]]) -> None:
+def write_import(target: Path, path: Path, summary: str, convert: Callable[[Path], dict[str, int]]) -> None:
     """Import into the folder ``target``: ``convert`` fills an empty folder from the user's ``path``, returning counts.
 
     Raises:
@@ -51,7 +51,7 @@ def write(target: Path, path: Path, summary: str, convert: Callable[[Path], dict
         (target / file_name).unlink(missing_ok=True)
 
 
-def file_of(folder: Path, role: str) -> Path:
+def imported_file(folder: Path, role: str) -> Path:
     """The imported file that plays ``role``, its size and checksum compared with the manifest's.
 
     Raises:

@@ -25,7 +25,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Place:
+class DataPlace:
     """Where a reader found data: imported into the data home, or found below SPLITBENCH_DATA."""
 
     state: Literal["imported", "found"]
@@ -33,7 +33,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Source(ABC):
+class DataSource(ABC):
     """A data set that splitbench can read.
 
     Attributes:
@@ -53,12 +53,12 @@ class Source(ABC):
         """Read and check the user's ``path``, write what is to be imported into ``folder``, return counts."""
 
     @abstractmethod
-    def check(self, place: Place) -> str:
+    def check(self, place: DataPlace) -> str:
         """What was found true of the data at ``place``, in one clause; a DataError if a known fact does not hold."""
 
 
 @dataclass(frozen=True)
-class Table(Source):
+class TruthTable(DataSource):
     """A ground-truth table; ``module`` has ``read_source(path) -> DataFrame`` for the published files.
 
     Attributes:
@@ -71,11 +71,11 @@ class Table(Source):
     rows: int
     best: tuple[tuple[str, float], ...]
 
-    def read(self, place: Place) -> pd.DataFrame:
+    def read(self, place: DataPlace) -> pd.DataFrame:
         import pandas as pd
 
         if place.state == "imported":
-            return pd.read_parquet(imported.file_of(place.folder, "table.parquet"))
+            return pd.read_parquet(imported.imported_file(place.folder, "table.parquet"))
         path = place.folder / self.needs[0]
         frame: pd.DataFrame = import_module(self.module).read_source(path)
         return frame
@@ -90,7 +90,7 @@ class Table(Source):
                 raise DataError(f"{where} is not {self.name}: the best {column} is {largest:.2f} and not {best:.2f}")
         return f"{self.rows:,} rows, " + ", ".join(f"best {column} {best:.2f}" for column, best in self.best)
 
-    def check(self, place: Place) -> str:
+    def check(self, place: DataPlace) -> str:
         return self.facts(self.read(place), place.folder)
 
     def convert(self, path: Path, folder: Path) -> dict[str, int]:
@@ -104,7 +104,7 @@ class Table(Source):
 
 
 @dataclass(frozen=True)
-class Images(Source):
+class Images(DataSource):
     """Training images of one dataset, held in a class-balanced order: image k of every class before image k + 1 of any.
 
     Attributes:
@@ -116,11 +116,11 @@ class Images(Source):
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
 
-    def read(self, place: Place, count: int | None = None) -> tuple[Bytes, Integers]:
+    def read(self, place: DataPlace, count: int | None = None) -> tuple[Bytes, Integers]:
         """The first ``count`` images [count, 32, 32, 3] and labels [count] of the balanced order (all by default)."""
         if place.state == "imported":
-            pixels: Bytes = np.load(imported.file_of(place.folder, "images.npy"), mmap_mode="r")
-            labels: Integers = np.load(imported.file_of(place.folder, "labels.npy")).astype(np.int64)
+            pixels: Bytes = np.load(imported.imported_file(place.folder, "images.npy"), mmap_mode="r")
+            labels: Integers = np.load(imported.imported_file(place.folder, "labels.npy")).astype(np.int64)
             self._enough(len(labels), count, place.folder)
             return np.array(pixels[:count]), labels[:count]
         from splitbench.spaces.files.mosaics import balanced_order, open_mosaics
@@ -137,7 +137,7 @@ class Images(Source):
                 "lower them, or import the official archive"
             )
 
-    def check(self, place: Place) -> str:
+    def check(self, place: DataPlace) -> str:
         images, labels = self.read(place)
         per_class = np.bincount(labels, minlength=self.classes)
         if len(per_class) != self.classes or per_class.min() != per_class.max():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from splitbench.harness.errors import ConfigError, DataError
 from splitbench.spaces.files import imported
-from splitbench.spaces.files.source_kinds import Bytes, Images, Integers, Place, Source, Table
+from splitbench.spaces.files.source_kinds import Bytes, DataPlace, DataSource, Images, Integers, TruthTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +39,10 @@ class Status:
     size: int
 
 
-DATA: dict[str, Source] = {
+DATA: dict[str, DataSource] = {
     source.name: source
     for source in (
-        Table(
+        TruthTable(
             "nb201",
             "NAS-Bench-201: 15,625 cells on CIFAR-10, CIFAR-100 and ImageNet16-120",
             "nb201",
@@ -51,7 +51,7 @@ DATA: dict[str, Source] = {
             15_625,
             (("c10_test", 94.37), ("c100_test", 73.51), ("in16_test", 47.31)),
         ),
-        Table(
+        TruthTable(
             "nb_macro",
             "NAS-Bench-Macro: 6,561 chains of MobileNetV2 blocks on CIFAR-10",
             "nb_macro",
@@ -82,7 +82,7 @@ DATA: dict[str, Source] = {
 }
 
 
-def source_of(name: str) -> Source:
+def source_of(name: str) -> DataSource:
     """The source called ``name``.
 
     Raises:
@@ -93,7 +93,7 @@ def source_of(name: str) -> Source:
     return DATA[name]
 
 
-def locate(name: str) -> Place:
+def locate(name: str) -> DataPlace:
     """Where a reader takes ``name`` from.
 
     Raises:
@@ -102,11 +102,11 @@ def locate(name: str) -> Place:
     source = source_of(name)
     home = data_home() / name
     if (home / imported.MANIFEST).is_file():
-        return Place("imported", home)
+        return DataPlace("imported", home)
     shared = os.environ.get("SPLITBENCH_DATA")
     folder = Path(shared or ".") / source.subfolder
     if shared and all((folder / file).is_file() for file in source.needs):
-        return Place("found", folder)
+        return DataPlace("found", folder)
     below = str(folder) if shared else "SPLITBENCH_DATA (not set)"
     raise DataError(
         f"the data of {name} is missing: neither {home} nor {below} holds it; run `splitbench data import {name} "
@@ -114,10 +114,10 @@ def locate(name: str) -> Place:
     )
 
 
-def table(name: str) -> pd.DataFrame:
+def truth_table(name: str) -> pd.DataFrame:
     """A ground-truth table, checked. Raises DataError if it is missing or damaged."""
     source = source_of(name)
-    assert isinstance(source, Table), f"{name} is not a table"
+    assert isinstance(source, TruthTable), f"{name} is not a table"
     place = locate(name)
     frame = source.read(place)
     source.facts(frame, place.folder)
@@ -135,7 +135,7 @@ def images(name: str, count: int) -> tuple[Bytes, Integers]:
     return source.read(locate(name), count)
 
 
-def fingerprint(name: str) -> str:
+def data_fingerprint(name: str) -> str:
     """A checksum that identifies the data a reader gets now: of the manifest's files, or of the files found."""
     place = locate(name)
     if place.state == "imported":
@@ -157,7 +157,7 @@ def status(name: str) -> Status:
         place = locate(name)
     except DataError:
         return Status(name, "missing", None, 0)
-    if isinstance(source, Table) and place.state == "found":
+    if isinstance(source, TruthTable) and place.state == "found":
         files = [place.folder / file for file in source.needs]
     else:
         files = [file for file in place.folder.iterdir() if file.is_file()]
@@ -165,7 +165,7 @@ def status(name: str) -> Status:
     return Status(name, place.state, place.folder, size)
 
 
-def verify(name: str) -> str:
+def verify_source(name: str) -> str:
     """Recompute checksums, check counts and known facts; returns a sentence that says what holds.
 
     Raises:
@@ -175,12 +175,12 @@ def verify(name: str) -> str:
     clause = source_of(name).check(place)
     if place.state == "imported":
         for role in imported.manifest(place.folder)["files"]:
-            imported.file_of(place.folder, role)
+            imported.imported_file(place.folder, role)
         clause += ", checksums match"
     return f"{name}: {clause} ({place.state} in {place.folder})"
 
 
-def import_data(name: str, path: Path) -> Status:
+def import_source(name: str, path: Path) -> Status:
     """Read the published files at ``path`` (a file or a folder), check them, and keep them in the data home.
 
     Raises:
@@ -190,5 +190,5 @@ def import_data(name: str, path: Path) -> Status:
     source = source_of(name)
     if not path.exists():
         raise DataError(f"{path} does not exist: `splitbench data import {name} --from PATH` needs a file or a folder")
-    imported.write(data_home() / name, path, source.summary, lambda folder: source.convert(path, folder))
+    imported.write_import(data_home() / name, path, source.summary, lambda folder: source.convert(path, folder))
     return status(name)

@@ -136,7 +136,7 @@ def trained_rows(recipe: Recipe) -> npt.NDArray[np.int64]:
     return order[: recipe.functions]
 
 
-def build(folder: Path, part: int, parts: int, recipe: Recipe = SHORT) -> None:
+def train_chunks(folder: Path, part: int, parts: int, recipe: Recipe = SHORT) -> None:
     """Train this part's chunks that are not there yet."""
     torch.set_num_threads(1)
     data = {name: digits(name) for name in SIZES}
@@ -199,7 +199,7 @@ def collect(folder: Path, recipe: Recipe = SHORT) -> None:
     print(f"wrote {table.name}: {len(functions)} functions, {table.stat().st_size / 1e6:.2f} MB")
 
 
-def main() -> None:
+def build_main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--recipe", choices=RECIPES, default="short", help="short: 31 steps, all; long: 312, 1,000")
     parser.add_argument("--work", type=Path, help="folder of finished chunks (build/micro-truth-RECIPE)")
@@ -212,8 +212,8 @@ def main() -> None:
     if arguments.collect:
         collect(folder, recipe)
     else:
-        build(folder, arguments.part, arguments.parts, recipe)
+        train_chunks(folder, arguments.part, arguments.parts, recipe)
 
 
 if __name__ == "__main__":
-    main()
+    build_main()

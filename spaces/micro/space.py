@@ -14,7 +14,7 @@ from torch import nn
 
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.base import SubSpace
-from splitbench.spaces.cells import Cell, CellMacs, CellSpace, CellSupernet
+from splitbench.spaces.cells import CellMacs, CellSpace, CellSupernet, SupernetCell
 from splitbench.spaces.operations import conv, norm
 from splitbench.spaces.truth import GroundTruth
 
@@ -30,12 +30,12 @@ class MicroNetwork(CellSupernet):
         super().__init__()
         first, last = CHANNELS[0], CHANNELS[-1]
         self.stem = nn.Sequential(conv(1, first, 1, replicas=replicas), norm(first * replicas))
-        self.body = nn.ModuleList([Cell(first, subspace, replicas)])
+        self.body = nn.ModuleList([SupernetCell(first, subspace, replicas)])
         for inputs, outputs in pairwise(CHANNELS):
             reduction = nn.Sequential(
                 nn.AvgPool2d(2), conv(inputs, outputs, 1, replicas=replicas), norm(outputs * replicas)
             )
-            self.body += [reduction, Cell(outputs, subspace, replicas)]
+            self.body += [reduction, SupernetCell(outputs, subspace, replicas)]
         self.tail = nn.Sequential(norm(last * replicas), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(last, CLASSES)
 
@@ -81,6 +81,6 @@ class Micro(CellSpace):
         return MicroNetwork(subspace)
 
     def load_truth(self, dataset: str) -> GroundTruth:
-        from splitbench.spaces.micro.truth import load
+        from splitbench.spaces.micro.truth import load_micro
 
-        return load(dataset)
+        return load_micro(dataset)

@@ -19,7 +19,7 @@ DATASETS = ("digits",)
 REMEDY = "install splitbench again, or build the table with splitbench.spaces.micro.build"
 
 
-def read(path: Path = TABLE) -> tuple[npt.NDArray[np.int8], dict[str, Floats]]:
+def read_table(path: Path = TABLE) -> tuple[npt.NDArray[np.int8], dict[str, Floats]]:
     """The whole table, checked against the checksum beside it (``table.json``).
 
     Returns:
@@ -55,7 +55,7 @@ def read(path: Path = TABLE) -> tuple[npt.NDArray[np.int8], dict[str, Floats]]:
     }
 
 
-def load(dataset: str, path: Path = TABLE) -> TableTruth:
+def load_micro(dataset: str, path: Path = TABLE) -> TableTruth:
     """The ground truth of all 9,445 functions, the empty one included, three seeds each.
 
     Raises:
@@ -67,7 +67,7 @@ def load(dataset: str, path: Path = TABLE) -> TableTruth:
         raise ConfigError(
             f"space micro has no ground truth for dataset {dataset!r}, only for {', '.join(DATASETS)}; choose that"
         )
-    architectures, columns = read(path)
+    architectures, columns = read_table(path)
     return TableTruth(
         architectures=architectures,
         validation_seeds=columns["validation_accuracy"],

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.base import Architecture, SubSpace
-from splitbench.spaces.cells import EDGES, NODES, OPERATIONS, Cell, CellMacs, CellSpace, CellSupernet
+from splitbench.spaces.cells import EDGES, NODES, OPERATIONS, CellMacs, CellSpace, CellSupernet, SupernetCell
 from splitbench.spaces.operations import conv, norm
 from splitbench.spaces.truth import GroundTruth
 
@@ -50,7 +50,7 @@ class NB201Network(CellSupernet):
         for stage, width in enumerate(widths):
             if stage:
                 self.body.append(Reduction(widths[stage - 1], width))
-            self.body.extend(Cell(width, subspace) for _ in range(cells))
+            self.body.extend(SupernetCell(width, subspace) for _ in range(cells))
         self.tail = nn.Sequential(norm(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(widths[-1], classes)
 
@@ -140,9 +140,9 @@ class NB201(CellSpace):
         return NB201Network(self.channels, self.cells, self.classes, subspace)
 
     def load_truth(self, dataset: str) -> GroundTruth:
-        from splitbench.spaces.nb201.truth import load
+        from splitbench.spaces.nb201.truth import load_nb201
 
-        return load(dataset, self.recipe)
+        return load_nb201(dataset, self.recipe)
 
 
 def _parse(text: str) -> Architecture:

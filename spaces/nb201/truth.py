@@ -38,12 +38,12 @@ class PublishedMeans(TableTruth):
         return self.test_means[self.rows(architectures)]
 
 
-def identity(architecture: Architecture) -> Architecture:
+def unchanged(architecture: Architecture) -> Architecture:
     """Every string has a row of its own: equal functions were trained apart, and differ by noise."""
     return architecture
 
 
-def load(dataset: str, epochs: int = 200) -> TableTruth:
+def load_nb201(dataset: str, epochs: int = 200) -> TableTruth:
     """Stand-alone accuracies on cifar10, cifar100 or imagenet16 (ImageNet16-120), rows in the table's order.
 
     Validation accuracies of cifar10 come from training on half of the training images (the table's cifar10-valid), test
@@ -61,7 +61,7 @@ def load(dataset: str, epochs: int = 200) -> TableTruth:
     require_open()
     if dataset not in PREFIX:
         raise ConfigError(f"space nb201 has no ground truth on dataset {dataset!r}; it has one on {', '.join(PREFIX)}")
-    frame = sources.table("nb201")
+    frame = sources.truth_table("nb201")
     prefix, short = PREFIX[dataset], "" if epochs == 200 else f"_{epochs}"
     if f"{prefix}_test{short}" not in frame:
         raise DataError(
@@ -77,8 +77,8 @@ def load(dataset: str, epochs: int = 200) -> TableTruth:
         architectures=np.array([list(map(int, text)) for text in frame["architecture"]], dtype=np.int8),
         validation_seeds=np.array([column(f"val_{seed}") for seed in single]).reshape(-1, len(frame)).T,
         test_seeds=np.array([column(f"test_{seed}") for seed in single]).reshape(-1, len(frame)).T,
-        canonical=identity,
-        source=f"NAS-Bench-201, {epochs} epochs, {dataset}; sha256 {sources.fingerprint('nb201')[:16]}",
+        canonical=unchanged,
+        source=f"NAS-Bench-201, {epochs} epochs, {dataset}; sha256 {sources.data_fingerprint('nb201')[:16]}",
         validation_means=column(f"val{short}"),
         test_means=column(f"test{short}"),
     )

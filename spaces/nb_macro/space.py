@@ -33,7 +33,7 @@ HEAD_FACTOR = 40  # the last 1x1 convolution has this many times the stem's chan
 
 
 @functools.lru_cache(maxsize=10_000)
-def canonical(architecture: Architecture) -> Architecture:
+def identities_last(architecture: Architecture) -> Architecture:
     """The architecture with each stage's identities moved behind its blocks (the strided layer stays first)."""
     layers: list[int] = []
     for size in STAGES:
@@ -219,16 +219,16 @@ class NBMacro(SearchSpace):
         return OPERATIONS
 
     def function(self, architecture: Architecture) -> Architecture:
-        return canonical(architecture)
+        return identities_last(architecture)
 
     def nonlinear_depth(self, architecture: Architecture) -> int:
         """Blocks in the chain: each has two ReLUs, an identity has none."""
         return sum(op != IDENTITY for op in architecture)
 
     def functions(self, subspace: SubSpace) -> Rows:
-        return np.array([a for a in itertools.product(*subspace.allowed) if canonical(a) == a], dtype=np.int8).reshape(
-            -1, len(self.edges)
-        )
+        return np.array(
+            [a for a in itertools.product(*subspace.allowed) if identities_last(a) == a], dtype=np.int8
+        ).reshape(-1, len(self.edges))
 
     @property
     def _stem_macs(self) -> int:
@@ -276,6 +276,6 @@ class NBMacro(SearchSpace):
         return network
 
     def load_truth(self, dataset: str) -> GroundTruth:
-        from splitbench.spaces.nb_macro.truth import load
+        from splitbench.spaces.nb_macro.truth import load_nb_macro
 
-        return load(dataset)
+        return load_nb_macro(dataset)

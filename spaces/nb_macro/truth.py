@@ -12,19 +12,19 @@ import numpy as np
 
 from splitbench.harness.errors import ConfigError
 from splitbench.spaces.files import sources
-from splitbench.spaces.nb_macro.space import canonical
+from splitbench.spaces.nb_macro.space import identities_last
 from splitbench.spaces.nb_macro.table import SEEDS, read_source
 from splitbench.spaces.truth import TableTruth, require_open
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load", "read_source", "truth_of"]
+__all__ = ["load_nb_macro", "read_source", "truth_of"]
 
 DATASETS = ("cifar10",)
 
 
-def load(dataset: str) -> TableTruth:
+def load_nb_macro(dataset: str) -> TableTruth:
     """The ground truth of the 3,969 distinct networks: test accuracies only.
 
     Raises:
@@ -36,8 +36,8 @@ def load(dataset: str) -> TableTruth:
         raise ConfigError(
             f"space nb_macro has no ground truth on dataset {dataset!r}, only on {', '.join(DATASETS)}; choose that"
         )
-    frame = sources.table("nb_macro")
-    return truth_of(frame, f"NAS-Bench-Macro, {dataset}; sha256 {sources.fingerprint('nb_macro')[:16]}")
+    frame = sources.truth_table("nb_macro")
+    return truth_of(frame, f"NAS-Bench-Macro, {dataset}; sha256 {sources.data_fingerprint('nb_macro')[:16]}")
 
 
 def truth_of(frame: pd.DataFrame, source: str = "NAS-Bench-Macro") -> TableTruth:
@@ -46,11 +46,11 @@ def truth_of(frame: pd.DataFrame, source: str = "NAS-Bench-Macro") -> TableTruth
     The table gives all strings of one network the same three accuracies, so the canonical string's row serves all.
     """
     strings = np.array([list(map(int, arch)) for arch in frame["arch"]], dtype=np.int8)
-    distinct = np.array([canonical(row) == row for row in map(tuple, strings.tolist())])
+    distinct = np.array([identities_last(row) == row for row in map(tuple, strings.tolist())])
     return TableTruth(
         architectures=strings[distinct],
         validation_seeds=None,
         test_seeds=frame[list(SEEDS)].to_numpy(dtype=np.float64)[distinct],
-        canonical=canonical,
+        canonical=identities_last,
         source=source,
     )

@@ -77,10 +77,10 @@ def run(
     from splitbench.harness.study.grid import Grid
     from splitbench.results import load
 
-    found = grid_run.opened(study, plugins)
+    found = grid_run.open_study_or_grid(study, plugins)
     folder, files = Path("runs") / found.name if out is None else Path(out), [Path(p) for p in plugins]
     if isinstance(found, Grid):
-        grid_run.run(found, grid_run.build(found.cells, device), folder, workers, files, watcher, engine)
+        grid_run.run_cells(found, grid_run.build_cells(found.cells, device), folder, workers, files, watcher, engine)
     else:
         Study.build(found, device).run(folder, workers, files, watcher, engine)
     return load(folder)
@@ -113,7 +113,7 @@ def sweep(
     Each arm has an Optuna study of its own, so that samplers, pruners, importances and dashboards see one arm's history
     and not a mixture; all of them lie in one storage. A trial's value is the mean over seeds of the metric less that of
     the baseline with the study file's own values, both against validation truth. The report is
-    ``splitbench.results.sweeps.sweep.read(out)``.
+    ``splitbench.results.sweeps.sweep.read_sweep(out)``.
 
     Args:
         study: the path of a study file, its content, or a ``StudyConfig`` of ``splitbench.harness.study.config``; it
@@ -130,10 +130,10 @@ def sweep(
         splitbench.harness.errors.DataError: data are missing or damaged.
         splitbench.harness.errors.StoreError: the folder or the storage cannot be used, or is another sweep's.
     """
-    from splitbench.harness.running.study import opened
+    from splitbench.harness.running.study import open_study
     from splitbench.harness.sweeps.tuner import Tuner
 
-    config = opened(study, plugins)
+    config = open_study(study, plugins)
     folder = Path("runs") / f"{config.name}-sweep" if out is None else Path(out)
     return Tuner(config, device, trials).run(folder, storage, workers, [Path(p) for p in plugins], watcher, engine)
 

@@ -11,7 +11,13 @@ import pytest
 from splitbench.criteria import base
 from splitbench.criteria.base import Affinity, EdgeRule, Partition, Parts, Probe, shortlist
 from splitbench.criteria.controls.unmeasured import Random
-from splitbench.criteria.edge_rules import Hierarchy, MaxIntraSimilarity, NormalisedMaxCut, OracleEdge, ShippedMinIntra
+from splitbench.criteria.edge_rules import (
+    HierarchyEdges,
+    MaxIntraSimilarity,
+    NormalisedMaxCut,
+    OracleEdge,
+    ShippedMinIntra,
+)
 from splitbench.criteria.partitioners.cuts import Balanced, Singletons
 from splitbench.criteria.wrapping.hierarchy import Hierarchy as HierarchyCriterion
 from splitbench.harness import registry
@@ -58,7 +64,7 @@ def test_ties_go_to_the_lowest_edge(rule: EdgeRule) -> None:
     assert rule({5: candidate(5, 0.3), 2: candidate(5, 0.3), 3: candidate(5, 0.3)}, RNG, 0) == 2
 
 
-@pytest.mark.parametrize("rule", [MaxIntraSimilarity(), OracleEdge(), Hierarchy()])
+@pytest.mark.parametrize("rule", [MaxIntraSimilarity(), OracleEdge(), HierarchyEdges()])
 def test_no_edge_left_is_a_sentence(rule: EdgeRule) -> None:
     with pytest.raises(ConfigError, match="no edge is left that can be split at level 3"):
         rule({}, RNG, 3)
@@ -78,7 +84,7 @@ def test_the_oracle_rule_consults_the_oracle_and_takes_its_largest_worth() -> No
 
 
 def test_hierarchy_takes_all_edges_into_the_levels_node_at_once() -> None:
-    rule = Hierarchy()
+    rule = HierarchyEdges()
     for level, expected in enumerate([[0], [1, 2], [3, 4, 5]]):
         edges = shortlist(rule, range(6), RNG, level, Micro())
         assert edges == expected
@@ -89,9 +95,9 @@ def test_hierarchy_takes_all_edges_into_the_levels_node_at_once() -> None:
 
 def test_hierarchy_says_where_it_ends() -> None:
     with pytest.raises(ConfigError, match=r"level 3 has no node .* of micro lead into 3; choose at most 3 levels"):
-        shortlist(Hierarchy(), range(6), RNG, 3, Micro())
+        shortlist(HierarchyEdges(), range(6), RNG, 3, Micro())
     with pytest.raises(ConfigError, match=r"of the edges 1, 2 into the node of level 1 none can be split"):
-        shortlist(Hierarchy(), [0, 3], RNG, 1, Micro())
+        shortlist(HierarchyEdges(), [0, 3], RNG, 1, Micro())
 
 
 class Sees:

@@ -10,7 +10,7 @@ import torch
 
 from splitbench.criteria.base import Parts, Probe, parts_of, unfit
 from splitbench.criteria.proxies.base import Network, Proxy, Scores
-from splitbench.criteria.zero_cost import ZeroCost, pooled
+from splitbench.criteria.zero_cost import ZeroCost, pool_terms
 from splitbench.harness import registry
 from splitbench.harness.budget import Meter
 from splitbench.harness.errors import ConfigError
@@ -173,7 +173,7 @@ def test_a_set_dependent_proxy_is_ranked_over_all_repetitions_and_operations() -
 
 def test_pooled_keeps_its_shape_and_marks_what_is_missing() -> None:
     terms = np.array([[[3.0, 0.0], [1.0, INF]], [[2.0, 0.0], [9.0, 0.0]]])
-    np.testing.assert_array_equal(pooled(Ranked(), terms), [[1.0, NAN], [0.0, 2.0]])
+    np.testing.assert_array_equal(pool_terms(Ranked(), terms), [[1.0, NAN], [0.0, 2.0]])
 
 
 def real_probe(trainer: Rsps | Darts, meter: Meter, initial: bool = True) -> SupernetProbe:

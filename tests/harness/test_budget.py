@@ -18,11 +18,11 @@ from splitbench.harness.registry import build
 from splitbench.harness.running.study import Study
 from splitbench.harness.seeds import at_step
 from splitbench.harness.stages.score import Score
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
-from splitbench.results.records.record import Node, Record
-from splitbench.results.records.store import load
+from splitbench.results.records.record import NodeRecord, Record
+from splitbench.results.records.store import load_runs
 from splitbench.spaces.base import Architecture, SubSpace
 from splitbench.spaces.cells import NONE
 from splitbench.spaces.datasets.base import ImageData
@@ -164,7 +164,7 @@ def test_every_arm_spends_its_budget_to_within_a_step_a_supernet(trainer: str, s
         selector=SELECTORS[selector],
         arms=named(ARMS),
     )
-    built = Study.build(parse(study), "cpu")
+    built = Study.build(parse_study(study), "cpu")
 
     def five_passes(stage: Score) -> Cost:
         path = SPACE.sample(at_step(stage.seed, stage.edge), stage.subspace)
@@ -205,7 +205,7 @@ def account_of(record: Record) -> Account:
 def trained(record: Record) -> list[SubSpace]:
     """The subspaces that a record's tree trained, one for each training: an arm without a split has two of its root."""
 
-    def nodes(node: Node) -> list[Node]:
+    def nodes(node: NodeRecord) -> list[NodeRecord]:
         return [node, *(inner for child in node.children for inner in nodes(child))]
 
     found = [SubSpace(tuple(tuple(ops) for ops in node.allowed)) for node in nodes(record.tree) if node.steps]
@@ -288,7 +288,7 @@ def test_a_budget_that_scoring_eats_up_costs_that_run_alone(tmp_path: Path) -> N
     study = tiny(arms=["none", {"criterion": "gm", "repetitions": 3}])
     splitbench.run(study, tmp_path, device="cpu", watcher=notes)
     assert [record.arm for record in notes.records] == ["none"]
-    (failure,) = load(tmp_path).failed
+    (failure,) = load_runs(tmp_path).failed
     assert failure.arm.startswith("gm")
     assert re.match(r"the budget of 60 steps is too small .* raise budget.steps", failure.reason)
 

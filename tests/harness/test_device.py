@@ -16,7 +16,7 @@ from splitbench.harness import device
 from splitbench.harness.cli.components.environment import environment
 from splitbench.harness.device import LIMITS, Machine, cpu_words, instructions, machine
 from splitbench.harness.stores.folder import StageStore
-from splitbench.results.records.store import load
+from splitbench.results.records.store import load_runs
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -92,7 +92,7 @@ def test_a_run_whose_stages_were_computed_on_two_machines_lists_both(
     (store.folder(measure.key) / "result.json").unlink()
     monkeypatch.setattr(device, "machine", lambda _: there)
     run_tiny(tmp_path)
-    (run,) = load(tmp_path).runs
+    (run,) = load_runs(tmp_path).runs
     assert run.measured is not None
     assert [one.model_dump() for one in run.measured.machines] == [asdict(here), asdict(there)]
     assert (run.measured.device, run.measured.torch) == (here.device, here.torch)

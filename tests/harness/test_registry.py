@@ -28,7 +28,7 @@ from splitbench.harness.registry import (
     register,
 )
 from splitbench.harness.running.study import Study
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.trainers.rsps import Rsps
 
 BUILT_IN = {
@@ -228,7 +228,7 @@ def test_a_component_of_this_process_alone_cannot_run_on_workers(tmp_path: Path)
     @register("criteria", "here_only")
     def here_only(probe: Any, edge: int) -> None: ...
 
-    study = Study.build(parse(tiny(arms=["none", "here_only"])), "cpu")
+    study = Study.build(parse_study(tiny(arms=["none", "here_only"])), "cpu")
     with pytest.raises(
         ConfigError, match="'here_only' was registered in this process only; run with one worker, or put"
     ):

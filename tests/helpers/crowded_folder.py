@@ -11,7 +11,7 @@ import pytest
 from synthetic_records import make_record
 
 from splitbench.results.records.record import Measured, PhaseCost, Record
-from splitbench.results.records.store import Loaded, Run
+from splitbench.results.records.store import Loaded, StoredRun
 
 POPULATION = 400
 ARMS, SEEDS = 2_500, 4
@@ -49,7 +49,7 @@ def crowded_page() -> bytes:
 
 def crowded(monkeypatch: pytest.MonkeyPatch, arms: int, seeds: int) -> None:
     """Let pages be made of these runs, whatever the folder: writing ten thousand files takes a minute."""
-    monkeypatch.setattr("splitbench.results.page.load", lambda folder: crowd(arms, seeds))
+    monkeypatch.setattr("splitbench.results.page.load_runs", lambda folder: crowd(arms, seeds))
     monkeypatch.setattr("splitbench.results.page.run_details.read_estimates", lambda run: FRAME)
 
 
@@ -101,7 +101,7 @@ def crowd(arms: int, seeds: int) -> Loaded:
         level = rng.uniform(0.3, 0.7)
         for repetition in range(seeds):
             record, measured = _run(pattern, name, repetition, seeds, level, rng)
-            runs.append(Run(record, measured, Path(f"{name}--r{repetition}-d0.json")))
+            runs.append(StoredRun(record, measured, Path(f"{name}--r{repetition}-d0.json")))
     return Loaded(tuple(runs), ())
 
 

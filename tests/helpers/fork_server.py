@@ -30,7 +30,7 @@ def main() -> None:
     from splitbench.harness.running.study import Study
     from splitbench.harness.study import config
 
-    Study.build(config.load(sys.argv[1]), "cpu")  # images and functions are kept: children start fast
+    Study.build(config.load_study(sys.argv[1]), "cpu")  # images and functions are kept: children start fast
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         print(json.dumps(obey(json.loads(line))), flush=True)

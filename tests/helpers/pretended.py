@@ -24,7 +24,7 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train, Trained, Training
 from splitbench.harness.study.arm import Arm
-from splitbench.harness.trainers.base import Job, Session, opened
+from splitbench.harness.trainers.base import Job, Session, open_session
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -104,7 +104,7 @@ def spent(stage: Train, member: Member, arm: Arm, study: Study, first: int) -> T
         sampling=stage.sampling,
     )
     job.siblings = [job] * len(stage.members)
-    session: Session = opened(arm.trainer, arm.modifiers, job)
+    session: Session = open_session(arm.trainer, arm.modifiers, job)
     training = Training(session, member.allowance, first, stage.trainer.name)
     while training.goes_on():
         job.meter.charge(session.seam.next_cost(first + training.done))

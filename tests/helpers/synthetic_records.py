@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.record import Machine, Measured, Record
+from splitbench.results.records.record import MachineRecord, Measured, Record
 from splitbench.results.records.store import digest, encode_estimates
 
 Writer = Callable[..., Path]
@@ -90,7 +90,7 @@ def make_failure(arm: str = "gm", repetition: int = 0, **changes: Any) -> Failur
     return Failure.model_validate(content | changes)
 
 
-def make_measured(seconds: float = 2.0, machines: Sequence[Machine] = ()) -> Measured:
+def make_measured(seconds: float = 2.0, machines: Sequence[MachineRecord] = ()) -> Measured:
     """What a run took; without ``machines`` it is of a version that noted device and torch alone."""
     return Measured(
         seconds={"warm_up": seconds / 4, "training": seconds * 3 / 4, "measurement": 9.0},

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from splitbench.results.inference.stats import lower_is_better
-from splitbench.results.sweeps.sweep import SWEEP_SCHEMA, Sweep, SweptArm, Trial
+from splitbench.results.sweeps.sweep import SWEEP_SCHEMA, Sweep, SweptArm, TrialRecord
 
 OPTIMUM = 0.05
 SEARCH: dict[str, Any] = {
@@ -26,7 +26,7 @@ OWN: dict[str, Any] = {
 }
 
 
-def make_trial(slot: int, differences: list[float], state: str = "complete", **changes: Any) -> Trial:
+def make_trial(slot: int, differences: list[float], state: str = "complete", **changes: Any) -> TrialRecord:
     """A trial whose baseline has 0.5 at every seed; each seed costs 1000."""
     content: dict[str, Any] = {
         "number": slot,
@@ -38,10 +38,10 @@ def make_trial(slot: int, differences: list[float], state: str = "complete", **c
         "differences": differences,
         "spent": 1000.0 * len(differences),
     }
-    return Trial.model_validate(content | changes)
+    return TrialRecord.model_validate(content | changes)
 
 
-def make_arm(arm: str = "gm", trials: list[Trial] | None = None, **changes: Any) -> SweptArm:
+def make_arm(arm: str = "gm", trials: list[TrialRecord] | None = None, **changes: Any) -> SweptArm:
     content: dict[str, Any] = {
         "arm": arm,
         "baseline": arm == "none",
@@ -108,7 +108,9 @@ def searching(
     return make_sweep(*found, **({"baseline": labels[0], "baseline_validation": [0.5] * seeds} | fixed | changes))
 
 
-def _tried(slot: int, label: str, paths: list[str], rng: random.Random, worth: float, seeds: int, sign: int) -> Trial:
+def _tried(
+    slot: int, label: str, paths: list[str], rng: random.Random, worth: float, seeds: int, sign: int
+) -> TrialRecord:
     values: dict[str, Any] = {}
     for path in paths:
         domain = SEARCH[path]

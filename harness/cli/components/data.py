@@ -45,7 +45,7 @@ def list_data(as_json: JsonFlag = False) -> None:
         for s, status in statuses
     ]
     rows.append(["digits, micro", "embedded", "-", "-", "the embedded space: nothing to import"])
-    show.table("data", ["name", "state", "size", "where", "what"], rows)
+    show.print_table("data", ["name", "state", "size", "where", "what"], rows)
 
 
 @app.command("import")
@@ -59,7 +59,7 @@ def import_data(
     """Read published files, check them, and keep a copy."""
     from splitbench.spaces.files import sources
 
-    status = sources.import_data(name, source)
+    status = sources.import_source(name, source)
     if as_json:
         show.json_out({"name": status.name, "state": status.state, "path": str(status.path), "bytes": status.size})
     else:
@@ -80,7 +80,7 @@ def verify(
     results: list[tuple[str, bool, str]] = []
     for each in names:
         try:
-            results.append((each, True, sources.verify(each)))
+            results.append((each, True, sources.verify_source(each)))
         except DataError as error:
             results.append((each, False, str(error)))
     if as_json:

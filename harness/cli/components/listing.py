@@ -40,7 +40,7 @@ def list_components(
         return
     for k, rows in listed.items():
         if rows:
-            show.table(k, ["name", "summary", "origin"], [[r["name"], r["summary"], r["origin"]] for r in rows])
+            show.print_table(k, ["name", "summary", "origin"], [[r["name"], r["summary"], r["origin"]] for r in rows])
 
 
 def describe_component(
@@ -98,4 +98,4 @@ def show_environment(as_json: JsonFlag = False) -> None:
     if as_json:
         show.json_out(facts)
         return
-    show.table("environment", ["what", "value"], [[key, str(value)] for key, value in facts.items()])
+    show.print_table("environment", ["what", "value"], [[key, str(value)] for key, value in facts.items()])

@@ -43,7 +43,7 @@ class Package:
     files: list[str]
 
 
-def write(kind: str, name: str, out: Path) -> Package:
+def write_package(kind: str, name: str, out: Path) -> Package:
     """Write the package ``out/name``.
 
     Raises:

@@ -15,7 +15,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import KINDS, Component, components, load_plugin, plural, split_spec, suggestion
 
 if TYPE_CHECKING:
-    from splitbench.harness.testing.checks import Verdict
+    from splitbench.harness.testing.checks import CheckVerdict
 
 SUITES = ("criteria", "proxies", "partitioners", "edge_rules", "trainers", "modifiers", "spaces", "engines")
 """Kinds that have a conformance suite (known here, so that a wrong name is refused before torch is imported)."""
@@ -36,9 +36,11 @@ def check(
     suited = checkable(split_spec(spec, "NAME")[0], kind)
 
     from splitbench.harness.device import one_thread
-    from splitbench.harness.testing.suites.by_kind import small
+    from splitbench.harness.testing.suites.by_kind import make_small
 
-    built = [(component, *small(component, spec)) for component in suited]  # all of them, before the first is checked
+    built = [
+        (component, *make_small(component, spec)) for component in suited
+    ]  # all of them, before the first is checked
     with one_thread():
         reports = [run_suite(*each, quiet=as_json) for each in built]
     if as_json:
@@ -61,7 +63,7 @@ def run_suite(component: Component, thing: Any, chosen: dict[str, Any], quiet: b
         verdicts.append(conformance.verdict())
         if not quiet:
             typer.echo(line(verdicts[-1]))
-    return report(component, chosen, verdicts)
+    return suite_json(component, chosen, verdicts)
 
 
 def checkable(name: str, kind: str | None) -> list[Component]:
@@ -89,12 +91,12 @@ def checkable(name: str, kind: str | None) -> list[Component]:
     )
 
 
-def line(verdict: Verdict) -> str:
+def line(verdict: CheckVerdict) -> str:
     """A check in one line."""
     return f"  {verdict.state:<8} {verdict.name}" + (f": {verdict.says}" if verdict.says else "")
 
 
-def report(component: Component, chosen: dict[str, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def suite_json(component: Component, chosen: dict[str, Any], verdicts: Sequence[CheckVerdict]) -> dict[str, Any]:
     """A suite's outcome as JSON has it."""
     return {
         "name": component.name,
@@ -116,9 +118,9 @@ def new(
 
     It holds a small component that works, its entry point, a test and a README with the commands.
     """
-    from splitbench.harness.cli.components.packages import write
+    from splitbench.harness.cli.components.packages import write_package
 
-    written = write(kind, name, out)
+    written = write_package(kind, name, out)
     if as_json:
         show.json_out({"name": name, "kind": written.kind, "folder": str(written.folder), "files": written.files})
         return

@@ -128,9 +128,9 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
 def _boards(folder: Path, estimates: list[str], rank_sum: tuple[str, str] | None) -> Leaderboards:
     from splitbench.results.boards.leaderboard import leaderboards_of
     from splitbench.results.expectation.expected_folder import with_expected
-    from splitbench.results.records.store import load
+    from splitbench.results.records.store import load_runs
 
-    loaded = load(folder)
+    loaded = load_runs(folder)
     if estimates:
         from splitbench.harness.cli.reading.measuring import for_leaderboard
         from splitbench.results.estimates.outside_rows import leaderboards_with
@@ -157,7 +157,7 @@ def _rendered(
 
     boards = boards_of()
     if form == "json":
-        return render.to_json(boards).encode()
+        return render.boards_json(boards).encode()
     if form == "csv":
         from splitbench.results.words.table import to_csv
 
@@ -180,7 +180,7 @@ def _terminal_text(boards: Leaderboards) -> str:
     return text.getvalue()
 
 
-def compare(
+def compare_verb(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A results folder.")],
     arm_a: Annotated[str, typer.Argument(metavar="ARM_A", help="An arm's name.")],
     arm_b: Annotated[str, typer.Argument(metavar="ARM_B", help="The arm it is compared with.")],
@@ -188,14 +188,14 @@ def compare(
 ) -> None:
     """Compare two arms, seed by seed, on every metric."""
     from splitbench.results.boards.compare import compare as compare_arms
-    from splitbench.results.boards.compare import to_json
+    from splitbench.results.boards.compare import comparison_json
     from splitbench.results.grids.grids import refuse_grid
     from splitbench.results.words import render
 
     refuse_grid(folder, "compare")
     compared = compare_arms(folder, arm_a, arm_b)
     if as_json:
-        show.json_out(to_json(compared))
+        show.json_out(comparison_json(compared))
     elif sys.stdout.isatty():
         render.terminal(compared)
     else:

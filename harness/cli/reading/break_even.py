@@ -13,7 +13,7 @@ from splitbench.harness.cli.options import JsonFlag
 from splitbench.harness.errors import ConfigError
 
 if TYPE_CHECKING:
-    from splitbench.results.payoff.break_even_report import Report
+    from splitbench.results.payoff.break_even_report import BreakEvenReport
 
 ENDINGS = (".svg", ".png")
 
@@ -45,28 +45,28 @@ def break_even(
     if out is not None and out.suffix not in ENDINGS:
         raise ConfigError(f"--out {out}: the file's ending names its format; there are: {', '.join(ENDINGS)}")
 
-    from splitbench.results.payoff.break_even_report import report
-    from splitbench.results.payoff.break_even_sheet import sheet, to_json
-    from splitbench.results.payoff.ladder import read
+    from splitbench.results.payoff.break_even_report import break_even_report
+    from splitbench.results.payoff.break_even_sheet import break_even_json, break_even_sheet
+    from splitbench.results.payoff.ladder import read_ladder
 
-    answer = report(read(folders), metric, arm or [], fit_up_to)
+    answer = break_even_report(read_ladder(folders), metric, arm or [], fit_up_to)
     if out is not None:
         _draw(answer, out)
     if as_json:
-        show.json_out(to_json(answer))
+        show.json_out(break_even_json(answer))
         return
     from splitbench.results.words import render
 
     if sys.stdout.isatty():
-        render.terminal_sheet(sheet(answer))
+        render.terminal_sheet(break_even_sheet(answer))
     else:
-        typer.echo(render.sheet_markdown(sheet(answer)), nl=False)
+        typer.echo(render.sheet_markdown(break_even_sheet(answer)), nl=False)
 
 
-def _draw(answer: Report, out: Path) -> None:
+def _draw(answer: BreakEvenReport, out: Path) -> None:
     from splitbench.results.plots import style
-    from splitbench.results.plots.of_arms.break_even import figure
+    from splitbench.results.plots.of_arms.break_even import break_even_figure
     from splitbench.results.records.store import write_atomically
 
     save = {".svg": style.svg, ".png": style.png}[out.suffix]
-    write_atomically(out, save(figure(answer)))
+    write_atomically(out, save(break_even_figure(answer)))

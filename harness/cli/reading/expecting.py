@@ -66,7 +66,7 @@ def expect(
     question = expected_report.Question(
         **asked, budget=None if budget is None else expected_report.parse_budget(budget), runs=seeds or 1
     )
-    expected = expected_report.report(question, unsplit.read())
+    expected = expected_report.expectation_report(question, unsplit.read_unsplit())
     _tell(report_sheet(expected), report_json(expected), as_json)
 
 

@@ -29,17 +29,17 @@ def explain(
     if out is not None and out.suffix not in (".png", ".svg"):
         raise ConfigError(f"--out {out}: the picture is a .png or .svg file")
 
-    from splitbench.results.payoff.explain import explain as explained
-    from splitbench.results.payoff.explain import sheet
+    from splitbench.results.payoff.explain import explain_arm as explained
+    from splitbench.results.payoff.explain import explain_sheet
     from splitbench.results.words import render
 
     explanation = explained(folder, arm, against)
     if as_json:
         show.json_out({**dataclasses.asdict(explanation), "sentence": explanation.sentence})
     elif sys.stdout.isatty():
-        render.terminal_sheet(sheet(explanation))
+        render.terminal_sheet(explain_sheet(explanation))
     else:
-        typer.echo(render.sheet_markdown(sheet(explanation)), nl=False)
+        typer.echo(render.sheet_markdown(explain_sheet(explanation)), nl=False)
     if out is not None:
         from splitbench.results.plots import style
         from splitbench.results.plots.of_arms.waterfall import picture

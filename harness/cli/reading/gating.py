@@ -53,13 +53,13 @@ def gate(
         else:
             typer.echo("\n".join([*said, f"wrote {baseline}"]))
         return
-    report = gates.gate(folder, baseline, metrics)
+    report = gates.hold_against_baseline(folder, baseline, metrics)
     if junit:
         write_atomically(junit, as_junit(report).encode())
     if summary:
-        write_atomically(summary, gate_report.markdown(report).encode())
+        write_atomically(summary, gate_report.gate_markdown(report).encode())
     if as_json:
-        show.json_out(gate_report.as_json(report))
+        show.json_out(gate_report.gate_json(report))
     else:
         typer.echo(gate_report.text(report), nl=False)
     if report.status:

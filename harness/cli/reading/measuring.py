@@ -17,7 +17,7 @@ from splitbench.harness.registry import build, load_plugin
 
 if TYPE_CHECKING:
     from splitbench.harness.estimates.estimates_file import Estimates
-    from splitbench.harness.estimates.outside import Measured
+    from splitbench.harness.estimates.outside import MeasuredEstimates
 
 
 def measure_estimates(
@@ -54,18 +54,18 @@ def measure_estimates(
         load_plugin(path)
     space_spec, dataset_spec = spec_of(space, "SPACE", "spaces"), spec_of(dataset, "DATASET", "datasets")
 
-    from splitbench.harness.estimates.estimates_file import read_estimates
-    from splitbench.harness.estimates.outside import measure
-    from splitbench.harness.proxy_ranking.scoring import Job
-    from splitbench.results.estimates.outside_sheet import sheet
+    from splitbench.harness.estimates.estimates_file import read_estimates_file
+    from splitbench.harness.estimates.outside import measure_from_outside
+    from splitbench.harness.proxy_ranking.scoring import RankingJob
+    from splitbench.results.estimates.outside_sheet import estimates_sheet
     from splitbench.results.records.store import write_atomically
     from splitbench.results.words import render
 
-    bound, images = Job(space_spec, dataset_spec).built
-    table = read_estimates(estimates, bound, architecture, estimate, lower_is_better)
-    measured = measure(table, bound, images.name)
+    bound, images = RankingJob(space_spec, dataset_spec).built
+    table = read_estimates_file(estimates, bound, architecture, estimate, lower_is_better)
+    measured = measure_from_outside(table, bound, images.name)
     text = json.dumps(as_object(space_spec, dataset_spec, table, measured), indent=1, allow_nan=False) + "\n"
-    shown = sheet(f"{estimates.name}: {space} on {dataset}", facts(table, measured), measured.populations)
+    shown = estimates_sheet(f"{estimates.name}: {space} on {dataset}", facts(table, measured), measured.populations)
     if out is not None:
         write_atomically(out, (text if as_json or out.suffix == ".json" else render.sheet_markdown(shown)).encode())
         typer.echo(f"wrote {out}", err=True)
@@ -88,7 +88,7 @@ def for_leaderboard(named: Sequence[str], spaces: Collection[str]) -> dict[str, 
             f"--estimates: the folder has runs on {', '.join(sorted(spaces))}, and a file is of one space; "
             "take a folder of one of them"
         )
-    from splitbench.harness.estimates.estimates_file import read_estimates
+    from splitbench.harness.estimates.estimates_file import read_estimates_file
     from splitbench.harness.estimates.outside import by_name
 
     space = build("spaces", *spaces)
@@ -99,11 +99,11 @@ def for_leaderboard(named: Sequence[str], spaces: Collection[str]) -> dict[str, 
             raise ConfigError(f"--estimates {word}: it is not NAME=FILE, as mine=estimates.csv")
         if name in rows:
             raise ConfigError(f"--estimates {word}: there is a row {name} already; choose another name")
-        rows[name] = by_name(read_estimates(Path(path), space), space)
+        rows[name] = by_name(read_estimates_file(Path(path), space), space)
     return rows
 
 
-def facts(estimates: Estimates, measured: Measured) -> list[str]:
+def facts(estimates: Estimates, measured: MeasuredEstimates) -> list[str]:
     """How the file was read, in sentences."""
     given = len(estimates.architectures)
     said = [
@@ -123,9 +123,9 @@ def facts(estimates: Estimates, measured: Measured) -> list[str]:
     return said
 
 
-def as_object(space: Any, dataset: Any, estimates: Estimates, measured: Measured) -> dict[str, Any]:
+def as_object(space: Any, dataset: Any, estimates: Estimates, measured: MeasuredEstimates) -> dict[str, Any]:
     """The JSON: how the file was read, then every number by population."""
-    from splitbench.results.estimates.outside_sheet import to_json
+    from splitbench.results.estimates.outside_sheet import estimates_json
 
     return {
         "space": space,
@@ -138,5 +138,5 @@ def as_object(space: Any, dataset: Any, estimates: Estimates, measured: Measured
             "strings_of_the_space": measured.strings,
             "functions_by_mean": measured.averaged,
         },
-        "populations": to_json(measured.populations),
+        "populations": estimates_json(measured.populations),
     }

@@ -13,7 +13,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results.plots import KINDS
 
 if TYPE_CHECKING:
-    from splitbench.results.plots.source import Options, Source
+    from splitbench.results.plots.source import Options, PlotSource
 
 FORMATS = ("svg", "png", "both")
 COSTS = ("flops", "seconds")
@@ -65,7 +65,7 @@ def plot(
 
 
 def _draw(
-    source: Source, options: Options, kinds: list[str], target: Path, forms: tuple[str, ...]
+    source: PlotSource, options: Options, kinds: list[str], target: Path, forms: tuple[str, ...]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Draw everything, then write it: a kind that was asked for and cannot be drawn leaves nothing behind.
 

@@ -11,7 +11,7 @@ import typer
 from splitbench.harness.cli.training import running
 
 
-def run(
+def run_geometry(
     path: Path,
     out: Path | None,
     probes: int,
@@ -22,22 +22,22 @@ def run(
     engine: str | None = None,
 ) -> None:
     """Split the arms of a study file and print how their partitions compare."""
-    running.prepare(workers, plugins)  # an engine may be a plugin's
+    running.prepare_run(workers, plugins)  # an engine may be a plugin's
     runs_stages = running.engine_of(engine)
-    study, folder, workers = running.opened(path, out, device, workers, plugins, runs_stages)
+    study, folder, workers = running.opened_study(path, out, device, workers, plugins, runs_stages)
 
-    from splitbench.harness.running.geometry import FIGURE, JSON, geometry
+    from splitbench.harness.running.geometry import FIGURE, JSON, compare_partitions
 
     with running.watcher(study.config.name, folder) as shown:
-        found = geometry(study, folder, workers, plugins, probes, shown, runs_stages)
+        found = compare_partitions(study, folder, workers, plugins, probes, shown, runs_stages)
 
-    from splitbench.results.partitions.geometry_report import sheet
+    from splitbench.results.partitions.geometry_report import geometry_sheet
     from splitbench.results.words import render
 
     if as_json:
         typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)
     elif sys.stdout.isatty():
-        render.terminal_sheet(sheet(found))
+        render.terminal_sheet(geometry_sheet(found))
     else:
-        typer.echo(render.sheet_markdown(sheet(found)), nl=False)
+        typer.echo(render.sheet_markdown(geometry_sheet(found)), nl=False)
     typer.echo(f"Results: {folder / JSON} and beside it; the picture is {folder / FIGURE}", err=True)

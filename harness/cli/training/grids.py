@@ -37,13 +37,13 @@ def run_grid(
     from splitbench.harness.cli.training import running
 
     folder, runs_stages = out or Path("runs") / grid.name, running.engine_of(engine)
-    cells, chosen = opened(grid, device, asked)
+    cells, chosen = opened_grid(grid, device, asked)
 
     from splitbench.harness.running import grid_run
 
     with running.watcher(grid.name, folder, "grid") as shown:
         workers = workers or running.usual_workers(chosen, runs_stages)
-        failed = grid_run.run(grid, cells, folder, workers, plugins, shown, runs_stages)
+        failed = grid_run.run_cells(grid, cells, folder, workers, plugins, shown, runs_stages)
     if any(len(failed[cell.name]) < len(study.runs()) for cell, study in cells):
         there = read_grid(folder)
         assert there is not None
@@ -56,7 +56,7 @@ def run_grid(
         raise typer.Exit(1)
 
 
-def opened(grid: Grid, device: str, asked: Asked) -> tuple[Built, str]:
+def opened_grid(grid: Grid, device: str, asked: Asked) -> tuple[Built, str]:
     """The checked cells that are asked for, and the device that they run on."""
     cells = grid.chosen(asked.cells)
     portions = [portion(cell.config, asked.arms, asked.seeds) for cell in cells]  # before torch is imported
@@ -65,27 +65,29 @@ def opened(grid: Grid, device: str, asked: Asked) -> tuple[Built, str]:
     from splitbench.harness.running import grid_run
 
     chosen = choose(device)
-    return grid_run.build(cells, chosen, portions), chosen
+    return grid_run.build_cells(cells, chosen, portions), chosen
 
 
-def show_forecast(
+def show_grid_forecast(
     grid: Grid, device: str, workers: int | None, as_json: bool, asked: Asked, engine: str | None = None
 ) -> None:
     """Print what the cells would run, and what that would take; nothing is written."""
     from splitbench.harness.cli.training import running
 
-    cells, chosen = opened(grid, device, asked)
+    cells, chosen = opened_grid(grid, device, asked)
 
     from splitbench.harness.running import forecast, grid_forecast
     from splitbench.results.words import render
 
     workers = workers or running.usual_workers(chosen, running.engine_of(engine))
-    found = grid_forecast.forecast(grid.name, cells, workers)
+    found = grid_forecast.forecast_grid(grid.name, cells, workers)
     if as_json:
         show.json_out(found.as_json())
         return
     ((first, study), *others) = cells
-    sheet = grid_forecast.sheet(found) if others else forecast.sheet(study, found.cells[first.name])
+    sheet = (
+        grid_forecast.grid_forecast_sheet(found) if others else forecast.forecast_sheet(study, found.cells[first.name])
+    )
     if sys.stdout.isatty():
         render.terminal_sheet(sheet)
     else:
@@ -108,12 +110,12 @@ def show_index(grid: GridFolder, form: str, out: Path | None) -> None:
         )
     index = grid_board.index(grid)
     if form == "text" and out is None:
-        render.terminal_sheet(grid_sheets.sheet(index))
+        render.terminal_sheet(grid_sheets.grid_sheet(index))
         return
     if form == "json":
-        text = json.dumps(grid_sheets.as_json(index), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(grid_sheets.grid_json(index), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     else:
-        text = render.sheet_markdown(grid_sheets.sheet(index))
+        text = render.sheet_markdown(grid_sheets.grid_sheet(index))
     if out is None:
         typer.echo(text, nl=False)
         return

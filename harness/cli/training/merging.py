@@ -11,7 +11,7 @@ import typer
 
 from splitbench.harness.cli import show
 from splitbench.harness.cli.options import JsonFlag
-from splitbench.harness.running.folder_lock import Lock
+from splitbench.harness.running.folder_lock import FolderLock
 
 
 def merge(
@@ -36,15 +36,15 @@ def merge(
 
     with contextlib.ExitStack() as stack:
         if out.is_dir():
-            stack.enter_context(Lock(out).held(lambda sentence: typer.echo(sentence, err=True)))
+            stack.enter_context(FolderLock(out).held(lambda sentence: typer.echo(sentence, err=True)))
         sheet: Sheet
         if (grid := grid_merging.grid_merger(folders, out)) is not None:
             grid.write()
-            data, sheet = grid_merging.as_json(grid), grid_merging.sheet(grid)
+            data, sheet = grid_merging.grid_merge_json(grid), grid_merging.grid_merge_sheet(grid)
         else:
             merged = merger(folders, out)
             merged.write()
-            data, sheet = merge_report.as_json(merged), merge_report.sheet(merged)
+            data, sheet = merge_report.merge_json(merged), merge_report.merge_sheet(merged)
     if as_json:
         show.json_out(data)
     elif sys.stdout.isatty():

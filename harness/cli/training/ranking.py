@@ -15,16 +15,16 @@ import typer
 from splitbench.harness.cli import show
 from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Spec, build, components, load_plugin, nested
+from splitbench.harness.registry import Spec, build, components, load_plugin, nested_specs
 
 if TYPE_CHECKING:
-    from splitbench.harness.proxy_ranking.rank import Correlation, Ranked
-    from splitbench.harness.proxy_ranking.scoring import Job
-    from splitbench.harness.stages.score_networks import Scored
+    from splitbench.harness.proxy_ranking.rank import Correlation, RankedProxy
+    from splitbench.harness.proxy_ranking.scoring import RankingJob
+    from splitbench.harness.stages.score_networks import NetworkScore
     from splitbench.spaces.base import Architecture, SearchSpace
 
 
-def run(
+def run_rank(
     space: str,
     dataset: str,
     named: Sequence[str],
@@ -55,7 +55,7 @@ def run(
     from splitbench.harness.device import choose
     from splitbench.harness.proxy_ranking import rank, scoring
 
-    job = scoring.Job(space_spec, dataset_spec, seed, batch_size, choose(device))
+    job = scoring.RankingJob(space_spec, dataset_spec, seed, batch_size, choose(device))
     specs = specs or serving(job)
     if cells is None:
         population = population or "strings"
@@ -63,11 +63,11 @@ def run(
     else:
         population = f"architectures of {cells.name}"
         architectures = named_in(cells, job.bound)
-    truth = rank.truth_of(job, architectures)  # a missing table ends it before the work, not after it
+    truth = rank.test_accuracies(job, architectures)  # a missing table ends it before the work, not after it
     scoring.score_files(job, specs, out)
-    with progress(f"scoring {space} by " + ", ".join(map(scoring.label, specs)), out) as shown:
+    with progress(f"scoring {space} by " + ", ".join(map(scoring.proxy_label, specs)), out) as shown:
         scores = scoring.score(job, architectures, specs, out, workers, plugins, shown, runs_stages)
-    ranked = rank.measure(job, specs, scores)
+    ranked = rank.measure_proxies(job, specs, scores)
     ranking = {
         "space": space_spec,
         "dataset": dataset_spec,
@@ -77,12 +77,12 @@ def run(
         "batch_size": batch_size,
         "rows": [asdict(row) for row in ranked],
     }
-    write(out, ranking, specs, scores, truth.tolist())
+    write_ranking(out, ranking, specs, scores, truth.tolist())
     if as_json:
         show.json_out(ranking)
     else:
         title = f"{space} on {dataset}: {len(architectures)} {population}, seed {seed}; 95%: bootstrap over functions"
-        show.table(title, COLUMNS, [in_words(row) for row in ranked])
+        show.print_table(title, COLUMNS, [row_in_words(row) for row in ranked])
     larger = "with a larger --sample" if cells is None else "with a longer file"
     typer.echo(f"Scores: {out / 'scores'}. The same command {larger} goes on from them.", err=True)
 
@@ -101,7 +101,7 @@ SAMPLE = 1000
 COLUMNS = ["proxy", "tau", "95%", "rho", "95%", "no answer", "passes forward", "backward", "FLOPs", "ms with making"]
 
 
-def in_words(row: Ranked) -> list[str]:
+def row_in_words(row: RankedProxy) -> list[str]:
     """A row of the table, in words."""
     return [
         row.proxy,
@@ -122,13 +122,13 @@ def _correlation(correlation: Correlation | None) -> tuple[str, str]:
     return f"{correlation.value:.3f}", f"{correlation.low:.3f} to {correlation.high:.3f}" if known else "unknown"
 
 
-def serving(job: Job) -> list[Spec]:
+def serving(job: RankingJob) -> list[Spec]:
     """Every proxy, those around another one aside, that can serve the space; the others go to standard error."""
     from splitbench.criteria.base import unfit
 
     serving_specs: list[Spec] = []
     for name, component in components("proxies").items():
-        if nested(component.load()):  # another proxy in other clothes
+        if nested_specs(component.load()):  # another proxy in other clothes
             continue
         reason = unfit(build("proxies", name, "proxy"), job.bound)
         if reason is None:
@@ -140,11 +140,11 @@ def serving(job: Job) -> list[Spec]:
     return serving_specs
 
 
-def write(
+def write_ranking(
     out: Path,
     ranking: dict[str, Any],
     specs: Sequence[Spec],
-    scores: dict[str, dict[str, Scored]],
+    scores: dict[str, dict[str, NetworkScore]],
     truth: Sequence[float],
 ) -> None:
     """``ranking.json`` and ``scores.csv``: a row an architecture, a column a proxy, higher is better."""
@@ -152,12 +152,12 @@ def write(
 
     import pandas as pd
 
-    from splitbench.harness.proxy_ranking.rank import pooled
-    from splitbench.harness.proxy_ranking.scoring import label
+    from splitbench.harness.proxy_ranking.rank import pooled_scores
+    from splitbench.harness.proxy_ranking.scoring import proxy_label
     from splitbench.results.records.store import write_atomically
 
     names = next(iter(scores.values())).keys()
-    columns = {label(spec): pooled(spec, scores[label(spec)]) for spec in specs}
+    columns = {proxy_label(spec): pooled_scores(spec, scores[proxy_label(spec)]) for spec in specs}
     frame = pd.DataFrame({"architecture": list(names), **columns, "test_accuracy": truth})
     write_atomically(out / "scores.csv", frame.to_csv(index=False).encode())
     write_atomically(out / "ranking.json", (json.dumps(ranking, indent=1) + "\n").encode())

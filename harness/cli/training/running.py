@@ -21,7 +21,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, load_plugin, split_spec
 from splitbench.harness.study import config
 from splitbench.harness.study.grid import Grid
-from splitbench.harness.study.grid import load as load_any
+from splitbench.harness.study.grid import load_study_or_grid as load_any
 from splitbench.harness.study.overrides import parse_set
 from splitbench.harness.study.portion import portion
 from splitbench.results.records import population_names
@@ -64,22 +64,22 @@ def run_study(
     engine: str | None = None,
 ) -> None:
     """Run a study file and print its leaderboard. Where runs failed, a line an arm says so, and the status is 1."""
-    whole = read(path, workers, plugins, asked)
+    whole = read_with_changes(path, workers, plugins, asked)
     if isinstance(whole, Grid):
         grids.run_grid(whole, out, device, workers, plugins, as_json, asked, engine)
         return
     runs_stages = engine_of(engine)
-    study, folder, workers = built(whole, out, device, workers, asked, runs_stages)
+    study, folder, workers = built_study(whole, out, device, workers, asked, runs_stages)
     with watcher(study.config.name, folder) as shown:
         failed = study.run(folder, workers, plugins, shown, runs_stages)
 
-    from splitbench.results.expectation.expected_folder import leaderboards
+    from splitbench.results.expectation.expected_folder import leaderboards_with_expectation
     from splitbench.results.words import render
 
     if len(failed) < len(study.runs()):
-        boards = leaderboards(folder)
+        boards = leaderboards_with_expectation(folder)
         if as_json:
-            typer.echo(render.to_json(boards), nl=False)
+            typer.echo(render.boards_json(boards), nl=False)
         elif sys.stdout.isatty():
             render.terminal(boards)
         else:
@@ -112,11 +112,11 @@ def show_forecast(
     engine: str | None = None,
 ) -> None:
     """Print what a study file would run, and what that would take; nothing is written."""
-    whole = read(path, workers, plugins, asked)
+    whole = read_with_changes(path, workers, plugins, asked)
     if isinstance(whole, Grid):
-        grids.show_forecast(whole, device, workers, as_json, asked, engine)
+        grids.show_grid_forecast(whole, device, workers, as_json, asked, engine)
         return
-    study, _, workers = built(whole, out, device, workers, asked, engine_of(engine))
+    study, _, workers = built_study(whole, out, device, workers, asked, engine_of(engine))
 
     from splitbench.harness.running import forecast
     from splitbench.results.words import render
@@ -125,19 +125,19 @@ def show_forecast(
     if as_json:
         show.json_out(expected.as_json())
     elif sys.stdout.isatty():
-        render.terminal_sheet(forecast.sheet(study, expected))
+        render.terminal_sheet(forecast.forecast_sheet(study, expected))
     else:
-        typer.echo(render.sheet_markdown(forecast.sheet(study, expected)), nl=False)
+        typer.echo(render.sheet_markdown(forecast.forecast_sheet(study, expected)), nl=False)
 
 
-def opened(
+def opened_study(
     path: Path, out: Path | None, device: str, workers: int | None, plugins: Sequence[Path], engine: Spec | None = None
 ) -> tuple[Study, Path, int]:
     """A checked study, its results folder, and how many workers it gets; a grid is refused."""
-    return built(read_study(path, workers, plugins), out, device, workers, WHOLE, engine)
+    return built_study(read_study(path, workers, plugins), out, device, workers, WHOLE, engine)
 
 
-def built(
+def built_study(
     study: config.StudyConfig,
     out: Path | None,
     device: str,
@@ -157,20 +157,22 @@ def built(
     return Study.build(study, chosen, part), out or Path("runs") / study.name, workers or usual_workers(chosen, engine)
 
 
-def read(path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE) -> config.StudyConfig | Grid:
+def read_with_changes(
+    path: Path, workers: int | None, plugins: Sequence[Path], asked: Asked = WHOLE
+) -> config.StudyConfig | Grid:
     """A study file as ``--set`` changes it, and its plugins. No torch is imported: a mistake shows at once."""
-    prepare(workers, plugins)
+    prepare_run(workers, plugins)
     source = f"{path} with --set {' '.join(asked.sets)}" if asked.sets else str(path)
     return load_any(path, parse_set(asked.sets), source)
 
 
 def read_study(path: Path, workers: int | None, plugins: Sequence[Path]) -> config.StudyConfig:
     """A file of one study, for verbs that take no grid."""
-    prepare(workers, plugins)
-    return config.load(path)
+    prepare_run(workers, plugins)
+    return config.load_study(path)
 
 
-def prepare(workers: int | None, plugins: Sequence[Path]) -> None:
+def prepare_run(workers: int | None, plugins: Sequence[Path]) -> None:
     """Load the plugins, and check what the command line says of workers."""
     for plugin in plugins:
         load_plugin(plugin)
@@ -297,7 +299,7 @@ def bars(name: str) -> Iterator[Any]:
 
 
 def _summary(record: Record) -> str:
-    tau, name = record.metrics.get("tau[all]"), population_names.shown("tau[all]", record.population)
+    tau, name = record.metrics.get("tau[all]"), population_names.with_population_names("tau[all]", record.population)
     shown = "undefined" if tau is None else f"{tau:.3f}"
     draw = f" draw {record.draw + 1}" if record.draw else ""
     return f"{record.arm}, seed {record.repetition + 1}{draw}: {name} {shown}, chosen {record.selection.test:.2f} %"

@@ -11,7 +11,7 @@ import typer
 from splitbench.harness.cli.training import running
 
 
-def run(
+def run_sweep(
     path: Path,
     trials: int | None,
     storage: str | None,
@@ -38,13 +38,13 @@ def run(
 
     from splitbench.results.sweeps import sweep, sweep_report
 
-    found = sweep.read(folder)
+    found = sweep.read_sweep(folder)
     if as_json:
-        typer.echo(sweep_report.to_json(found), nl=False)
+        typer.echo(sweep_report.sweep_json(found), nl=False)
     elif sys.stdout.isatty():
-        sweep_report.terminal(found)
+        sweep_report.sweep_terminal(found)
     else:
-        typer.echo(sweep_report.markdown(found), nl=False)
+        typer.echo(sweep_report.sweep_markdown(found), nl=False)
     typer.echo(f"Results: {folder}. Pictures of them: splitbench plot {folder}", err=True)
     if (folder / TUNED).exists():
         typer.echo(f"Compare the tuned arms on fresh seeds: splitbench run {folder / TUNED}", err=True)

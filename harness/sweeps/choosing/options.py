@@ -30,7 +30,7 @@ _LEAST = {
 _quiet = threading.Lock()
 
 
-def chosen(spec: Spec, known: Mapping[str, Any], what: str, where: str) -> tuple[str, dict[str, Any]]:
+def name_and_options(spec: Spec, known: Mapping[str, Any], what: str, where: str) -> tuple[str, dict[str, Any]]:
     """Name and options that a spec gives, the name being one of ``known``.
 
     Args:
@@ -101,7 +101,7 @@ def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any
         raise ConfigError(f"{where}.{first['loc'][0]}: {message}, not {first['input']!r}") from error
 
 
-def built(maker: Callable[..., T], where: str, options: Mapping[str, Any]) -> T:
+def made_of_options(maker: Callable[..., T], where: str, options: Mapping[str, Any]) -> T:
     """What ``maker`` makes of its options, without Optuna's warnings that some of them are experimental.
 
     Raises:

@@ -198,7 +198,7 @@ def make_pruner(spec: Spec, seeds: int) -> BySlot:
         ConfigError: a pruner that there is not, or wrong options, in one sentence.
     """
     where = "sweep.pruner"
-    name, given = options.chosen(spec, PRUNERS, "pruner", where)
+    name, given = options.name_and_options(spec, PRUNERS, "pruner", where)
     settings: dict[str, Any] = options.checked(PRUNERS[name], name, given, where)
     if name == "interval":
         settings["seeds"] = seeds
@@ -212,4 +212,4 @@ def make_pruner(spec: Spec, seeds: int) -> BySlot:
                 f"{where}: hyperband's min_resource is {least} seeds, beyond its max_resource of {greatest}; a trial "
                 f"has {seeds}"
             )
-    return BySlot(options.built(PRUNERS[name], where, settings))
+    return BySlot(options.made_of_options(PRUNERS[name], where, settings))

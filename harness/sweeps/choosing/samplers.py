@@ -55,10 +55,10 @@ def check_sampler(spec: Spec, distributions: Mapping[str, BaseDistribution], whe
     Raises:
         ConfigError: one sentence.
     """
-    name, given = options.chosen(spec, SAMPLERS, "sampler", where)
+    name, given = options.name_and_options(spec, SAMPLERS, "sampler", where)
     settings = options.checked(SAMPLERS[name], name, given, where)
     if (maker := SAMPLERS[name]) is not None:
-        options.built(maker, where, _DEFAULTS[name] | settings)
+        options.made_of_options(maker, where, _DEFAULTS[name] | settings)
     if name == "grid":
         grid_size(distributions, where)
     if name == "cmaes":
@@ -80,7 +80,7 @@ def trials_of_arm(spec: Spec, distributions: Mapping[str, BaseDistribution], wan
     Raises:
         ConfigError: as :func:`grid_size` does.
     """
-    name, _ = options.chosen(spec, SAMPLERS, "sampler", "sweep.sampler")
+    name, _ = options.name_and_options(spec, SAMPLERS, "sampler", "sweep.sampler")
     return min(wanted, grid_size(distributions)) if name == "grid" else wanted
 
 
@@ -116,7 +116,7 @@ class Paired(BaseSampler):
         first: Mapping[str, Any] | None = None,
     ) -> None:
         check_sampler(spec, distributions, "sweep.sampler")
-        self._name, given = options.chosen(spec, SAMPLERS, "sampler", "sweep.sampler")
+        self._name, given = options.name_and_options(spec, SAMPLERS, "sampler", "sweep.sampler")
         settings = options.checked(SAMPLERS[self._name], self._name, given, "sweep.sampler")
         self._options = _DEFAULTS.get(self._name, {}) | settings
         self._distributions = dict(distributions)
@@ -165,7 +165,7 @@ class Paired(BaseSampler):
         more: dict[str, Any] = {"seed": _seed(self._seed, slot)}
         if self._name == "cmaes":
             more |= {"independent_sampler": _Independent(self._seed), "warn_independent_sampling": False}
-        return options.built(maker, "sweep.sampler", self._options | more)
+        return options.made_of_options(maker, "sweep.sampler", self._options | more)
 
 
 class _Independent(RandomSampler):

@@ -57,7 +57,7 @@ def check_place(place: str) -> None:
     )
 
 
-def shown(place: str | Path) -> str:
+def without_password(place: str | Path) -> str:
     """``place`` as messages may show it: without a password, and without the options of a URL."""
     if not is_url(str(place)):
         return str(place)
@@ -76,7 +76,7 @@ def open_database(place: str) -> RDBStorage:
     Raises:
         StoreError: see ``storage.open_storage``.
     """
-    where = f"the storage {shown(place)}"
+    where = f"the storage {without_password(place)}"
     url = _parsed(place, where)
     try:
         arguments = _engine_arguments(url)
@@ -93,12 +93,12 @@ def open_database(place: str) -> RDBStorage:
         ) from None
     except ImportError as error:
         raise StoreError(
-            f"{where} needs a driver that cannot be imported ({reason(error, place)}); install it, or write "
+            f"{where} needs a driver that cannot be imported ({driver_reason(error, place)}); install it, or write "
             f"{url.get_backend_name()}+DRIVER:// with one that is installed"
         ) from None
     except (SQLAlchemyError, StorageInternalError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise StoreError(
-            f"{where} cannot be used ({reason(error, place)}); check that the database is running, its name, "
+            f"{where} cannot be used ({driver_reason(error, place)}); check that the database is running, its name, "
             "the user's password and rights"
         ) from None
 
@@ -220,7 +220,7 @@ def _make_atomic(engine: Engine) -> None:
     engine.dispose()
 
 
-def reason(error: BaseException, place: str) -> str:
+def driver_reason(error: BaseException, place: str) -> str:
     """What a driver says, as one line without the password."""
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__

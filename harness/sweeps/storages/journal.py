@@ -21,7 +21,7 @@ TORN_SECONDS = 2.0
 _UNLOCKABLE = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
-class Lock(JournalFileSymlinkLock):
+class JournalLock(JournalFileSymlinkLock):
     """What keeps two processes from writing at once: a lock on the journal itself, which ends with its process.
 
     Optuna's own is a file beside it. One that a killed process leaves makes all others wait for 30 seconds; it serves
@@ -71,7 +71,7 @@ def open_journal(path: Path) -> JournalStorage:
             _check_journal(path)
         if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(path.parent, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return JournalStorage(JournalFileBackend(str(path), Lock(str(path))))
+        return JournalStorage(JournalFileBackend(str(path), JournalLock(str(path))))
     except StoreError:
         raise
     except OSError as error:

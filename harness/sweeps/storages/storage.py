@@ -20,8 +20,8 @@ from optuna.study import StudyDirection
 from sqlalchemy.exc import SQLAlchemyError
 
 from splitbench.harness.errors import StoreError
-from splitbench.harness.sweeps.identity import differences
-from splitbench.harness.sweeps.storages.database import is_url, open_database, reason, shown
+from splitbench.harness.sweeps.identity import identity_differences
+from splitbench.harness.sweeps.storages.database import driver_reason, is_url, open_database, without_password
 from splitbench.harness.sweeps.storages.journal import OTHER, open_journal
 
 Identity = Mapping[str, Any]
@@ -57,8 +57,8 @@ def storage_errors(place: str | Path) -> Iterator[None]:
         if isinstance(error, json.JSONDecodeError | OSError) and not _in_storage(error):
             raise
         raise StoreError(
-            f"the storage {shown(place)} cannot be used any more ({reason(error, str(place))}); what had ended is "
-            "kept: run the same command again when it can"
+            f"the storage {without_password(place)} cannot be used any more "
+            f"({driver_reason(error, str(place))}); what had ended is kept: run the same command again when it can"
         ) from error
 
 
@@ -114,7 +114,7 @@ def _check(storage: BaseStorage, name: str, identity: Identity, direction: str) 
             f"one writes {SCHEMA}); upgrade splitbench, or {OTHER}"
         )
     was = [stored.name.lower() for stored in study.directions]
-    changed = differences({key: value for key, value in mark.items() if key != "schema"}, identity)
+    changed = identity_differences({key: value for key, value in mark.items() if key != "schema"}, identity)
     if was != [direction]:
         changed = f"to {' and '.join(was)}, and is now to {direction}"
     if changed:

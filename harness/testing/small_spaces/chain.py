@@ -42,18 +42,18 @@ EDGES = ((0, 1), (0, 2), (1, 2))
 CHANNELS, CELLS = 4, 2
 
 
-def live_edges(active: Sequence[Sequence[int]]) -> tuple[bool, bool, bool]:
+def live_chain_edges(active: Sequence[Sequence[int]]) -> tuple[bool, bool, bool]:
     """For each edge, whether some operation on it carries signal from the first node to the last."""
     first, past, second = (any(op != NONE for op in operations) for operations in active)
     return first and second, past, first and second
 
 
-def running(choice: Choice) -> tuple[tuple[int, ...], ...]:
+def running_in_chain(choice: Choice) -> tuple[tuple[int, ...], ...]:
     """Edge by edge, the operations that run: live ones, never ``none``."""
     active = named_operations(choice)
     return tuple(
         tuple(op for op in operations if op != NONE) if live else ()
-        for operations, live in zip(active, live_edges(active), strict=True)
+        for operations, live in zip(active, live_chain_edges(active), strict=True)
     )
 
 
@@ -112,7 +112,7 @@ class ChainSupernet(Supernet):
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
         x = self.stem(images)
-        active, weights = running(choice), choice.weights if isinstance(choice, Mixture) else None
+        active, weights = running_in_chain(choice), choice.weights if isinstance(choice, Mixture) else None
         for layer in self.body:
             x = layer(x, active, weights) if isinstance(layer, ChainCell) else layer(x)
         logits: Tensor = self.classifier(self.tail(x).flatten(1))
@@ -132,7 +132,7 @@ class ChainSupernet(Supernet):
         return modules
 
     def running(self, choice: Choice) -> tuple[tuple[int, ...], ...]:
-        return running(choice)
+        return running_in_chain(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
         return list(self.body)
@@ -176,10 +176,10 @@ class Chain(SearchSpace):
 
     def connected(self, choice: Architecture | SubSpace) -> bool:
         active = choice.allowed if isinstance(choice, SubSpace) else [(op,) for op in choice]
-        return any(live_edges(active))
+        return any(live_chain_edges(active))
 
     def function(self, architecture: Architecture) -> Architecture:
-        live = live_edges([(op,) for op in architecture])
+        live = live_chain_edges([(op,) for op in architecture])
         return tuple(op if alive else NONE for op, alive in zip(architecture, live, strict=True))
 
     def functions(self, subspace: SubSpace) -> Rows:
@@ -217,7 +217,7 @@ class Chain(SearchSpace):
 
     def flops(self, choice: Choice) -> Flops:
         pixels, classifier = self.shape[1] * self.shape[2], CHANNELS * self.classes
-        active = running(choice)
+        active = running_in_chain(choice)
         cells = CELLS * sum(macs_of(op) for operations in active for op in operations)
         forward = 2 * (pixels * (self._outer + cells) + classifier)
         if not any(active):  # cut off: only the classifier's weights get a gradient

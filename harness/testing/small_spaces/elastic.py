@@ -25,7 +25,7 @@ from splitbench.harness.testing.small_spaces.elastic_supernet import (
     SPAN,
     WIDTHS,
     ElasticSupernet,
-    running,
+    running_in_elastic,
 )
 from splitbench.spaces.base import Architecture, Choice, Flops, Rows, SearchSpace, SubSpace, Supernet
 from splitbench.spaces.choices import as_rows
@@ -71,7 +71,7 @@ class Elastic(SearchSpace):
         return tuple(f"{kind}_{size}" for size in sizes)
 
     def function(self, architecture: Architecture) -> Architecture:
-        return tuple(ops[0] if ops else 0 for ops in running(architecture))
+        return tuple(ops[0] if ops else 0 for ops in running_in_elastic(architecture))
 
     @property
     def can_list(self) -> bool:
@@ -95,7 +95,7 @@ class Elastic(SearchSpace):
 
     def _macs(self, choice: Choice) -> int:
         """Multiply-adds an image of what runs."""
-        active = running(choice)
+        active = running_in_elastic(choice)
         total = self._stem + self.pixels[1] * math.prod(CHANNELS) + CHANNELS[-1] * self.classes
         for start in (edge for edge in range(len(active)) if edge % SPAN % 2 == 1):
             channels, pixels = CHANNELS[start // SPAN], self.pixels[start // SPAN]
@@ -109,7 +109,7 @@ class Elastic(SearchSpace):
 
     def parameters(self, architecture: Architecture) -> int:
         """Weights of the stand-alone network: convolutions, scale and shift of normalisations, classifier."""
-        active = running(architecture)
+        active = running_in_elastic(architecture)
         total = (self.shape[0] + 2) * CHANNELS[0]
         total += math.prod(CHANNELS) + 4 * CHANNELS[-1] + (CHANNELS[-1] + 1) * self.classes
         for start in (edge for edge in range(len(active)) if edge % SPAN % 2 == 1 and active[edge]):
@@ -165,7 +165,7 @@ def accuracy(architecture: Architecture) -> float:
     by 0.4.
     """
     total = 50.0
-    active = running(architecture)
+    active = running_in_elastic(architecture)
     for edge in range(1, len(active)):
         if edge % SPAN % 2 == 1 and active[edge]:
             (kernel,), (width,) = active[edge], active[edge + 1]

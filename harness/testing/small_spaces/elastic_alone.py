@@ -16,7 +16,7 @@ from splitbench.harness.testing.small_spaces.elastic_supernet import (
     Active,
     ElasticSupernet,
     plain_norm,
-    running,
+    running_in_elastic,
 )
 from splitbench.spaces.base import Architecture, Choice, Mixture, Supernet
 from splitbench.spaces.operations import conv
@@ -32,7 +32,7 @@ class StandAlone(Supernet):
     def __init__(self, architecture: Architecture, image_channels: int, classes: int) -> None:
         super().__init__()
         self.architecture = architecture
-        active = running(architecture)
+        active = running_in_elastic(architecture)
         self.stem = nn.Sequential(conv(image_channels, CHANNELS[0], 1), plain_norm(CHANNELS[0]), nn.ReLU())
         self.stages = nn.ModuleList()
         for index, (inputs, channels) in enumerate(itertools.pairwise((CHANNELS[0], *CHANNELS))):
@@ -49,7 +49,7 @@ class StandAlone(Supernet):
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
         assert not isinstance(choice, Mixture)
-        assert running(choice) == running(self.architecture)
+        assert running_in_elastic(choice) == running_in_elastic(self.architecture)
         x = self.stem(images)
         for stage in self.stages:
             x = stage(x)
@@ -57,7 +57,7 @@ class StandAlone(Supernet):
         return logits
 
     def running(self, choice: Choice) -> Active:
-        return running(choice)
+        return running_in_elastic(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
         return list(self.stages)

@@ -26,7 +26,7 @@ COUNTS = (SLOTS, *(len(KERNELS), len(WIDTHS)) * SLOTS) * len(CHANNELS)
 Active = tuple[tuple[int, ...], ...]
 
 
-def running(choice: Choice) -> Active:
+def running_in_elastic(choice: Choice) -> Active:
     """Edge by edge, the operations that run: none on the edges of slots behind the largest depth."""
     active = list(named_operations(choice))
     for start in range(0, len(active), SPAN):
@@ -53,7 +53,7 @@ def slices(width: int, kernel: int) -> dict[str, tuple[slice, ...]]:
     return norms | convolutions
 
 
-class Slot(nn.Module):
+class ElasticSlot(nn.Module):
     """x + project(spatial(expand(x))), at any kernel and width."""
 
     def __init__(self, channels: int) -> None:
@@ -84,14 +84,14 @@ class Slot(nn.Module):
         return total
 
 
-class Stage(nn.Module):
+class ElasticStage(nn.Module):
     """A way in (pooling and more channels, or nothing) and the slots."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
         grow = [] if inputs == channels else [nn.AvgPool2d(2), conv(inputs, channels, 1), plain_norm(channels)]
         self.entry = nn.Sequential(*grow)
-        self.slots = nn.ModuleList(Slot(channels) for _ in range(SLOTS))
+        self.slots = nn.ModuleList(ElasticSlot(channels) for _ in range(SLOTS))
 
     def forward(self, x: Tensor, active: Active, weights: Tensor | None) -> Tensor:
         """``active`` and the rows of ``weights`` are those of this stage's edges."""
@@ -113,12 +113,12 @@ class ElasticSupernet(Supernet):
     def __init__(self, image_channels: int, classes: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(conv(image_channels, CHANNELS[0], 1), plain_norm(CHANNELS[0]), nn.ReLU())
-        self.stages = nn.ModuleList(Stage(*pair) for pair in itertools.pairwise((CHANNELS[0], *CHANNELS)))
+        self.stages = nn.ModuleList(ElasticStage(*pair) for pair in itertools.pairwise((CHANNELS[0], *CHANNELS)))
         self.head = nn.Sequential(plain_norm(CHANNELS[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         self.classifier = nn.Linear(CHANNELS[-1], classes)
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
-        active, x = running(choice), self.stem(images)
+        active, x = running_in_elastic(choice), self.stem(images)
         for index, stage in enumerate(self.stages):
             own = slice(index * SPAN, (index + 1) * SPAN)
             x = stage(x, active[own], choice.weights[own] if isinstance(choice, Mixture) else None)
@@ -126,15 +126,15 @@ class ElasticSupernet(Supernet):
         return logits
 
     def running(self, choice: Choice) -> Active:
-        return running(choice)
+        return running_in_elastic(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
         return list(self.stages)
 
-    def slots(self, choice: Choice) -> dict[str, tuple[Slot, dict[str, tuple[slice, ...]] | None]]:
+    def slots(self, choice: Choice) -> dict[str, tuple[ElasticSlot, dict[str, tuple[slice, ...]] | None]]:
         """Each slot by its name, with the slices that run (their union in a mixture), or None if it does not run."""
-        active, layers = running(choice), {}
-        for number, slot in enumerate(m for m in self.modules() if isinstance(m, Slot)):
+        active, layers = running_in_elastic(choice), {}
+        for number, slot in enumerate(m for m in self.modules() if isinstance(m, ElasticSlot)):
             stage, index = divmod(number, SLOTS)
             kernels, widths = active[stage * SPAN + 1 + 2 * index :][:2]
             # slices are nested, so that the largest is their union

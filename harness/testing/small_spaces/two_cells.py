@@ -30,7 +30,7 @@ from splitbench.harness.testing.small_spaces.two_cells_supernet import (
     OPERATIONS,
     TwoCellsSupernet,
     live_in_cell,
-    running,
+    running_in_two_cells,
 )
 from splitbench.spaces.base import Architecture, Choice, Flops, Rows, SearchSpace, SubSpace
 from splitbench.spaces.choices import as_rows
@@ -196,7 +196,7 @@ class TwoCells(SearchSpace):
         return sum(op in KERNELS for op in architecture)
 
     def flops(self, choice: Choice) -> Flops:
-        active, classifier = running(choice), CHANNELS * self.classes
+        active, classifier = running_in_two_cells(choice), CHANNELS * self.classes
         if not any(active):
             return Flops(2 * classifier, 2 * classifier)
         forward = 2 * (self._stem + self._macs(active) + classifier)

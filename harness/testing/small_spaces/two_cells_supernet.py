@@ -33,7 +33,7 @@ def live_in_cell(active: Sequence[Sequence[int]]) -> tuple[bool, ...]:
     return carries[0] and middle, carries[1] and middle, carries[2], carries[3], middle
 
 
-def running(choice: Choice) -> Active:
+def running_in_two_cells(choice: Choice) -> Active:
     """Edge by edge, the live operations, never ``none``; nothing at all if any cell is cut off."""
     active = named_operations(choice)
     live = [live_in_cell(active[start : start + len(EDGES)]) for start in (0, len(EDGES))]
@@ -90,7 +90,7 @@ class TwoCellsSupernet(Supernet):
         self.classifier = nn.Linear(CHANNELS, space.classes)
 
     def forward(self, images: Tensor, choice: Choice) -> Tensor:
-        active, size = running(choice), len(EDGES)
+        active, size = running_in_two_cells(choice), len(EDGES)
         weights = choice.weights if isinstance(choice, Mixture) else None
         if not any(active):  # cut off: the classifier sees nothing
             logits: Tensor = self.classifier(images.new_zeros(len(images), CHANNELS))
@@ -121,10 +121,10 @@ class TwoCellsSupernet(Supernet):
         return modules
 
     def running(self, choice: Choice) -> Active:
-        return running(choice)
+        return running_in_two_cells(choice)
 
     def blocks(self, choice: Choice) -> list[nn.Module]:
-        return list(self.body) if any(running(choice)) else []
+        return list(self.body) if any(running_in_two_cells(choice)) else []
 
     def outer_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for name in ("stem", "tail", "classifier"):

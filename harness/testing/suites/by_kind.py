@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.registry import Component, Spec, build, get, nested, parameters, split_spec
-from splitbench.harness.testing.checks import Check
+from splitbench.harness.registry import Component, Spec, build, get, nested_specs, parameters, split_spec
+from splitbench.harness.testing.checks import ComponentCheck
 from splitbench.harness.testing.material import images_of
 from splitbench.harness.testing.suites import criteria, engines, modifiers, parts, proxies, spaces, trainers
 from splitbench.spaces.base import SearchSpace
@@ -25,7 +25,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
 """By kind, parameters that only make a component slower: small in a check unless they are given."""
 
 
-def small(component: Component, spec: Spec) -> tuple[Any, dict[str, Any]]:
+def make_small(component: Component, spec: Spec) -> tuple[Any, dict[str, Any]]:
     """The component that ``spec`` describes, made small, and the parameters it was built with.
 
     Raises:
@@ -47,7 +47,7 @@ def shrunk(component: Component, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in SMALL.get(component.kind, {}).items():
         if key in known:
             chosen.setdefault(key, value)
-    for key, kind in nested(component.load()).items():
+    for key, kind in nested_specs(component.load()).items():
         spec = given.get(key, known[key].default if key in known else None)
         if not isinstance(spec, str | Mapping):
             continue
@@ -57,7 +57,7 @@ def shrunk(component: Component, given: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def suite(kind: str, thing: Any) -> Iterator[Check]:
+def suite(kind: str, thing: Any) -> Iterator[ComponentCheck]:
     """The checks of a component, on the embedded space with random images and on a synthetic space.
 
     Raises:
@@ -65,19 +65,19 @@ def suite(kind: str, thing: Any) -> Iterator[Check]:
     """
     images = functools.partial(images_of, (1, 8, 8), CLASSES)
     if kind == "criteria":
-        return criteria.checks(thing, Micro(), images())
+        return criteria.criterion_checks(thing, Micro(), images())
     if kind == "proxies":
-        return proxies.checks(thing, Micro(), images())
+        return proxies.proxy_checks(thing, Micro(), images())
     if kind == "partitioners":
         return parts.partitioner_checks(thing)
     if kind == "edge_rules":
         return parts.edge_rule_checks(thing)
     if kind == "trainers":
-        return trainers.checks(thing, Micro(), images())
+        return trainers.trainer_checks(thing, Micro(), images())
     if kind == "modifiers":
-        return modifiers.checks(thing, Micro(), images())
+        return modifiers.modifier_checks(thing, Micro(), images())
     if kind == "spaces":
-        return spaces.checks(thing, shape_of(thing), CLASSES)
+        return spaces.space_checks(thing, shape_of(thing), CLASSES)
     if kind == "engines":
         return engines.checks(thing)
     raise ConfigError(f"there is no conformance suite for {kind}")

@@ -13,11 +13,11 @@ import torch
 from splitbench.criteria.base import Criterion, Parts, given_leaves, parts_of, splits, unfit
 from splitbench.harness.registry import build
 from splitbench.harness.study.config import ScheduleConfig
-from splitbench.harness.testing.affinities import require_affinity, same
-from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.affinities import require_affinity, same_affinity
+from splitbench.harness.testing.checks import ComponentCheck, SkippedCheck, enforce
 from splitbench.harness.testing.material import images_of, require, subspaces
 from splitbench.harness.testing.small_spaces.chain import NONE, OPERATIONS, Chain
-from splitbench.harness.testing.suites.criterion_trials import TRAINERS, Setting, Trial, trial, valid
+from splitbench.harness.testing.suites.criterion_trials import TRAINERS, CriterionSetting, CriterionTrial, trial, valid
 from splitbench.harness.testing.watching import (
     unpaid,
 )
@@ -26,35 +26,35 @@ from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
 
-class Laboratory:
+class CriterionTrials:
     """A criterion's trials on one space, each run once, when the first check needs it."""
 
     def __init__(self, criterion: Criterion, space: SearchSpace, data: ImageData) -> None:
         self.criterion, self.space, self.data = criterion, space, data
 
     @functools.cached_property
-    def pairs(self) -> list[tuple[Setting, Trial, Trial]]:
+    def pairs(self) -> list[tuple[CriterionSetting, CriterionTrial, CriterionTrial]]:
         """Two calls in each of six settings: paths and mixtures, the whole space and a part, first and last edge."""
         if (reason := unfit(self.criterion, self.space)) is not None:
-            raise Skipped(f"it says that it cannot serve {self.space.name}: {reason}")
+            raise SkippedCheck(f"it says that it cannot serve {self.space.name}: {reason}")
         (root, narrow), last, (paths, mixtures) = subspaces(self.space)[:2], len(self.space.edges) - 1, TRAINERS
         where = [*itertools.product([root], TRAINERS, [0, last]), (narrow, paths, 0), (narrow, mixtures, last)]
-        settings = [Setting(self.space, self.data, *rest) for rest in where]
+        settings = [CriterionSetting(self.space, self.data, *rest) for rest in where]
         return [(s, trial(self.criterion, s, 0), trial(self.criterion, s, 1)) for s in settings]
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[CriterionTrial]:
         return [call for _, *both in self.pairs for call in both]
 
     @property
-    def finished(self) -> list[tuple[Setting, Trial, Trial]]:
+    def finished(self) -> list[tuple[CriterionSetting, CriterionTrial, CriterionTrial]]:
         """Pairs that gave something.
 
         Raises:
             Skipped: if a call raised; the check that it runs says what.
         """
         if any(call.error for call in self.trials):
-            raise Skipped("a call ended with an error")
+            raise SkippedCheck("a call ended with an error")
         return self.pairs
 
     def ground_truth(self) -> None:
@@ -88,7 +88,7 @@ class Laboratory:
             assert first.affinity is not None
             assert second.affinity is not None
             require(
-                same(first.affinity, second.affinity),
+                same_affinity(first.affinity, second.affinity),
                 f"{first.where}: two calls differ; take random numbers from probe.rng(purpose) alone",
             )
             require(first.cost == second.cost, f"{first.where}: two calls are charged {first.cost} and {second.cost}")
@@ -99,12 +99,12 @@ class Laboratory:
 
     def draws(self) -> None:
         if getattr(self.criterion, "draws", False):
-            raise Skipped("it declares draws = True")
+            raise SkippedCheck("it declares draws = True")
         for setting, first, _ in self.finished[::2]:
             other = trial(self.criterion, replace(setting, draw=1))
             assert first.affinity is not None
             require(
-                other.affinity is not None and same(first.affinity, other.affinity),
+                other.affinity is not None and same_affinity(first.affinity, other.affinity),
                 f"{first.where}: another draw gives another affinity; declare draws = True, without which every draw "
                 "of an arm gets the first one's affinity",
             )
@@ -124,7 +124,7 @@ class Laboratory:
 
     def cuda(self) -> None:
         if not torch.cuda.is_available():
-            raise Skipped("torch sees no CUDA device here")
+            raise SkippedCheck("torch sees no CUDA device here")
         for setting, *_ in self.finished[::5]:
             valid(self.criterion, replace(setting, device="cuda"))
 
@@ -139,12 +139,12 @@ def on_chains(criterion: Criterion, counts: Sequence[int], narrowed: Callable[[C
             reasons.append(reason)
             continue
         for (subspace, edge), trainer in itertools.product(narrowed(space), TRAINERS):
-            valid(criterion, Setting(space, data, subspace, trainer, edge), refusal)
+            valid(criterion, CriterionSetting(space, data, subspace, trainer, edge), refusal)
     if len(reasons) == len(counts):
-        raise Skipped(f"it says that it cannot serve chain: {reasons[0]}")
+        raise SkippedCheck(f"it says that it cannot serve chain: {reasons[0]}")
 
 
-def whole(space: Chain) -> Iterator[tuple[SubSpace, int]]:
+def whole_space(space: Chain) -> Iterator[tuple[SubSpace, int]]:
     """The whole space, first edge."""
     yield space.root(), 0
 
@@ -194,7 +194,7 @@ def check_leaves(criterion: Criterion, space: SearchSpace) -> None:
         require(len(own) > 0, f"{criterion}: its leaf {index} on {space.name} owns no connected function")
 
 
-def checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterator[Check]:
+def criterion_checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterator[ComponentCheck]:
     """The suite of a criterion, on ``space`` and on a synthetic one.
 
     Args:
@@ -202,30 +202,38 @@ def checks(criterion: Criterion, space: SearchSpace, data: ImageData) -> Iterato
         space: small enough for a few hundred passes of its supernet.
         data: images that the space is bound to.
     """
-    yield Check("its own partitioner, edge rule and schedule exist", lambda: check_parts(criterion))
+    yield ComponentCheck("its own partitioner, edge rule and schedule exist", lambda: check_parts(criterion))
     if not splits(criterion):
         return
-    yield Check("unfit() gives a reason or None", lambda: check_unfit(criterion, space, Chain()))
+    yield ComponentCheck("unfit() gives a reason or None", lambda: check_unfit(criterion, space, Chain()))
     if unfit(criterion, space) is None and given_leaves(criterion, space):
-        yield Check("the leaves that it gives hold every function once", lambda: check_leaves(criterion, space))
+        yield ComponentCheck(
+            "the leaves that it gives hold every function once", lambda: check_leaves(criterion, space)
+        )
         return
     cases = [(space, data)] + ([] if isinstance(space, Chain) else [(Chain(), images_of((1, 8, 8), 10))])
     for case in cases:
-        laboratory, name = Laboratory(criterion, *case), case[0].name
-        yield Check(f"{name}: reads no ground truth", laboratory.ground_truth)
-        yield Check(f"{name}: sees no other images than the probe's", laboratory.images)
-        yield Check(f"{name}: leaves weights, hooks, images and random numbers as they were", laboratory.traces)
-        yield Check(f"{name}: runs with paths and mixtures", laboratory.runs)
-        yield Check(f"{name}: affinity symmetric, zero diagonal, finite, valid standard errors", laboratory.affinity)
-        yield Check(f"{name}: the same seed gives the same", laboratory.determinism)
-        yield Check(f"{name}: another seed gives a valid affinity", laboratory.other_seed)
-        yield Check(f"{name}: draws differ only if it declares them", laboratory.draws)
-        yield Check(f"{name}: every pass is paid for", laboratory.cost)
-        yield Check(f"{name}: CUDA", laboratory.cuda)
+        laboratory, name = CriterionTrials(criterion, *case), case[0].name
+        yield ComponentCheck(f"{name}: reads no ground truth", laboratory.ground_truth)
+        yield ComponentCheck(f"{name}: sees no other images than the probe's", laboratory.images)
+        yield ComponentCheck(
+            f"{name}: leaves weights, hooks, images and random numbers as they were", laboratory.traces
+        )
+        yield ComponentCheck(f"{name}: runs with paths and mixtures", laboratory.runs)
+        yield ComponentCheck(
+            f"{name}: affinity symmetric, zero diagonal, finite, valid standard errors", laboratory.affinity
+        )
+        yield ComponentCheck(f"{name}: the same seed gives the same", laboratory.determinism)
+        yield ComponentCheck(f"{name}: another seed gives a valid affinity", laboratory.other_seed)
+        yield ComponentCheck(f"{name}: draws differ only if it declares them", laboratory.draws)
+        yield ComponentCheck(f"{name}: every pass is paid for", laboratory.cost)
+        yield ComponentCheck(f"{name}: CUDA", laboratory.cuda)
     counts = range(2, len(OPERATIONS) + 1)
-    yield Check("2 to 8 operations on an edge", lambda: on_chains(criterion, counts, whole))
-    yield Check("one operation on an edge", lambda: on_chains(criterion, [5], one_operation))
-    yield Check("contexts with nothing but none", lambda: on_chains(criterion, [3, 5], dead_contexts, refusal=True))
+    yield ComponentCheck("2 to 8 operations on an edge", lambda: on_chains(criterion, counts, whole_space))
+    yield ComponentCheck("one operation on an edge", lambda: on_chains(criterion, [5], one_operation))
+    yield ComponentCheck(
+        "contexts with nothing but none", lambda: on_chains(criterion, [3, 5], dead_contexts, refusal=True)
+    )
 
 
 def check_criterion(criterion: Criterion, space: SearchSpace, data: ImageData) -> None:
@@ -234,4 +242,4 @@ def check_criterion(criterion: Criterion, space: SearchSpace, data: ImageData) -
     Raises:
         AssertionError: with the sentence of the first check that fails.
     """
-    enforce(checks(criterion, space, data))
+    enforce(criterion_checks(criterion, space, data))

@@ -33,7 +33,7 @@ TRAINERS: tuple[Trainer, ...] = (Rsps(batch_size=8), Darts(batch_size=8))
 
 
 @dataclass(frozen=True)
-class Setting:
+class CriterionSetting:
     """Where a criterion is called, and in which draw of an arm."""
 
     space: SearchSpace
@@ -51,7 +51,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Trial:
+class CriterionTrial:
     """One call, and what it did.
 
     Attributes:
@@ -74,7 +74,7 @@ class Trial:
     left: list[str]
 
 
-def trial(criterion: Criterion, setting: Setting, number: int = 0, counting: bool = False) -> Trial:
+def trial(criterion: Criterion, setting: CriterionSetting, number: int = 0, counting: bool = False) -> CriterionTrial:
     """Call a criterion through the harness's own probe; each ``number`` has its own global random numbers."""
     space, subspace = setting.space, setting.subspace
     data, asked = noted(setting.data, setting.device)
@@ -104,10 +104,10 @@ def trial(criterion: Criterion, setting: Setting, number: int = 0, counting: boo
         left.append("it draws or seeds global random numbers; take them from probe.rng(purpose) alone")
     leak = not oracle and (probe.asked_for_truth or "asked for the ground truth" in str(error))
     where = f"{criterion} on {setting}"
-    return Trial(where, affinity, error, meter.cost, counter.total, leak, strange_parts(asked), left)
+    return CriterionTrial(where, affinity, error, meter.cost, counter.total, leak, strange_parts(asked), left)
 
 
-def valid(criterion: Criterion, setting: Setting, refusal: bool = False) -> None:
+def valid(criterion: Criterion, setting: CriterionSetting, refusal: bool = False) -> None:
     """Require one call to give a valid affinity; with ``refusal`` it may end with a sentence instead."""
     call = trial(criterion, setting, 1)
     if call.error is not None:

@@ -17,7 +17,7 @@ from splitbench.harness.part import Part
 from splitbench.harness.stages.base import Scene, Stage
 from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stores.folder import StageStore
-from splitbench.harness.testing.checks import Check, enforce
+from splitbench.harness.testing.checks import ComponentCheck, enforce
 
 LINES = "lines.txt"
 SECONDS = 120.0
@@ -68,7 +68,7 @@ def check_engine(engine: Opener, workers: int = 1) -> None:
     enforce(checks(engine, workers))
 
 
-def checks(engine: Opener, workers: int = 1) -> Iterator[Check]:
+def checks(engine: Opener, workers: int = 1) -> Iterator[ComponentCheck]:
     """The suite."""
     scene = Scene(Part.of("spaces", "micro"), Part.of("datasets", "digits"), "no images are read")
 
@@ -123,7 +123,7 @@ def checks(engine: Opener, workers: int = 1) -> Iterator[Check]:
             lines = StageStore(Path(name)).open(stage.key, LINES).read_text().splitlines()
             assert len(lines) == 1, "a stage whose result is in the store runs again"
 
-    yield Check("a stage that is asked for twice runs once", once)
-    yield Check("a stage reads what its parents have left", parents)
-    yield Check("what a stage raises arrives, and the next one runs", errors)
-    yield Check("a stored result comes at once", stored)
+    yield ComponentCheck("a stage that is asked for twice runs once", once)
+    yield ComponentCheck("a stage reads what its parents have left", parents)
+    yield ComponentCheck("what a stage raises arrives, and the next one runs", errors)
+    yield ComponentCheck("a stored result comes at once", stored)

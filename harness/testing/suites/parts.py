@@ -13,8 +13,8 @@ from splitbench.criteria.base import Affinity, EdgeRule, Partition, Partitioner,
 from splitbench.criteria.partitioners.cuts import Balanced
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.registry import build
-from splitbench.harness.testing.affinities import affinities, same
-from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.affinities import affinities, same_affinity
+from splitbench.harness.testing.checks import ComponentCheck, SkippedCheck, enforce
 from splitbench.harness.testing.material import require
 from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.watching import random_state, scrambled
@@ -58,7 +58,7 @@ def grouped(partitioner: Partitioner, affinity: Affinity, branching: int) -> Par
     require(first.groups == ordered, f"{where}: gives {first.groups} out of order; Partition.of puts groups in order")
     require(bool(np.isfinite([first.cut, first.raw_cut, first.intra]).all()), f"{where}: a cut is not finite: {first}")
     require(first == second, f"{where}: two calls with equal generators give {first.groups} and {second.groups}")
-    require(same(before, affinity), f"{where}: it writes to the affinity that it is given")
+    require(same_affinity(before, affinity), f"{where}: it writes to the affinity that it is given")
     return first
 
 
@@ -93,12 +93,12 @@ def check_few(partitioner: Partitioner) -> None:
             )
 
 
-def partitioner_checks(partitioner: Partitioner) -> Iterator[Check]:
+def partitioner_checks(partitioner: Partitioner) -> Iterator[ComponentCheck]:
     """The suite of a partitioner."""
-    yield Check(
+    yield ComponentCheck(
         "2 to 8 operations: a partition of them all, by its generator alone", lambda: check_partitions(partitioner)
     )
-    yield Check("fewer operations than groups", lambda: check_few(partitioner))
+    yield ComponentCheck("fewer operations than groups", lambda: check_few(partitioner))
 
 
 def check_partitioner(partitioner: Partitioner) -> None:
@@ -154,7 +154,7 @@ def shortlisted(rule: EdgeRule, space: SearchSpace, where: str) -> list[int]:
         with blind(where):
             answers = [shortlist(rule, edges, np.random.default_rng(0), 0, space) for _ in range(2)]
     except SplitbenchError as refusal:
-        raise Skipped(f"it refuses: {refusal}") from refusal
+        raise SkippedCheck(f"it refuses: {refusal}") from refusal
     first, second = (list(whole_numbers(answer, f"{where}: shortlist()")) for answer in answers)
     require(first == second, f"{where}: shortlist() with equal generators gives {first} and {second}")
     require(
@@ -172,23 +172,23 @@ def check_choice(rule: EdgeRule, space: SearchSpace) -> None:
         try:
             chosen_by(rule, candidates_on(space, left, kind), where)
         except SplitbenchError as refusal:
-            raise Skipped(f"it refuses: {refusal}") from refusal
+            raise SkippedCheck(f"it refuses: {refusal}") from refusal
 
 
 def check_consulted(rule: EdgeRule) -> None:
     """The criterion that it consults, if any, exists."""
     spec = getattr(rule, "consults", None)
     if spec is None:
-        raise Skipped("it consults no criterion of its own")
+        raise SkippedCheck("it consults no criterion of its own")
     build("criteria", spec, f"{rule}.consults")
 
 
-def edge_rule_checks(rule: EdgeRule) -> Iterator[Check]:
+def edge_rule_checks(rule: EdgeRule) -> Iterator[ComponentCheck]:
     """The suite of an edge rule."""
     for space in (Micro(), Chain()):
         name = f"{space.name}: shortlists some of the edges and chooses among them, by its generator alone"
-        yield Check(name, functools.partial(check_choice, rule, space))
-    yield Check("the criterion that it consults exists", lambda: check_consulted(rule))
+        yield ComponentCheck(name, functools.partial(check_choice, rule, space))
+    yield ComponentCheck("the criterion that it consults exists", lambda: check_consulted(rule))
 
 
 def check_edge_rule(rule: EdgeRule) -> None:

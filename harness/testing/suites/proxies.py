@@ -14,7 +14,7 @@ import torch
 from splitbench.criteria.base import unfit
 from splitbench.criteria.proxies.base import Network, Proxy, Scores, combined
 from splitbench.harness.budget import Cost, Meter
-from splitbench.harness.testing.checks import Check, Skipped, enforce
+from splitbench.harness.testing.checks import ComponentCheck, SkippedCheck, enforce
 from splitbench.harness.testing.material import images_of, random_architectures, random_mixture, require
 from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.suites.criteria import check_unfit
@@ -40,7 +40,7 @@ TRAINER = Rsps(batch_size=16)
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredTwice:
     """A network scored twice in a row by one probe, and what happened.
 
     Attributes:
@@ -72,10 +72,10 @@ def choices(space: SearchSpace) -> dict[str, Choice]:
     return {f"path {path}{cut[path]}": path for path in paths} | {"mixture": random_mixture(space, space.root())}
 
 
-def scored(
+def score_through_probe(
     proxy: Proxy, space: SearchSpace, data: ImageData, name: str, choice: Choice, number: int = 0,
     counting: bool = False, device: str = "cpu",
-) -> Scored:  # fmt: skip
+) -> ScoredTwice:  # fmt: skip
     """Score a choice through the harness's own probe; each ``number`` has its own global random numbers."""
     images, asked = noted(data, device)
     supernet, meter = space.supernet(0).to(device), Meter()
@@ -109,26 +109,26 @@ def scored(
     if strange := strange_parts(asked):
         left.append(f"it asks for the images {strange}")
     where = f"{proxy} on {space.name}, {name}"
-    return Scored(where, values, terms, error, meter.cost, counter.total, left)
+    return ScoredTwice(where, values, terms, error, meter.cost, counter.total, left)
 
 
-class Laboratory:
+class ProxyTrials:
     """A proxy's scores on one space, each measured once, when the first check needs it."""
 
     def __init__(self, proxy: Proxy, space: SearchSpace, data: ImageData) -> None:
         self.proxy, self.space, self.data = proxy, space, data
 
     @functools.cached_property
-    def all(self) -> list[Scored]:
+    def all(self) -> list[ScoredTwice]:
         if (reason := unfit(self.proxy, self.space)) is not None:
-            raise Skipped(f"it says that it cannot serve {self.space.name}: {reason}")
-        return [scored(self.proxy, self.space, self.data, *each) for each in choices(self.space).items()]
+            raise SkippedCheck(f"it says that it cannot serve {self.space.name}: {reason}")
+        return [score_through_probe(self.proxy, self.space, self.data, *each) for each in choices(self.space).items()]
 
     @property
-    def finished(self) -> list[Scored]:
+    def finished(self) -> list[ScoredTwice]:
         """Raises Skipped if a call raised; the check that it runs says what."""
         if any(call.error for call in self.all):
-            raise Skipped("a call ended with an error")
+            raise SkippedCheck("a call ended with an error")
         return self.all
 
     def runs(self) -> None:
@@ -164,7 +164,7 @@ class Laboratory:
 
     def determinism(self) -> None:
         for call, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
-            again = scored(self.proxy, self.space, self.data, name, choice, 1)
+            again = score_through_probe(self.proxy, self.space, self.data, name, choice, 1)
             for other in (call.terms[1], *again.terms):
                 require(
                     np.array_equal(call.terms[0], other),
@@ -175,7 +175,7 @@ class Laboratory:
 
     def cost(self) -> None:
         for _, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
-            call = scored(self.proxy, self.space, self.data, name, choice, counting=True)
+            call = score_through_probe(self.proxy, self.space, self.data, name, choice, counting=True)
             sentence = unpaid(call.cost.flops, call.flops)
             require(
                 sentence is None,
@@ -184,9 +184,9 @@ class Laboratory:
 
     def cuda(self) -> None:
         if not torch.cuda.is_available():
-            raise Skipped("torch sees no CUDA device here")
+            raise SkippedCheck("torch sees no CUDA device here")
         for _, (name, choice) in zip(self.finished, choices(self.space).items(), strict=True):
-            call = scored(self.proxy, self.space, self.data, name, choice, device="cuda")
+            call = score_through_probe(self.proxy, self.space, self.data, name, choice, device="cuda")
             if call.error is not None:
                 raise AssertionError(f"{call.where}: {type(call.error).__name__}: {call.error}") from call.error
             require(
@@ -194,19 +194,21 @@ class Laboratory:
             )
 
 
-def checks(proxy: Proxy, space: SearchSpace, data: ImageData) -> Iterator[Check]:
+def proxy_checks(proxy: Proxy, space: SearchSpace, data: ImageData) -> Iterator[ComponentCheck]:
     """The suite of a proxy, on ``space`` and on a synthetic one: paths, cut ones as well, and mixtures."""
-    yield Check("unfit() gives a reason or None", lambda: check_unfit(proxy, space, Chain()))
+    yield ComponentCheck("unfit() gives a reason or None", lambda: check_unfit(proxy, space, Chain()))
     cases = itertools.chain([(space, data)], [] if isinstance(space, Chain) else [(Chain(), images_of((1, 8, 8), 10))])
     for case in cases:
-        laboratory, name = Laboratory(proxy, *case), case[0].name
-        yield Check(f"{name}: leaves weights, hooks, images and random numbers as they were", laboratory.traces)
-        yield Check(f"{name}: runs on paths, cut paths and mixtures", laboratory.runs)
-        yield Check(f"{name}: finite numbers", laboratory.numbers)
-        yield Check(f"{name}: a pool of networks has one score each", laboratory.pool)
-        yield Check(f"{name}: the same seed gives the same", laboratory.determinism)
-        yield Check(f"{name}: every pass is paid for", laboratory.cost)
-        yield Check(f"{name}: CUDA", laboratory.cuda)
+        laboratory, name = ProxyTrials(proxy, *case), case[0].name
+        yield ComponentCheck(
+            f"{name}: leaves weights, hooks, images and random numbers as they were", laboratory.traces
+        )
+        yield ComponentCheck(f"{name}: runs on paths, cut paths and mixtures", laboratory.runs)
+        yield ComponentCheck(f"{name}: finite numbers", laboratory.numbers)
+        yield ComponentCheck(f"{name}: a pool of networks has one score each", laboratory.pool)
+        yield ComponentCheck(f"{name}: the same seed gives the same", laboratory.determinism)
+        yield ComponentCheck(f"{name}: every pass is paid for", laboratory.cost)
+        yield ComponentCheck(f"{name}: CUDA", laboratory.cuda)
 
 
 def check_proxy(proxy: Proxy, space: SearchSpace, data: ImageData) -> None:
@@ -215,4 +217,4 @@ def check_proxy(proxy: Proxy, space: SearchSpace, data: ImageData) -> None:
     Raises:
         AssertionError: with the sentence of the first check that fails.
     """
-    enforce(checks(proxy, space, data))
+    enforce(proxy_checks(proxy, space, data))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from splitbench.harness.testing.checks import Check, enforce
+from splitbench.harness.testing.checks import ComponentCheck, enforce
 from splitbench.harness.testing.material import (
     counting_flops,
     images_of,
@@ -42,26 +42,28 @@ def check_space(space: SearchSpace, shape: tuple[int, int, int], classes: int = 
         space: small enough for a few hundred passes of its supernet.
         shape, classes: of the images that it is bound to.
     """
-    enforce(checks(space, shape, classes))
+    enforce(space_checks(space, shape, classes))
 
 
-def checks(space: SearchSpace, shape: tuple[int, int, int], classes: int = 10) -> Iterator[Check]:
+def space_checks(space: SearchSpace, shape: tuple[int, int, int], classes: int = 10) -> Iterator[ComponentCheck]:
     """The suite of a search space bound to images of ``shape``."""
     data = images_of(shape, classes)
-    yield Check("bind() with its own shape and classes changes nothing", lambda: check_bind(space, shape, classes))
-    yield Check("encode() and decode()", lambda: check_encoding(space))
-    yield Check("functions of subspaces", lambda: check_functions(space))
-    yield Check("sampling", lambda: check_sampling(space))
+    yield ComponentCheck(
+        "bind() with its own shape and classes changes nothing", lambda: check_bind(space, shape, classes)
+    )
+    yield ComponentCheck("encode() and decode()", lambda: check_encoding(space))
+    yield ComponentCheck("functions of subspaces", lambda: check_functions(space))
+    yield ComponentCheck("sampling", lambda: check_sampling(space))
     yield from topology_checks(space, data)
-    yield Check("seeds of supernets", lambda: check_seeds(space))
-    yield Check("no running statistics", lambda: check_statistics(space, data))
-    yield Check("fixed statistics of normalisations", lambda: check_fixed_statistics(space, data))
-    yield Check("modules of operations, if it has such", lambda: check_capabilities(space))
-    yield Check("paths and mixtures", lambda: check_choices(space, data))
-    yield Check("shared parameters", lambda: check_shared_parameters(space, data))
-    yield Check("weights that take part", lambda: check_active_weights(space, data))
-    yield Check("weights that operations share", lambda: check_shared_weights(space))
-    yield Check("FLOPs are those that torch counts", lambda: check_flops(space, data))
+    yield ComponentCheck("seeds of supernets", lambda: check_seeds(space))
+    yield ComponentCheck("no running statistics", lambda: check_statistics(space, data))
+    yield ComponentCheck("fixed statistics of normalisations", lambda: check_fixed_statistics(space, data))
+    yield ComponentCheck("modules of operations, if it has such", lambda: check_capabilities(space))
+    yield ComponentCheck("paths and mixtures", lambda: check_choices(space, data))
+    yield ComponentCheck("shared parameters", lambda: check_shared_parameters(space, data))
+    yield ComponentCheck("weights that take part", lambda: check_active_weights(space, data))
+    yield ComponentCheck("weights that operations share", lambda: check_shared_weights(space))
+    yield ComponentCheck("FLOPs are those that torch counts", lambda: check_flops(space, data))
 
 
 def check_bind(space: SearchSpace, shape: tuple[int, int, int], classes: int) -> None:

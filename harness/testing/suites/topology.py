@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.testing.checks import Check
+from splitbench.harness.testing.checks import ComponentCheck
 from splitbench.harness.testing.material import random_architectures, require, subspaces
 from splitbench.spaces.architectures.populations import by_leaf
 from splitbench.spaces.architectures.subspaces import owner
@@ -21,13 +21,15 @@ DRAWN = 40
 """Functions that a check draws."""
 
 
-def topology_checks(space: SearchSpace, data: ImageData) -> Iterator[Check]:
+def topology_checks(space: SearchSpace, data: ImageData) -> Iterator[ComponentCheck]:
     """The part of a space's suite that its topology decides."""
-    yield Check("splits: children, operations that stay, owners", lambda: check_splits(space))
-    yield Check("counts and samples of functions", lambda: check_counts(space))
-    yield Check("sizes of architectures", lambda: check_sizes(space))
-    yield Check("mixtures, straight-through samples and what they are read as", lambda: check_weights(space, data))
-    yield Check("the ground truth is closed to what trains and selects", lambda: check_door(space))
+    yield ComponentCheck("splits: children, operations that stay, owners", lambda: check_splits(space))
+    yield ComponentCheck("counts and samples of functions", lambda: check_counts(space))
+    yield ComponentCheck("sizes of architectures", lambda: check_sizes(space))
+    yield ComponentCheck(
+        "mixtures, straight-through samples and what they are read as", lambda: check_weights(space, data)
+    )
+    yield ComponentCheck("the ground truth is closed to what trains and selects", lambda: check_door(space))
 
 
 def check_splits(space: SearchSpace) -> None:

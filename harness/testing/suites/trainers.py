@@ -11,9 +11,9 @@ from torch import Tensor
 
 from splitbench.harness.budget import Cost, Meter
 from splitbench.harness.modifiers.base import Modifier
-from splitbench.harness.testing.checks import Check, enforce
+from splitbench.harness.testing.checks import ComponentCheck, enforce
 from splitbench.harness.testing.material import require, subspaces
-from splitbench.harness.trainers.base import Job, Trainer, opened
+from splitbench.harness.trainers.base import Job, Trainer, open_session
 from splitbench.spaces.base import Choice, Mixture, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -23,15 +23,17 @@ State = tuple[dict[str, Tensor], dict[str, Tensor]]
 
 def check_trainer(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 20) -> None:
     """Costs are known beforehand, steps are reproducible, and a session goes on from its tensors bit for bit."""
-    enforce(checks(trainer, space, data, steps))
+    enforce(trainer_checks(trainer, space, data, steps))
 
 
-def checks(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 20) -> Iterator[Check]:
+def trainer_checks(trainer: Trainer, space: SearchSpace, data: ImageData, steps: int = 20) -> Iterator[ComponentCheck]:
     """The suite of a trainer, on the whole of ``space`` and on a part of it."""
     for index, where in enumerate(("the whole space", "a part of the space")):
         run = functools.partial(check_steps, trainer, space, subspaces(space)[index], data, steps)
-        yield Check(f"{space.name}: costs, steps and checkpoints on {where}", run)
-    yield Check(f"{space.name}: a part goes on from the whole", lambda: check_leaf(trainer, space, data, steps))
+        yield ComponentCheck(f"{space.name}: costs, steps and checkpoints on {where}", run)
+    yield ComponentCheck(
+        f"{space.name}: a part goes on from the whole", lambda: check_leaf(trainer, space, data, steps)
+    )
 
 
 def check_steps(
@@ -67,7 +69,7 @@ def check_contexts(trainer: Trainer, space: SearchSpace, subspace: SubSpace, sta
     name, rng = type(trainer).__name__, np.random.default_rng(0)
     for _ in range(5):
         context = trainer.context(space, subspace, state, rng)
-        require(within(context, subspace), f"{name}: context() gives {context}, which is not of {subspace}")
+        require(runs_within(context, subspace), f"{name}: context() gives {context}, which is not of {subspace}")
     weights = trainer.architecture_weights(state)
     require(
         weights is None or tuple(weights.shape) == space.weights_shape,
@@ -75,7 +77,7 @@ def check_contexts(trainer: Trainer, space: SearchSpace, subspace: SubSpace, sta
     )
 
 
-def within(context: Choice, subspace: SubSpace) -> bool:
+def runs_within(context: Choice, subspace: SubSpace) -> bool:
     """Whether nothing runs that a subspace does not allow; a sample of one operation an edge may be a mixture, too."""
     if not isinstance(context, Mixture):
         return subspace.contains(context)
@@ -94,7 +96,7 @@ def trained(
 ) -> tuple[State, list[Cost], list[float]]:
     """Steps ``first`` to ``last``: weights and the session's tensors, and the cost and loss of each step."""
     supernet, meter = space.supernet(0), Meter()
-    session = opened(trainer, modifiers, Job(space, subspace, supernet, data, 7, meter))
+    session = open_session(trainer, modifiers, Job(space, subspace, supernet, data, 7, meter))
     if start is not None:
         supernet.load_state_dict(start[0])
         session.restore(start[1])

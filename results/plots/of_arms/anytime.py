@@ -12,8 +12,8 @@ from splitbench.results.inference.stats import Estimate
 from splitbench.results.plots import style
 from splitbench.results.plots.of_arms.ranking import reference_handles, references
 from splitbench.results.plots.of_sweeps import margins
-from splitbench.results.plots.source import CannotDrawError, Options, Table, title
-from splitbench.results.records.record import fingerprint
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable, family_title
+from splitbench.results.records.record import config_fingerprint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,9 +26,9 @@ BASELINE = style.Series(style.INK, "o", "-")
 Line = Mapping[float, Estimate]
 
 
-def one_a_budget(tables: Sequence[Table], options: Options) -> list[Table]:
+def one_a_budget(tables: Sequence[PlotTable], options: Options) -> list[PlotTable]:
     """The first table of each budget; a later one is left out, and noted: one line cannot show two tables."""
-    kept_tables: dict[float, Table] = {}
+    kept_tables: dict[float, PlotTable] = {}
     for table in tables:
         kept = kept_tables.setdefault(table.board.budget[1], table)
         if kept is not table:
@@ -42,7 +42,7 @@ def one_a_budget(tables: Sequence[Table], options: Options) -> list[Table]:
     return list(kept_tables.values())
 
 
-def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Estimate]]:
+def lines(tables: Sequence[PlotTable], options: Options) -> dict[str, dict[float, Estimate]]:
     """Arm -> budget -> the metric's mean and interval, for arms with two budgets or more, best at the largest first.
 
     No two tables have one budget. An arm whose settings differ from budget to budget is left out, and noted.
@@ -53,7 +53,7 @@ def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Es
         for arm, value in table.estimates(options.metric).items():
             by_arm.setdefault(arm, {})[table.board.budget[1]] = value
         for one in table.complete:
-            settings.setdefault(one.name, set()).add(fingerprint(one.runs[0].record.config.get("arm")))
+            settings.setdefault(one.name, set()).add(config_fingerprint(one.runs[0].record.config.get("arm")))
     for arm in sorted(by_arm):
         if len(settings[arm]) > 1:
             options.note(f"anytime: arm {arm!r} is left out, because its settings differ from budget to budget")
@@ -65,7 +65,7 @@ def lines(tables: Sequence[Table], options: Options) -> dict[str, dict[float, Es
 
 
 @style.styled
-def figure(tables: Sequence[Table], options: Options) -> Figure:
+def anytime_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
     """The tables are those of one family, smallest budget first; the first counts where two have one budget.
 
     Raises:
@@ -88,7 +88,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     below = 0.5 + style.legend_height(len(handles), 2)
     left, right = 0.65, margins.margin([words[arm] for arm in drawn])
     up, across = margins.height(len(drawn), 3.4), style.WIDTH - left - right
-    page = style.page(style.WIDTH, below + up + 0.12, title(tables), _notes(tables, drawn, coloured))
+    page = style.figure_page(style.WIDTH, below + up + 0.12, family_title(tables), _notes(tables, drawn, coloured))
     axes = style.panel(page, left, below, across, up)
     logarithmic = min(budgets) > 0 and max(budgets) / min(budgets) >= 3
     if logarithmic:
@@ -125,8 +125,8 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
         )
         for arm, line in drawn.items()
     ]
-    margins.write(axes, labels, (across, up))
-    style.legend(page, handles, left=0.1, columns=2)
+    margins.write_names(axes, labels, (across, up))
+    style.draw_legend(page, handles, left=0.1, columns=2)
     return page
 
 
@@ -139,7 +139,7 @@ def coloured_series(arms: Sequence[str], baselines: set[str]) -> dict[str, style
     return {arm: looks.get(arm, BASELINE) for arm in chosen}
 
 
-def _notes(tables: Sequence[Table], drawn: Mapping[str, Line], coloured: Mapping[str, Any]) -> list[str]:
+def _notes(tables: Sequence[PlotTable], drawn: Mapping[str, Line], coloured: Mapping[str, Any]) -> list[str]:
     seeds = sorted({table.board.seeds for table in tables})
     words = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     bars = f"Means over {words} seeds; bars are {stats.CONFIDENCE:.0%} intervals, set side by side to be seen."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.payoff.break_even_report import Report, Row
+from splitbench.results.payoff.break_even_report import BreakEvenReport, BreakEvenRow
 from splitbench.results.payoff.breakeven import along
 from splitbench.results.plots import style
 from splitbench.results.plots.of_arms.anytime import coloured_series, dodged, intervals, ticks
@@ -27,7 +27,7 @@ BEYOND = 0.06  # of the axis: where an open end points to
 
 
 @style.styled
-def figure(shown: Report) -> Figure:
+def break_even_figure(shown: BreakEvenReport) -> Figure:
     """Above, mean differences with pointwise intervals; then each arm's break-even and its set on a zero line of its
     own; below, what the unsplit supernet and FLOPs alone reach."""
     budgets = list(shown.ladder.tables)
@@ -40,7 +40,7 @@ def figure(shown: Report) -> Figure:
     strip = ROW * len(looks) + 0.1
     below = 0.5
     body = below + UNSPLIT_UP + BETWEEN + strip + BETWEEN + up + 0.12
-    page = style.page(style.WIDTH, body, f"Break-even: {shown.title}", _notes(shown, len(looks)))
+    page = style.figure_page(style.WIDTH, body, f"Break-even: {shown.title}", _notes(shown, len(looks)))
     bottom = below + UNSPLIT_UP + BETWEEN
     unsplit = style.panel(page, left, below, across, UNSPLIT_UP)
     sets = style.panel(page, left, bottom, across, strip, sharex=unsplit)
@@ -82,12 +82,12 @@ def figure(shown: Report) -> Figure:
         )
         for row in rows
     ]
-    margins.write(gains, names, (across, up))
-    margins.write(unsplit, ends, (across, UNSPLIT_UP))
+    margins.write_names(gains, names, (across, up))
+    margins.write_names(unsplit, ends, (across, UNSPLIT_UP))
     return page
 
 
-def _line(axes: Axes, row: Row, look: style.Series | None) -> None:
+def _line(axes: Axes, row: BreakEvenRow, look: style.Series | None) -> None:
     """The mean, straight in ln B between tested budgets."""
     line = along(row.gains, steps=1)
     axes.plot(
@@ -101,7 +101,7 @@ def _line(axes: Axes, row: Row, look: style.Series | None) -> None:
     )
 
 
-def _marks(axes: Axes, row: Row, look: style.Series) -> None:
+def _marks(axes: Axes, row: BreakEvenRow, look: style.Series) -> None:
     """What was measured, and a ring where the line passes zero for good."""
     axes.plot(
         list(row.found.budgets),
@@ -126,7 +126,7 @@ def _marks(axes: Axes, row: Row, look: style.Series) -> None:
         )
 
 
-def _band(axes: Axes, row: Row, colour: str) -> None:
+def _band(axes: Axes, row: BreakEvenRow, colour: str) -> None:
     """Pointwise intervals along the line; none where one seed alone has both neighbouring budgets."""
     known = [(b, own.low, own.high) for b, own in along(row.gains) if own.low is not None and own.high is not None]
     if not known:
@@ -138,7 +138,7 @@ def _band(axes: Axes, row: Row, colour: str) -> None:
 
 
 def _sets(
-    axes: Axes, rows: Sequence[Row], looks: Mapping[str, style.Series], labels: Mapping[str, str], span: float
+    axes: Axes, rows: Sequence[BreakEvenRow], looks: Mapping[str, style.Series], labels: Mapping[str, str], span: float
 ) -> None:
     """A zero line an arm: thick where the interval holds 0, a mark at the break-even, an arrow at an open end."""
     lowest, highest = (end(budget for row in rows for budget in row.found.budgets) for end in (min, max))
@@ -190,7 +190,7 @@ def _sets(
     axes.spines["left"].set_visible(False)
 
 
-def _unsplit(axes: Axes, shown: Report) -> list[margins.Label]:
+def _unsplit(axes: Axes, shown: BreakEvenReport) -> list[margins.Label]:
     """Both curves, and what stands beside their ends."""
     ends = []
     for name, own, colour, line, marker in (
@@ -221,19 +221,19 @@ def _bar(axes: Axes, budget: float, value: Estimate, colour: str, gid: str) -> N
         axes.plot([budget, budget], [value.low, value.high], color=colour, linewidth=1, alpha=0.75, gid=gid)
 
 
-def _labels(shown: Report) -> dict[str, str]:
+def _labels(shown: BreakEvenReport) -> dict[str, str]:
     short = style.shortened([row.arm for row in shown.rows])
     return {row.arm: marked(short[row.arm], row.reads_truth, row.given) for row in shown.rows}
 
 
-def _difference(shown: Report) -> str:
+def _difference(shown: BreakEvenReport) -> str:
     first, second = "arm", shown.ladder.baseline
     if stats.lower_is_better(shown.metric):
         first, second = second, first
     return f"{shown.metric}: {first} less {second}"
 
 
-def _notes(shown: Report, coloured: int) -> list[str]:
+def _notes(shown: BreakEvenReport, coloured: int) -> list[str]:
     seeds = sorted({value.n for row in shown.rows for value in row.found.gains})
     words = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     rest = len(shown.rows) - coloured

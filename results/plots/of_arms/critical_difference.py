@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from splitbench.results.arms.friedman import FEWEST_ARMS, FEWEST_BLOCKS, RankGroups, across, within
+from splitbench.results.arms.friedman import FEWEST_ARMS, FEWEST_BLOCKS, RankGroups, across, friedman_within
 from splitbench.results.plots import style
-from splitbench.results.plots.source import CannotDrawError, Options, Table
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,20 +22,20 @@ BAR = 0.075  # inches between the bars of two groups
 ROW = 0.17
 
 
-def ranked(tables: Sequence[Table], options: Options) -> RankGroups | None:
+def ranked_arms(tables: Sequence[PlotTable], options: Options) -> RankGroups | None:
     """The arms ranked over spaces and data sets, or over the seeds of a table alone; None where neither is possible."""
     groups = across([table.arms for table in tables], options.metric)
-    return within(tables[0].arms, options.metric) if groups is None and len(tables) == 1 else groups
+    return friedman_within(tables[0].arms, options.metric) if groups is None and len(tables) == 1 else groups
 
 
 @style.styled
-def figure(tables: Sequence[Table], options: Options) -> Figure:
+def critical_difference_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
     """Rank 1 is best, at the left; the better half of the arms is named on the left, the rest on the right.
 
     Raises:
         CannotDrawError: if fewer than three arms or three blocks are left.
     """
-    groups = ranked(tables, options)
+    groups = ranked_arms(tables, options)
     if groups is None:
         raise CannotDrawError(
             f"mean ranks by {options.metric} need {FEWEST_ARMS} arms at least that all have it in the same "
@@ -54,7 +54,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     rows = top + 0.16 + BAR * len(friedman.groups) + ROW * half
     body = rows + 0.12
     heading = tables[0].title if len(tables) == 1 else "; ".join(groups.blocks)
-    page = style.page(width, body, heading, _notes(tables, groups))
+    page = style.figure_page(width, body, heading, _notes(tables, groups))
     axes = style.blank(page, body)
     low, high = left, width - right
 
@@ -110,7 +110,7 @@ def _axis(axes: Axes, n: int, y: float, low: float, high: float) -> None:
         axes.text(x, y + 0.09, str(rank), fontsize=style.SMALL, ha="center", va="bottom")
 
 
-def _notes(tables: Sequence[Table], groups: RankGroups) -> list[str]:
+def _notes(tables: Sequence[PlotTable], groups: RankGroups) -> list[str]:
     friedman = groups.result
     oracles = any(arm.reads_truth for table in tables for arm in table.arms)
     return [

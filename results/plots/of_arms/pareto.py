@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.arms.costs import MEASUREMENT
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.plots import style
 from splitbench.results.plots.of_arms.ranking import reference_handles, references
 from splitbench.results.plots.of_sweeps import margins
-from splitbench.results.plots.source import CannotDrawError, Options, Table, title
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable, family_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ LABELLED = 20  # up to so many points all have names
 
 
 @dataclass(frozen=True)
-class Point:
+class ParetoPoint:
     """One arm of one table: means and intervals over seeds."""
 
     arm: str
@@ -38,7 +38,7 @@ class Point:
     reads_truth: bool
 
 
-def points(tables: Sequence[Table], options: Options) -> list[Point]:
+def pareto_points(tables: Sequence[PlotTable], options: Options) -> list[ParetoPoint]:
     """Every complete arm that has the metric and the cost; what is left out is noted."""
     shown = []
     for index, table in enumerate(tables):
@@ -48,11 +48,11 @@ def points(tables: Sequence[Table], options: Options) -> list[Point]:
             if cost is None:
                 options.note(f"pareto: arm {arm.name!r} is left out, because its seconds were not kept")
             elif arm.name in values:
-                shown.append(Point(arm.name, labels[arm.name], index, cost, values[arm.name], arm.reads_truth))
+                shown.append(ParetoPoint(arm.name, labels[arm.name], index, cost, values[arm.name], arm.reads_truth))
     return shown
 
 
-def cost_of(arm: Arm, kind: str) -> Estimate | None:
+def cost_of(arm: ArmRuns, kind: str) -> Estimate | None:
     """Mean over seeds, draws averaged first; None if a run lacks its seconds."""
     means = []
     for runs in arm.repetitions.values():
@@ -88,7 +88,7 @@ def front(costs: Sequence[float], values: Sequence[float], lower: bool = False) 
 
 
 @style.styled
-def figure(tables: Sequence[Table], options: Options) -> Figure:
+def pareto_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
     """The tables are those of one family. Oracle controls are shown, and never on the front: they read the answers.
 
     Raises:
@@ -96,7 +96,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    shown = points(tables, options)
+    shown = pareto_points(tables, options)
     if not shown:
         raise CannotDrawError(f"no complete arm has {options.metric} and {options.cost} in every run")
     honest = [point for point in shown if not point.reads_truth]
@@ -127,7 +127,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     below, right, left = 0.5 + style.legend_height(len(handles), 2), margins.margin(list(texts.values())), 0.65
     up = margins.height(len(texts), 3.4)
     across = style.WIDTH - left - right
-    page = style.page(style.WIDTH, below + up + 0.12, title(tables), _notes(tables, shown, named))
+    page = style.figure_page(style.WIDTH, below + up + 0.12, family_title(tables), _notes(tables, shown, named))
     axes = style.panel(page, left, below, across, up)
     for point in shown:
         _point(axes, point, colours[point.table], point in named)
@@ -140,12 +140,12 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     axes.grid(axis="y")
     labels = [margins.Label(texts[id(p)], p.cost.mean, p.value.mean, colours[p.table].colour) for p in named]
     page.canvas.draw()  # limits are final once drawn
-    margins.write(axes, labels, (across, up))
-    style.legend(page, handles, left=0.1, columns=2)
+    margins.write_names(axes, labels, (across, up))
+    style.draw_legend(page, handles, left=0.1, columns=2)
     return page
 
 
-def _notes(tables: Sequence[Table], shown: Sequence[Point], named: Sequence[Point]) -> list[str]:
+def _notes(tables: Sequence[PlotTable], shown: Sequence[ParetoPoint], named: Sequence[ParetoPoint]) -> list[str]:
     facts = tables[0].facts if len(tables) == 1 else f"{len(tables)} budgets, {tables[0].board.seeds} seeds."
     rest = len(shown) - len(named)
     grey = (
@@ -156,7 +156,7 @@ def _notes(tables: Sequence[Table], shown: Sequence[Point], named: Sequence[Poin
     return [f"{facts} {grey}", next((t.marks() for t in tables if t.marks()), "")]
 
 
-def _point(axes: Axes, point: Point, look: style.Series, named: bool) -> None:
+def _point(axes: Axes, point: ParetoPoint, look: style.Series, named: bool) -> None:
     """Points without a name have no intervals either: dozens of crosses hide one another."""
     x, y = point.cost, point.value
     colour, order = (look.colour, 3.0) if named else (style.FAINT, 2.5)
@@ -169,7 +169,7 @@ def _point(axes: Axes, point: Point, look: style.Series, named: bool) -> None:
     )
 
 
-def _front(axes: Axes, best: Sequence[Point]) -> None:
+def _front(axes: Axes, best: Sequence[ParetoPoint]) -> None:
     """Steps: at a cost, the best value that so much buys."""
     if best:
         costs, values = [p.cost.mean for p in best], [p.value.mean for p in best]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from splitbench.results.arms.arms import PRIMARY, metric
 from splitbench.results.inference import stats
 from splitbench.results.plots import style
-from splitbench.results.plots.source import CannotDrawError, Options, Table, open_folder
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable, open_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ ROOMY = 0.28
 
 
 @style.styled
-def figure(tables: Sequence[Table], options: Options) -> Figure:
+def ranking_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
     """The best arm on top; oracle controls are marked †.
 
     Raises:
@@ -51,7 +51,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     left = style.widest([labels[arm] for arm in order]) + 0.25
     below = 0.5 + style.legend_height(len(handles), 2)
     body = below + row * len(order) + 0.1
-    page = style.page(style.WIDTH, body, table.title, [table.facts, table.marks()])
+    page = style.figure_page(style.WIDTH, body, table.title, [table.facts, table.marks()])
     axes = style.panel(page, left, below, style.WIDTH - left - 0.15, row * len(order) + 0.05)
     for height, arm in enumerate(order):
         value = estimates[arm]
@@ -67,17 +67,17 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     for reference, colour, line in references(table, options.metric):
         axes.axvline(reference, color=colour, linestyle=line, linewidth=1.4, zorder=1.5)
     axes.set_xlabel(options.axis(table), x=1.0, ha="right")
-    style.legend(page, handles, left=0.1, columns=2)
+    style.draw_legend(page, handles, left=0.1, columns=2)
     return page
 
 
-def references(table: Table, name: str) -> list[tuple[float, str, Any]]:
+def references(table: PlotTable, name: str) -> list[tuple[float, str, Any]]:
     """(value, colour, line) of the noise ceiling and of FLOPs alone, as far as they are known."""
     both = ((table.ceiling(name), style.CEILING, "--"), (table.flops_alone(name), style.SIZE, "-."))
     return [(value, colour, line) for value, colour, line in both if value is not None]
 
 
-def reference_handles(table: Table, name: str) -> list[object]:
+def reference_handles(table: PlotTable, name: str) -> list[object]:
     from matplotlib.lines import Line2D
 
     words = {style.CEILING: "noise ceiling: one training against another", style.SIZE: "FLOPs alone, no supernet"}
@@ -96,4 +96,4 @@ def ranking_svg(folder: str | Path, name: str = PRIMARY) -> bytes:
     source = open_folder(folder)
     if len(source.tables) != 1:
         raise ValueError(f"a picture shows one leaderboard, and there are {len(source.tables)}")
-    return style.svg(figure(source.tables, Options(metric=name)))
+    return style.svg(ranking_figure(source.tables, Options(metric=name)))

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbench.harness.errors import StoreError
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.measures.metrics import lexicographic_score
 from splitbench.results.plots import style
-from splitbench.results.plots.source import CannotDrawError, Options, Table, run_of, run_words
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable, run_shown, run_words
 from splitbench.results.records.loading import read_estimates
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def ranks(values: npt.ArrayLike) -> Floats:
 
 
 @style.styled
-def figure(table: Table, arm: Arm, options: Options) -> Figure:
+def scatter_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
     """Left accuracies, with histograms at the margins; right ranks, with the diagonal of a perfect ranking. Ranks are
     those of the metrics: by accuracy, then by lower loss.
 
@@ -41,7 +41,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     """
     from matplotlib.lines import Line2D
 
-    run = run_of(arm, options)
+    run = run_shown(arm, options)
     try:
         frame = read_estimates(run)
     except StoreError as error:
@@ -54,7 +54,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     left, below = 0.6, 0.55
     columns = max(1, int((style.WIDTH - 0.2) / (0.35 + style.text_width("leaf 88: 88,888"))))
     bottom = below + (style.legend_height(len(leaves), columns) if len(leaves) > 1 else 0)
-    page = style.page(
+    page = style.figure_page(
         style.WIDTH,
         bottom + SIDE + STRIP + 0.08,
         f"{arm.name}: {table.named(options.metric)} {value}",
@@ -88,7 +88,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     values.grid()
     _diagonal(order, len(frame))
     if len(leaves) > 1:
-        style.legend(page, handles, left=0.1, columns=columns)
+        style.draw_legend(page, handles, left=0.1, columns=columns)
     return page
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from splitbench.harness.errors import ConfigError
-from splitbench.results.arms.arms import PRIMARY, Arm
+from splitbench.results.arms.arms import PRIMARY, ArmRuns
 from splitbench.results.arms.terms import NAMES, TERMS
 from splitbench.results.payoff.explain import Explanation, of_arms
 from splitbench.results.plots import style
-from splitbench.results.plots.source import CannotDrawError, Options, Table
-from splitbench.results.records.population_names import shown
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable
+from splitbench.results.records.population_names import with_population_names
 from splitbench.results.words.sheet import count, interval_words
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ ROW = 0.42  # inches
 BAR = 0.55  # of a row
 
 
-def figure(table: Table, arm: Arm, options: Options) -> Figure:
+def waterfall_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
     """One arm against no split."""
     try:
         explanation = of_arms(arm, None, table.title)
@@ -39,11 +39,13 @@ def picture(explanation: Explanation, title: str) -> Figure:
     body = ROW * len(labels)
     kind, limit = explanation.budget
     facts = (
-        f"{shown(PRIMARY, explanation.population)}; {limit:.4g} {kind} an arm, {count(explanation.seeds, 'seed')}. "
-        "Bars: means over seeds; lines: 95% "
+        f"{with_population_names(PRIMARY, explanation.population)}; {limit:.4g} {kind} an arm, "
+        f"{count(explanation.seeds, 'seed')}. Bars: means over seeds; lines: 95% "
         "intervals of each term; the lowest line is that of the whole difference."
     )
-    sheet = style.page(style.WIDTH, body + 0.5, f"{title}: {explanation.arm} beside {explanation.against}", (facts,))
+    sheet = style.figure_page(
+        style.WIDTH, body + 0.5, f"{title}: {explanation.arm} beside {explanation.against}", (facts,)
+    )
     axes = style.panel(sheet, left, 0.45, style.WIDTH - left - right, body)
     at = explanation.tau[1]
     place = float(len(labels) - 1)
@@ -70,5 +72,5 @@ def picture(explanation: Explanation, title: str) -> Figure:
     axes.set_ylim(-0.6, len(labels) - 0.4)
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(shown(PRIMARY, explanation.population))
+    axes.set_xlabel(with_population_names(PRIMARY, explanation.population))
     return sheet

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.plots import style
 from splitbench.results.plots.source import (
     CannotDrawError,
     Options,
-    Table,
+    PlotTable,
     edge_name,
     operation_name,
-    run_of,
+    run_shown,
     run_words,
 )
 from splitbench.results.records.record import EdgeScore, Record
@@ -92,14 +92,14 @@ def _ordered(score: EdgeScore, matrix: Sequence[Sequence[float | None]], order: 
 
 
 @style.styled
-def figure(table: Table, arm: Arm, options: Options) -> Figure:
+def affinity_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
     """A panel an edge. The mean over all runs of the arm, or one repetition where one is asked for.
 
     Raises:
         CannotDrawError: if nothing was measured at the root.
     """
     single = options.repetition is not None
-    records = [run_of(arm, options).record] if single else [run.record for run in arm.runs]
+    records = [run_shown(arm, options).record] if single else [run.record for run in arm.runs]
     shown = heats(records)
     shown, unit = _scaled(shown)
     measured = [heat for heat in shown if np.isfinite(heat.dissimilarity).any() and np.nanmax(heat.dissimilarity) > 0]
@@ -119,7 +119,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     width = max(columns * across + BAR, 4.6)
     what = run_words(first) if single else f"mean over {len(records)} run{'' if len(records) == 1 else 's'}"
     errors = "of the record" if len(records) == 1 else "over the runs"
-    page = style.page(
+    page = style.figure_page(
         width,
         rows * down,
         f"{arm.name}: dissimilarity of operations",

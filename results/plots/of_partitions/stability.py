@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.plots import style
-from splitbench.results.plots.source import CannotDrawError, Options, Table
-from splitbench.results.records.record import Node, fingerprint
+from splitbench.results.plots.source import CannotDrawError, Options, PlotTable
+from splitbench.results.records.record import NodeRecord, config_fingerprint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ class Stability:
         return math.fsum(self.aris) / len(self.aris)
 
 
-def partition_ari(first: Sequence[Node], second: Sequence[Node]) -> float:
+def partition_ari(first: Sequence[NodeRecord], second: Sequence[NodeRecord]) -> float:
     """Adjusted Rand index (Hubert and Arabie, 1985) of two partitions of all strings of operations into nodes.
 
     A string has one operation on each edge, so two nodes share the product over edges of the operations that both
@@ -55,7 +55,7 @@ def partition_ari(first: Sequence[Node], second: Sequence[Node]) -> float:
     def pairs(n: int) -> int:
         return n * (n - 1) // 2
 
-    def shared(a: Node, b: Node) -> int:
+    def shared(a: NodeRecord, b: NodeRecord) -> int:
         return math.prod(len(set(x) & set(y)) for x, y in zip(a.allowed, b.allowed, strict=True))
 
     both = sum(pairs(shared(a, b)) for a in first for b in second)
@@ -66,7 +66,7 @@ def partition_ari(first: Sequence[Node], second: Sequence[Node]) -> float:
     return (both - expected) / (most - expected) if most != expected else 1.0
 
 
-def stability(arm: Arm) -> Stability | None:
+def arm_stability(arm: ArmRuns) -> Stability | None:
     """None where fewer than two repetitions have a split root."""
     split = [run.record for run in arm.runs if run.record.tree.children]
     pairs = [
@@ -80,18 +80,18 @@ def stability(arm: Arm) -> Stability | None:
     return Stability(arm.name, sum(same) / len(same), tuple(partition_ari(a.children, b.children) for a, b in pairs))
 
 
-def of_table(table: Table) -> list[Stability]:
+def of_table(table: PlotTable) -> list[Stability]:
     """Every complete arm that splits, the most stable first."""
     probed = _batches(table)
     stabilities = []
     for arm in table.complete:
-        own = stability(arm)
+        own = arm_stability(arm)
         if own is not None:
             stabilities.append(Stability(own.arm, own.same_edge, own.aris, probed.get(own.arm)))
     return sorted(stabilities, key=lambda one: (-one.ari, -one.same_edge, one.arm))
 
 
-def _batches(table: Table) -> dict[str, tuple[float, float]]:
+def _batches(table: PlotTable) -> dict[str, tuple[float, float]]:
     """From the ``geometry.json`` beside the records, as far as it is of the same protocol and settings."""
     batches: dict[str, tuple[float, float]] = {}
     for folder in sorted({run.path.parent.parent for arm in table.arms for run in arm.runs}):
@@ -106,7 +106,7 @@ def _batches(table: Table) -> dict[str, tuple[float, float]]:
             record = arm.runs[0].record
             same = (report.get("protocol"), marks.get(arm.name)) == (
                 record.protocol,
-                fingerprint(record.config.get("arm")),
+                config_fingerprint(record.config.get("arm")),
             )
             own = next((one for one in report.get("arms", []) if one.get("arm") == arm.name), None)
             values = _means(own) if same and own else None
@@ -124,7 +124,7 @@ def _means(arm: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 @style.styled
-def figure(tables: Sequence[Table], options: Options) -> Figure:
+def stability_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
     """Left the edges, right the partitions.
 
     Raises:
@@ -159,7 +159,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     left = style.widest([labels[one.arm] for one in shown]) + 0.25
     below = 0.5 + style.legend_height(len(handles), 3)
     high = row * len(shown) + 0.05
-    page = style.page(
+    page = style.figure_page(
         style.WIDTH,
         below + high + 0.1,
         f"{table.title}: stability of the root's split",
@@ -182,7 +182,7 @@ def figure(tables: Sequence[Table], options: Options) -> Figure:
     least = min([0.0, *(value for one in shown for value in one.aris)])
     edges.set_xlim(0, 1.03)
     partitions.set_xlim(least - 0.04, 1.04)
-    style.legend(page, handles, left=0.1, columns=3)
+    style.draw_legend(page, handles, left=0.1, columns=3)
     return page
 
 

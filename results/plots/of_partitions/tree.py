@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from splitbench.results.arms.arms import Arm
+from splitbench.results.arms.arms import ArmRuns
 from splitbench.results.plots import style
 from splitbench.results.plots.source import (
     CannotDrawError,
     Options,
-    Table,
+    PlotTable,
     edge_name,
     operation_name,
-    run_of,
+    run_shown,
     run_words,
 )
-from splitbench.results.records.record import Node, Record
+from splitbench.results.records.record import NodeRecord, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ class Box:
         leaf: number of the leaf, in the order of the record's selection; None for an inner node.
     """
 
-    node: Node
+    node: NodeRecord
     depth: int
     parent: int | None
     lines: tuple[str, ...]
@@ -52,7 +52,7 @@ def boxes(record: Record) -> list[Box]:
     drawn: list[Box] = []
     numbers = {_key(leaf.allowed): index for index, leaf in reversed(list(enumerate(record.selection.leaves)))}
 
-    def add(node: Node, depth: int, parent: int | None) -> None:
+    def add(node: NodeRecord, depth: int, parent: int | None) -> None:
         own = [] if parent is None else _own(record, drawn[parent].node, node)
         # momentum splits keep a selection over the root: such leaves have no number of their own
         leaf = numbers.get(_key(node.allowed)) if not node.children else None
@@ -69,7 +69,7 @@ def _key(allowed: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, allowed))
 
 
-def _own(record: Record, parent: Node, child: Node) -> list[str]:
+def _own(record: Record, parent: NodeRecord, child: NodeRecord) -> list[str]:
     lines: list[str] = []
     for edge in parent.edges:
         names = ", ".join(operation_name(record, edge, op) for op in child.allowed[edge])
@@ -78,7 +78,7 @@ def _own(record: Record, parent: Node, child: Node) -> list[str]:
     return lines
 
 
-def _facts(record: Record, node: Node, leaf: int | None) -> Iterator[str]:
+def _facts(record: Record, node: NodeRecord, leaf: int | None) -> Iterator[str]:
     if node.steps:
         yield f"{node.steps:,} steps"
     elif node.children:
@@ -93,13 +93,13 @@ def _facts(record: Record, node: Node, leaf: int | None) -> Iterator[str]:
 
 
 @style.styled
-def figure(table: Table, arm: Arm, options: Options) -> Figure:
+def tree_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
     """From the root at the left to the leaves at the right; the leaf that holds the arm's answer is marked.
 
     Raises:
         CannotDrawError: if the tree was never split.
     """
-    record = run_of(arm, options).record
+    record = run_shown(arm, options).record
     if not record.tree.children:
         raise CannotDrawError(f"arm {arm.name!r} has no split")
     shown = boxes(record)
@@ -114,7 +114,7 @@ def figure(table: Table, arm: Arm, options: Options) -> Figure:
     width = max(lefts[-1] + widths[-1] + 0.15, 4.5)
     body = total + 0.2
     what = "Each branch names the operations that it keeps on the edge that was split."
-    page = style.page(
+    page = style.figure_page(
         width, body, f"{arm.name}: split tree", [f"{table.title}, {run_words(record)}. {what}", _answer(record)]
     )
     axes = style.blank(page, body)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from splitbench.results.plots import style
 from splitbench.results.plots.of_sweeps.tuning import labels, notes
 from splitbench.results.plots.source import CannotDrawError, Options
-from splitbench.results.sweeps.sweep import Sweep, SweptArm, searched
+from splitbench.results.sweeps.sweep import Sweep, SweptArm, searched_paths
 from splitbench.results.sweeps.sweep_words import short_names
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ def order(sweep: Sweep) -> list[str]:
     def mean(path: str) -> float:
         return math.fsum(arm.importance.get(path, 0.0) for arm in arms) / max(1, len(arms))
 
-    return sorted(searched(sweep), key=lambda path: (-mean(path), path))
+    return sorted(searched_paths(sweep), key=lambda path: (-mean(path), path))
 
 
 @style.styled
-def figure(sweep: Sweep, options: Options) -> Figure:
+def importance_figure(sweep: Sweep, options: Options) -> Figure:
     """Two columns of panels where there are several arms.
 
     Raises:
@@ -50,7 +50,7 @@ def figure(sweep: Sweep, options: Options) -> Figure:
     more = "Bars: share of the variance of trials' values that a parameter alone explains (fANOVA), within this search."
     heading = max(style.text_width(words[arm.arm], style.TEXT) for arm in sweep.arms)
     width = max(style.WIDTH, left + columns * (heading + SPACE))
-    page = style.page(
+    page = style.figure_page(
         width, below + rows * (each + HEAD), f"{sweep.study}: importance of parameters", notes(sweep, more)
     )
     across = (width - left - 0.2 - (columns - 1) * SPACE) / columns

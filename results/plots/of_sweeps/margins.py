@@ -35,7 +35,7 @@ def height(labels: int, least: float) -> float:
     return max(least, GAP * (labels + 1))
 
 
-def write(axes: Axes, labels: Sequence[Label], inches: tuple[float, float]) -> None:
+def write_names(axes: Axes, labels: Sequence[Label], inches: tuple[float, float]) -> None:
     """Names in the order of their points' heights, as near to them as they can be without overlap.
 
     Args:

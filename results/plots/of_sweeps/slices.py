@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from splitbench.results.plots import style
 from splitbench.results.plots.of_sweeps.tuning import GREY, Limits, axis, edge, labels, limits, looks, notes
 from splitbench.results.plots.source import CannotDrawError, Options
-from splitbench.results.sweeps.sweep import Sweep, SweptArm, best, full, searched, settled, value
+from splitbench.results.sweeps.sweep import Sweep, SweptArm, best, full, searched_paths, settled, value
 from splitbench.results.sweeps.sweep_words import short_names
 from splitbench.results.words.values import sampled_words
 
@@ -111,13 +111,13 @@ def _linear_ticks(low: float, high: float, whole: bool) -> list[float]:
 
 
 @style.styled
-def figure(sweep: Sweep, options: Options) -> Figure:
+def slices_figure(sweep: Sweep, options: Options) -> Figure:
     """Up to three panels in a row; one axis of values for all.
 
     Raises:
         CannotDrawError: if no trial ran a seed, or nothing was searched.
     """
-    paths = searched(sweep)
+    paths = searched_paths(sweep)
     if not paths or not any(trial.differences for arm in sweep.arms for trial in arm.trials):
         raise CannotDrawError("no trial of the sweep ran a seed" if paths else "the sweep searches no parameter")
     shown, look = limits(sweep), looks(sweep)
@@ -140,7 +140,7 @@ def figure(sweep: Sweep, options: Options) -> Figure:
     fitting = max(1, int((style.WIDTH - 0.2) / (0.6 + style.widest([str(one.get_label()) for one in handles]))))
     below = style.legend_height(len(handles), fitting)
     body = below + sum(unders) + rows * (UP + 0.1)
-    page = style.page(style.WIDTH, body, f"{sweep.study}: trials by parameter", notes(sweep, EACH))
+    page = style.figure_page(style.WIDTH, body, f"{sweep.study}: trials by parameter", notes(sweep, EACH))
     top = body
     for index, path in enumerate(paths):
         row, column = divmod(index, columns)
@@ -159,7 +159,7 @@ def figure(sweep: Sweep, options: Options) -> Figure:
         axes.tick_params(labelleft=column == 0)
         if column == 0:
             axes.set_ylabel("\n".join(value_words), fontsize=style.SMALL)
-    style.legend(page, handles, left=0.1, columns=fitting)
+    style.draw_legend(page, handles, left=0.1, columns=fitting)
     return page
 
 

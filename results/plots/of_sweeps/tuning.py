@@ -11,12 +11,12 @@ from splitbench.results.plots import style
 from splitbench.results.plots.of_sweeps import margins
 from splitbench.results.plots.source import CannotDrawError, Options
 from splitbench.results.sweeps.sweep import (
-    Point,
     Sweep,
     SweptArm,
+    TrialPoint,
     baseline_arm,
     best,
-    chosen,
+    chosen_difference,
     curve,
     full,
     settled,
@@ -52,7 +52,9 @@ class Limits:
 def ordered(sweep: Sweep) -> list[SweptArm]:
     """Arms that have chosen, the best first."""
     sign = 1 if sweep.lower_is_better else -1
-    ranked = [(sign * own.mean, arm.arm, arm) for arm in sweep.arms if (own := chosen(sweep, arm)) is not None]
+    ranked = [
+        (sign * own.mean, arm.arm, arm) for arm in sweep.arms if (own := chosen_difference(sweep, arm)) is not None
+    ]
     return [arm for _, _, arm in sorted(ranked, key=lambda entry: entry[:2])]
 
 
@@ -77,7 +79,7 @@ def limits(sweep: Sweep) -> Limits:
     part of a search, and would press everything else into a line."""
     core, seen = [0.0], [0.0]
     for arm in sweep.arms:
-        end = chosen(sweep, arm)
+        end = chosen_difference(sweep, arm)
         core += [own for own in (end.mean, end.low, end.high) if own is not None] if end else []
         seen += [own for trial in arm.trials if full(trial) and (own := value(trial)) is not None]
     low, high = min(core), max(core)
@@ -111,7 +113,7 @@ def axis(sweep: Sweep, up: float, size: float) -> list[str]:
 
 
 @style.styled
-def figure(sweep: Sweep, options: Options) -> Figure:
+def tuning_figure(sweep: Sweep, options: Options) -> Figure:
     """Left trials, right runs used; then each arm's chosen configuration with its interval, and names.
 
     Raises:
@@ -131,7 +133,7 @@ def figure(sweep: Sweep, options: Options) -> Figure:
     events = EVENT * len(sweep.arms) + 0.04
     below = 0.5 + style.legend_height(len(handles), 2)
     head = f"{sweep.study}: {sweep.space} on {sweep.dataset}, best after n trials"
-    page = style.page(width, below + events + 0.06 + up + 0.12, head, notes(sweep, _grey_words(sweep, look)))
+    page = style.figure_page(width, below + events + 0.06 + up + 0.12, head, notes(sweep, _grey_words(sweep, look)))
     bottom = below + events + 0.06
     curves = {arm.arm: curve(sweep, arm) for arm in sweep.arms}
     for index, what in enumerate(("trials", "runs")):
@@ -156,10 +158,10 @@ def figure(sweep: Sweep, options: Options) -> Figure:
     names = [
         margins.Label(words[arm.arm], column, own.mean, _name_colour(look[arm.arm]))
         for column, arm in enumerate(arms)
-        if (own := chosen(sweep, arm)) is not None
+        if (own := chosen_difference(sweep, arm)) is not None
     ]
-    margins.write(ends, names, (strip, up))
-    style.legend(page, handles, left=0.1, columns=2)
+    margins.write_names(ends, names, (strip, up))
+    style.draw_legend(page, handles, left=0.1, columns=2)
     return page
 
 
@@ -205,7 +207,7 @@ def _curve(
     axes: Axes,
     sweep: Sweep,
     arm: SweptArm,
-    points: Sequence[Point],
+    points: Sequence[TrialPoint],
     places: Sequence[int],
     look: style.Series,
     shown: Limits,
@@ -286,7 +288,7 @@ def _finish(axes: Axes, strips: Axes, end: int, rows: int, shown: Limits) -> Non
 def _ends(axes: Axes, sweep: Sweep, arms: Sequence[SweptArm], look: Mapping[str, style.Series], shown: Limits) -> None:
     """The chosen configurations side by side, the best first."""
     for column, arm in enumerate(arms):
-        own, colour = chosen(sweep, arm), _name_colour(look[arm.arm])
+        own, colour = chosen_difference(sweep, arm), _name_colour(look[arm.arm])
         if own is None:
             continue
         if own.low is not None and own.high is not None:

@@ -19,7 +19,7 @@ from splitbench.harness.testing import images_of
 from splitbench.harness.testing.checks import enforce
 from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.small_spaces.two_cells import TwoCells
-from splitbench.harness.testing.suites.criteria import checks
+from splitbench.harness.testing.suites.criteria import criterion_checks
 from splitbench.spaces.architectures.subspaces import owner, require_cover, uncovered
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.micro.space import Micro
@@ -205,4 +205,4 @@ def test_the_leaves_of_any_tree_are_a_partition_and_with_one_missing_they_are_no
     ids=["groups", "leaves"],
 )
 def test_conformance(criterion: Given) -> None:
-    enforce(checks(criterion, MICRO, images_of((1, 8, 8), 10)))
+    enforce(criterion_checks(criterion, MICRO, images_of((1, 8, 8), 10)))

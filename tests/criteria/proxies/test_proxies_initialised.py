@@ -12,7 +12,7 @@ from proxy_networks import PATHS, SPACES, Charges, network_of
 from torch import nn
 
 from splitbench.criteria.proxies.base import combined, terms
-from splitbench.criteria.proxies.initialised import Initialised, deviation, draw
+from splitbench.criteria.proxies.initialised import Initialised, draw, initial_deviation
 from splitbench.criteria.proxies.saliency import Snip
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import build
@@ -25,7 +25,7 @@ PATH = PATHS["nb201"][0]
 )
 def test_deviations_are_those_of_torch(init: str, expected: float) -> None:
     layer = nn.Conv2d(5, 7, 3)
-    assert deviation(init, layer.weight.shape) == pytest.approx(expected)
+    assert initial_deviation(init, layer.weight.shape) == pytest.approx(expected)
     fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(layer.weight)
     assert (fan_in, fan_out) == (45, 63)
 
@@ -39,7 +39,7 @@ def test_weights_have_the_spread_that_was_asked_for(init: str) -> None:
     scaled = []
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            scaled.append((layer.weight.detach() / deviation(init, layer.weight.shape)).flatten())
+            scaled.append((layer.weight.detach() / initial_deviation(init, layer.weight.shape)).flatten())
     whole = torch.cat(scaled)
     assert float(whole.mean()) == pytest.approx(0, abs=4 / math.sqrt(len(whole)))
     assert float(whole.std()) == pytest.approx(1, abs=4 / math.sqrt(2 * len(whole)))

@@ -12,12 +12,18 @@ import pytest
 
 from splitbench.criteria.proxies.base import Proxy
 from splitbench.harness.part import Part
-from splitbench.harness.proxy_ranking.rank import correlation, functions_of, pooled, spearman, truth_of
+from splitbench.harness.proxy_ranking.rank import (
+    fast_spearman,
+    functions_of,
+    pooled_scores,
+    rank_correlation,
+    test_accuracies,
+)
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
-from splitbench.harness.proxy_ranking.scoring import Job
+from splitbench.harness.proxy_ranking.scoring import RankingJob
 from splitbench.harness.registry import build
 from splitbench.harness.stages.context import StageContext
-from splitbench.harness.stages.score_networks import Scored
+from splitbench.harness.stages.score_networks import NetworkScore
 from splitbench.harness.stores.folder import StageStore
 from splitbench.results.measures import ranking
 from splitbench.results.records.record import bare
@@ -47,7 +53,7 @@ def committed(proxy: str) -> ScoreFile:
     return open_existing(path)
 
 
-def cells(scores: dict[str, Scored], count: int = 300) -> dict[str, Scored]:
+def cells(scores: dict[str, NetworkScore], count: int = 300) -> dict[str, NetworkScore]:
     """The first ones that are connected and have no dead operation."""
     whole = [n for n in scores if SPACE.connected(a := SPACE.decode(n)) and SPACE.function(a) == a][:count]
     assert len(whole) == count
@@ -81,7 +87,7 @@ def test_scores_order_cells_as_published_ones_do(proxy: str, suite_zero: pd.Data
     file = committed(proxy)
     found, name = cells(file.read()), proxy.partition("-")[0]
     spec = bare(file.protocol["proxy"])
-    rho = spearman(pooled(spec, found), suite_zero.loc[list(found), name].to_numpy(np.float64))
+    rho = fast_spearman(pooled_scores(spec, found), suite_zero.loc[list(found), name].to_numpy(np.float64))
     assert rho is not None
     assert rho >= GATES[proxy]
 
@@ -89,11 +95,11 @@ def test_scores_order_cells_as_published_ones_do(proxy: str, suite_zero: pd.Data
 def test_l2_norm_is_the_published_one_value_by_value(suite_zero: pd.DataFrame) -> None:
     """Its order among cells with equally many convolutions is the noise of initial weights, so Spearman cannot say."""
     found = cells(committed("l2_norm").read())
-    ours, theirs = pooled("l2_norm", found), suite_zero.loc[list(found), "l2_norm"].to_numpy(np.float64)
+    ours, theirs = pooled_scores("l2_norm", found), suite_zero.loc[list(found), "l2_norm"].to_numpy(np.float64)
     assert np.abs(ours / theirs - 1).max() < 0.01
     convolutions = np.array([SPACE.convolutions(SPACE.decode(name)) for name in found], dtype=np.float64)
     rho, ours_with, theirs_with = (
-        spearman(*pair) for pair in ((ours, theirs), (ours, convolutions), (theirs, convolutions))
+        fast_spearman(*pair) for pair in ((ours, theirs), (ours, convolutions), (theirs, convolutions))
     )
     assert rho is not None
     assert ours_with is not None
@@ -113,7 +119,7 @@ def test_jacov_agrees_with_the_published_one_as_well_as_with_itself(tables: Any)
 def test_proxies_without_a_gate_are_reported(proxy: str, suite_zero: pd.DataFrame, tables: Any) -> None:
     found = cells(committed(proxy).read())
     (row,) = [row for row in tables["cells"]["rows"] if row["proxy"] == proxy]
-    rho = spearman(pooled(proxy, found), suite_zero.loc[list(found), proxy].to_numpy(np.float64))
+    rho = fast_spearman(pooled_scores(proxy, found), suite_zero.loc[list(found), proxy].to_numpy(np.float64))
     assert row["rho"]["value"] == pytest.approx(rho)
     if proxy != "grasp":  # four backward passes through two graphs: too dear to do twice on a CPU
         assert row["another_seed"] is not None
@@ -126,18 +132,18 @@ def test_tau_is_what_the_committed_table_says(proxy: str, real_data: Path, table
     assert len(scores) >= 1000
     (row,) = [row for row in tables["rows"] if row["proxy"] == proxy]
     architectures = [SPACE.decode(name) for name in scores]
-    truth, same = truth_of(job(file), architectures), functions_of(SPACE, architectures)
-    tau = correlation(ranking.tau_b, pooled(proxy, scores), truth, same, draws=20)
+    truth, same = test_accuracies(job(file), architectures), functions_of(SPACE, architectures)
+    tau = rank_correlation(ranking.tau_b, pooled_scores(proxy, scores), truth, same, draws=20)
     assert tau is not None
     assert row["tau"]["value"] == pytest.approx(tau.value)
     assert row["difference"] == pytest.approx(tau.value - row["published"])
     assert row["within"] == (abs(row["difference"]) <= 0.04)
 
 
-def job(file: ScoreFile) -> Job:
+def job(file: ScoreFile) -> RankingJob:
     """What scored the file, on the CPU."""
     protocol = file.protocol
-    return Job(bare(protocol["space"]), bare(protocol["dataset"]), protocol["seed"])
+    return RankingJob(bare(protocol["space"]), bare(protocol["dataset"]), protocol["seed"])
 
 
 @pytest.mark.portable

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from splitbench.criteria.proxies.base import Network, combined, terms
 from splitbench.criteria.proxies.expressivity import LOWEST, AzNas, Meco, Zen
-from splitbench.criteria.proxies.jacobian import EpeNas, Jacov, correlation
+from splitbench.criteria.proxies.jacobian import EpeNas, Jacov, row_correlations
 from splitbench.criteria.proxies.kernel import Ntk, TeNas, Vkdnw
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.testing import counting_flops
@@ -74,7 +74,7 @@ def test_jacov_is_the_published_sum_over_eigenvalues(name: str, index: int) -> N
 
 def test_jacov_of_uncorrelated_jacobians_is_the_greatest() -> None:
     eye = torch.eye(5).double() * 3 + 7
-    assert correlation(eye).numpy() == pytest.approx(np.corrcoef(eye.numpy()), rel=1e-12)
+    assert row_correlations(eye).numpy() == pytest.approx(np.corrcoef(eye.numpy()), rel=1e-12)
     worst = Jacov()(network_of("micro", CUT_OFF[0]))
     v = np.array([0.0] * (BATCH - 1) + [BATCH]) + 1e-5
     assert worst == pytest.approx(-(np.log(v) + 1 / v).sum(), rel=1e-6)

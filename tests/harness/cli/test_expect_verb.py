@@ -16,7 +16,7 @@ from splitbench.results.records import archive
 
 Call = Callable[..., tuple[int, str, str]]
 
-KNOWN = unsplit.read()
+KNOWN = unsplit.read_unsplit()
 FIRST = KNOWN[0]
 STUDIES = [path for path in sorted(PUBLISHED.iterdir()) if archive.has_records(path)]
 

@@ -122,7 +122,7 @@ def test_one_bad_seed_leaves_the_other(splitbench: Command, plugin: Path, tmp_pa
         (plugin.parent / "broken").unlink()
     assert status == 1
     assert "failed: 1 of 2" in out
-    loaded = store.load(tmp_path / "out")
+    loaded = store.load_runs(tmp_path / "out")
     assert [(run.record.arm, run.record.repetition) for run in loaded.runs] == [("mine", 0), ("none", 0), ("none", 1)]
     assert [(one.arm, one.repetition) for one in loaded.failed] == [("mine", 1)]
 
@@ -184,7 +184,7 @@ def test_what_a_component_raises_survives_the_way_from_a_worker(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("splitbench.harness.stages.base.run", broken)
+    monkeypatch.setattr("splitbench.harness.stages.base.run_stage", broken)
     with pytest.raises(ComponentError) as raised:
         pool.run_in_worker(cast(Any, SimpleNamespace(kind="score")), StageStore(tmp_path))
     there = pickle.loads(pickle.dumps(raised.value))
@@ -224,7 +224,7 @@ SPELLED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def told(changes: dict[str, Any]) -> tuple[str, list[str]]:
-    study = Study.build(config.parse(tiny(**{"budget": {"steps": 5000}, "arms": ["none", GM]} | changes)), "cpu")
+    study = Study.build(config.parse_study(tiny(**{"budget": {"steps": 5000}, "arms": ["none", GM]} | changes)), "cpu")
     return protocol(study.config, study.settings), [arm_mark(arm.config()) for arm in study.arms]
 
 
@@ -278,10 +278,10 @@ def test_a_damaged_protocol_moves_nothing(tmp_path: Path, damage: object) -> Non
 
 
 def test_a_folder_in_use_is_a_sentence_and_untouched(splitbench: Command, tmp_path: Path) -> None:
-    from splitbench.harness.running.folder_lock import Lock
+    from splitbench.harness.running.folder_lock import FolderLock
 
     (tmp_path / "out").mkdir()
-    with Lock(tmp_path / "out").held():
+    with FolderLock(tmp_path / "out").held():
         status, out, err = splitbench("run", study_file(tmp_path), "--out", tmp_path / "out", "--workers", 1)
     assert (status, out) == (2, "")
     assert "is in use by another splitbench (process " in err.splitlines()[-1]
@@ -315,6 +315,6 @@ def test_an_owner_that_was_stopped_overwrites_nothing(
     assert first.returncode == 2, said
     assert "process 1 on h has taken this results folder over, because this process stood still" in said
     assert {path: path.read_bytes() for path in (folder / "records").iterdir()} == before
-    assert len(store.load(folder).runs) == 2
+    assert len(store.load_runs(folder).runs) == 2
     (earlier,) = (folder / "earlier").iterdir()
-    assert {run.record.arm for run in store.load(earlier).runs} >= {"none"}
+    assert {run.record.arm for run in store.load_runs(earlier).runs} >= {"none"}

@@ -16,11 +16,11 @@ from tiny_studies import Executed, record_bytes, tiny
 
 from splitbench.harness import registry
 from splitbench.harness.running.study import Study
-from splitbench.harness.study.config import parse
-from splitbench.results.partitions.geometry import rank_eta_squared
+from splitbench.harness.study.config import parse_study
+from splitbench.results.partitions.geometry import share_of_rank_variance
 from splitbench.results.publishing.publish import stale
-from splitbench.results.records.record import fingerprint
-from splitbench.results.records.store import load
+from splitbench.results.records.record import config_fingerprint
+from splitbench.results.records.store import load_runs
 from splitbench.spaces.micro.space import Micro
 
 GM = "gm(repetitions=2)"
@@ -114,7 +114,7 @@ def check_content(found: dict[str, Any], out: Path) -> None:
     assert mean[2][3] == pytest.approx(1.0)
     np.testing.assert_array_equal(labels("exhaustive(edges=3)", 1), rows[:, 3])
     for label, arm in arms.items():
-        etas = [rank_eta_squared(truth, labels(label, p["repetition"], p["draw"])) for p in arm["partitions"]]
+        etas = [share_of_rank_variance(truth, labels(label, p["repetition"], p["draw"])) for p in arm["partitions"]]
         assert arm["metrics"]["rank_eta2[all]"]["mean"] == pytest.approx(np.mean(etas))
         for partition in arm["partitions"]:
             assert partition["sizes"] == np.bincount(labels(label, partition["repetition"], partition["draw"])).tolist()
@@ -138,7 +138,7 @@ def check_content(found: dict[str, Any], out: Path) -> None:
 
 def check_leaves(found: dict[str, Any], out: Path) -> None:
     """The runs' leaves are the ones that geometry foretold."""
-    trees = {(run.record.arm, run.record.repetition, run.record.draw): run.record.tree for run in load(out).runs}
+    trees = {(run.record.arm, run.record.repetition, run.record.draw): run.record.tree for run in load_runs(out).runs}
     space = Micro()
     for arm in found["arms"]:
         for partition in arm["partitions"]:
@@ -153,9 +153,9 @@ def check_leaves(found: dict[str, Any], out: Path) -> None:
 
 def check_belongs(found: dict[str, Any], out: Path) -> None:
     """What was written before there was a record names the records that came of it, and those of no other study."""
-    records = [run.record for run in load(out).runs]
+    records = [run.record for run in load_runs(out).runs]
     assert {found["protocol"]} == {record.protocol for record in records}
-    assert found["fingerprints"] == {record.arm: fingerprint(record.config["arm"]) for record in records}
+    assert found["fingerprints"] == {record.arm: config_fingerprint(record.config["arm"]) for record in records}
     assert len(set(found["fingerprints"].values())) == 4, "twin is gm under another name"
     assert stale(out) == ""
 
@@ -182,14 +182,14 @@ def peeping() -> Iterator[str]:
 
 def test_levels_and_oracles(peeping: str, tmp_path: Path) -> None:
     """From Python: a deeper tree has leaves in words, and what reads the truth is marked."""
-    from splitbench.harness.running.geometry import geometry
+    from splitbench.harness.running.geometry import compare_partitions
 
     arms = [
         {"criterion": "random", "schedule": {"levels": 2}},
         {"criterion": peeping, "partitioner": "max_cut"},
     ]
-    config = parse({**STUDY, "seeds": 1, "arms": arms, "baseline": peeping + "(partitioner=max_cut)"})
-    found = geometry(Study.build(config, "cpu"), tmp_path, probes=3)
+    config = parse_study({**STUDY, "seeds": 1, "arms": arms, "baseline": peeping + "(partitioner=max_cut)"})
+    found = compare_partitions(Study.build(config, "cpu"), tmp_path, probes=3)
     random, oracle = found["arms"]
     assert found["reads_truth"] == [oracle["arm"]]
     assert "max_cut) † " in (tmp_path / "geometry.md").read_text()

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from splitbench.harness.errors import ConfigError, DataError, SplitbenchError
-from splitbench.harness.estimates.estimates_file import read_estimates
+from splitbench.harness.estimates.estimates_file import read_estimates_file
 from splitbench.harness.estimates.outside import functions_in
 from splitbench.results.measures import metrics, ranking
 from splitbench.spaces.functions import listed
@@ -48,7 +48,7 @@ def file(folder: Path, text: str, name: str = "mine.csv") -> Path:
 def test_columns_are_found_by_name_by_content_or_as_told(
     header: str, columns: tuple[str, str], options: dict[str, Any], tmp_path: Path
 ) -> None:
-    found = read_estimates(file(tmp_path, f"{header}\n000321,0.5\n333333, 0.25\n"), MICRO, **options)
+    found = read_estimates_file(file(tmp_path, f"{header}\n000321,0.5\n333333, 0.25\n"), MICRO, **options)
     assert (found.architecture, found.estimate) == columns
     assert found.architectures == ((0, 0, 0, 3, 2, 1), (3, 3, 3, 3, 3, 3))
     sign = -1 if options.get("lower_is_better") else 1
@@ -56,7 +56,7 @@ def test_columns_are_found_by_name_by_content_or_as_told(
 
 
 def test_an_index_column_and_other_words_are_no_estimates(tmp_path: Path) -> None:
-    found = read_estimates(file(tmp_path, ",architecture,host,top\n0,000321,a,1\n1,333333,b,2\n"), MICRO)
+    found = read_estimates_file(file(tmp_path, ",architecture,host,top\n0,000321,a,1\n1,333333,b,2\n"), MICRO)
     assert found.estimate == "top"
 
 
@@ -66,13 +66,13 @@ def test_parquet_and_tabs_are_read_alike(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "mine.tsv", sep="\t", index=False)
     frame.to_csv(tmp_path / "mine.csv.gz", index=False)
     for name in ("mine.parquet", "mine.tsv", "mine.csv.gz"):
-        found = read_estimates(tmp_path / name, MICRO)
+        found = read_estimates_file(tmp_path / name, MICRO)
         assert found.architectures == ((0, 0, 0, 3, 2, 1), (3, 3, 3, 3, 3, 3))
         assert found.values.tolist() == [0.5, -np.inf]
 
 
 def test_the_notation_of_a_spaces_users_is_read(tmp_path: Path) -> None:
-    found = read_estimates(file(tmp_path, f"arch_str,score\n{STRING},1\n310423,1\n000001,2\n"), NB201())
+    found = read_estimates_file(file(tmp_path, f"arch_str,score\n{STRING},1\n310423,1\n000001,2\n"), NB201())
     assert found.architectures == ((3, 1, 0, 4, 2, 3), (0, 0, 0, 0, 0, 1))
     assert found.repeated == 1
 
@@ -100,14 +100,14 @@ def test_the_notation_of_a_spaces_users_is_read(tmp_path: Path) -> None:
 )
 def test_wrong_files_are_told_in_a_sentence(text: str, options: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises((ConfigError, DataError), match=says) as error:
-        read_estimates(file(tmp_path, text), MICRO, **options)
+        read_estimates_file(file(tmp_path, text), MICRO, **options)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet"])
 def test_a_missing_file_is_told(name: str, tmp_path: Path) -> None:
     with pytest.raises(SplitbenchError, match="cannot be read as a table"):
-        read_estimates(tmp_path / name, MICRO)
+        read_estimates_file(tmp_path / name, MICRO)
 
 
 # -- functions ---------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_a_missing_file_is_told(name: str, tmp_path: Path) -> None:
 def test_a_function_has_the_estimate_of_its_own_string_or_the_mean(tmp_path: Path) -> None:
     # Edge 0-3 alone: 000300, which the dead edges 0-1 and 0-2 leave as it is; 000200 is not in the file.
     text = "architecture,estimate\n300300,1\n000300,5\n300200,1\n110200,2\n000000,9\n100000,8\n200000,7\n"
-    found = functions_in(read_estimates(file(tmp_path, text), MICRO), MICRO)
+    found = functions_in(read_estimates_file(file(tmp_path, text), MICRO), MICRO)
     assert found.architectures == ((0, 0, 0, 3, 0, 0), (0, 0, 0, 2, 0, 0))
     assert found.values.tolist() == [5, 1.5]
     assert found.averaged == 1
@@ -210,9 +210,9 @@ PUBLISHED = Path(__file__).parents[3] / "results" / "published" / "quickstart"
 
 def populations() -> dict[int, pd.DataFrame]:
     """The estimates of the arm none in the published quickstart, by repetition."""
-    from splitbench.results.records.store import load, read_estimates
+    from splitbench.results.records.store import load_runs, read_estimates
 
-    return {run.record.repetition: read_estimates(run) for run in load(PUBLISHED).runs if run.record.arm == "none"}
+    return {run.record.repetition: read_estimates(run) for run in load_runs(PUBLISHED).runs if run.record.arm == "none"}
 
 
 def test_a_file_becomes_a_row_beside_the_arms(splitbench: Command, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import yaml
 from tiny_studies import record_bytes, tiny
 
 from splitbench.harness.running.study import Study
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.study.portion import portion
 from splitbench.results.boards.leaderboard import leaderboards
-from splitbench.results.merging.merging import difference, spans
+from splitbench.results.merging.merging import first_json_difference, spans
 from splitbench.results.words import render
 
 Command = Callable[..., tuple[int, str, str]]
@@ -44,7 +44,7 @@ PARTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole study, and halves of it by arms and by seeds, each run into a folder of its own. Read them only."""
-    folder, config = tmp_path_factory.mktemp("parts"), parse(STUDY)
+    folder, config = tmp_path_factory.mktemp("parts"), parse_study(STUDY)
     for name, asked in PARTS.items():
         part = portion(config, asked.get("arms", []), asked.get("seeds"))
         Study.build(config, "cpu", part).run(folder / name)
@@ -59,7 +59,7 @@ def numbers(folder: Path) -> Any:
             return {key: without(inner) for key, inner in value.items() if key not in ("seconds", "peak_bytes")}
         return [without(inner) for inner in value] if isinstance(value, list) else value
 
-    return without(json.loads(render.to_json(leaderboards(folder))))
+    return without(json.loads(render.boards_json(leaderboards(folder))))
 
 
 @pytest.mark.parametrize("halves", [("none", "splits"), ("splits", "none"), ("first", "second")], ids=" ".join)
@@ -92,7 +92,7 @@ def test_overlapping_parts_are_joined_and_what_is_missing_is_named(
 
 def test_a_merged_study_has_nothing_left_to_do(there: Path, tmp_path: Path, splitbench: Command) -> None:
     splitbench("merge", there / "first", there / "second", "--out", tmp_path)
-    assert Study.build(parse(STUDY), "cpu").run(tmp_path) == ()
+    assert Study.build(parse_study(STUDY), "cpu").run(tmp_path) == ()
     assert not list(tmp_path.glob("stages/*/*"))
     assert record_bytes(tmp_path) == record_bytes(there / "whole")
 
@@ -201,10 +201,10 @@ def test_a_run_that_failed_elsewhere_is_not_missing_where_it_succeeded(
 
 
 def test_the_first_difference_of_two_values() -> None:
-    assert difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == ("a.1.b", 2, 3)
-    assert difference({"a": 1}, {"a": 1, "b": None}) == ("b", None, None)
-    assert difference([1, 2], [1]) == ("", [1, 2], [1])
-    assert difference({"a": [1.0]}, {"a": [1]}) is None
+    assert first_json_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == ("a.1.b", 2, 3)
+    assert first_json_difference({"a": 1}, {"a": 1, "b": None}) == ("b", None, None)
+    assert first_json_difference([1, 2], [1]) == ("", [1, 2], [1])
+    assert first_json_difference({"a": [1.0]}, {"a": [1]}) is None
 
 
 def test_spans() -> None:

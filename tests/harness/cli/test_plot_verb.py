@@ -13,7 +13,7 @@ from synthetic_records import ESTIMATES, arm_records, make_measured
 from synthetic_sweeps import searching
 
 from splitbench.results.records.store import write_run
-from splitbench.results.sweeps.sweep import write as write_sweep
+from splitbench.results.sweeps.sweep import write_sweep as write_sweep
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -35,7 +35,7 @@ from splitbench.harness.stages.base import Result, Scene, Stage
 from splitbench.harness.stages.context import StageContext
 from splitbench.harness.stages.facts import Facts, FactsStage
 from splitbench.harness.stores.folder import StageStore, Stored, load_tensors, save_tensors
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.spaces.architectures.ranked import RankedFunctions
 
 NOTHING = Machine("nothing", "a CPU", "SOME", "9.9")
@@ -170,7 +170,7 @@ def test_damaged_tensors_are_a_sentence(tmp_path: Path, keep: int) -> None:
 
 @pytest.fixture
 def facts() -> FactsStage:
-    settings = Study.build(parse(tiny()), "cpu").settings
+    settings = Study.build(parse_study(tiny()), "cpu").settings
     return FactsStage(scene=settings.scene, population=RankedFunctions(20, 1), truth=settings.truth)
 
 
@@ -401,7 +401,7 @@ def test_a_stage_in_this_process_tells_how_far_it_is(tmp_path: Path, monkeypatch
         told.append((stage.title, share))
         seen.set()
 
-    monkeypatch.setattr("splitbench.harness.stages.base.run", slow)
+    monkeypatch.setattr("splitbench.harness.stages.base.run_stage", slow)
     monkeypatch.setattr("splitbench.harness.engines.local.WATCH_SECONDS", 0.01)
     stage = Toy(title="a title")
     store = StageStore(tmp_path)

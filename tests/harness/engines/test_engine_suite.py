@@ -42,7 +42,7 @@ class Raising(InProcess):
 
     def submit(self, stage: Stage[Any]) -> Future[Any]:
         future: Future[Any] = Future()
-        future.set_result(base.run(stage, self.store))
+        future.set_result(base.run_stage(stage, self.store))
         return future
 
 
@@ -65,7 +65,7 @@ class Elsewhere(InProcess):
         assert isinstance(self.store, StageStore)
         there = StageStore(self.store.root / stage.key)
         future: Future[Any] = Future()
-        future.set_result(base.run(stage, there))
+        future.set_result(base.run_stage(stage, there))
         return future
 
 

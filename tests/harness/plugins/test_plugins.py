@@ -22,9 +22,9 @@ from splitbench.harness.cli.components.packages import camel, template_names
 from splitbench.harness.cli.components.plugins import SUITES
 from splitbench.harness.registry import components
 from splitbench.harness.running.study import Study
-from splitbench.harness.study.config import load
-from splitbench.harness.testing.checks import Check, Skipped
-from splitbench.harness.testing.suites.by_kind import small, suite
+from splitbench.harness.study.config import load_study
+from splitbench.harness.testing.checks import ComponentCheck, SkippedCheck
+from splitbench.harness.testing.suites.by_kind import make_small, suite
 
 KINDS = {"criterion": "my_criterion", "proxy": "my_proxy", "partitioner": "my_partitioner"}
 DOCS = Path(__file__).parents[3] / "docs"
@@ -133,7 +133,7 @@ def test_studies_and_commands_of_new_packages_are_right(
         monkeypatch.syspath_prepend(package / "src")
         module = importlib.import_module(package.name)
         registry.register(kind, package.name)(getattr(module, package.name.title().replace("_", "")))
-        Study.build(load(package / "study.yaml"), "cpu")
+        Study.build(load_study(package / "study.yaml"), "cpu")
         for verb in commands((package / "README.md").read_text(), package.name):
             assert splitbench(verb, "--help")[0] == 0, verb
 
@@ -284,7 +284,7 @@ def test_what_cannot_be_checked(splitbench: Command, words: list[str], fragments
 def test_every_kind_with_a_suite_has_components_and_checks() -> None:
     for kind in SUITES:
         component = next(iter(components(kind).values()))
-        thing, _ = small(component, component.name)
+        thing, _ = make_small(component, component.name)
         names = [check.name for check in suite(kind, thing)]
         assert names
         assert len(set(names)) == len(names)
@@ -292,10 +292,10 @@ def test_every_kind_with_a_suite_has_components_and_checks() -> None:
 
 def test_a_component_is_made_small_unless_told_otherwise() -> None:
     gm = components("criteria")["gm"]
-    assert small(gm, "gm")[0].repetitions == 2
-    assert small(gm, {"name": "gm", "repetitions": 3})[0].repetitions == 3
+    assert make_small(gm, "gm")[0].repetitions == 2
+    assert make_small(gm, {"name": "gm", "repetitions": 3})[0].repetitions == 3
     inverted = components("criteria")["inverted"]
-    assert small(inverted, "inverted")[1] == {"of": {"name": "gm", "repetitions": 2}}
+    assert make_small(inverted, "inverted")[1] == {"of": {"name": "gm", "repetitions": 2}}
 
 
 def test_how_a_check_ends() -> None:
@@ -306,10 +306,10 @@ def test_how_a_check_ends() -> None:
         return run
 
     ends = [
-        Check("a", lambda: None).verdict(),
-        Check("a", raising(AssertionError("it is\n  wrong"))).verdict(),
-        Check("a", raising(Skipped("no GPU"))).verdict(),
-        Check("a", raising(KeyError("x"))).verdict(),
+        ComponentCheck("a", lambda: None).verdict(),
+        ComponentCheck("a", raising(AssertionError("it is\n  wrong"))).verdict(),
+        ComponentCheck("a", raising(SkippedCheck("no GPU"))).verdict(),
+        ComponentCheck("a", raising(KeyError("x"))).verdict(),
     ]
     assert [(end.state, end.says) for end in ends] == [
         ("ok", ""),
@@ -331,6 +331,6 @@ def test_the_page_names_the_checks_that_run() -> None:
     page = " ".join((DOCS / "plugins.md").read_text().split())
     for kind in SUITES:
         component = next(c for c in components(kind).values() if c.name != "none")
-        for check in suite(kind, small(component, component.name)[0]):
+        for check in suite(kind, make_small(component, component.name)[0]):
             name = re.sub(r"^(micro|chain): ", "", check.name)
             assert name in page, name

@@ -23,19 +23,27 @@ from splitbench.harness import registry
 from splitbench.harness.errors import ConfigError, SplitbenchError, StoreError
 from splitbench.harness.part import Part
 from splitbench.harness.proxy_ranking import rank
-from splitbench.harness.proxy_ranking.rank import correlation, functions_of, measure, pool, pooled, spearman, truth_of
+from splitbench.harness.proxy_ranking.rank import (
+    fast_spearman,
+    functions_of,
+    measure_proxies,
+    pool,
+    pooled_scores,
+    rank_correlation,
+    test_accuracies,
+)
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
-from splitbench.harness.proxy_ranking.scoring import NETWORKS_PER_STAGE, Job, label, score
+from splitbench.harness.proxy_ranking.scoring import NETWORKS_PER_STAGE, RankingJob, proxy_label, score
 from splitbench.harness.registry import register
 from splitbench.harness.stages.context import StageContext
-from splitbench.harness.stages.score_networks import COLUMNS, Scored, ScoreNetworks, Scorer
+from splitbench.harness.stages.score_networks import COLUMNS, NetworkScore, ScoreNetworks, Scorer
 from splitbench.harness.stores.folder import StageStore
 from splitbench.results.measures import ranking
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.nb_macro.space import NBMacro
 
-JOB = Job("micro", "digits", seed=3, batch_size=16)
+JOB = RankingJob("micro", "digits", seed=3, batch_size=16)
 MICRO = Micro().bind((1, 8, 8), 10)
 CUT_OFF = (0, 0, 0, 0, 0, 0)
 
@@ -125,7 +133,7 @@ def toys() -> Iterator[None]:
     registry._registered.update(before)
 
 
-def scorer_of(job: Job) -> Scorer:
+def scorer_of(job: RankingJob) -> Scorer:
     """What scores the networks of a job, outside any stage."""
     return job.stage([], {}).scorer(StageContext(StageStore(Path()), job.scene))
 
@@ -139,7 +147,7 @@ def lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def untimed(scores: dict[str, Scored]) -> list[tuple[str, tuple[float, ...], float, float]]:
+def untimed(scores: dict[str, NetworkScore]) -> list[tuple[str, tuple[float, ...], float, float]]:
     return [(s.architecture, s.terms, s.forward, s.backward) for s in scores.values()]
 
 
@@ -188,7 +196,7 @@ def test_a_score_is_a_function_of_seed_and_architecture_alone(tmp_path: Path) ->
     assert len(set(noise)) == 6
     others = pool(MICRO, "strings", 6, 0)[::-1]
     assert [s.terms for s in score(JOB, others, ["toy_noise"], tmp_path / "c")["toy_noise"].values()] == noise[::-1]
-    elsewhere = score(Job("micro", "digits", 4, 16), others, ["toy_noise"], tmp_path / "d")["toy_noise"]
+    elsewhere = score(RankingJob("micro", "digits", 4, 16), others, ["toy_noise"], tmp_path / "d")["toy_noise"]
     assert [s.terms for s in elsewhere.values()] != noise[::-1]
 
 
@@ -223,7 +231,7 @@ def test_passes_are_charged_by_image_and_flops_by_what_they_cost(tmp_path: Path)
     architectures = [(3, 3, 3, 3, 3, 3), (1, 0, 0, 2, 0, 1)]
     specs: list[registry.Spec] = ["toy_size", {"name": "toy_gradient", "batches": 3}]
     scores = score(JOB, architectures, specs, tmp_path)
-    free, paid = measure(JOB, specs, scores, draws=5)
+    free, paid = measure_proxies(JOB, specs, scores, draws=5)
     assert (free.forward, free.backward, free.flops) == (0, 0, 0)
     assert (paid.proxy, paid.forward, paid.backward) == ("toy_gradient(batches=3)", 3, 3)
     flops = [3 * 16 * (2 * MICRO.macs(a) + MICRO.flops(a).backward) for a in architectures]
@@ -241,7 +249,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     stored = sorted((tmp_path / "stages").rglob("result.json"))
     table = tmp_path / "scores" / "toy_gradient.jsonl"
     assert len(stored) == 3
-    first = {Scored.of_row(row).architecture for row in json.loads(stored[0].read_text())["output"][0]}
+    first = {NetworkScore.of_row(row).architecture for row in json.loads(stored[0].read_text())["output"][0]}
     stored[0].unlink()
     table.unlink()
     worked = executed(monkeypatch)
@@ -304,14 +312,15 @@ def test_a_stage_is_called_by_what_its_scores_depend_on(tmp_path: Path) -> None:
     parts = {"toy_size": part_of("toy_size")}
     stage = JOB.stage(["000000"], parts)
     assert (
-        stage.key == Job({"name": "micro"}, "digits", 3, 16).stage(["000000"], {"other words": parts["toy_size"]}).key
+        stage.key
+        == RankingJob({"name": "micro"}, "digits", 3, 16).stage(["000000"], {"other words": parts["toy_size"]}).key
     )
     others = [
         JOB.stage(["000001"], parts),
         JOB.stage(["000000"], {"toy_size": part_of("toy_gradient")}),
-        Job("micro", "digits", 4, 16).stage(["000000"], parts),
-        Job("micro", "digits", 3, 17).stage(["000000"], parts),
-        Job("micro", "digits", 3, 16, "cuda").stage(["000000"], parts),
+        RankingJob("micro", "digits", 4, 16).stage(["000000"], parts),
+        RankingJob("micro", "digits", 3, 17).stage(["000000"], parts),
+        RankingJob("micro", "digits", 3, 16, "cuda").stage(["000000"], parts),
     ]
     assert len({stage.key, *(other.key for other in others)}) == 6
     assert not stage.reads_truth
@@ -336,11 +345,11 @@ def test_a_larger_sample_and_another_proxy_score_only_what_is_missing(tmp_path: 
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (Job("micro", "digits", seed=4, batch_size=16), "its seed is 3, and 4 is asked for"),
-        (Job("micro", "digits", seed=3, batch_size=32), "its batch_size is 16, and 32 is asked for"),
+        (RankingJob("micro", "digits", seed=4, batch_size=16), "its seed is 3, and 4 is asked for"),
+        (RankingJob("micro", "digits", seed=3, batch_size=32), "its batch_size is 16, and 32 is asked for"),
     ],
 )
-def test_scores_of_another_protocol_are_refused(other: Job, says: str, tmp_path: Path) -> None:
+def test_scores_of_another_protocol_are_refused(other: RankingJob, says: str, tmp_path: Path) -> None:
     score(JOB, [CUT_OFF], ["toy_size"], tmp_path)
     with pytest.raises(StoreError, match=says):
         score(other, [CUT_OFF], ["toy_size"], tmp_path)
@@ -360,8 +369,8 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 
 def test_lines_keep_every_number(tmp_path: Path) -> None:
     scores = {
-        "1": Scored("1", (1 / 3, -math.inf, math.inf, math.nan), 1.23, 64.0, 0.5),
-        "0": Scored("0", (1e-300,), 0.0, 0.0, 0.0),
+        "1": NetworkScore("1", (1 / 3, -math.inf, math.inf, math.nan), 1.23, 64.0, 0.5),
+        "0": NetworkScore("0", (1e-300,), 0.0, 0.0, 0.0),
     }
     file = ScoreFile(tmp_path / "x.jsonl", {"seed": 1})
     file.write(scores)
@@ -406,18 +415,18 @@ def test_a_proxy_that_cannot_serve_the_space_says_why(tmp_path: Path) -> None:
 def test_terms_are_combined_over_the_sample(tmp_path: Path) -> None:
     architectures = [(3, 0, 0, 0, 0, 0), (2, 2, 0, 0, 0, 0), (3, 3, 3, 0, 0, 0)]
     spec = {"name": "toy_pair", "sign": -1.0}
-    found = score(JOB, architectures, [spec], tmp_path)[label(spec)]
-    assert pooled(spec, found).tolist() == [0 + 1, 1 + 2, 2 + 0]
+    found = score(JOB, architectures, [spec], tmp_path)[proxy_label(spec)]
+    assert pooled_scores(spec, found).tolist() == [0 + 1, 1 + 2, 2 + 0]
     two = dict(list(found.items())[:2])
-    assert pooled(spec, two).tolist() == [0 + 0, 1 + 1]
+    assert pooled_scores(spec, two).tolist() == [0 + 0, 1 + 1]
 
 
 def test_correlations_are_with_test_accuracy_and_no_answer_is_the_worst(tmp_path: Path) -> None:
     architectures = [*pool(MICRO, "functions", 30, 0), CUT_OFF]
     scores = score(JOB, architectures, ["toy_gaps"], tmp_path)
-    (row,) = measure(JOB, ["toy_gaps"], scores, draws=50)
+    (row,) = measure_proxies(JOB, ["toy_gaps"], scores, draws=50)
     truth = MICRO.ground_truth("digits").test(architectures)
-    assert truth_of(JOB, architectures).tolist() == truth.tolist()
+    assert test_accuracies(JOB, architectures).tolist() == truth.tolist()
     size = np.array([MICRO.macs(a) if a != CUT_OFF else -1.0 for a in architectures])
     assert row.tau is not None
     assert row.rho is not None
@@ -431,7 +440,7 @@ def test_correlations_are_with_test_accuracy_and_no_answer_is_the_worst(tmp_path
 
 def test_the_sampling_error_of_tau_is_that_of_independent_pairs() -> None:
     n, rng = 150, np.random.default_rng(0)
-    found = correlation(ranking.tau_b, rng.normal(size=n), rng.normal(size=n), np.arange(n), draws=400)
+    found = rank_correlation(ranking.tau_b, rng.normal(size=n), rng.normal(size=n), np.arange(n), draws=400)
     assert found is not None
     assert found.low is not None
     assert found.high is not None
@@ -444,13 +453,13 @@ def test_strings_of_one_function_are_drawn_together() -> None:
     """A sample in which every string is there five times says no more than the sample itself, draw by draw."""
     n, rng = 30, np.random.default_rng(1)
     score, truth = rng.normal(size=n), rng.normal(size=n)
-    once = correlation(spearman, score, truth, np.arange(n), draws=200)
+    once = rank_correlation(fast_spearman, score, truth, np.arange(n), draws=200)
     copies = rng.permutation(np.repeat(np.arange(n), 5))
-    same = correlation(spearman, score[copies], truth[copies], copies, draws=200)
+    same = rank_correlation(fast_spearman, score[copies], truth[copies], copies, draws=200)
     assert once is not None
     assert same is not None
     assert [same.value, same.error, same.low, same.high] == pytest.approx([once.value, once.error, once.low, once.high])
-    naive = correlation(spearman, score[copies], truth[copies], np.arange(5 * n), draws=200)
+    naive = rank_correlation(fast_spearman, score[copies], truth[copies], np.arange(5 * n), draws=200)
     assert naive is not None
     assert naive.error is not None
     assert once.error is not None
@@ -458,7 +467,9 @@ def test_strings_of_one_function_are_drawn_together() -> None:
 
 
 def test_a_single_function_has_no_interval() -> None:
-    found = correlation(spearman, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]), np.zeros(3, np.int64), draws=9)
+    found = rank_correlation(
+        fast_spearman, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]), np.zeros(3, np.int64), draws=9
+    )
     assert found is not None
     assert found.value == pytest.approx(0.5)
     assert (found.error, found.low, found.high) == (None, None, None)
@@ -486,22 +497,22 @@ def test_functions_are_numbered_and_all_that_is_cut_off_is_one() -> None:
 def test_the_interval_of_a_ranking_is_over_functions(tmp_path: Path) -> None:
     architectures = [*pool(MICRO, "strings", 40, 0), CUT_OFF, (0, 0, 0, 0, 0, 3)]
     scores = score(JOB, architectures, ["toy_size"], tmp_path)
-    (row,) = measure(JOB, ["toy_size"], scores, draws=50)
-    values, truth = pooled("toy_size", scores["toy_size"]), truth_of(JOB, architectures)
+    (row,) = measure_proxies(JOB, ["toy_size"], scores, draws=50)
+    values, truth = pooled_scores("toy_size", scores["toy_size"]), test_accuracies(JOB, architectures)
     same = functions_of(MICRO, architectures)
     assert len(set(same.tolist())) < len(architectures)
-    assert row.tau == correlation(ranking.tau_b, values, truth, same, draws=50)
-    assert row.tau != correlation(ranking.tau_b, values, truth, np.arange(len(truth)), draws=50)
+    assert row.tau == rank_correlation(ranking.tau_b, values, truth, same, draws=50)
+    assert row.tau != rank_correlation(ranking.tau_b, values, truth, np.arange(len(truth)), draws=50)
 
 
 def test_spearman_is_scipys() -> None:
     score, truth = np.array([1.0, 1.0, 5.0, 0.0, 2.0, 2.0]), np.array([1.0, 2.0, 2.0, 0.5, 4.0, 3.0])
-    assert spearman(score, truth) == pytest.approx(ranking.spearman(score, truth))
+    assert fast_spearman(score, truth) == pytest.approx(ranking.spearman(score, truth))
 
 
 def test_constant_scores_rank_nothing() -> None:
-    assert correlation(ranking.tau_b, np.zeros(9), np.arange(9.0), np.arange(9)) is None
-    assert correlation(spearman, np.full(9, -np.inf), np.arange(9.0), np.arange(9)) is None
+    assert rank_correlation(ranking.tau_b, np.zeros(9), np.arange(9.0), np.arange(9)) is None
+    assert rank_correlation(fast_spearman, np.full(9, -np.inf), np.arange(9.0), np.arange(9)) is None
 
 
 # -- what is said of published scores ----------------------------------------------------------------------------------
@@ -602,7 +613,7 @@ def test_the_command_scores_measures_and_writes(splitbench: Command, tmp_path: P
     frame = pd.read_csv(tmp_path / "scores.csv", dtype={"architecture": str})
     architectures = pool(MICRO, "strings", 12, 3)
     assert frame["architecture"].tolist() == [MICRO.encode(a) for a in architectures]
-    assert frame["test_accuracy"].tolist() == pytest.approx(truth_of(JOB, architectures).tolist())
+    assert frame["test_accuracy"].tolist() == pytest.approx(test_accuracies(JOB, architectures).tolist())
     size = frame["toy_size"].to_numpy(np.float64)
     tau = ranking.tau_b(size, frame["test_accuracy"].to_numpy(np.float64))
     assert found["rows"][0]["tau"]["value"] == pytest.approx(tau)
@@ -751,6 +762,6 @@ def test_every_built_in_proxy_ranks_micro(tmp_path: Path) -> None:
     fit = [spec for spec in specs if unfit(registry.build("proxies", spec), MICRO) is None]
     architectures = [CUT_OFF, (3, 3, 3, 3, 3, 3), (1, 0, 2, 3, 4, 1), (0, 0, 0, 1, 3, 2), (2, 2, 0, 0, 0, 1)]
     scores = score(JOB, architectures, fit, tmp_path)
-    for row in measure(JOB, fit, scores, draws=10):
+    for row in measure_proxies(JOB, fit, scores, draws=10):
         assert row.architectures == 5
         assert row.tau is not None, row.proxy

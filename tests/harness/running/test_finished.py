@@ -9,7 +9,7 @@ import pytest
 from tiny_studies import Executed, record_bytes, run_tiny
 
 from splitbench.harness.stages.train import Train
-from splitbench.results.records.store import load
+from splitbench.results.records.store import load_runs
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_more_seeds_keep_the_first_and_make_them_know_of_the_others(executed: Ex
     shutil.rmtree(tmp_path / "stages")
     run_tiny(tmp_path, seeds=2)
     assert executed["train"] == 2 * trained
-    assert [run.record.expected_runs for run in load(tmp_path).runs] == [2, 2]
+    assert [run.record.expected_runs for run in load_runs(tmp_path).runs] == [2, 2]
 
 
 @pytest.mark.parametrize("suffix", [".json", ".parquet", ".measured.json"])
@@ -58,4 +58,4 @@ def test_a_record_of_another_version_is_set_aside(
     notes = run_tiny(tmp_path)
     assert any("set aside" in sentence for sentence in notes.sentences)
     assert executed["train"] == 2 * trained
-    assert len(load(tmp_path).runs) == 1
+    assert len(load_runs(tmp_path).runs) == 1

@@ -19,7 +19,7 @@ from splitbench.harness.runs.protocol import Run
 from splitbench.harness.stages import base as stages
 from splitbench.harness.stages.score import Score
 from splitbench.harness.stores.folder import StageStore
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 
 CRITERIA: list[Any] = [
     {"criterion": "gm", "repetitions": 2},
@@ -40,7 +40,7 @@ STUDY: dict[str, Any] = {
 
 
 def told(**changes: Any) -> Forecast:
-    return forecast(Study.build(parse(tiny(**{**STUDY, **changes})), "cpu"))
+    return forecast(Study.build(parse_study(tiny(**{**STUDY, **changes})), "cpu"))
 
 
 @pytest.mark.parametrize("arm", CRITERIA, ids=lambda arm: str(arm.get("name", arm["criterion"])))
@@ -48,13 +48,13 @@ def told(**changes: Any) -> Forecast:
 def test_scoring_costs_what_the_probe_will_charge(tmp_path: Path, arm: dict[str, Any], trainer: str) -> None:
     """Every way in which criteria use a probe. Contexts are drawn as the real probe draws them: the price is exact."""
     changes = {"arms": [arm], "baseline": arm.get("name", "x"), "trainer": {"name": trainer, "batch_size": 8}}
-    study = Study.build(parse(tiny(budget={"steps": 9000}, schedule={"warmup": 0}, **changes)), "cpu")
+    study = Study.build(parse_study(tiny(budget={"steps": 9000}, schedule={"warmup": 0}, **changes)), "cpu")
     dataset = study.settings.scene.dataset.build()
     prices = ScorePrices(study.settings.space, dataset.shape, dataset.classes, dataset.sizes["validation"])
     asked = next(Run(study.settings, study.arms[0], study.seeds(0), 0).split())
     for stage in asked[:2]:
         assert isinstance(stage, Score)
-        assert prices(stage) == stages.run(stage, StageStore(tmp_path)).cost
+        assert prices(stage) == stages.run_stage(stage, StageStore(tmp_path)).cost
     assert prices.unknown == {}
 
 

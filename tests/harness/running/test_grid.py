@@ -16,7 +16,7 @@ from tiny_studies import Executed, Notes, record_bytes, run_tiny, tiny
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.running.study import Study
 from splitbench.harness.study import grid as grids
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.results.grids.grid_words import cell_names
 from splitbench.results.grids.grids import home, read_grid
 
@@ -47,21 +47,21 @@ def gridded(axes: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any
 
 
 def test_cells_are_the_studies_that_their_values_make() -> None:
-    grid = grids.parse(gridded())
+    grid = grids.parse_grid(gridded())
     assert [cell.name for cell in grid.cells] == CELLS
     assert grid.axes == {axis: tuple(values) for axis, values in AXES.items()}
     for cell in grid.cells:
         values = {"budget": {"steps": cell.values["budget.steps"]}, "trainer": cell.values["trainer"]}
-        assert cell.config == parse(tiny(**SMALL | values))
+        assert cell.config == parse_study(tiny(**SMALL | values))
 
 
 def test_what_is_set_changes_cells_and_the_value_of_an_axis_fixes_it() -> None:
-    grid = grids.parse(gridded(), changes={"budget.steps": 50, "seeds": 4})
+    grid = grids.parse_grid(gridded(), changes={"budget.steps": 50, "seeds": 4})
     assert [cell.name for cell in grid.cells] == CELLS[2:4]
     assert {cell.config.seeds for cell in grid.cells} == {4}
     assert grid.content["grid"]["budget.steps"] == [50]
     with pytest.raises(ConfigError, match="--set trainer.clip: the axis trainer of the grid gives that"):
-        grids.parse(gridded(), changes={"trainer.clip": 1})
+        grids.parse_grid(gridded(), changes={"trainer.clip": 1})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_is_set_changes_cells_and_the_value_of_an_axis_fixes_it() -> None:
 )  # fmt: skip
 def test_what_is_no_grid_is_one_sentence(axes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(says)):
-        grids.parse(gridded(axes))
+        grids.parse_grid(gridded(axes))
 
 
 def test_names_of_cells_are_words_that_are_safe_in_paths() -> None:
@@ -113,19 +113,19 @@ def test_names_of_cells_are_words_that_are_safe_in_paths() -> None:
 def test_a_file_is_a_study_or_a_grid_as_its_keys_and_what_is_set_say(tmp_path: Path) -> None:
     file = tmp_path / "ladder.yaml"
     file.write_text(yaml.safe_dump(gridded(name=None)))
-    grid = grids.load(file, {"grid.seed": [0, 1], "budget.steps": 50}, str(file))
+    grid = grids.load_study_or_grid(file, {"grid.seed": [0, 1], "budget.steps": 50}, str(file))
     assert isinstance(grid, grids.Grid)
     assert grid.name == "ladder"
     assert [cell.name for cell in grid.cells] == [f"{name}--seed={seed}" for name in CELLS[2:4] for seed in (0, 1)]
-    assert isinstance(grids.load(file, {"grid": {"seed": [3]}}, str(file)), grids.Grid)
+    assert isinstance(grids.load_study_or_grid(file, {"grid": {"seed": [3]}}, str(file)), grids.Grid)
     file.write_text(yaml.safe_dump(tiny()))
-    assert grids.load(file, {"seeds": 2}, str(file)) == parse(tiny(seeds=2))
+    assert grids.load_study_or_grid(file, {"seeds": 2}, str(file)) == parse_study(tiny(seeds=2))
 
 
 def test_the_grid_of_the_documentation() -> None:
     page = (Path(__file__).parents[3] / "docs" / "study-files.md").read_text()
     (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "grid:" in block]
-    grid = grids.parse(yaml.safe_load(block))
+    grid = grids.parse_grid(yaml.safe_load(block))
     assert len(grid.cells) == 6
     assert all(f"\n{cell.name}/" in page for cell in grid.cells[:2])
 
@@ -167,7 +167,7 @@ def keys(folder: Path) -> set[str]:
 def test_a_cell_is_the_folder_of_the_same_study_run_alone_and_all_share_one_store(there: Path, tmp_path: Path) -> None:
     """Every stage that two of the studies have in common is in the store once, and none besides."""
     apart: list[set[str]] = []
-    for cell in grids.parse(gridded()).cells:
+    for cell in grids.parse_grid(gridded()).cells:
         alone = tmp_path / cell.name
         Study.build(cell.config, "cpu").run(alone)
         assert record_bytes(there / cell.name) == record_bytes(alone)

@@ -12,7 +12,7 @@ import pytest
 
 from splitbench.harness.errors import StoreError
 from splitbench.harness.running import folder_lock as lock
-from splitbench.harness.running.folder_lock import LOCK, Lock
+from splitbench.harness.running.folder_lock import LOCK, FolderLock
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +30,11 @@ def put(folder: Path, **changes: object) -> Path:
 
 def stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks taken from now on are never raised, as those of a stopped process."""
-    monkeypatch.setattr(Lock, "_beat", lambda self: None)
+    monkeypatch.setattr(FolderLock, "_beat", lambda self: None)
 
 
 def test_the_file_is_there_as_long_as_the_owner(tmp_path: Path) -> None:
-    with Lock(tmp_path).held() as held:
+    with FolderLock(tmp_path).held() as held:
         owner = json.loads((tmp_path / LOCK).read_text())
         assert (owner["pid"], owner["token"]) == (os.getpid(), held.token)
         held.check()
@@ -42,10 +42,10 @@ def test_the_file_is_there_as_long_as_the_owner(tmp_path: Path) -> None:
 
 
 def test_a_living_owner_is_respected(tmp_path: Path) -> None:
-    with Lock(tmp_path).held() as first:
+    with FolderLock(tmp_path).held() as first:
         with (
             pytest.raises(StoreError, match=rf"in use by another splitbench \(process {os.getpid()} on .*other --out"),
-            Lock(tmp_path).held(),
+            FolderLock(tmp_path).held(),
         ):
             raise AssertionError("two owners")
         first.check()
@@ -55,7 +55,7 @@ def test_a_living_owner_is_respected(tmp_path: Path) -> None:
 def test_a_counter_that_stands_still_is_a_dead_owners(tmp_path: Path) -> None:
     put(tmp_path)
     said: list[str] = []
-    with Lock(tmp_path).held(said.append) as held:
+    with FolderLock(tmp_path).held(said.append) as held:
         held.check()
     assert said == [f"{tmp_path} is locked by process 12 on elsewhere; waiting up to 2 s to see whether that is alive"]
     assert list(tmp_path.iterdir()) == []
@@ -64,7 +64,7 @@ def test_a_counter_that_stands_still_is_a_dead_owners(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"host": 1}', b"\xff" * 9, b"[" * 100_000])
 def test_a_damaged_lock_is_a_dead_ones(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LOCK).write_bytes(content)
-    with Lock(tmp_path).held() as held:
+    with FolderLock(tmp_path).held() as held:
         held.check()
 
 
@@ -75,17 +75,17 @@ def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     put(tmp_path, pid=ended.pid, place=lock._place())
-    monkeypatch.setattr(Lock, "_watch", lambda *_: pytest.fail("waited for a process that is gone"))
-    with Lock(tmp_path).held() as held:
+    monkeypatch.setattr(FolderLock, "_watch", lambda *_: pytest.fail("waited for a process that is gone"))
+    with FolderLock(tmp_path).held() as held:
         held.check()
 
 
 def test_an_owner_that_stood_still_ends_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as stopped:
         stand_still(stopped)
-        first = Lock(tmp_path).held()
+        first = FolderLock(tmp_path).held()
         stood = first.__enter__()
-    with Lock(tmp_path).held() as second:
+    with FolderLock(tmp_path).held() as second:
         with pytest.raises(StoreError, match="has taken this results folder over, because this process stood still"):
             stood.check()
         before = json.loads((tmp_path / LOCK).read_text())["token"]
@@ -96,7 +96,7 @@ def test_an_owner_that_stood_still_ends_before_it_writes(tmp_path: Path, monkeyp
 
 
 def test_a_lock_that_was_removed_is_told(tmp_path: Path) -> None:
-    with Lock(tmp_path).held() as held:
+    with FolderLock(tmp_path).held() as held:
         (tmp_path / LOCK).unlink()
         with pytest.raises(StoreError, match="was removed or damaged while this process worked here"):
             held.check()
@@ -105,7 +105,7 @@ def test_a_lock_that_was_removed_is_told(tmp_path: Path) -> None:
 def test_of_two_that_take_over_at_once_one_is_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have seen the dead one; the later replaces the earlier, who sees that and does not go on."""
     put(tmp_path)
-    earlier, later = Lock(tmp_path), Lock(tmp_path)
+    earlier, later = FolderLock(tmp_path), FolderLock(tmp_path)
     dead = lock._read(tmp_path / LOCK)
 
     def replace(seconds: float) -> None:

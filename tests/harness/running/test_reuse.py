@@ -11,8 +11,8 @@ import pytest
 from tiny_studies import Executed, Notes, run_tiny
 
 from splitbench.harness.seeds import Seeds
-from splitbench.harness.stages.context import State
-from splitbench.results.records.record import Node, Record
+from splitbench.harness.stages.context import WeightsPlace
+from splitbench.results.records.record import NodeRecord, Record
 
 FIXED: dict[str, Any] = {"edge_rule": {"name": "fixed", "edges": [3]}}
 
@@ -23,7 +23,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Executed:
 
 
 def leaf_stages(record: Record) -> list[str]:
-    def leaves(node: Node) -> list[Node]:
+    def leaves(node: NodeRecord) -> list[NodeRecord]:
         return [leaf for child in node.children for leaf in leaves(child)] if node.children else [node]
 
     return [leaf.stage for leaf in leaves(record.tree)]
@@ -88,7 +88,9 @@ def test_all_arms_share_the_warm_up_and_each_pays_for_it(executed: Executed, tmp
     none, random, gm = (record.tree for record in notes.records)
     assert random.stage == gm.stage
     (rest,) = [stage for stage, _ in notes.of("train") if stage.key == none.stage]
-    assert rest.members[0].parent == State(random.stage)  # none is cut where they are, and goes on from the same state
+    assert rest.members[0].parent == WeightsPlace(
+        random.stage
+    )  # none is cut where they are, and goes on from the same state
     assert executed["train"] == 1 + 1 + 2 + 2
     assert executed["facts"] == 1
     assert [random.steps, gm.steps] == [27, 27]

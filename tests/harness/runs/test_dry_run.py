@@ -23,7 +23,7 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.runs.dry_run import Rehearsal, Rehearser
 from splitbench.harness.runs.protocol import Run
 from splitbench.harness.study.arm import Arm
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.spaces.architectures.populations import population
 from splitbench.spaces.base import SearchSpace
 from splitbench.spaces.micro.space import Micro
@@ -33,7 +33,7 @@ BUDGET = {"flops": 3e9}
 
 
 def built(**changes: Any) -> Study:
-    return Study.build(parse(tiny(**changes)), "cpu")
+    return Study.build(parse_study(tiny(**changes)), "cpu")
 
 
 def rehearsed(study: Study) -> dict[str, Rehearsal]:

@@ -16,11 +16,11 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.runs.dry_run import Rehearser
 from splitbench.harness.runs.protocol import Run
 from splitbench.harness.runs.tree import Node
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.train import Train
 from splitbench.harness.stores.folder import StageStore, load_tensors
-from splitbench.harness.study.config import parse
-from splitbench.results.records.record import Node as TreeNode
+from splitbench.harness.study.config import parse_study
+from splitbench.results.records.record import NodeRecord as TreeNode
 from splitbench.results.records.record import Record
 from splitbench.spaces.architectures.sampling import masses
 from splitbench.spaces.base import SubSpace
@@ -32,7 +32,7 @@ STEPS = 160
 
 def run_of(**arm: Any) -> Run:
     """The run of one arm, before anything is trained."""
-    study = Study.build(parse(tiny(budget={"steps": 9000}, arms=[arm], baseline="x")), "cpu")
+    study = Study.build(parse_study(tiny(budget={"steps": 9000}, arms=[arm], baseline="x")), "cpu")
     return Run(study.settings, study.arms[0], study.seeds(0), 0)
 
 
@@ -83,7 +83,7 @@ def trainings(trees: Notes) -> dict[str, Train]:
 
 def steps_from_the_root(folder: Path, key: str) -> int:
     """What a training's state file says."""
-    return int(load_tensors(StageStore(folder).folder(key) / State.file(0))[1]["steps"])
+    return int(load_tensors(StageStore(folder).folder(key) / WeightsPlace.file(0))[1]["steps"])
 
 
 def test_leaves_partition_the_space(records: dict[str, Record]) -> None:
@@ -132,7 +132,7 @@ def test_leaves_inherit_and_go_on_where_the_parent_stopped(
 ) -> None:
     def check(node: TreeNode, parent: TreeNode | None, first: int) -> None:
         (member,) = trainings[node.stage].members
-        assert member.parent == (State(parent.stage) if parent else None)
+        assert member.parent == (WeightsPlace(parent.stage) if parent else None)
         assert member.subspace == sub(node)
         assert member.allowance == Allowance("steps", node.steps)
         assert steps_from_the_root(folder, node.stage) == first + node.steps
@@ -195,7 +195,7 @@ def test_none_is_one_supernet_with_the_whole_budget_cut_where_others_split(
     record = records["none"]
     last = trainings[record.tree.stage]
     assert last.window == pytest.approx((0.3, 1.0))
-    assert last.members[0].parent == State(records["gm"].tree.stage)  # their warm-up is its own
+    assert last.members[0].parent == WeightsPlace(records["gm"].tree.stage)  # their warm-up is its own
     assert trainings[records["gm"].tree.stage].window == pytest.approx((0.0, 0.3))
     assert not record.tree.children
     assert record.tree.steps == record.cost["warm_up"].steps + record.cost["training"].steps
@@ -273,7 +273,7 @@ def test_nodes_are_split_one_by_one() -> None:
 
 def test_the_study_goes_seed_by_seed(tmp_path: Path) -> None:
     """So that a table of complete repetitions stands as early as possible."""
-    study = Study.build(parse(tiny(arms=["none", {"criterion": "random", "draws": 2}], seeds=2)), "cpu")
+    study = Study.build(parse_study(tiny(arms=["none", {"criterion": "random", "draws": 2}], seeds=2)), "cpu")
     runs = [(arm.label, repetition, draw) for arm, repetition, draw in study.runs()]
     once = [("none", 0), ("random", 0), ("random", 1)]
     assert runs == [(arm, repetition, draw) for repetition in (0, 1) for arm, draw in once]

@@ -14,9 +14,9 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.shams import undefined
 from splitbench.harness.stages.train import Train
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.results.arms.terms import TERMS
-from splitbench.results.payoff.explain import explain
+from splitbench.results.payoff.explain import explain_arm
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro
 
@@ -106,21 +106,21 @@ def test_the_leaderboard_and_explain_say_it(study: tuple[Notes, Path]) -> None:
     from splitbench.results.words import render
 
     boards = leaderboards(study[1])
-    rows = {row["arm"]: row for row in json.loads(render.to_json(boards))["rows"]}
+    rows = {row["arm"]: row for row in json.loads(render.boards_json(boards))["rows"]}
     assert "decomposition" not in rows["none"]
     assert set(TERMS) < set(rows["gm"]["decomposition"])
     assert "What each part of a split cost and brought" in render.markdown(boards)
-    found = explain(study[1], "gm")
+    found = explain_arm(study[1], "gm")
     assert found.against == "no split"
     mean = {name: estimate.mean for name, estimate in found.terms.items()}
     assert math.fsum(mean[name] for name in TERMS) == pytest.approx(found.tau[0] - found.tau[1], abs=1e-12)
-    pair = explain(study[1], "gm", "e0")
+    pair = explain_arm(study[1], "gm", "e0")
     assert pair.terms["difference"].mean == pytest.approx(pair.tau[0] - pair.tau[1], abs=1e-12)
     assert math.fsum(pair.terms[name].mean for name in TERMS) == pytest.approx(pair.terms["difference"].mean, abs=1e-12)
     with pytest.raises(ConfigError, match="has no decomposition; run the study with decompose: true"):
-        explain(study[1], "momentum")
+        explain_arm(study[1], "momentum")
     with pytest.raises(ConfigError, match="has no arm 'gn'.*did you mean 'gm'"):
-        explain(study[1], "gn")
+        explain_arm(study[1], "gn")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_leaderboard_and_explain_say_it(study: tuple[Notes, Path]) -> None:
     ],
 )
 def test_where_it_is_not_defined_it_says_why(arm: Any, why: str | None) -> None:
-    built = Study.build(parse(tiny(budget={"steps": 400}, arms=["none", arm] if arm != "none" else [arm])), "cpu")
+    built = Study.build(parse_study(tiny(budget={"steps": 400}, arms=["none", arm] if arm != "none" else [arm])), "cpu")
     reason = undefined(built.arms[-1])
     assert reason is None if why is None else why in str(reason)
 

@@ -18,7 +18,7 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.runs.shares import SHARES, shares
 from splitbench.harness.stages.train import Member
 from splitbench.harness.study.arm_checks import check_listed
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.testing.small_spaces.two_cells import TwoCells
 from splitbench.spaces.architectures import sampling
 from splitbench.spaces.architectures.sampling import Sampler, masses, owned_functions
@@ -102,7 +102,7 @@ def test_shares_are_money_times_as_often() -> None:
 
 def run_with(share: str, criterion: dict[str, Any], budget: dict[str, Any], **changes: Any) -> tuple[Study, Any]:
     data = tiny(schedule={"warmup": 0.3, "share": share}, budget=budget, arms=["none", criterion], **changes)
-    study = Study.build(parse(data), "cpu")
+    study = Study.build(parse_study(data), "cpu")
     return study, pretended(study, study.arms[1])
 
 
@@ -128,7 +128,7 @@ def test_a_leaf_without_edge_0_gets_the_steps_of_its_share(share: str, part: flo
 )
 def test_of_two_leaves_the_one_without_edge_0_trains_so_many_steps(share: str, low: float, high: float) -> None:
     """In steps that were really priced one by one: about 1%, 24% and 50%."""
-    study = Study.build(parse(tiny(budget={"flops": 1e11})), "cpu")
+    study = Study.build(parse_study(tiny(budget={"flops": 1e11})), "cpu")
     space, arm = study.settings.space, study.arms[0]
     members = [Member(leaf, None, Allowance("flops", 0)) for leaf in NONE_ALONE]
     prices = [study.settings.prices.mean(arm, member) for member in members]
@@ -161,12 +161,12 @@ def test_leaves_never_get_more_than_there_is_and_all_but_their_rounding(share: s
 def test_arms_may_not_differ_in_how_leaves_share() -> None:
     arm = {"criterion": "random", "schedule": {"share": "flops"}}
     with pytest.raises(ConfigError, match="one setting of the whole study"):
-        Study.build(parse(tiny(arms=["none", arm])), "cpu")
+        Study.build(parse_study(tiny(arms=["none", arm])), "cpu")
 
 
 def test_a_method_may_bring_the_share_of_its_paper_and_so_does_its_random_control() -> None:
     arms = ["none", {"criterion": "hierarchy", "of": "random"}, {"criterion": "metric_driven"}, "random"]
-    study = Study.build(parse(tiny(budget={"steps": 4000}, arms=arms)), "cpu")
+    study = Study.build(parse_study(tiny(budget={"steps": 4000}, arms=arms)), "cpu")
     assert [arm.schedule.share for arm in study.arms] == ["sampler", "steps", "steps", "sampler"]
 
 
@@ -218,7 +218,7 @@ def test_the_root_draws_as_the_space_does() -> None:
 
 @pytest.mark.parametrize("change", [{"sampling": "functions"}, {"schedule": {"share": "functions"}}])
 def test_functions_of_a_space_that_cannot_be_listed_are_refused(change: dict[str, Any]) -> None:
-    config = parse(tiny(**change))
+    config = parse_study(tiny(**change))
     with pytest.raises(ConfigError, match="cannot be listed"):
         check_listed(config, config.schedule, TwoCells(3, listable=False), "arms[0]")
 
@@ -235,7 +235,7 @@ def test_free_scoring_leaves_more_for_the_leaves_and_is_noted() -> None:
         return Cost(1000, scoring // 6, 320)
 
     data = tiny(budget=budget, arms=["none", charged, {**charged, "scoring": "free", "name": "free"}])
-    study = Study.build(parse(data), "cpu")
+    study = Study.build(parse_study(data), "cpu")
     paid, free = (pretended(study, arm, price) for arm in study.arms[1:])
     assert paid.account.phases["scoring"] == free.account.phases["scoring"]
     assert free.account.phases["training"].steps - paid.account.phases["training"].steps == scoring
@@ -245,7 +245,7 @@ def test_free_scoring_leaves_more_for_the_leaves_and_is_noted() -> None:
 @pytest.mark.parametrize("burn", [0.0, 0.03, 0.5])
 def test_a_random_control_burns_its_share_and_keeps_its_groups(burn: float) -> None:
     data = tiny(budget={"steps": 1000}, arms=["none", "random", {"criterion": "random", "burn": burn, "name": "burns"}])
-    study = Study.build(parse(data), "cpu")
+    study = Study.build(parse_study(data), "cpu")
     plain, burns = (pretended(study, arm) for arm in study.arms[1:])
     assert burns.account.phases["scoring"].steps == 1000 * burn
     assert burns.leaves == plain.leaves
@@ -255,8 +255,10 @@ def test_a_random_control_burns_its_share_and_keeps_its_groups(burn: float) -> N
 def test_a_burn_that_nobody_pays_is_refused() -> None:
     arm = {"criterion": "random", "burn": 0.1, "scoring": "free"}
     with pytest.raises(ConfigError, match="scoring is free"):
-        Study.build(parse(tiny(arms=["none", arm])), "cpu")
+        Study.build(parse_study(tiny(arms=["none", arm])), "cpu")
     with pytest.raises(ConfigError, match="from 0 to below 1"):
-        Study.build(parse(tiny(arms=["none", {"criterion": "random", "burn": 1.0}])), "cpu")
+        Study.build(parse_study(tiny(arms=["none", {"criterion": "random", "burn": 1.0}])), "cpu")
     with pytest.raises(ConfigError, match="seconds cannot be burnt"):
-        Study.build(parse(tiny(budget={"seconds": 5}, arms=["none", {"criterion": "random", "burn": 0.1}])), "cpu")
+        Study.build(
+            parse_study(tiny(budget={"seconds": 5}, arms=["none", {"criterion": "random", "burn": 0.1}])), "cpu"
+        )

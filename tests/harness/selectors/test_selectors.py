@@ -16,11 +16,11 @@ from splitbench.harness.part import Part
 from splitbench.harness.registry import build
 from splitbench.harness.running.study import Study
 from splitbench.harness.selectors.alpha import ArgmaxAlpha
-from splitbench.harness.selectors.base import Leaf, Selected
+from splitbench.harness.selectors.base import LeafToSearch, Selected
 from splitbench.harness.selectors.leaf import BestEstimate, RandomLeaf
 from splitbench.harness.selectors.search import All, RandomBest
-from splitbench.harness.stages.base import Result, Scene, run
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.base import Result, Scene, run_stage
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.facts import FactsStage
 from splitbench.harness.stages.measure import Measure, MeasuredLeaf
 from splitbench.harness.stages.predict import Predict
@@ -28,7 +28,7 @@ from splitbench.harness.stages.score import Score
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.stores.folder import StageStore
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.harness.testing import counting_flops, random_mixture
 from splitbench.spaces.architectures.populations import population
@@ -40,9 +40,9 @@ from splitbench.spaces.micro.space import Micro
 SPACE = Micro()
 
 
-def leaf_of(subspace: SubSpace, index: int = 0, count: int = 1, seed: int = 5, sample: int = 200) -> Leaf:
+def leaf_of(subspace: SubSpace, index: int = 0, count: int = 1, seed: int = 5, sample: int = 200) -> LeafToSearch:
     rows = population(SPACE, sample, 3)
-    return Leaf(SPACE, subspace, index, count, rows[subspace.mask(rows)], seed)
+    return LeafToSearch(SPACE, subspace, index, count, rows[subspace.mask(rows)], seed)
 
 
 class Scores:
@@ -50,7 +50,7 @@ class Scores:
 
     left = float("inf")
 
-    def __init__(self, leaf: Leaf, weights: torch.Tensor | None = None) -> None:
+    def __init__(self, leaf: LeafToSearch, weights: torch.Tensor | None = None) -> None:
         self.leaf, self.architecture_weights = leaf, weights
         self.asked: list[Architecture] = []
 
@@ -69,7 +69,7 @@ class Scores:
 class Asked(Scores):
     """A search that gives one number, and notes what was asked, mixtures too."""
 
-    def __init__(self, leaf: Leaf, weights: torch.Tensor) -> None:
+    def __init__(self, leaf: LeafToSearch, weights: torch.Tensor) -> None:
         super().__init__(leaf, weights)
         self.choices: list[Choice] = []
 
@@ -132,7 +132,7 @@ def test_all_evaluates_the_population_of_the_leaf() -> None:
 
 
 def test_all_takes_one_architecture_where_the_population_has_none() -> None:
-    leaf = Leaf(SPACE, SPACE.root().only(0, (2,)), 0, 1, np.zeros((0, 6), dtype=np.int8), 0)
+    leaf = LeafToSearch(SPACE, SPACE.root().only(0, (2,)), 0, 1, np.zeros((0, 6), dtype=np.int8), 0)
     assert len(All().plan(leaf)) == 1
     assert leaf.subspace.contains(All().plan(leaf)[0])
 
@@ -172,7 +172,7 @@ def test_argmax_alpha_needs_a_trainer_with_alpha() -> None:
     with pytest.raises(ConfigError, match="argmax_alpha: this trainer learns no architecture parameters"):
         ArgmaxAlpha().select(Scores(leaf_of(SPACE.root())))
     with pytest.raises(ConfigError, match="the trainer learns none; choose the trainer darts, or the selector"):
-        Study.build(parse(tiny(selector="argmax_alpha")), "cpu")
+        Study.build(parse_study(tiny(selector="argmax_alpha")), "cpu")
 
 
 # --- leaf choices -----------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_leaf_choices_are_components(name: str) -> None:
 
 def scene_of() -> Scene:
     """micro and digits, as a study has them."""
-    return Study.build(parse(tiny()), "cpu").settings.scene
+    return Study.build(parse_study(tiny()), "cpu").settings.scene
 
 
 TRAINER = Part.of("trainers", {"name": "darts", "batch_size": 32})
@@ -215,12 +215,13 @@ def train_and_select(scene: Scene, store: StageStore, selector: str) -> tuple[Tr
         scene=scene, trainer=TRAINER, members=(Member(NARROW, None, Allowance("steps", 4)),), window=(0.0, 1.0),
         initial_seed=1, seed=2,
     )  # fmt: skip
-    run(train, store)
+    run_stage(train, store)
     select = Select(
-        scene=scene, trainer=TRAINER, selector=Part.of("selectors", selector), subspace=NARROW, state=State(train.key),
-        evaluation=EVALUATION, population=POPULATION, index=0, count=1, seed=3, allowance=Allowance("steps", 10_000),
+        scene=scene, trainer=TRAINER, selector=Part.of("selectors", selector), subspace=NARROW,
+        state=WeightsPlace(train.key), evaluation=EVALUATION, population=POPULATION, index=0, count=1, seed=3,
+        allowance=Allowance("steps", 10_000),
     )  # fmt: skip
-    return train, run(select, store)
+    return train, run_stage(select, store)
 
 
 @pytest.mark.parametrize("selector", ["all", "argmax_alpha"])
@@ -249,23 +250,23 @@ def test_no_stage_before_measuring_reads_the_ground_truth(tmp_path: Path, monkey
     for selector in ("random_best", "all", "argmax_alpha"):
         train, result = train_and_select(scene, store, selector)
         assert len(result.output.architecture) == 6
-    state = State(train.key)
+    state = WeightsPlace(train.key)
     criterion = Part.of("criteria", {"name": "gm", "repetitions": 1})
     score = Score(
         scene=scene, trainer=TRAINER, criterion=criterion, subspace=NARROW, state=state, initial_seed=1,
         training_seed=2, edge=1, seed=4, draw=0,
     )  # fmt: skip
-    run(score, store)
+    run_stage(score, store)
     predict = Predict(scene=scene, subspace=NARROW, state=state, evaluation=EVALUATION, population=POPULATION)
-    assert run(predict, store).output.count > 0
+    assert run_stage(predict, store).output.count > 0
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run(FactsStage(scene=scene, population=POPULATION, truth="sum"), store)
+        run_stage(FactsStage(scene=scene, population=POPULATION, truth="sum"), store)
     measure = Measure(
         scene=scene, population=POPULATION, truth="sum", leaf_choice=Part.of("leaf_choices", "best_estimate"), seed=1,
         leaves=(MeasuredLeaf(NARROW, predict.key, result.output),),
     )  # fmt: skip
     with pytest.raises(AssertionError, match="the ground truth was read"):
-        run(measure, store)
+        run_stage(measure, store)
 
 
 def test_estimates_are_of_fixed_validation_images_in_equal_batches() -> None:

@@ -16,7 +16,7 @@ from scipy import stats
 from tiny_studies import Notes, run_tiny
 
 from splitbench.harness.device import machine
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stores.folder import StageStore, load_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
 from splitbench.results.records.record import Record
@@ -80,7 +80,7 @@ def test_estimates_are_those_of_the_leafs_weights(folder: Path, record: Record) 
     nodes = record.tree.children or [record.tree]
     for row in range(0, 60, 7):
         supernet = SPACE.supernet(0)
-        tensors, _ = load_tensors(StageStore(folder).folder(nodes[table["leaf"][row]].stage) / State.file(0))
+        tensors, _ = load_tensors(StageStore(folder).folder(nodes[table["leaf"][row]].stage) / WeightsPlace.file(0))
         weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
         supernet.load_state_dict(weights)
         found = estimate(supernet, SPACE.decode(table["architecture"][row]), data, Evaluation(100, 1000))

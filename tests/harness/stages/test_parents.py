@@ -16,7 +16,7 @@ from splitbench.harness.runs.protocol import Run
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.kinds import KINDS
 from splitbench.harness.stores.folder import StageStore
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 
 
 class Opened(StageStore):
@@ -53,7 +53,7 @@ class Noting(InProcess):
 def noted(tmp_path_factory: pytest.TempPathFactory) -> Noting:
     """A split arm with a decomposition: every kind of stage is run."""
     engine = Noting(Opened(tmp_path_factory.mktemp("noted")))
-    study = Study.build(parse(tiny(budget={"steps": 200}, arms=["random"], decompose=True)), "cpu")
+    study = Study.build(parse_study(tiny(budget={"steps": 200}, arms=["random"], decompose=True)), "cpu")
     run = Run(study.settings, study.arms[0], study.seeds(0), 0)
     ends: list[object] = []
     with one_thread():

@@ -19,11 +19,11 @@ from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
 from splitbench.harness.selectors.base import Search, Selected, Selector
-from splitbench.harness.stages.base import Scene, run
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.base import Scene, run_stage
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stores.folder import StageStore, load_tensors
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.supernets.estimate import Evaluation
 from splitbench.harness.supernets.normalisation import RECALIBRATED, RUNNING
 from splitbench.harness.trainers.rsps import RspsSession
@@ -161,9 +161,9 @@ def test_a_selector_that_asks_for_too_much_is_a_sentence(tmp_path: Path) -> None
 
 def test_a_selector_without_a_plan_needs_a_share() -> None:
     with pytest.raises(ConfigError, match=r"arms\[0\] \(none\): .* budget, as with schedule.selection: 0.1"):
-        Study.build(parse(tiny(selector="spender")), "cpu")
+        Study.build(parse_study(tiny(selector="spender")), "cpu")
     study = tiny(arms=["none", {"criterion": "random", "selector": "spender", "schedule": {"selection": 0.1}}])
-    assert [arm.schedule.selection for arm in Study.build(parse(study), "cpu").arms] == [None, 0.1]
+    assert [arm.schedule.selection for arm in Study.build(parse_study(study), "cpu").arms] == [None, 0.1]
 
 
 def test_a_share_too_small_for_the_first_look_is_said_before_or_at_it(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def select_of(scene: Scene, parent: str, selector: Any, amount: float = 10_000, 
         trainer=Part.of("trainers", {"name": "rsps", "batch_size": 16, "learning_rate": 0.05}),
         selector=Part.of("selectors", selector),
         subspace=SPACE.root(),
-        state=State(parent),
+        state=WeightsPlace(parent),
         evaluation=Evaluation(20, 20),
         population=RankedFunctions(20, 1),
         index=0,
@@ -198,7 +198,7 @@ def trained_leaf(scene: Scene, tmp_path: Path) -> Callable[[str], tuple[StageSto
 
     def make(name: str) -> tuple[StageStore, str]:
         store, stage = StageStore(tmp_path / name), stage_of(scene, steps=5)
-        run(stage, store)
+        run_stage(stage, store)
         return store, stage.key
 
     return make
@@ -217,16 +217,16 @@ def test_a_search_that_trains_goes_on_bit_for_bit(
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
         steps = Steps(patch, RspsSession)
-        expected = run(stage, whole)
+        expected = run_stage(stage, whole)
     assert steps.taken == list(range(5, 12))  # from where the leaf's training ended
     assert expected.cost.steps == 3 * 2 + 7  # three looks at 20 images are two steps of 16 each
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, stop)
         with pytest.raises(StoppedError):
-            run(stage, part)
+            run_stage(stage, part)
     assert (part.folder(stage.key) / "checkpoint.safetensors").exists()
     steps = Steps(monkeypatch, RspsSession)
-    found = run(stage, part)
+    found = run_stage(stage, part)
     assert steps.taken == list(range(5 if stop < 3 else 8, 12))
     assert (found.output, found.cost) == (expected.output, expected.cost)
     assert not (part.folder(stage.key) / "checkpoint.safetensors").exists()
@@ -239,24 +239,26 @@ def test_a_search_that_trains_goes_on_with_its_statistics(
     """Running statistics move while the search trains, and are part of its checkpoint."""
     (whole, leaf), (part, _) = trained_leaf("whole"), trained_leaf("part")
     stage = select_of(scene, leaf, "tuner", evaluation=Evaluation(20, 20, **mode))
-    expected = run(stage, whole)
-    looked = run(select_of(scene, leaf, {"name": "tuner", "rounds": []}, evaluation=Evaluation(20, 20, **mode)), whole)
+    expected = run_stage(stage, whole)
+    looked = run_stage(
+        select_of(scene, leaf, {"name": "tuner", "rounds": []}, evaluation=Evaluation(20, 20, **mode)), whole
+    )
     assert looked.output.loss != expected.output.loss
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 5)
         with pytest.raises(StoppedError):
-            run(stage, part)
-    found = run(stage, part)
+            run_stage(stage, part)
+    found = run_stage(stage, part)
     assert (found.output, found.cost) == (expected.output, expected.cost)
 
 
 def test_training_in_a_search_leaves_the_leafs_own_weights_alone(scene: Scene, trained_leaf: Leaf) -> None:
     store, leaf = trained_leaf("store")
-    path = store.folder(leaf) / State.file(0)
+    path = store.folder(leaf) / WeightsPlace.file(0)
     before = path.read_bytes()
-    looked = run(select_of(scene, leaf, {"name": "tuner", "rounds": []}), store)
-    tuned = run(select_of(scene, leaf, "tuner"), store)
+    looked = run_stage(select_of(scene, leaf, {"name": "tuner", "rounds": []}), store)
+    tuned = run_stage(select_of(scene, leaf, "tuner"), store)
     assert path.read_bytes() == before
     assert looked.output.architecture == tuned.output.architecture
     assert looked.output.loss != tuned.output.loss
@@ -265,10 +267,13 @@ def test_training_in_a_search_leaves_the_leafs_own_weights_alone(scene: Scene, t
 def test_training_in_a_search_goes_on_as_the_leafs_own_would(scene: Scene, trained_leaf: Leaf) -> None:
     """Three steps more at one place of the schedule, from the tensors that the leaf's training left."""
     store, leaf = trained_leaf("store")
-    more = stage_of(scene, steps=3, window=(0.9, 0.9), parent=State(leaf))
-    run(replace(more, seed=3), store)
+    more = stage_of(scene, steps=3, window=(0.9, 0.9), parent=WeightsPlace(leaf))
+    run_stage(replace(more, seed=3), store)
     other = select_of(scene, replace(more, seed=3).key, {"name": "tuner", "rounds": []})
-    assert run(select_of(scene, leaf, {"name": "tuner", "rounds": [3]}), store).output == run(other, store).output
+    assert (
+        run_stage(select_of(scene, leaf, {"name": "tuner", "rounds": [3]}), store).output
+        == run_stage(other, store).output
+    )
 
 
 def test_training_in_a_search_and_a_modifier_that_needs_all_leaves_is_a_sentence(
@@ -277,13 +282,13 @@ def test_training_in_a_search_and_a_modifier_that_needs_all_leaves_is_a_sentence
     store, leaf = trained_leaf("store")
     stage = replace(select_of(scene, leaf, "tuner"), modifiers=(Part.of("modifiers", "momentum_groups"),))
     with pytest.raises(ConfigError, match="tuner trains within its search, and the modifier momentum_groups needs all"):
-        run(stage, store)
+        run_stage(stage, store)
 
 
 def test_training_in_a_search_stops_where_the_allowance_does(scene: Scene, trained_leaf: Leaf) -> None:
     store, leaf = trained_leaf("store")
     with pytest.raises(AssertionError):  # the selector expects all its steps
-        run(select_of(scene, leaf, {"name": "tuner", "rounds": [9]}, amount=2 + 8), store)
+        run_stage(select_of(scene, leaf, {"name": "tuner", "rounds": [9]}, amount=2 + 8), store)
 
     trained: list[tuple[int, float]] = []
 
@@ -299,7 +304,7 @@ def test_training_in_a_search_stops_where_the_allowance_does(scene: Scene, train
 
     registry.register("selectors", "training")(Training)
     try:
-        result = run(select_of(scene, leaf, "training", amount=2 + 6), store)
+        result = run_stage(select_of(scene, leaf, "training", amount=2 + 6), store)
     finally:
         registry._registered.pop(("selectors", "training"))
     assert trained == [(6, 0.0), (0, 0.0)]
@@ -308,7 +313,7 @@ def test_training_in_a_search_stops_where_the_allowance_does(scene: Scene, train
 
 def test_a_search_without_an_allowance_in_seconds_may_look_at_its_plan(scene: Scene, trained_leaf: Leaf) -> None:
     store, leaf = trained_leaf("store")
-    result = run(select_of(scene, leaf, {"name": "random_best", "samples": 3}, allowance=None), store)
+    result = run_stage(select_of(scene, leaf, {"name": "random_best", "samples": 3}, allowance=None), store)
     assert result.cost.examples == 60
 
 
@@ -329,7 +334,7 @@ def test_a_checkpoint_of_a_search_holds_its_answers(
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
     Steps(monkeypatch, RspsSession, 4)
     with pytest.raises(StoppedError):
-        run(stage, store)
+        run_stage(stage, store)
     tensors, notes = load_tensors(store.folder(stage.key) / "checkpoint.safetensors")
     assert notes["trained"] == 3
     assert [len(answer) for answer in notes["known"]] == [2, 4, 2]  # a look, three steps with their cost, a look

@@ -14,9 +14,9 @@ from tiny_studies import Notes, run_tiny, tiny
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.dry_run import Rehearser
 from splitbench.harness.runs.record import protocol
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.results.boards.compare import compare
-from splitbench.results.boards.compare import to_json as pair_json
+from splitbench.results.boards.compare import comparison_json as pair_json
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.measures.metrics import ranking_metrics
 from splitbench.results.plots.source import Options, open_folder
@@ -113,7 +113,7 @@ def test_files_and_tables_name_the_population(folder: Path, record: Record) -> N
     text = render.markdown(boards)
     assert "tau[all strings]" in text
     assert "tau[all]" not in text
-    rows = json.loads(render.to_json(boards))["rows"]
+    rows = json.loads(render.boards_json(boards))["rows"]
     assert "tau[all strings]" in rows[0]["metrics"]
     assert {row["verdict"]["metric"] for row in rows if row["verdict"]} == {"tau[all strings]"}
     assert "tau[all strings] mean" in to_csv(boards)
@@ -126,7 +126,7 @@ def test_files_and_tables_name_the_population(folder: Path, record: Record) -> N
 
 def test_functions_keep_the_protocol_that_they_had_and_strings_get_another() -> None:
     plain, named, strings = (
-        Study.build(parse(tiny(population={"sample": 20} | of)), "cpu")
+        Study.build(parse_study(tiny(population={"sample": 20} | of)), "cpu")
         for of in ({}, {"of": "functions"}, {"of": "strings"})
     )
     assert protocol(plain.config, plain.settings) == protocol(named.config, named.settings)
@@ -136,7 +136,7 @@ def test_functions_keep_the_protocol_that_they_had_and_strings_get_another() -> 
 def test_the_rehearsal_counts_the_estimates_that_are_made() -> None:
     """All strings are ranked by at most as many estimates as there are functions in a leaf's strings."""
     of_strings, of_functions = (
-        Study.build(parse(tiny(population={"of": of})), "cpu") for of in ("strings", "functions")
+        Study.build(parse_study(tiny(population={"of": of})), "cpu") for of in ("strings", "functions")
     )
     found = [
         Rehearser(study.settings).rehearse(study.arms[0], study.seeds(0)).measurement.examples

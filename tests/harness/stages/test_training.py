@@ -18,11 +18,11 @@ from splitbench.harness.errors import SplitbenchError, StoreError
 from splitbench.harness.hashing import hashed
 from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
-from splitbench.harness.stages.base import Result, Scene, run
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.base import Result, Scene, run_stage
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.train import CURVE_POINTS, Member, Train, Trained, Training
 from splitbench.harness.stores.folder import StageStore, load_tensors
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.trainers.base import Job, Session
 from splitbench.harness.trainers.darts import DartsSession
 from splitbench.harness.trainers.rsps import RspsSession
@@ -40,7 +40,7 @@ PASSES = {"rsps": 1, "darts": 2}
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return Study.build(parse(tiny()), "cpu").settings.scene
+    return Study.build(parse_study(tiny()), "cpu").settings.scene
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def stage_of(
     trainer: str = "rsps",
     steps: int = STEPS,
     window: tuple[float, float] = (0.0, 1.0),
-    parent: State | None = None,
+    parent: WeightsPlace | None = None,
     subspace: SubSpace | None = None,
     rate: float = 0.05,
 ) -> Train:
@@ -69,11 +69,11 @@ def stage_of(
 
 
 def state(store: StageStore, stage: Train, member: int = 0) -> dict[str, torch.Tensor]:
-    return load_tensors(store.folder(stage.key) / State.file(member))[0]
+    return load_tensors(store.folder(stage.key) / WeightsPlace.file(member))[0]
 
 
 def steps_from_the_root(store: StageStore, stage: Train) -> int:
-    return int(load_tensors(store.folder(stage.key) / State.file(0))[1]["steps"])
+    return int(load_tensors(store.folder(stage.key) / WeightsPlace.file(0))[1]["steps"])
 
 
 class StoppedError(Exception):
@@ -106,26 +106,26 @@ def test_a_stopped_training_goes_on_bit_for_bit(
     """Weights, momentum, moments, curve and cost equal those of a training that nothing stopped."""
     whole, part = StageStore(tmp_path / "whole"), StageStore(tmp_path / "part")
     stage = stage_of(scene, trainer)
-    expected = run(stage, whole)
+    expected = run_stage(stage, whole)
 
     with monkeypatch.context() as patch:
         Steps(patch, SESSIONS[trainer], stop)
         with pytest.raises(StoppedError):
-            run(stage, part)
+            run_stage(stage, part)
     folder = part.folder(stage.key)
     assert part.get(stage.key) is None
     assert (folder / "checkpoint.safetensors").exists()
     assert part.progress(stage.key) == pytest.approx(stop / STEPS)
 
     steps = Steps(monkeypatch, SESSIONS[trainer])
-    found = run(stage, part)
+    found = run_stage(stage, part)
     assert steps.taken == list(range(stop, STEPS))
     assert (found.output, found.cost) == (expected.output, expected.cost)
     first, second = state(whole, stage), state(part, stage)
     assert list(first) == list(second)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not (folder / "checkpoint.safetensors").exists()
-    assert run(stage, part) == found
+    assert run_stage(stage, part) == found
     assert steps.taken == list(range(stop, STEPS))
 
 
@@ -137,16 +137,16 @@ def test_a_leaf_stopped_in_the_middle_goes_on_with_its_parents_tensors(
     whole, part = StageStore(tmp_path / "whole"), StageStore(tmp_path / "part")
     parent = stage_of(scene, trainer, steps=4, window=(0.0, 0.3))
     narrow = SPACE.root().only(0, (2, 3))
-    leaf = stage_of(scene, trainer, 6, (0.3, 1.0), State(parent.key), narrow)
+    leaf = stage_of(scene, trainer, 6, (0.3, 1.0), WeightsPlace(parent.key), narrow)
     for store in (whole, part):
-        run(parent, store)
-    expected = run(leaf, whole)
+        run_stage(parent, store)
+    expected = run_stage(leaf, whole)
     with monkeypatch.context() as patch:
         Steps(patch, SESSIONS[trainer], 3)
         with pytest.raises(StoppedError):
-            run(leaf, part)
+            run_stage(leaf, part)
     steps = Steps(monkeypatch, SESSIONS[trainer])
-    assert run(leaf, part).output == expected.output
+    assert run_stage(leaf, part).output == expected.output
     assert steps.taken == [7, 8, 9]
     first, second = state(whole, leaf), state(part, leaf)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -157,9 +157,9 @@ def test_a_training_in_two_stages_is_one_training(scene: Scene, tmp_path: Path) 
     store = StageStore(tmp_path)
     once = stage_of(scene)
     first = stage_of(scene, steps=5, window=(0.0, 5 / STEPS))
-    second = stage_of(scene, steps=STEPS - 5, window=(5 / STEPS, 1.0), parent=State(first.key))
-    expected = run(once, store)
-    early, late = run(first, store), run(second, store)
+    second = stage_of(scene, steps=STEPS - 5, window=(5 / STEPS, 1.0), parent=WeightsPlace(first.key))
+    expected = run_stage(once, store)
+    early, late = run_stage(first, store), run_stage(second, store)
     assert early.cost + late.cost == expected.cost
     curve = early.output[0].curve + late.output[0].curve
     assert [step for step, _ in curve] == [step for step, _ in expected.output[0].curve]
@@ -173,11 +173,11 @@ def test_a_damaged_checkpoint_is_a_sentence(scene: Scene, tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 5)
         with pytest.raises(StoppedError):
-            run(stage, store)
+            run_stage(stage, store)
     checkpoint = store.folder(stage.key) / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(StoreError, match=r"checkpoint.safetensors is damaged .*; delete its folder and run the study"):
-        run(stage, store)
+        run_stage(stage, store)
 
 
 def test_without_time_for_a_checkpoint_there_is_none(
@@ -187,16 +187,16 @@ def test_without_time_for_a_checkpoint_there_is_none(
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 5)
         with pytest.raises(StoppedError):
-            run(stage, store)
+            run_stage(stage, store)
     steps = Steps(monkeypatch, RspsSession)
-    run(stage, store)
+    run_stage(stage, store)
     assert steps.taken == list(range(STEPS))
 
 
 @pytest.mark.parametrize("trainer", list(SESSIONS))
 def test_a_supernet_that_diverges_is_a_sentence(scene: Scene, tmp_path: Path, trainer: str) -> None:
     with pytest.raises(SplitbenchError, match=rf"diverged; lower the learning rate of the trainer {trainer}"):
-        run(stage_of(scene, trainer, rate=1e20, steps=40), StageStore(tmp_path))
+        run_stage(stage_of(scene, trainer, rate=1e20, steps=40), StageStore(tmp_path))
 
 
 # --- what a training's hash holds ---------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_a_supernet_that_diverges_is_a_sentence(scene: Scene, tmp_path: Path, tr
 
 def test_a_leafs_hash_holds_window_and_allowance_and_no_totals(scene: Scene) -> None:
     """A parent is known by its own hash alone: neither how long it was trained nor the arm's budget is in a leaf's."""
-    leaf = stage_of(scene, window=(0.3, 1.0), parent=State("a parent"))
+    leaf = stage_of(scene, window=(0.3, 1.0), parent=WeightsPlace("a parent"))
     inputs = hashed(leaf)
     assert set(inputs) == {"scene", "trainer", "modifiers", "members", "window", "initial_seed", "seed", "sampling"}
     (member,) = inputs["members"]
@@ -216,10 +216,10 @@ def test_a_leafs_hash_holds_window_and_allowance_and_no_totals(scene: Scene) -> 
         "earlier": [],
     }
     others = [
-        stage_of(scene, window=(0.2, 1.0), parent=State("a parent")),
-        stage_of(scene, window=(0.3, 1.0), parent=State("another")),
-        stage_of(scene, window=(0.3, 1.0), parent=State("a parent", 1)),
-        stage_of(scene, steps=STEPS + 1, window=(0.3, 1.0), parent=State("a parent")),
+        stage_of(scene, window=(0.2, 1.0), parent=WeightsPlace("a parent")),
+        stage_of(scene, window=(0.3, 1.0), parent=WeightsPlace("another")),
+        stage_of(scene, window=(0.3, 1.0), parent=WeightsPlace("a parent", 1)),
+        stage_of(scene, steps=STEPS + 1, window=(0.3, 1.0), parent=WeightsPlace("a parent")),
         replace(leaf, members=(replace(leaf.members[0], allowance=Allowance("examples", STEPS)),)),
     ]
     assert len({leaf.key, *(other.key for other in others)}) == 6
@@ -346,7 +346,7 @@ def test_an_untrained_curve_is_empty() -> None:
 
 
 def test_results_say_what_they_took(scene: Scene, tmp_path: Path) -> None:
-    result: Result[tuple[Trained, ...]] = run(stage_of(scene), StageStore(tmp_path))
+    result: Result[tuple[Trained, ...]] = run_stage(stage_of(scene), StageStore(tmp_path))
     assert result.seconds > 0
     assert result.peak_bytes > 10_000_000
     assert result.machine.device.startswith("CPU")

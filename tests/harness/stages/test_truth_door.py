@@ -12,7 +12,7 @@ import splitbench
 from splitbench.criteria.base import Affinity, Probe
 from splitbench.harness import registry
 from splitbench.harness.errors import SplitbenchError
-from splitbench.results.records.store import load
+from splitbench.results.records.store import load_runs
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.truth import closed
 
@@ -33,7 +33,7 @@ def peeping() -> Iterator[str]:
 
 def test_a_criterion_that_opens_the_truth_is_stopped(peeping: str, tmp_path: Path) -> None:
     splitbench.run(tiny(arms=["none", peeping]), tmp_path, device="cpu")
-    (failure,) = load(tmp_path).failed
+    (failure,) = load_runs(tmp_path).failed
     assert failure.arm == peeping
     assert "only the measure stage may read it" in failure.reason
 

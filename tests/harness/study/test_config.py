@@ -11,7 +11,7 @@ from tiny_studies import tiny
 
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.running.study import Study
-from splitbench.harness.study.config import ArmConfig, StudyConfig, load, parse
+from splitbench.harness.study.config import ArmConfig, StudyConfig, load_study, parse_study
 
 GM = {"criterion": "gm", "repetitions": 1}
 
@@ -151,7 +151,7 @@ BAD_FILES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_bad_file_is_a_sentence(case: str) -> None:
     changes, sentence = BAD_FILES[case]
     with pytest.raises(ConfigError) as error:
-        parse(tiny(**changes), "my.yaml")
+        parse_study(tiny(**changes), "my.yaml")
     assert str(error.value) == f"my.yaml: {sentence}"
 
 
@@ -287,7 +287,7 @@ BAD_STUDIES: dict[str, tuple[dict[str, Any], list[str]]] = {
 def test_a_study_that_cannot_work_is_a_sentence_before_anything_is_trained(case: str) -> None:
     changes, pieces = BAD_STUDIES[case]
     with pytest.raises(ConfigError) as error:
-        Study.build(parse(tiny(**changes)), "cpu")
+        Study.build(parse_study(tiny(**changes)), "cpu")
     sentence = str(error.value)
     assert "\n" not in sentence
     for piece in pieces:
@@ -313,7 +313,7 @@ def test_a_file_that_is_no_study_is_a_sentence(tmp_path: Path, text: str, senten
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as error:
-        load(path)
+        load_study(path)
     assert str(error.value).startswith(f"{path}: {sentence}")
 
 
@@ -325,14 +325,14 @@ def test_what_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
         ("binary", "not text in UTF-8"),
     ):
         with pytest.raises(ConfigError, match=sentence):
-            load(tmp_path / name)
+            load_study(tmp_path / name)
 
 
 def test_a_file_says_its_name_and_the_key(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(tiny(seeds=0)))
     with pytest.raises(ConfigError, match=r"mine.yaml: seeds: input should be greater than or equal to 1, not 0"):
-        load(path)
+        load_study(path)
 
 
 def test_numbers_as_yaml_reads_them_and_short_forms(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_numbers_as_yaml_reads_them_and_short_forms(tmp_path: Path) -> None:
         "space: {name: micro}\ndataset: digits\nbudget: {flops: 2e14}\n"
         "arms: [none, {criterion: gm, repetitions: 5, draws: 2}]\n"
     )
-    study = load(path)
+    study = load_study(path)
     assert study.name == "my-first-study"
     assert study.budget.given == {"flops": 2e14}
     assert (study.trainer, study.selector, study.baseline, study.seeds) == ("rsps", "random_best", "none", 3)
@@ -365,7 +365,7 @@ def test_an_arm_is_called_by_what_differs_from_the_defaults(arm: dict[str, Any],
 
 
 def test_a_checked_study_survives_its_own_file() -> None:
-    study = parse(tiny(arms=["none", {**GM, "schedule": {"levels": 2}}]))
+    study = parse_study(tiny(arms=["none", {**GM, "schedule": {"levels": 2}}]))
     again = StudyConfig.model_validate(yaml.safe_load(yaml.safe_dump(study.model_dump(mode="json", exclude_none=True))))
     assert again == study
 
@@ -378,7 +378,7 @@ def test_a_checked_study_survives_its_own_file() -> None:
     [({}, [0.15, 0.15]), ({"levels": 1}, [0.3]), ({"warmup": 0.1}, [0.05, 0.05]), ({"warmup": [0.1, 0.2]}, [0.1, 0.2])],
 )
 def test_an_arm_changes_the_studys_schedule(own: dict[str, Any], shares: list[float]) -> None:
-    study = parse(tiny(schedule={"levels": 2, "warmup": 0.3}, **gm(schedule=own)))
+    study = parse_study(tiny(schedule={"levels": 2, "warmup": 0.3}, **gm(schedule=own)))
     schedule = Study.build(study, "cpu").arms[1].schedule
     assert schedule.shares == pytest.approx(shares)
     assert schedule.weights == "inherit"
@@ -386,19 +386,21 @@ def test_an_arm_changes_the_studys_schedule(own: dict[str, Any], shares: list[fl
 
 def test_windows_are_plain_sums_of_the_shares() -> None:
     """Stages are hashed by them, so they are the same to the last bit under every Python: three tenths are no 0.3."""
-    study = parse(tiny(schedule={"levels": 3, "warmup": [0.1, 0.1, 0.1]}))
+    study = parse_study(tiny(schedule={"levels": 3, "warmup": [0.1, 0.1, 0.1]}))
     assert study.schedule.windows == [(0.0, 0.1), (0.1, 0.2), (0.2, 0.30000000000000004)]
 
 
 def test_shares_of_other_levels_are_kept_in_sum() -> None:
     """The study lists a share for each of two levels; exhaustive on one edge has one level with both."""
-    study = parse(tiny(schedule={"levels": 2, "warmup": [0.1, 0.2]}, **arms({"criterion": "exhaustive", "edges": [0]})))
+    study = parse_study(
+        tiny(schedule={"levels": 2, "warmup": [0.1, 0.2]}, **arms({"criterion": "exhaustive", "edges": [0]}))
+    )
     assert Study.build(study, "cpu").arms[1].schedule.shares == pytest.approx([0.3])
 
 
 def test_parts_come_from_arm_study_and_criterion() -> None:
-    study = parse(tiny(arms=["none", {**GM, "edge_rule": "random_edge"}, {"criterion": "exhaustive", "edges": [2]}],
-                       budget={"steps": 5000}, leaf_choice="random_leaf"))  # fmt: skip
+    arms = ["none", {**GM, "edge_rule": "random_edge"}, {"criterion": "exhaustive", "edges": [2]}]
+    study = parse_study(tiny(arms=arms, budget={"steps": 5000}, leaf_choice="random_leaf"))  # fmt: skip
     _, second, third = Study.build(study, "cpu").arms
     names = {kind: part.name for kind, part in second.parts.items()}
     assert names == {

@@ -10,14 +10,14 @@ import pytest
 from tiny_studies import Notes, run_tiny, tiny
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.running.geometry import geometry
+from splitbench.harness.running.geometry import compare_partitions
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.dry_run import Rehearser
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.results.boards.compare import compare
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.plots import source
-from splitbench.results.records.record import Node, Record
+from splitbench.results.records.record import NodeRecord, Record
 from splitbench.results.words.sheets import sheets
 
 ALL = [0, 1, 2, 3, 4]
@@ -44,7 +44,7 @@ def records(notes: Notes) -> dict[str, Record]:
     return {record.arm: record for record in notes.records}
 
 
-def shape(node: Node) -> tuple[Any, ...]:
+def shape(node: NodeRecord) -> tuple[Any, ...]:
     return node.allowed, node.stage, node.steps, [shape(child) for child in node.children]
 
 
@@ -93,8 +93,10 @@ def test_geometry_works_on_it(tmp_path: Path) -> None:
     shuffled = {"name": "shuffled", "of": "best_worth"}
     control = {"criterion": "given", "edge": 3, "groups": [[0], [1, 2, 3, 4]], "partitioner": shuffled, "draws": 8}
     arms = [*ARMS, {**control, "name": "control"}]
-    study = Study.build(parse(tiny(name="shapes", arms=arms, schedule={"warmup": 0.1}, budget={"steps": 200})), "cpu")
-    found = geometry(study, tmp_path, probes=2)
+    study = Study.build(
+        parse_study(tiny(name="shapes", arms=arms, schedule={"warmup": 0.1}, budget={"steps": 200})), "cpu"
+    )
+    found = compare_partitions(study, tmp_path, probes=2)
     assert found["same_partition"] == [["exhaustive(edges=1)", "groups", "leaves"]]
     assert found["given"] == ["groups", "leaves", "control"]
     drawn = [one["splits"][0] for arm in found["arms"] if arm["arm"] == "control" for one in arm["partitions"]]
@@ -110,7 +112,7 @@ def test_geometry_works_on_it(tmp_path: Path) -> None:
 
 
 def test_the_rehearsal_knows_the_groups() -> None:
-    study = Study.build(parse(tiny(arms=ARMS[1:], baseline="groups", budget={"steps": 300})), "cpu")
+    study = Study.build(parse_study(tiny(arms=ARMS[1:], baseline="groups", budget={"steps": 300})), "cpu")
     rehearser = Rehearser(study.settings)
     assert [rehearser.rehearse(arm, study.seeds(0)).leaves for arm in study.arms] == [5, 5, 5]
 
@@ -132,11 +134,11 @@ def test_the_rehearsal_knows_the_groups() -> None:
 def test_what_cannot_work_is_said_before_anything_is_trained(arm: dict[str, Any], sentence: str) -> None:
     arms = [{"criterion": "none"}, {"criterion": "given", "name": "mine", **arm}]
     with pytest.raises(ConfigError, match=sentence):
-        Study.build(parse(tiny(arms=arms)), "cpu")
+        Study.build(parse_study(tiny(arms=arms)), "cpu")
 
 
 def test_names_without_a_name_are_short() -> None:
-    study = parse(tiny(arms=["none", *({k: v for k, v in arm.items() if k != "name"} for arm in ARMS[2:])]))
+    study = parse_study(tiny(arms=["none", *({k: v for k, v in arm.items() if k != "name"} for arm in ARMS[2:])]))
     assert [arm.label for arm in study.arms[1:]] == [
         "given(edge=1, groups=0|skip_connect|2|3|4)",
         "given(leaves=5 lists)",

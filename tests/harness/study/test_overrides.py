@@ -12,7 +12,7 @@ import yaml
 from tiny_studies import tiny
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.study.overrides import parse_set, put_all
 from splitbench.harness.study.portion import Portion, portion, repetitions, split_names
 
@@ -87,7 +87,7 @@ def test_other_seeds_are_refused(text: str) -> None:
 
 
 def test_a_part_keeps_the_order_of_the_study() -> None:
-    study = parse(tiny(arms=ARMS, seeds=4))
+    study = parse_study(tiny(arms=ARMS, seeds=4))
     assert portion(study, ["a, b", "none"], "3,1") == Portion(("none", "a, b"), (1, 3))
     assert portion(study, ["exhaustive(edges=0),none"], None).arms == ("none", "exhaustive(edges=0)")
     assert portion(study, [], None) == Portion()
@@ -99,7 +99,7 @@ def test_a_part_keeps_the_order_of_the_study() -> None:
 
 def test_an_unknown_arm_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"--arms: 'nome' is not an arm \(did you mean 'none'\?\)"):
-        portion(parse(tiny(arms=ARMS)), ["nome"], None)
+        portion(parse_study(tiny(arms=ARMS)), ["nome"], None)
 
 
 @pytest.mark.parametrize(

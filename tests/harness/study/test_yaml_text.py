@@ -8,7 +8,7 @@ import pytest
 from tiny_studies import tiny
 
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.study.yaml_text import read_yaml
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -59,10 +59,10 @@ def test_aliases_and_merges_are_as_ever() -> None:
 
 def test_whole_numbers_may_have_an_exponent_wherever_they_stand() -> None:
     arms = ["none", {"criterion": "random", "draws": "2e0"}]
-    study = parse(tiny(population={"sample": "4e1"}, seeds="1e1", budget={"steps": "6e1"}, arms=arms))
+    study = parse_study(tiny(population={"sample": "4e1"}, seeds="1e1", budget={"steps": "6e1"}, arms=arms))
     assert (study.population.sample, study.seeds, study.arms[1].draws, study.budget.steps) == (40, 10, 2, 60)
     with pytest.raises(ConfigError, match=r"seeds: input should be a valid integer.*not 1.5"):
-        parse(tiny(seeds="15e-1"))
+        parse_study(tiny(seeds="15e-1"))
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_whole_numbers_may_have_an_exponent_wherever_they_stand() -> None:
 )
 def test_half_a_character_is_told_before_anything_is_trained(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parse(tiny(**changes), "my.yaml")
+        parse_study(tiny(**changes), "my.yaml")
     assert str(error.value) == f"my.yaml: {place} holds half a character; write it in full"
 
 
 def test_thousands_of_digits_do_not_fill_the_sentence() -> None:
     with pytest.raises(ConfigError) as error:
-        parse(tiny(seeds=10**4000))
+        parse_study(tiny(seeds=10**4000))
     assert len(str(error.value)) < 300

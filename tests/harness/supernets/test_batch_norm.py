@@ -27,13 +27,13 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.hashing import hashed
 from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
-from splitbench.harness.stages.base import Scene, run
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.base import Scene, run_stage
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.predict import ESTIMATES, Predict
 from splitbench.harness.stages.select import Select
 from splitbench.harness.stages.train import Train
 from splitbench.harness.stores.folder import StageStore, load_tensors
-from splitbench.harness.study.config import StudyConfig, parse
+from splitbench.harness.study.config import StudyConfig, parse_study
 from splitbench.harness.supernets.estimate import CALIBRATION_BATCH, Evaluation, estimate
 from splitbench.harness.supernets.normalisation import (
     MOMENTUM,
@@ -189,13 +189,13 @@ def test_each_estimate_is_charged_what_torch_counts(scene: Scene, tmp_path: Path
     """100 validation images are 7 steps of 16, and 50 training images 4."""
     store, evaluation = StageStore(tmp_path), Evaluation(100, 40, RECALIBRATED, 50, 3)
     train = stage_of(scene, steps=5)
-    run(train, store)
+    run_stage(train, store)
     stage = Select(
         scene=scene, trainer=Part.of("trainers", {"name": "rsps", "batch_size": 16}), subspace=SPACE.root(),
-        selector=Part.of("selectors", {"name": "random_best", "samples": 3}), state=State(train.key),
+        selector=Part.of("selectors", {"name": "random_best", "samples": 3}), state=WeightsPlace(train.key),
         evaluation=evaluation, population=RankedFunctions(20, 1), index=0, count=1, seed=3, allowance=None,
     )  # fmt: skip
-    result = run(stage, store)
+    result = run_stage(stage, store)
     with counting_flops() as counter:
         for architecture in stage.leaf(SPACE).sample(3):
             estimate(SPACE.supernet(0), architecture, DATA, evaluation)
@@ -272,11 +272,11 @@ def test_weights_are_the_same_with_and_without(scene: Scene, tmp_path: Path, tra
     store = StageStore(tmp_path)
     plain = stage_of(scene, trainer)
     keeps = replace(plain, statistics=True)
-    first, second = run(plain, store), run(keeps, store)
+    first, second = run_stage(plain, store), run_stage(keeps, store)
     assert plain.key != keeps.key
     assert (first.output, first.cost) == (second.output, second.cost)
-    without, notes = load_tensors(store.folder(plain.key) / State.file(0))
-    found, others = load_tensors(store.folder(keeps.key) / State.file(0))
+    without, notes = load_tensors(store.folder(plain.key) / WeightsPlace.file(0))
+    found, others = load_tensors(store.folder(keeps.key) / WeightsPlace.file(0))
     kept = {name for name in found if name.startswith("statistics.")}
     assert notes == others
     assert set(found) - kept == set(without)
@@ -285,7 +285,7 @@ def test_weights_are_the_same_with_and_without(scene: Scene, tmp_path: Path, tra
 
 
 def statistics(store: StageStore, key: str) -> dict[str, Tensor]:
-    tensors, _ = load_tensors(store.folder(key) / State.file(0))
+    tensors, _ = load_tensors(store.folder(key) / WeightsPlace.file(0))
     return {name: tensor for name, tensor in tensors.items() if name.startswith("statistics.")}
 
 
@@ -293,11 +293,11 @@ def test_a_leaf_inherits_them(scene: Scene, tmp_path: Path) -> None:
     """Two trainings one after the other are one training, and a layer that the leaf does not run stays as it was."""
     store, narrow = StageStore(tmp_path), SPACE.root().only(0, (1,))
     parent = replace(stage_of(scene, steps=6), statistics=True)
-    run(parent, store)
-    leaf = replace(stage_of(scene, steps=6, parent=State(parent.key)), statistics=True)
+    run_stage(parent, store)
+    leaf = replace(stage_of(scene, steps=6, parent=WeightsPlace(parent.key)), statistics=True)
     (member,) = leaf.members
     leaf = replace(leaf, members=(replace(member, subspace=narrow),))
-    run(leaf, store)
+    run_stage(leaf, store)
     before, after = statistics(store, parent.key), statistics(store, leaf.key)
     gone = [op for op in range(5) if op != 1]
     supernet = SPACE.supernet(0)
@@ -315,13 +315,13 @@ def test_a_training_that_was_stopped_goes_on_with_them(
 ) -> None:
     stage = replace(stage_of(scene), statistics=True)
     whole, part = StageStore(tmp_path / "whole"), StageStore(tmp_path / "part")
-    run(stage, whole)
+    run_stage(stage, whole)
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 3)
         with pytest.raises(StoppedError):
-            run(stage, part)
-    run(stage, part)
+            run_stage(stage, part)
+    run_stage(stage, part)
     expected, found = statistics(whole, stage.key), statistics(part, stage.key)
     assert set(found) == set(expected)
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
@@ -330,18 +330,18 @@ def test_a_training_that_was_stopped_goes_on_with_them(
 def test_estimates_are_by_the_statistics_that_training_left(scene: Scene, tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     train = replace(stage_of(scene), statistics=True)
-    run(train, store)
+    run_stage(train, store)
     evaluation = Evaluation(60, 25, RUNNING)
     predict = Predict(
         scene=scene,
         subspace=SPACE.root(),
-        state=State(train.key),
+        state=WeightsPlace(train.key),
         evaluation=evaluation,
         population=RankedFunctions(10, 1),
     )
-    run(predict, store)
+    run_stage(predict, store)
     table, _ = load_tensors(store.folder(predict.key) / ESTIMATES)
-    weights, _ = load_tensors(store.folder(train.key) / State.file(0))
+    weights, _ = load_tensors(store.folder(train.key) / WeightsPlace.file(0))
     supernet = SPACE.supernet(0)
     supernet.load_state_dict({n.removeprefix("weights."): t for n, t in weights.items() if n.startswith("weights.")})
     kept = {n.removeprefix("statistics."): t for n, t in weights.items() if n.startswith("statistics.")}
@@ -357,11 +357,11 @@ MODES: tuple[dict[str, Any], ...] = ({}, {"batch_norm": "recalibrated", "calibra
 
 def test_the_default_is_left_out_of_every_hash_and_record() -> None:
     assert hashed(Evaluation(100, 40)) == {"images": 100, "batch_size": 40}
-    plain, said = (parse(tiny(evaluation={"images": 100, **more})) for more in ({}, {"batch_norm": "batch"}))
+    plain, said = (parse_study(tiny(evaluation={"images": 100, **more})) for more in ({}, {"batch_norm": "batch"}))
     assert plain == said
     assert plain.model_dump(mode="json")["evaluation"] == {"images": 100, "batch_size": 1000}
     for mode in MODES[1:]:
-        config = parse(tiny(evaluation={"images": 100, **mode}))
+        config = parse_study(tiny(evaluation={"images": 100, **mode}))
         assert config.model_dump(mode="json", exclude_none=True)["evaluation"].items() >= mode.items()
         assert StudyConfig.model_validate(config.model_dump(mode="json")) == config
         assert set(hashed(Study.build(config, "cpu").settings.evaluation)) >= {"batch_norm"}
@@ -369,7 +369,7 @@ def test_the_default_is_left_out_of_every_hash_and_record() -> None:
 
 def test_a_written_default_of_calibration_is_the_same_study() -> None:
     first, second = (
-        parse(tiny(budget={"steps": 500}, evaluation={"batch_norm": "recalibrated", **more}))
+        parse_study(tiny(budget={"steps": 500}, evaluation={"batch_norm": "recalibrated", **more}))
         for more in ({}, {"calibration": 2000})
     )
     assert first == second
@@ -408,7 +408,9 @@ def test_calibration_is_paid_for_where_selection_is(studies: dict[str, tuple[Pat
     assert [cost.examples for cost in phases["recalibrated"]] == [640, 640]
     assert [cost.steps for cost in phases["recalibrated"]] == [4 * (4 + 2)] * 2  # in steps of 32 images
     for name, (_, notes) in studies.items():
-        config = parse(tiny(arms=["none"], budget={"steps": 90}, evaluation={"images": 100, **MODES_BY_NAME[name]}))
+        config = parse_study(
+            tiny(arms=["none"], budget={"steps": 90}, evaluation={"images": 100, **MODES_BY_NAME[name]})
+        )
         study = Study.build(config, "cpu")
         rehearsal = study.rehearser.rehearse(study.arms[0], study.seeds(0))
         record = next(record for record in notes.records if record.arm == "none")
@@ -424,7 +426,7 @@ MODES_BY_NAME = {mode.get("batch_norm", "batch"): mode for mode in MODES}
 
 def test_all_paths_and_arms_of_a_repetition_are_calibrated_on_the_same_images() -> None:
     evaluation = {"batch_norm": "recalibrated"}
-    config = parse(tiny(arms=["none", "random"], seeds=2, budget={"steps": 500}, evaluation=evaluation))
+    config = parse_study(tiny(arms=["none", "random"], seeds=2, budget={"steps": 500}, evaluation=evaluation))
     study = Study.build(config, "cpu")
     seeds = defaultdict(set)
     for arm, repetition, draw in study.runs():
@@ -467,7 +469,7 @@ def test_leaves_that_share_weights_and_shams_serve_each_mode(tmp_path: Path, mod
     splitbench.run({**study, "baseline": "random"}, tmp_path, "cpu")
     assert len(splitbench.load(tmp_path).estimates()) == 10
 
-    shams = Study.build(parse(tiny(arms=["none", "random"], decompose=True, evaluation=evaluation)), "cpu")
+    shams = Study.build(parse_study(tiny(arms=["none", "random"], decompose=True, evaluation=evaluation)), "cpu")
     stages = shams.rehearser.rehearse(shams.arms[1], shams.seeds(0)).stages
     trainings = [stage for stage in stages if isinstance(stage, Train)]
     assert len(trainings) > 4
@@ -478,13 +480,13 @@ def test_leaves_that_share_weights_and_shams_serve_each_mode(tmp_path: Path, mod
 def test_a_space_without_normalisation_is_a_sentence(monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]) -> None:
     monkeypatch.setattr("splitbench.harness.running.building.normalisations", lambda network: {})
     with pytest.raises(ConfigError, match=r"evaluation.batch_norm: networks of the space micro have no batch"):
-        Study.build(parse(tiny(evaluation=mode)), "cpu")
-    Study.build(parse(tiny()), "cpu")
+        Study.build(parse_study(tiny(evaluation=mode)), "cpu")
+    Study.build(parse_study(tiny()), "cpu")
 
 
 @pytest.mark.parametrize("mode", ["batch", "running"])
 def test_calibration_without_recalibration_is_a_sentence(mode: str) -> None:
     with pytest.raises(ConfigError, match=r"evaluation.*calibration is for batch_norm: recalibrated"):
-        parse(tiny(evaluation={"batch_norm": mode, "calibration": 100}))
+        parse_study(tiny(evaluation={"batch_norm": mode, "calibration": 100}))
     with pytest.raises(ConfigError, match="evaluation.batch_norm"):
-        parse(tiny(evaluation={"batch_norm": "fixed"}))
+        parse_study(tiny(evaluation={"batch_norm": "fixed"}))

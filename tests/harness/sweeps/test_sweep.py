@@ -20,7 +20,7 @@ from splitbench.harness import registry
 from splitbench.harness.engines.driver import Watcher
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.running.study import Study
-from splitbench.harness.study.config import load, parse
+from splitbench.harness.study.config import load_study, parse_study
 from splitbench.harness.sweeps.tuner import JOURNAL, TUNED, Tuner
 from splitbench.results.records import store
 from splitbench.results.sweeps import sweep
@@ -52,7 +52,7 @@ class Stopping(Watcher):
 
 def values(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """By arm, what its trials ran and came to."""
-    found = sweep.read(folder)
+    found = sweep.read_sweep(folder)
     return {
         arm.arm: [(t.slot, t.state, t.values, t.validation, t.differences, t.spent) for t in arm.trials]
         for arm in found.arms
@@ -75,20 +75,20 @@ def test_python_gives_the_optuna_study_of_each_arm(swept: tuple[Path, dict[str, 
     }
     for label, study in studies.items():
         assert len(study.trials) == 4
-        assert study.best_value == sweep.chosen(sweep.read(folder), arm_of(folder, label)).mean  # type: ignore[union-attr]
+        assert study.best_value == sweep.chosen_difference(sweep.read_sweep(folder), arm_of(folder, label)).mean  # type: ignore[union-attr]
     assert set(studies["none"].best_params) == {"trainer.learning_rate"}
     assert set(studies["random"].best_params) == {"trainer.learning_rate", "schedule.warmup"}
 
 
 def arm_of(folder: Path, label: str) -> sweep.SweptArm:
-    return next(arm for arm in sweep.read(folder).arms if arm.arm == label)
+    return next(arm for arm in sweep.read_sweep(folder).arms if arm.arm == label)
 
 
 def test_a_trials_value_is_paired_with_the_untuned_baseline_on_validation_truth(
     swept: tuple[Path, dict[str, optuna.Study]],
 ) -> None:
     folder, studies = swept
-    records = {(run.record.arm, run.record.repetition): run.record for run in store.load(folder).runs}
+    records = {(run.record.arm, run.record.repetition): run.record for run in store.load_runs(folder).runs}
     tried = 0
     for label, study in studies.items():
         for trial in arm_of(folder, label).trials:
@@ -112,7 +112,7 @@ def test_a_trials_value_is_paired_with_the_untuned_baseline_on_validation_truth(
 def test_nothing_of_the_test_truth_is_in_the_storage(swept: tuple[Path, dict[str, optuna.Study]]) -> None:
     folder, _ = swept
     told = (folder / JOURNAL).read_text() + (folder / "sweep.json").read_text()
-    records = [run.record for run in store.load(folder).runs]
+    records = [run.record for run in store.load_runs(folder).runs]
     validation = {repr(record.validation_metrics["tau[all]"]) for record in records}
     test = {repr(record.metrics["tau[all]"]) for record in records} - validation
     assert len(test) > len(records) / 2
@@ -131,11 +131,11 @@ def test_all_arms_see_the_same_configurations_first(swept: tuple[Path, dict[str,
 
 def test_the_tuned_study_runs_what_was_chosen_on_other_seeds(swept: tuple[Path, dict[str, optuna.Study]]) -> None:
     folder, _ = swept
-    study = load(folder / TUNED)
+    study = load_study(folder / TUNED)
     assert (study.name, study.seed, study.seeds, study.baseline) == ("tiny-tuned", 1, 8, "none tuned")
     assert [arm.label for arm in study.arms] == ["none untuned", "random untuned", "none tuned", "random tuned"]
     arms = {arm.label: arm.config() for arm in Study.build(study, "cpu").arms}
-    found = sweep.read(folder)
+    found = sweep.read_sweep(folder)
     for label in ("none", "random"):
         top = sweep.best(found, arm_of(folder, label))
         assert top is not None
@@ -148,32 +148,32 @@ def test_the_tuned_study_runs_what_was_chosen_on_other_seeds(swept: tuple[Path, 
 def test_a_sweep_that_is_cut_off_twice_ends_as_one_that_is_not(tmp_path: Path) -> None:
     """Finished trials are neither lost nor run again, and what the sampler proposes does not depend on the cuts."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    study = parse(small(seeds=1, sweep={"sampler": {"name": "tpe", "n_startup_trials": 1}}))
+    study = parse_study(small(seeds=1, sweep={"sampler": {"name": "tpe", "n_startup_trials": 1}}))
     Tuner(study, "cpu", 3).run(whole)
     finished: list[dict[str, Any]] = []
     for after in (2, 2):
         with pytest.raises(KeyboardInterrupt):
             Tuner(study, "cpu", 3).run(cut, watcher=Stopping(after))
         finished.append(values(cut))
-        assert not sweep.read(cut).complete
+        assert not sweep.read_sweep(cut).complete
     assert sum(map(len, finished[0].values())) == 2
     assert sum(map(len, finished[1].values())) == 4
     watcher = Stopping(0)
     Tuner(study, "cpu", 3).run(cut, watcher=watcher)
     assert len(watcher.said) == 2
-    assert sweep.read(cut).complete
+    assert sweep.read_sweep(cut).complete
     ended = values(cut)
     for earlier in finished:
         for label, trials in earlier.items():
             assert ended[label][: len(trials)] == trials
     assert ended == values(whole)
-    assert sweep.read(cut).arms[0].importance == sweep.read(whole).arms[0].importance
+    assert sweep.read_sweep(cut).arms[0].importance == sweep.read_sweep(whole).arms[0].importance
 
 
 def test_a_third_start_has_nothing_to_do_and_more_trials_can_be_asked_for(
     tmp_path: Path,
 ) -> None:
-    study = parse(small(arms=["none"], seeds=1))
+    study = parse_study(small(arms=["none"], seeds=1))
     Tuner(study, "cpu", 2).run(tmp_path)
     before = (tmp_path / "sweep.json").read_bytes(), (tmp_path / JOURNAL).read_bytes()
     quiet = Stopping(0)
@@ -191,7 +191,7 @@ def test_a_third_start_has_nothing_to_do_and_more_trials_can_be_asked_for(
 def test_a_repeated_configuration_trains_nothing(tmp_path: Path) -> None:
     """Two trials of the same values have the same records, and the second finds all its stages done."""
     choices = {"trainer.learning_rate": [0.05, 0.1]}
-    study = parse(small(arms=["none"], seeds=1, search=choices, sweep={"sampler": "random"}))
+    study = parse_study(small(arms=["none"], seeds=1, search=choices, sweep={"sampler": "random"}))
     Tuner(study, "cpu", 6).run(tmp_path)
     trials = arm_of(tmp_path, "none").trials
     assert len({trial.record for trial in trials}) == 2
@@ -203,11 +203,13 @@ def test_a_repeated_configuration_trains_nothing(tmp_path: Path) -> None:
 
 def test_what_cannot_run_is_told_apart_from_what_loses(tmp_path: Path) -> None:
     search = {"trainer.learning_rate": [0.1, 1e30], "schedule.levels": [1, 6]}
-    study = parse(small(arms=["none", GM], seeds=1, budget={"steps": 60}, search=search, sweep={"sampler": "grid"}))
+    study = parse_study(
+        small(arms=["none", GM], seeds=1, budget={"steps": 60}, search=search, sweep={"sampler": "grid"})
+    )
     studies = Tuner(study, "cpu", 99).run(tmp_path)
     states = {
         (arm.arm, trial.values["trainer.learning_rate"], trial.values.get("schedule.levels")): trial
-        for arm in sweep.read(tmp_path).arms
+        for arm in sweep.read_sweep(tmp_path).arms
         for trial in arm.trials
     }
     assert {key: trial.state for key, trial in states.items()} == {
@@ -224,7 +226,7 @@ def test_what_cannot_run_is_told_apart_from_what_loses(tmp_path: Path) -> None:
     assert states["none", 1e30, None].spent == 60  # a run that was broken off counts as a whole one
     assert states["gm", 0.1, 6].spent == 0
     assert [len(study.trials) for study in studies.values()] == [2, 4]  # the grid is smaller than what was asked for
-    assert sweep.read(tmp_path).complete
+    assert sweep.read_sweep(tmp_path).complete
 
 
 def test_a_planted_optimum_is_found_for_every_arm_and_the_pruner_saves_runs(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_a_planted_optimum_is_found_for_every_arm_and_the_pruner_saves_runs(tmp_
         "sweep": {"sampler": "grid", "pruner": {"name": "interval", "confidence": 0.75}},
     }
     splitbench.sweep(small(**changes), trials=9, out=tmp_path, device="cpu")
-    found = sweep.read(tmp_path)
+    found = sweep.read_sweep(tmp_path)
     for arm in found.arms:
         top = sweep.best(found, arm)
         assert top is not None
@@ -262,8 +264,8 @@ def test_an_arm_without_the_parameters_stays_as_it_is(tmp_path: Path) -> None:
 def test_trials_have_one_draw_and_the_tuned_study_all(tmp_path: Path) -> None:
     """Or an arm of many draws would be tuned with a larger budget than the others."""
     splitbench.sweep(small(arms=["none", RANDOM | {"draws": 3}], seeds=1), trials=1, out=tmp_path, device="cpu")
-    assert {run.record.draw for run in store.load(tmp_path).runs} == {0}
-    assert [arm.draws for arm in load(tmp_path / TUNED).arms] == [1, 3, 1, 3]
+    assert {run.record.draw for run in store.load_runs(tmp_path).runs} == {0}
+    assert [arm.draws for arm in load_study(tmp_path / TUNED).arms] == [1, 3, 1, 3]
 
 
 def test_a_choice_that_only_this_process_knows_cannot_run_in_workers(
@@ -281,7 +283,7 @@ def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
     study = small(arms=["none"], seeds=1, sweep={"metric": "regret[all]", "sampler": "random"})
     (found,) = splitbench.sweep(study, trials=3, out=tmp_path, device="cpu").values()
     assert found.direction is optuna.study.StudyDirection.MINIMIZE
-    top = sweep.best(sweep.read(tmp_path), arm_of(tmp_path, "none"))
+    top = sweep.best(sweep.read_sweep(tmp_path), arm_of(tmp_path, "none"))
     assert top is not None
     assert sweep.value(top) == min(trial.value for trial in found.trials if trial.value is not None)
 
@@ -382,7 +384,7 @@ def test_bad_input_is_a_sentence_and_leaves_nothing(case: str, tmp_path: Path, s
 def test_test_truth_is_no_substitute_for_validation_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Study, "has_validation", False)
     with pytest.raises(ConfigError, match="the ground truth of micro has no validation accuracies, and a sweep never"):
-        Tuner(parse(small()), "cpu")
+        Tuner(parse_study(small()), "cpu")
 
 
 def everything(folder: Path) -> dict[str, bytes]:

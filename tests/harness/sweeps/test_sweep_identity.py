@@ -13,7 +13,7 @@ from splitbench.criteria.partitioners.cuts import Balanced
 from splitbench.harness import registry
 from splitbench.harness.engines.driver import Watcher
 from splitbench.harness.errors import ConfigError, StoreError
-from splitbench.harness.sweeps.identity import differences
+from splitbench.harness.sweeps.identity import identity_differences
 from splitbench.harness.sweeps.storages.storage import open_storage
 from splitbench.harness.sweeps.tuner import JOURNAL
 from splitbench.results.sweeps import sweep
@@ -50,10 +50,10 @@ def test_what_is_written_otherwise_is_the_same_sweep(tmp_path: Path) -> None:
     """To the storage and to the folder. The new arm gets its own trials, and the baseline's value stays."""
     url = f"sqlite:///{tmp_path / 'sweep.db'}"
     splitbench.sweep(study(), trials=1, out=tmp_path / "first", storage=url, device="cpu")
-    first = sweep.read(tmp_path / "first")
+    first = sweep.read_sweep(tmp_path / "first")
     for case, changes in SAME.items():
         splitbench.sweep(study(**changes), trials=1, out=tmp_path / "second", storage=url, device="cpu")
-        second = sweep.read(tmp_path / "second")
+        second = sweep.read_sweep(tmp_path / "second")
         assert first.arms[0].trials == next(arm for arm in second.arms if arm.arm == "none").trials, case
         assert first.baseline_validation == second.baseline_validation, case
     assert [arm.arm for arm in second.arms] == ["gm", "none"]
@@ -106,12 +106,12 @@ def test_a_mistyped_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_differences_are_told_by_what_a_user_wrote() -> None:
     there = {"a": {"fingerprint": "x-1", "b": 1}, "c": [1, 2]}
-    assert differences(there, there) == ""
+    assert identity_differences(there, there) == ""
     now = {"a": {"fingerprint": "x-2", "b": 2}, "c": [1, 2]}
-    assert differences(there, now) == "with a.b 1, and the study file now says 2 (and 1 more)"
+    assert identity_differences(there, now) == "with a.b 1, and the study file now says 2 (and 1 more)"
     only = {"a": {"fingerprint": "x-2", "b": 1}, "c": [1, 2]}
-    assert differences(there, only) == "with other code of the component at a"
-    assert differences({}, {"c": [1]}) == "with c nothing, and the study file now says [1]"
+    assert identity_differences(there, only) == "with other code of the component at a"
+    assert identity_differences({}, {"c": [1]}) == "with c nothing, and the study file now says [1]"
 
 
 class Said(Watcher):
@@ -135,7 +135,7 @@ def test_a_plugins_bug_is_its_trials_end_and_not_the_sweeps(tmp_path: Path, monk
     buggy["budget"] = {"steps": 120}
     watcher = Said()
     splitbench.sweep(buggy, out=tmp_path, device="cpu", watcher=watcher)
-    (arm,) = sweep.read(tmp_path).arms
+    (arm,) = sweep.read_sweep(tmp_path).arms
     assert {trial.values["partitioner"]: trial.state for trial in arm.trials} == {
         "buggy": "infeasible",
         "balanced": "complete",

@@ -23,7 +23,7 @@ from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from splitbench.harness.sweeps.attempts import slot_of
-from splitbench.harness.sweeps.ledger import Ledger
+from splitbench.harness.sweeps.ledger import TrialLedger
 from splitbench.harness.sweeps.storages.storage import open_storage, open_studies
 from splitbench.harness.sweeps.worker import BEAT_SECONDS, Worker, worker_state
 
@@ -75,23 +75,23 @@ class Clock:
 
 
 @contextlib.contextmanager
-def process(place: str, wanted: int, seed: int = 0, **options: Any) -> Iterator[Ledger]:
+def process(place: str, wanted: int, seed: int = 0, **options: Any) -> Iterator[TrialLedger]:
     """A ledger as a process of its own would have it: its own storage, worker and sampler."""
     with Worker() as worker:
         yield ledger(place, wanted, worker, seed, **options)
 
 
-def ledger(place: str, wanted: int, worker: Worker, seed: int = 0, **options: Any) -> Ledger:
+def ledger(place: str, wanted: int, worker: Worker, seed: int = 0, **options: Any) -> TrialLedger:
     study = open_studies(open_storage(place), {"demo/gm": {"protocol": "p"}})["demo/gm"]
     study.sampler = optuna.samplers.RandomSampler(seed)
-    return Ledger(study, wanted, worker, SPACE, **options)
+    return TrialLedger(study, wanted, worker, SPACE, **options)
 
 
-def states(one: Ledger) -> list[TrialState]:
+def states(one: TrialLedger) -> list[TrialState]:
     return [trial.state for trial in one.study.get_trials()]
 
 
-def claimed(one: Ledger) -> optuna.Trial:
+def claimed(one: TrialLedger) -> optuna.Trial:
     trial = one.claim()
     assert trial is not None
     return trial
@@ -195,7 +195,7 @@ def test_a_slot_too_many_is_never_run_nor_counted(place: str) -> None:
         assert one.settled
         assert one.revive() == []
         # A sweep that is asked for more later fills the slot with a fresh trial.
-        more = Ledger(one.study, 3, one._worker, SPACE)
+        more = TrialLedger(one.study, 3, one._worker, SPACE)
         assert claimed(more).number == 3
         assert slot_of(one.study.get_trials(), 3) == 2
 
@@ -335,7 +335,7 @@ def test_of_retries_after_deaths_the_one_with_fewest_is_first(journal: str) -> N
         assert again.params == first.params
         # An interruption says that the last attempt was not the one that killed: it is taken up at once.
         one.release(again, "interrupted")
-        more = Ledger(one.study, 3, one._worker, SPACE)
+        more = TrialLedger(one.study, 3, one._worker, SPACE)
         assert claimed(more).params == first.params
         assert len(claimed(more).params) == len(SPACE)
         assert more.claimed == 3
@@ -493,7 +493,7 @@ def test_a_trial_whose_end_could_not_be_told_is_run_again(journal: str, monkeypa
 # -- heartbeats ------------------------------------------------------------------------------------------------------
 
 
-def look(one: Ledger, clock: Clock, seconds: int) -> list[int]:
+def look(one: TrialLedger, clock: Clock, seconds: int) -> list[int]:
     """What is revived in some seconds of the observer's time, with a look every fifteen."""
     found = one.revive()
     for _ in range(0, seconds, 15):
@@ -656,7 +656,7 @@ def test_every_kind_of_parameter_is_drawn_within_its_limits(journal: str) -> Non
     }
     with Worker() as worker:
         one = ledger(journal, 10, worker)
-        one = Ledger(one.study, 10, worker, space)
+        one = TrialLedger(one.study, 10, worker, space)
         for _ in range(10):
             params = claimed(one).params
             assert params.keys() == space.keys()

@@ -157,7 +157,7 @@ def test_two_processes_share_a_journal(tmp_path: Path, started: list[subprocess.
     check_whole(studies, 2)
     assert len({trial.user_attrs["worker"] for study in studies for trial in study.trials}) == 2
     splitbench.sweep(study, trials=2, out=alone, device="cpu", plugins=[tmp_path / "stepwise.py"])
-    both = [sweep.read(folder) for folder in (together, alone)]
+    both = [sweep.read_sweep(folder) for folder in (together, alone)]
     assert [found.complete for found in both] == [True, True]
     ran = [{arm.arm: [(t.slot, t.values, t.differences) for t in arm.trials] for arm in found.arms} for found in both]
     assert ran[0] == ran[1]  # random search proposes by slot alone
@@ -190,7 +190,7 @@ def test_a_process_that_is_killed_leaves_its_trial_to_the_other(
     assert retry.params == failed.params
     assert retry.user_attrs["worker"] != failed.user_attrs["worker"]
     assert retry.user_attrs["differences"][0] == failed.user_attrs["differences"][0]
-    found = sweep.read(outs[1])
+    found = sweep.read_sweep(outs[1])
     assert found.complete
     assert [len(one.trials) for one in found.arms] == [2, 2]
     assert "was left behind, and is done again" in (tmp_path / "second.log").read_text()

@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from splitbench.harness.registry import Spec
 from splitbench.harness.sweeps.choosing import samplers
 from splitbench.harness.sweeps.choosing.pruners import PRUNERS, make_pruner
-from splitbench.harness.sweeps.ledger import Ledger
+from splitbench.harness.sweeps.ledger import TrialLedger
 from splitbench.harness.sweeps.storages.storage import open_storage, open_studies
 from splitbench.harness.sweeps.worker import Worker
 
@@ -63,7 +63,7 @@ def sweep(journal: Path, pruner: str, sampler: str, seed: int, cuts: Sequence[tu
             study = open_studies(open_storage(str(journal)), {"s/arm": {}})["s/arm"]
             study.sampler = samplers.Paired(SAMPLERS[sampler], SPACE, seed, None)
             study.pruner = make_pruner({"name": pruner, **OPTIONS.get(pruner, {})}, SEEDS)
-            ledger = Ledger(study, SLOTS, worker, SPACE)
+            ledger = TrialLedger(study, SLOTS, worker, SPACE)
             ledger.revive()
             left: int | None = after
             while left is not None and (trial := ledger.claim()) is not None:
@@ -73,7 +73,7 @@ def sweep(journal: Path, pruner: str, sampler: str, seed: int, cuts: Sequence[tu
     return [(trial.params, trial.intermediate_values, trial.state, trial.value) for trial in found]
 
 
-def run(ledger: Ledger, trial: optuna.Trial, left: int, own: int) -> int | None:
+def run(ledger: TrialLedger, trial: optuna.Trial, left: int, own: int) -> int | None:
     """Run one trial; the seeds left to run before the cut, or None once it has come."""
     differences: list[float] = []
     for seed in range(SEEDS):

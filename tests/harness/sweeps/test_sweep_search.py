@@ -15,11 +15,11 @@ from splitbench.criteria.partitioners.cuts import Balanced
 from splitbench.harness import registry
 from splitbench.harness.errors import ConfigError
 from splitbench.harness.study.arm import Arm, build_arm
-from splitbench.harness.study.config import ArmConfig, StudyConfig, parse
+from splitbench.harness.study.config import ArmConfig, StudyConfig, parse_study
 from splitbench.harness.study.search import Range
-from splitbench.harness.sweeps.accepted_numbers import Declared, annotation, number
-from splitbench.harness.sweeps.configured_arm import configured, label
-from splitbench.harness.sweeps.search_parameters import Parameter, searched
+from splitbench.harness.sweeps.accepted_numbers import Declared, annotation, number_type
+from splitbench.harness.sweeps.configured_arm import configuration_label, configured
+from splitbench.harness.sweeps.search_parameters import Parameter, searched_by_arm
 from splitbench.spaces.micro.space import Micro
 
 GM = {"criterion": "gm", "repetitions": 1}
@@ -59,7 +59,7 @@ BAD: dict[str, tuple[Any, str]] = {
 def test_a_bad_search_is_a_sentence(case: str) -> None:
     search, words = BAD[case]
     with pytest.raises(ConfigError) as error:
-        parse(tiny(search=search), "my.yaml")
+        parse_study(tiny(search=search), "my.yaml")
     assert str(error.value).startswith(f"my.yaml: search: {words}")
 
 
@@ -72,22 +72,22 @@ def test_a_bad_search_is_a_sentence(case: str) -> None:
 )
 def test_a_bad_sweep_is_a_sentence(sweep: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parse(tiny(sweep=sweep), "my.yaml")
+        parse_study(tiny(sweep=sweep), "my.yaml")
     assert str(error.value).startswith(f"my.yaml: {words}")
 
 
 def test_a_search_is_kept_as_it_was_written() -> None:
     search = {"a.b": {"log": [0.1, 1.0]}, "c": {"range": [0.0, 1.0], "step": 0.25}, "d": [1, "x", {"name": "y"}]}
-    study = parse(tiny(search=search))
+    study = parse_study(tiny(search=search))
     assert study.search is not None
     assert study.search["a.b"] == Range(low=0.1, high=1.0, log=True)
     assert study.model_dump(mode="json")["search"] == search
-    assert parse(study.model_dump(mode="json", exclude_none=True)) == study
+    assert parse_study(study.model_dump(mode="json", exclude_none=True)) == study
 
 
 @pytest.mark.parametrize(("ends", "step"), [([0.5, 0.95], 0.05), ([0.1, 0.7], 0.1), ([0, 1e-3], 1e-4), ([16, 32], 8)])
 def test_a_step_divides_its_range_but_for_rounding(ends: list[float], step: float) -> None:
-    study = parse(tiny(search={"a": {"range": ends, "step": step}}))
+    study = parse_study(tiny(search={"a": {"range": ends, "step": step}}))
     assert study.search == {"a": Range(low=ends[0], high=ends[1], step=step)}
 
 
@@ -97,8 +97,8 @@ def built(study: StudyConfig) -> list[tuple[ArmConfig, Arm]]:
 
 
 def parameters(search: dict[str, Any], *arms: Any, **changes: Any) -> list[tuple[Parameter, ...]]:
-    study = parse(tiny(arms=list(arms) or ["none", GM], search=search, **changes))
-    return searched(study, built(study))
+    study = parse_study(tiny(arms=list(arms) or ["none", GM], search=search, **changes))
+    return searched_by_arm(study, built(study))
 
 
 def test_each_arm_has_the_parameters_that_have_an_effect_on_it() -> None:
@@ -248,7 +248,7 @@ class Plain:
 def test_annotations_of_functions_and_classes_are_read(thing: Any) -> None:
     component = registry.Component("selectors", "it", "here:it", "this process", thing)
     found = {
-        name: number(Declared("it", annotation(component, one), one.default), None)
+        name: number_type(Declared("it", annotation(component, one), one.default), None)
         for name, one in registry.parameters(component).items()
     }
     expected = {"few": int, "share": float, "free": int, "what": float}
@@ -279,7 +279,7 @@ def test_annotations_of_functions_and_classes_are_read(thing: Any) -> None:
     ],
 )
 def test_which_numbers_a_type_takes(type_: Any, own: Any, default: Any, expected: Any) -> None:
-    assert number(Declared("it", type_, default), own) is expected
+    assert number_type(Declared("it", type_, default), own) is expected
 
 
 @pytest.mark.parametrize(
@@ -341,9 +341,9 @@ def test_no_arm_that_splits_has_no_schedule() -> None:
 
 def arm_of(search: dict[str, Any], suggested: dict[str, Any], arm: Any, **changes: Any) -> tuple[dict[str, Any], Any]:
     """The arm that values make, as a mapping, and what runs."""
-    study = parse(tiny(arms=["none", arm], search=search, **changes))
+    study = parse_study(tiny(arms=["none", arm], search=search, **changes))
     pairs = built(study)
-    made, values = configured(study, *pairs[1], searched(study, pairs)[1], suggested)
+    made, values = configured(study, *pairs[1], searched_by_arm(study, pairs)[1], suggested)
     build_arm(study, made, 1, Micro())
     return made.model_dump(exclude_defaults=True), values
 
@@ -385,11 +385,11 @@ def test_rounding_stays_inside_the_range() -> None:
 
 def test_a_nested_component_and_its_parameter() -> None:
     search = {"criterion.proxy": ["synflow", "snip"]}
-    study = parse(
+    study = parse_study(
         tiny(arms=["none", {"criterion": "zero_cost", "proxy": "snip"}], search={**search, "trainer.clip": [5]})
     )
     pairs = built(study)
-    parameter = searched(study, pairs)[1][0]
+    parameter = searched_by_arm(study, pairs)[1][0]
     assert parameter.own == "snip"
     made, _ = configured(study, *pairs[1], (parameter,), {"criterion.proxy": "synflow"})
     assert made.criterion_spec == {"name": "zero_cost", "proxy": "synflow"}
@@ -406,7 +406,10 @@ def test_a_parameter_of_the_component_that_is_not_chosen_has_no_effect() -> None
 
 
 def test_labels_are_as_short_as_they_can_be() -> None:
-    assert label("gm", {}) == "gm"
-    assert label("gm", {"trainer.learning_rate": 0.25, "schedule.levels": 2}) == "gm [learning_rate=0.25, levels=2]"
+    assert configuration_label("gm", {}) == "gm"
+    assert (
+        configuration_label("gm", {"trainer.learning_rate": 0.25, "schedule.levels": 2})
+        == "gm [learning_rate=0.25, levels=2]"
+    )
     both = {"trainer.samples": 1, "selector.samples": 2}
-    assert label("gm", both) == "gm [trainer.samples=1, selector.samples=2]"
+    assert configuration_label("gm", both) == "gm [trainer.samples=1, selector.samples=2]"

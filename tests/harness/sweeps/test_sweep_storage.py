@@ -418,7 +418,7 @@ def test_a_process_that_dies_in_mid_write_holds_up_nobody(tmp_path: Path, monkey
     open_studies(open_storage(place), {"demo/none": IDENTITY})
     child = os.fork()
     if child == 0:
-        journal.Lock(str(place)).acquire()
+        journal.JournalLock(str(place)).acquire()
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     (tmp_path / "sweep.journal.lock").symlink_to(place)  # another program of Optuna's died too
@@ -428,7 +428,7 @@ def test_a_process_that_dies_in_mid_write_holds_up_nobody(tmp_path: Path, monkey
 
 def test_writers_exclude_each_other(tmp_path: Path) -> None:
     (tmp_path / "sweep.journal").touch()
-    first, second = (journal.Lock(str(tmp_path / "sweep.journal")) for _ in range(2))
+    first, second = (journal.JournalLock(str(tmp_path / "sweep.journal")) for _ in range(2))
     order: list[str] = []
     first.acquire()
     thread = threading.Thread(target=lambda: (second.acquire(), order.append("second"), second.release()))
@@ -446,7 +446,7 @@ def test_a_file_system_without_locks_has_optunas_lock(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr("fcntl.flock", unsupported)
     (tmp_path / "sweep.journal").touch()
-    one = journal.Lock(str(tmp_path / "sweep.journal"))
+    one = journal.JournalLock(str(tmp_path / "sweep.journal"))
     one.acquire()
     assert (tmp_path / "sweep.journal.lock").is_symlink()
     one.release()

@@ -24,7 +24,7 @@ from splitbench.criteria.proxies.base import Network, Proxy
 from splitbench.harness.budget import Cost
 from splitbench.harness.testing import (
     Chain,
-    Skipped,
+    SkippedCheck,
     check_criterion,
     check_edge_rule,
     check_partitioner,
@@ -35,7 +35,7 @@ from splitbench.harness.testing import (
 )
 from splitbench.harness.testing.checks import enforce
 from splitbench.harness.testing.small_spaces.chain import EDGES
-from splitbench.harness.testing.suites.criteria import checks
+from splitbench.harness.testing.suites.criteria import criterion_checks
 from splitbench.harness.testing.suites.parts import edge_rule_checks
 from splitbench.harness.trainers.base import Session, Trainer
 from splitbench.harness.trainers.darts import Darts
@@ -69,7 +69,7 @@ def test_trainers(trainer: Trainer, space: str) -> None:
 def test_criteria(criterion: Criterion, space: str) -> None:
     """The part of the suite that runs on the synthetic space is the same for all three, and once for gm."""
     whole = space == "micro" and criterion != GradientMatching("as_shipped", 1)
-    enforce(c for c in checks(criterion, *SPACES[space]) if whole or c.name.startswith(space))
+    enforce(c for c in criterion_checks(criterion, *SPACES[space]) if whole or c.name.startswith(space))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_synthetic_space_by_hand() -> None:
 
 
 def test_a_criterion_that_cannot_serve_a_space_is_skipped_with_its_reason() -> None:
-    verdicts = {check.name: check.verdict() for check in checks(OnlyWide(), MICRO, DIGITS)}
+    verdicts = {check.name: check.verdict() for check in criterion_checks(OnlyWide(), MICRO, DIGITS)}
     assert verdicts["micro: every pass is paid for"].state == "ok"
     assert verdicts["chain: every pass is paid for"].state == "skipped"
     assert "cannot serve chain: it needs six edges" in verdicts["chain: every pass is paid for"].says
@@ -126,7 +126,7 @@ def test_an_oracle_reads_the_truth_that_the_suite_makes_up() -> None:
 def test_criteria_run_on_cuda() -> None:
     ends = {
         check.name: check.verdict()
-        for check in checks(GradientMatching(repetitions=2), MICRO, DIGITS)
+        for check in criterion_checks(GradientMatching(repetitions=2), MICRO, DIGITS)
         if "CUDA" in check.name
     }
     assert {verdict.state for verdict in ends.values()} == {"ok"}, ends
@@ -454,9 +454,9 @@ def test_broken_criteria_are_found(criterion: Any, complaint: str) -> None:
 
 
 def test_a_criterion_that_declares_its_draws_may_differ_between_them() -> None:
-    ends = {c.name: c.verdict() for c in checks(SaysThatItDraws(), MICRO, DIGITS) if "draws differ" in c.name}
+    ends = {c.name: c.verdict() for c in criterion_checks(SaysThatItDraws(), MICRO, DIGITS) if "draws differ" in c.name}
     assert {(end.state, end.says) for end in ends.values()} == {("skipped", "it declares draws = True")}
-    ends = {c.name: c.verdict() for c in checks(Each(), MICRO, DIGITS) if "draws differ" in c.name}
+    ends = {c.name: c.verdict() for c in criterion_checks(Each(), MICRO, DIGITS) if "draws differ" in c.name}
     assert [end.state for end in ends.values()] == ["ok", "ok"]
 
 
@@ -658,5 +658,5 @@ def test_an_edge_rule_that_refuses_is_skipped_with_its_reason() -> None:
     ends = [check.verdict() for check in edge_rule_checks(Fixed(edges=(5,)))]
     assert [end.state for end in ends[:2]] == ["ok", "skipped"]
     assert "edge 5 cannot be split at level 0" in ends[1].says
-    with pytest.raises(Skipped):
+    with pytest.raises(SkippedCheck):
         list(edge_rule_checks(Fixed(edges=(5,))))[1].run()

@@ -15,7 +15,7 @@ from splitbench.harness.errors import ConfigError, SplitbenchError
 from splitbench.harness.testing import check_space, images_of, random_architectures
 from splitbench.harness.testing.small_spaces.elastic import Elastic, accuracy
 from splitbench.harness.testing.small_spaces.elastic_alone import extracted
-from splitbench.harness.testing.small_spaces.elastic_supernet import CHANNELS, KERNELS, SPAN, WIDTHS, Slot
+from splitbench.harness.testing.small_spaces.elastic_supernet import CHANNELS, KERNELS, SPAN, WIDTHS, ElasticSlot
 from splitbench.harness.testing.suites.spaces import check_flops
 from splitbench.spaces.base import Architecture, Mixture, SubSpace
 
@@ -90,7 +90,7 @@ def test_a_mixture_is_the_weighted_sum_of_its_blocks() -> None:
             x, outputs = stage.entry(x), []  # type: ignore[operator, union-attr]
             edges = range(index * SPAN, (index + 1) * SPAN)
             for slot, (kernel, width) in zip(stage.slots, (edges[1:3], edges[3:5]), strict=True):  # type: ignore[arg-type, union-attr]
-                assert isinstance(slot, Slot)
+                assert isinstance(slot, ElasticSlot)
                 branches = [
                     weights[kernel, k] * weights[width, w] * (slot(x, (k,), (w,), None) - x)
                     for k in active.allowed[kernel]

@@ -24,15 +24,15 @@ from splitbench.harness.budget import Meter
 from splitbench.harness.errors import SplitbenchError
 from splitbench.harness.registry import build, components
 from splitbench.harness.selectors.alpha import ArgmaxAlpha
-from splitbench.harness.selectors.base import Leaf
+from splitbench.harness.selectors.base import LeafToSearch
 from splitbench.harness.selectors.search import All, RandomBest
 from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.testing import check_trainer
 from splitbench.harness.testing.small_spaces.elastic import Elastic
 from splitbench.harness.testing.small_spaces.elastic_alone import StandAlone, extracted
-from splitbench.harness.testing.suites.criteria import Laboratory as CriterionLaboratory
+from splitbench.harness.testing.suites.criteria import CriterionTrials as CriterionLaboratory
 from splitbench.harness.testing.suites.parts import check_choice
-from splitbench.harness.testing.suites.proxies import Laboratory as ProxyLaboratory
+from splitbench.harness.testing.suites.proxies import ProxyTrials as ProxyLaboratory
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps
@@ -261,7 +261,7 @@ class Asked:
 
     left = float("inf")
 
-    def __init__(self, leaf: Leaf, evaluate: Callable[[Any], tuple[float, float]], weights: Any = None) -> None:
+    def __init__(self, leaf: LeafToSearch, evaluate: Callable[[Any], tuple[float, float]], weights: Any = None) -> None:
         self.leaf, self.evaluate, self.architecture_weights = leaf, evaluate, weights
 
     def price(self, choice: Any) -> float:
@@ -277,7 +277,7 @@ def test_selectors_by_brute_force() -> None:
     leaf_space = SPACE.root().only(0, (1,)).only(2, (0, 2)).only(5, (0,)).only(6, (0,)).only(7, (1,)).only(4, (0, 1))
     rows = SPACE.functions(leaf_space)
     assert len(rows) == sum(SPACE.function(a) == a for a in itertools.product(*leaf_space.allowed)) == 16
-    leaf = Leaf(SPACE, leaf_space, 0, 1, rows, 7)
+    leaf = LeafToSearch(SPACE, leaf_space, 0, 1, rows, 7)
 
     def evaluate(choice: Architecture | Mixture) -> tuple[float, float]:
         with torch.no_grad():

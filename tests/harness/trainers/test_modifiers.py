@@ -23,16 +23,16 @@ from splitbench.harness.modifiers.base import Modification, Modifier
 from splitbench.harness.modifiers.momentum_groups import MomentumGroups
 from splitbench.harness.part import Part
 from splitbench.harness.running.study import Study
-from splitbench.harness.stages.base import run
-from splitbench.harness.stages.context import State
+from splitbench.harness.stages.base import run_stage
+from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stages.train import Member, Train
 from splitbench.harness.stores.folder import StageStore, load_tensors
-from splitbench.harness.study.config import parse
+from splitbench.harness.study.config import parse_study
 from splitbench.harness.testing import images_of, trained
-from splitbench.harness.trainers.base import Batch, Job, Session, Trainer, opened
+from splitbench.harness.trainers.base import Batch, Job, Session, Trainer, open_session
 from splitbench.harness.trainers.darts import Darts
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
-from splitbench.results.records.record import Node, Record
+from splitbench.results.records.record import NodeRecord, Record
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -245,7 +245,7 @@ def parts_of(*names: Any) -> tuple[Part, ...]:
 
 def test_the_first_modifier_is_innermost() -> None:
     """The outermost is asked first, and each passes on to the one before it."""
-    session = opened(TRAINER, [Noting("first"), Noting("second")], job_of())
+    session = open_session(TRAINER, [Noting("first"), Noting("second")], job_of())
     assert [modification.name for modification in session.modifications] == ["first", "second"]  # type: ignore[attr-defined]
     assert session.seam is session.modifications[1]
     assert session.modifications[1].inner is session.modifications[0]
@@ -264,7 +264,7 @@ def test_the_order_of_modifiers_is_the_order_of_what_they_do() -> None:
     batch = IMAGES.batch("train", 0, 0, 8)
     values = {}
     for name, order in (("ab", [Scaled(3.0, 0.0), Scaled(1.0, 5.0)]), ("ba", [Scaled(1.0, 5.0), Scaled(3.0, 0.0)])):
-        session = opened(TRAINER, order, job_of())
+        session = open_session(TRAINER, order, job_of())
         logits = torch.zeros(8, 10)
         values[name] = session.seam.loss(batch, (3,) * 6, logits).item()
     plain = float(np.log(10))
@@ -272,13 +272,13 @@ def test_the_order_of_modifiers_is_the_order_of_what_they_do() -> None:
 
 
 def test_a_session_without_modifiers_is_its_own_seam() -> None:
-    session = opened(TRAINER, [], job_of())
+    session = open_session(TRAINER, [], job_of())
     assert session.seam is session
     assert session.state().keys() == session.tensors().keys()
 
 
 def test_a_modifier_of_choices_has_all_of_them_run_and_paid() -> None:
-    session = opened(TRAINER, [Twice()], job_of())
+    session = open_session(TRAINER, [Twice()], job_of())
     (first,), (second,) = session.choices(3), session.choices(4)
     expected = training_pass(SPACE, first, 8) + training_pass(SPACE, second, 8)
     assert session.seam.next_cost(3) == expected
@@ -319,7 +319,7 @@ def test_what_a_modifier_adds_to_next_cost_is_charged_and_respected(scene: Any, 
                               allowance=allowance)
         for looks in (0, 3)
     }  # fmt: skip
-    found = {looks: run(stage, store) for looks, stage in stages.items()}
+    found = {looks: run_stage(stage, store) for looks, stage in stages.items()}
     dearest = training_pass(SPACE, (3,) * 6, 16).flops + 3 * forward_pass(SPACE, (3,) * 6, 16, 16).flops
     for result in found.values():
         assert 0 <= allowance.amount - result.cost.flops < dearest
@@ -336,13 +336,13 @@ def test_the_tensors_of_a_modifier_survive_a_checkpoint(
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
     stage = with_modifiers(stage_of(scene), "looking", "ageing", allowance=Allowance("steps", 24))
     whole, part = StageStore(tmp_path / "whole"), StageStore(tmp_path / "part")
-    expected = run(stage, whole)
+    expected = run_stage(stage, whole)
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 7)
         with pytest.raises(StoppedError):
-            run(stage, part)
+            run_stage(stage, part)
     steps = Steps(monkeypatch, RspsSession)
-    found = run(stage, part)
+    found = run_stage(stage, part)
     assert steps.taken == list(range(7, 12))
     assert (found.output, found.cost) == (expected.output, expected.cost)
     assert equal(state(whole, stage), state(part, stage))
@@ -352,10 +352,10 @@ def test_the_tensors_of_a_modifier_survive_a_checkpoint(
 def test_a_leaf_inherits_the_tensors_of_its_parents_modifiers(scene: Any, tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     parent = with_modifiers(stage_of(scene, steps=5), "ageing")
-    leaf = with_modifiers(stage_of(scene, steps=3, parent=State(parent.key), subspace=NARROW), "ageing")
+    leaf = with_modifiers(stage_of(scene, steps=3, parent=WeightsPlace(parent.key), subspace=NARROW), "ageing")
     fresh = with_modifiers(stage_of(scene, steps=3, subspace=NARROW), "ageing")
     for stage in (parent, leaf, fresh):
-        run(stage, store)
+        run_stage(stage, store)
     assert [int(state(store, one)["trainer.modifier0.age"]) for one in (parent, leaf, fresh)] == [5, 8, 3]
 
 
@@ -374,7 +374,7 @@ def tensors_of(session: Session, part: SubSpace | None = None) -> dict[str, Tens
 
 
 def test_a_momentum_group_moves_only_by_its_own_steps() -> None:
-    session = opened(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
+    session = open_session(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
     seen: set[int] = set()
     for step in range(6):
         before = [tensors_of(session, part) for part in HALVES]
@@ -390,7 +390,7 @@ def test_a_momentum_group_moves_only_by_its_own_steps() -> None:
 
 def test_momentum_groups_are_one_optimizer_a_group_on_one_set_of_weights() -> None:
     """Against SGD of torch, one for each group over the same weights, as DYNAS does it; bit for bit."""
-    session = opened(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
+    session = open_session(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
     supernet = SPACE.supernet(0)
     optimizers = [TRAINER.optimizer(supernet.parameters()) for _ in HALVES]
     for step in range(8):
@@ -407,7 +407,7 @@ def test_momentum_groups_are_one_optimizer_a_group_on_one_set_of_weights() -> No
         optimizer.step()
         assert loss == expected.item()
     assert equal(dict(session.job.supernet.state_dict()), dict(supernet.state_dict()))
-    plain = opened(TRAINER, [], job_of())
+    plain = open_session(TRAINER, [], job_of())
     for step in range(8):
         plain.step(step, step / 10)
     assert not equal(dict(plain.job.supernet.state_dict()), dict(supernet.state_dict()))
@@ -416,7 +416,7 @@ def test_momentum_groups_are_one_optimizer_a_group_on_one_set_of_weights() -> No
 def test_momentum_groups_by_hand() -> None:
     """The classifier's bias: v = m v + g of the group alone (g at its first step), then w -= lr (g + m v)."""
     trainer = Rsps(batch_size=8, learning_rate=0.1, momentum=0.9, weight_decay=0.0, clip=1e9)
-    session = opened(trainer, [MomentumGroups()], job_of(parts=HALVES))
+    session = open_session(trainer, [MomentumGroups()], job_of(parts=HALVES))
     bias = dict(session.job.supernet.named_parameters())["classifier.bias"]
     velocity: dict[int, Tensor] = {}
     weight = bias.detach().clone().double()
@@ -433,10 +433,10 @@ def test_momentum_groups_by_hand() -> None:
 
 
 def test_a_new_momentum_group_starts_from_its_parents() -> None:
-    warm = opened(TRAINER, [MomentumGroups()], job_of())
+    warm = open_session(TRAINER, [MomentumGroups()], job_of())
     for step in range(3):
         warm.step(step, 0.0)
-    first = opened(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
+    first = open_session(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
     first.restore(warm.state())
     for part in HALVES:  # from a warm-up without groups
         assert tensors_of(first, part)
@@ -446,11 +446,11 @@ def test_a_new_momentum_group_starts_from_its_parents() -> None:
     assert not equal(*(tensors_of(first, part) for part in HALVES))
 
     finer = tuple(part for half in HALVES for part in half.split(3, [(0,), (1, 2, 3, 4)]))
-    second = opened(TRAINER, [MomentumGroups()], job_of(parts=finer))
+    second = open_session(TRAINER, [MomentumGroups()], job_of(parts=finer))
     second.restore(first.state())
     for part, parent in zip(finer, [HALVES[0], HALVES[0], HALVES[1], HALVES[1]], strict=True):
         assert equal(tensors_of(second, part), tensors_of(first, parent))
-    again = opened(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
+    again = open_session(TRAINER, [MomentumGroups()], job_of(parts=HALVES))
     again.restore(first.state())
     for part in HALVES:  # a group that was there goes on from its own
         assert equal(tensors_of(again, part), tensors_of(first, part))
@@ -461,22 +461,22 @@ def test_a_stopped_training_with_momentum_groups_goes_on_bit_for_bit(
 ) -> None:
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
     warm = with_modifiers(stage_of(scene, steps=4), "momentum_groups")
-    stage = with_modifiers(stage_of(scene, parent=State(warm.key)), "momentum_groups", parts=HALVES)
+    stage = with_modifiers(stage_of(scene, parent=WeightsPlace(warm.key)), "momentum_groups", parts=HALVES)
     whole, part = StageStore(tmp_path / "whole"), StageStore(tmp_path / "part")
     for store in (whole, part):
-        run(warm, store)
-    expected = run(stage, whole)
+        run_stage(warm, store)
+    expected = run_stage(stage, whole)
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 7)
         with pytest.raises(StoppedError):
-            run(stage, part)
-    assert run(stage, part).output == expected.output
+            run_stage(stage, part)
+    assert run_stage(stage, part).output == expected.output
     first, second = state(whole, stage), state(part, stage)
     assert equal(first, second)
     assert sum(name.endswith(".known") for name in first) == 2
 
 
-def leaves_of(node: Node) -> list[Node]:
+def leaves_of(node: NodeRecord) -> list[NodeRecord]:
     return [leaf for child in node.children for leaf in leaves_of(child)] if node.children else [node]
 
 
@@ -498,14 +498,14 @@ def test_momentum_is_split_and_the_weights_are_not(tmp_path: Path) -> None:
 def test_momentum_groups_without_paths_or_momentum_are_a_sentence(trainer: Any, selector: str) -> None:
     arms = ["none", {"criterion": "random", "modifiers": ["momentum_groups"], "name": "mine"}]
     with pytest.raises(ConfigError, match=r"arms\[1\] \(mine\): the modifier momentum_groups does not serve: .*no "):
-        Study.build(parse(tiny(trainer=trainer, selector=selector, arms=arms)), "cpu")
+        Study.build(parse_study(tiny(trainer=trainer, selector=selector, arms=arms)), "cpu")
 
 
 def test_momentum_groups_keep_no_best_child() -> None:
     schedule = {"keep": "best", "levels": 2, "warmup": [0.2, 0.2]}
     arms = ["none", {"criterion": "random", "schedule": schedule, "modifiers": ["momentum_groups"]}]
     with pytest.raises(ConfigError, match=r"keep: best compares supernets, and a modifier has all leaves share one"):
-        Study.build(parse(tiny(arms=arms)), "cpu")
+        Study.build(parse_study(tiny(arms=arms)), "cpu")
 
 
 # --- siblings side by side --------------------------------------------------------------------------------------------
@@ -525,7 +525,7 @@ def test_siblings_see_each_other_are_charged_and_go_on_bit_for_bit(
     whole, part = StageStore(tmp_path / "whole"), StageStore(tmp_path / "part")
     stage = two_members(scene, "mutual")
     steps = Steps(monkeypatch, RspsSession)
-    expected = run(stage, whole)
+    expected = run_stage(stage, whole)
     assert steps.taken == [step for step in range(6) for _ in HALVES]  # in turn; each step and its peer's pass are two
     assert [one.steps for one in expected.output] == [6, 6]
     assert (expected.cost.steps, expected.cost.examples) == (24, 24 * 16)
@@ -534,9 +534,9 @@ def test_siblings_see_each_other_are_charged_and_go_on_bit_for_bit(
     with monkeypatch.context() as patch:
         Steps(patch, RspsSession, 7)  # in the middle of a round, which is then done again
         with pytest.raises(StoppedError):
-            run(stage, part)
+            run_stage(stage, part)
     rest = Steps(monkeypatch, RspsSession)
-    found = run(stage, part)
+    found = run_stage(stage, part)
     assert rest.taken == [step for step in range(3, 6) for _ in HALVES]
     assert (found.output, found.cost) == (expected.output, expected.cost)
     for member in range(2):
@@ -548,11 +548,11 @@ def test_without_the_modifier_siblings_train_alone(scene: Any, tmp_path: Path) -
     from dataclasses import replace
 
     store, stage = StageStore(tmp_path), two_members(scene, None)
-    run(stage, store)
-    together = run(two_members(scene, "mutual", 24), store)
+    run_stage(stage, store)
+    together = run_stage(two_members(scene, "mutual", 24), store)
     for member in range(2):
         alone = replace(stage, members=(stage.members[member],))
-        run(alone, store)
+        run_stage(alone, store)
         assert equal(state(store, alone), state(store, stage, member))
         assert not equal(state(store, alone), state(store, two_members(scene, "mutual", 24), member))
     assert [one.steps for one in together.output] == [12, 12]
@@ -562,7 +562,7 @@ def test_the_term_of_siblings_is_the_divergence_of_their_logits() -> None:
     jobs: list[Job] = []
     for seed, part in enumerate(HALVES):
         jobs.append(Job(SPACE, part, SPACE.supernet(seed), IMAGES, 5, Meter(), siblings=jobs))
-    sessions = [opened(TRAINER, [Mutual(2.0)], job) for job in jobs]
+    sessions = [open_session(TRAINER, [Mutual(2.0)], job) for job in jobs]
     batch = IMAGES.batch("train", 5, 0, 8)
     for index, session in enumerate(sessions):
         (path,) = session.choices(0)
@@ -593,17 +593,17 @@ def test_an_arm_with_a_joint_modifier_trains_the_leaves_of_a_level_in_one_stage(
     assert taken[0] == taken[1] == plain.tree.children[0].steps // 2  # a step and its peer's pass are two
     assert 0 <= mutual.budget.limit - mutual.budget.spent < 2 * 2
     folder = StageStore(tmp_path).folder(stage.key)
-    states = [load_tensors(folder / State.file(member))[0] for member in range(2)]
+    states = [load_tensors(folder / WeightsPlace.file(member))[0] for member in range(2)]
     assert not equal(*states)
     predictions = {stage.state for stage, _ in notes.of("predict") if stage.state and stage.state.stage == folder.name}
-    assert predictions == {State(folder.name, 0), State(folder.name, 1)}
+    assert predictions == {WeightsPlace(folder.name, 0), WeightsPlace(folder.name, 1)}
 
 
 # --- modifiers in a study ---------------------------------------------------------------------------------------------
 
 
 def arms_of(**study: Any) -> dict[str, Any]:
-    built = Study.build(parse(tiny(**study)), "cpu")
+    built = Study.build(parse_study(tiny(**study)), "cpu")
     return {arm.label: arm for arm in built.arms}
 
 

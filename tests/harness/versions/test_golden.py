@@ -7,7 +7,7 @@ import pytest
 from splitbench.criteria.edge_rules import NormalisedMaxCut
 from splitbench.criteria.partitioners.cuts import Balanced, MaxCut
 from splitbench.harness.versions import golden, sequences
-from splitbench.harness.versions.sequences import Golden, Part, difference
+from splitbench.harness.versions.sequences import Golden, Part, first_sequence_difference
 from splitbench.harness.versions.units import component_units, stage_units
 
 
@@ -18,7 +18,7 @@ def now() -> dict[str, Golden]:
 
 def test_the_golden_sequences_are_those_committed(now: dict[str, Golden]) -> None:
     """Rewritten by ``python -m splitbench.harness.versions lock`` where a version was raised."""
-    assert sequences.differences(sequences.read(), now) == {}
+    assert sequences.sequence_differences(sequences.read_sequences(), now) == {}
 
 
 def test_every_version_has_a_sequence(now: dict[str, Golden]) -> None:
@@ -60,21 +60,21 @@ def test_sequences_hold_numbers(now: dict[str, Golden]) -> None:
     ],
 )
 def test_four_digits_are_compared_and_choices_exactly(before: list[Part], after: list[Part], says: str) -> None:
-    assert difference(before, after) == says
+    assert first_sequence_difference(before, after) == says
 
 
 def test_a_changed_component_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what works with it, and nothing else."""
     monkeypatch.setattr(MaxCut, "__call__", Balanced.__call__)
     partitioners = {each.name: each for each in golden.of_partitioners()}
-    committed = {name: parts for name, parts in sequences.read().items() if name in partitioners}
-    assert set(sequences.differences(committed, partitioners)) == {"partitioner max_cut"}
+    committed = {name: parts for name, parts in sequences.read_sequences().items() if name in partitioners}
+    assert set(sequences.sequence_differences(committed, partitioners)) == {"partitioner max_cut"}
     monkeypatch.setattr(NormalisedMaxCut, "__call__", lambda self, candidates, rng, level: max(candidates))
     rules = {each.name: each for each in golden.of_edge_rules()}
-    committed = {name: parts for name, parts in sequences.read().items() if name in rules}
-    assert set(sequences.differences(committed, rules)) == {"edge rule normalised_max_cut"}
+    committed = {name: parts for name, parts in sequences.read_sequences().items() if name in rules}
+    assert set(sequences.sequence_differences(committed, rules)) == {"edge rule normalised_max_cut"}
 
 
 def test_sequences_that_come_and_go_are_told() -> None:
-    found = sequences.differences({"old": [[1.0]]}, {"new": Golden("new", ("stages/score",), [[1.0]])})
+    found = sequences.sequence_differences({"old": [[1.0]]}, {"new": Golden("new", ("stages/score",), [[1.0]])})
     assert found == {"old": "it is not computed any more", "new": "it is new"}

@@ -11,15 +11,15 @@ import pytest
 
 from splitbench.harness.versions import __main__ as command
 from splitbench.harness.versions import golden, lock, sequences, syntax
-from splitbench.harness.versions.code import parsed, path_of, read
-from splitbench.harness.versions.lock import Change, State
+from splitbench.harness.versions.code import parse_module, parsed, path_of
+from splitbench.harness.versions.lock import Change, LockState
 from splitbench.harness.versions.sequences import Golden
 from splitbench.harness.versions.units import Unit, component_units, covered, stage_units
 
 
 def test_versions_were_raised_where_code_changed() -> None:
     """If this fails, it says what to do."""
-    assert command.check() == []
+    assert command.complaints() == []
 
 
 # --- what is hashed ---------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def helper(x): return x
 
 
 def digests(text: str) -> dict[str, str]:
-    module = read("splitbench.criteria.made_up", text)
+    module = parse_module("splitbench.criteria.made_up", text)
     return {name: module.digest(name) for name in module.definitions}
 
 
@@ -107,7 +107,7 @@ def test_what_may_compute_something_else_has_another_hash(old: str, new: str, ch
 def test_releases_of_python_agree() -> None:
     """What 3.12 to 3.14 write otherwise: empty new fields, and the text of f-strings in other pieces."""
     tree = ast.parse(CODE + "\ndef fmt(x): return f'a{x:>{x}}b' f'c{x:}' 'd'\n")
-    before = [syntax.digest([statement]) for statement in tree.body]
+    before = [syntax.code_digest([statement]) for statement in tree.body]
     later = copy.deepcopy(tree)
     pieces = 0
     for node in ast.walk(later):
@@ -129,15 +129,15 @@ def test_releases_of_python_agree() -> None:
                     cut.append(value)
             node.values = cut
     assert pieces >= 5
-    assert [syntax.digest([statement]) for statement in later.body] == before
+    assert [syntax.code_digest([statement]) for statement in later.body] == before
 
 
 def test_type_parameters_count_where_there_are_some() -> None:
     function = ast.parse("def f(x): return x").body[0]
-    before = syntax.digest([function])
+    before = syntax.code_digest([function])
     function.type_params = [ast.Name("T", ast.Load())]  # type: ignore[attr-defined]
     function._fields = (*function._fields, *(() if "type_params" in function._fields else ("type_params",)))  # type: ignore[misc]
-    assert syntax.digest([function]) != before
+    assert syntax.code_digest([function]) != before
 
 
 def test_a_comment_in_the_probe_changes_nothing_and_a_number_does() -> None:
@@ -146,16 +146,16 @@ def test_a_comment_in_the_probe_changes_nothing_and_a_number_does() -> None:
     assert path is not None
     text = path.read_text()
     module = parsed(name)
-    commented = read(name, text.replace("\n    def ", "\n    # why it is so\n    def "))
+    commented = parse_module(name, text.replace("\n    def ", "\n    # why it is so\n    def "))
     assert {each: commented.digest(each) for each in commented.definitions} == {
         each: module.digest(each) for each in module.definitions
     }
-    edited = read(name, text.replace("meter.charge(", "meter.charge(2 * "))
+    edited = parse_module(name, text.replace("meter.charge(", "meter.charge(2 * "))
     assert {each for each in module.definitions if edited.digest(each) != module.digest(each)} == {"SupernetProbe"}
 
 
 def test_names_lead_to_their_definitions() -> None:
-    module = read("splitbench.criteria.made_up", CODE)
+    module = parse_module("splitbench.criteria.made_up", CODE)
     own = "splitbench.criteria.made_up"
     assert module.uses("Thing")[0] == {(own, "LIMIT")}
     assert module.uses("other")[0] == {
@@ -171,7 +171,7 @@ def owners(module: str, name: str) -> set[str]:
     state, _ = lock.current()
     code = {each: dict(inner) for each, inner in state.code.items()}
     code[module][name] = "something else"
-    return {change.unit.name for change in lock.changes(State(state.versions, code))}
+    return {change.unit.name for change in lock.changed_units(LockState(state.versions, code))}
 
 
 STAGES = {f"stages/{kind}" for kind in ("train", "score", "select", "predict", "facts", "measure")}
@@ -268,8 +268,8 @@ def test_a_sequence_may_differ_only_where_a_version_was_raised(
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lock file and golden sequences of its own, with one sequence of gm."""
     monkeypatch.setattr(lock, "LOCK", tmp_path / "versions.lock")
-    monkeypatch.setattr(lock.read, "__defaults__", (tmp_path / "versions.lock",))
-    for function in (sequences.read, sequences.write):
+    monkeypatch.setattr(lock.read_lock, "__defaults__", (tmp_path / "versions.lock",))
+    for function in (sequences.read_sequences, sequences.write_sequences):
         monkeypatch.setattr(function, "__defaults__", (tmp_path / "golden.json",))
     computing(monkeypatch, 1.0)
     return tmp_path
@@ -282,68 +282,68 @@ def computing(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
 
 def changed(folder: Path, **edits: Any) -> None:
     """Make the lock file one of other code, or of another version, of gm."""
-    state = lock.read(folder / "versions.lock")
+    state = lock.read_lock(folder / "versions.lock")
     code = {module: dict(names) for module, names in state.code.items()}
     code["splitbench.criteria.gm"] |= {name: digest for name, digest in edits.items() if name != "version"}
     versions = dict(state.versions)
     if "version" in edits:
         versions["criteria/gm"] = edits["version"]
-    (folder / "versions.lock").write_text(State(versions, code).text())
+    (folder / "versions.lock").write_text(LockState(versions, code).text())
 
 
 def test_code_that_changed_is_locked_where_sequences_are_equal(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(["check"]) == 1
+    assert command.versions_main(["check"]) == 1
     assert "versions.lock does not hold stages/train" in capsys.readouterr().err
-    assert command.main(["lock"]) == 0
-    assert command.main(["check"]) == 0
+    assert command.versions_main(["lock"]) == 0
+    assert command.versions_main(["check"]) == 0
     whole = (files / "versions.lock").read_text()
 
     changed(files, GradientMatching="of another commit")
-    assert command.main(["check"]) == 1
+    assert command.versions_main(["check"]) == 1
     told = capsys.readouterr().err
     assert "criteria/gm: splitbench.criteria.gm: GradientMatching changed, and its version is still 1" in told
     computing(monkeypatch, 1.001)
-    assert command.main(["lock"]) == 1
+    assert command.versions_main(["lock"]) == 1
     told = capsys.readouterr().err
     assert told == (
         "golden sequence 'criterion gm': part 0 holds 1.001, and 1 before; raise the version of criteria/gm\n"
     )
-    assert command.main(["golden"]) == 1, "code changed under its version: nothing is accepted unseen"
+    assert command.versions_main(["golden"]) == 1, "code changed under its version: nothing is accepted unseen"
     computing(monkeypatch, 1.00001)
-    assert command.main(["lock"]) == 0
+    assert command.versions_main(["lock"]) == 0
     assert (files / "versions.lock").read_text() == whole
 
 
 def test_a_raised_version_takes_its_sequences_along(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert command.main(["lock"]) == 0
+    assert command.versions_main(["lock"]) == 0
     changed(files, GradientMatching="of another commit", version=0)
-    assert command.main(["check"]) == 1
+    assert command.versions_main(["check"]) == 1
     computing(monkeypatch, 2.0)
-    assert command.main(["lock"]) == 0
-    assert sequences.read(files / "golden.json") == {"criterion gm": [[2.0]]}
-    assert command.main(["check"]) == 0
+    assert command.versions_main(["lock"]) == 0
+    assert sequences.read_sequences(files / "golden.json") == {"criterion gm": [[2.0]]}
+    assert command.versions_main(["check"]) == 0
 
 
 def test_other_material_makes_other_sequences(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert command.main(["lock"]) == 0
+    assert command.versions_main(["lock"]) == 0
     computing(monkeypatch, 2.0)
-    assert command.main(["lock"]) == 1
-    assert command.main(["golden"]) == 0
-    assert sequences.read(files / "golden.json") == {"criterion gm": [[2.0]]}
+    assert command.versions_main(["lock"]) == 1
+    assert command.versions_main(["golden"]) == 0
+    assert sequences.read_sequences(files / "golden.json") == {"criterion gm": [[2.0]]}
 
 
 def test_what_is_gone_is_told(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["lock"]) == 0
+    assert command.versions_main(["lock"]) == 0
     changed(files, gone="of another commit")
-    assert command.main(["check"]) == 1
+    assert command.versions_main(["check"]) == 1
     assert "versions.lock holds what is gone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["lick"], ["check", "lock"]])
 def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(words) == 2
+    assert command.versions_main(words) == 2
     assert capsys.readouterr().err == f"{command.USAGE}\n"
 
 

@@ -17,8 +17,8 @@ from splitbench.results.arms.arms import tables
 from splitbench.results.arms.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.inference import stats
-from splitbench.results.records.record import Node, Record
-from splitbench.results.records.store import load
+from splitbench.results.records.record import NodeRecord, Record
+from splitbench.results.records.store import load_runs
 from splitbench.results.words import render
 
 Writer = Callable[..., Path]
@@ -68,18 +68,18 @@ def split(arm: str, taus: list[float | None], shape: dict[str, Any], **changes: 
 
 
 def chances(folder: Path) -> Any:
-    (arms,) = tables(load(folder).runs)
+    (arms,) = tables(load_runs(folder).runs)
     return against_chance(arms, "tau[all]").found
 
 
 def without(folder: Path) -> dict[str, str]:
-    (arms,) = tables(load(folder).runs)
+    (arms,) = tables(load_runs(folder).runs)
     return dict(against_chance(arms, "tau[all]").without)
 
 
 def test_sizes_alone_make_a_pattern() -> None:
     def of(content: dict[str, Any]) -> Any:
-        return pattern(Node.model_validate(content))
+        return pattern(NodeRecord.model_validate(content))
 
     assert of(TWO_THREE) == of(THREE_TWO) != of(ONE_FOUR)
     assert of(tree([[0], [1, 2]], [[3, 4], [0, 1, 2]])) == of(tree([[0, 1], [2, 3, 4]], [[0], [3, 4]]))
@@ -117,9 +117,9 @@ def test_each_run_is_looked_at_once(write: Writer, monkeypatch: pytest.MonkeyPat
     draws = [make_record("even", r, 0.1 * d, draw=d, tree=TWO_THREE, config=parts("random"), expected_runs=12)
              for r in range(2) for d in range(6)]  # fmt: skip
     folder = write(*(record for arm in arms for record in arm), *draws)
-    looked: list[Node] = []
+    looked: list[NodeRecord] = []
 
-    def counted(node: Node) -> Any:
+    def counted(node: NodeRecord) -> Any:
         looked.extend([node] if node.children else [])
         return pattern(node)
 
@@ -220,7 +220,7 @@ def test_the_legend_names_who_is_not_in_the_table(write: Writer) -> None:
     text = render.markdown(boards)
     assert f"- Split, but not held against chance ({NO_CONTROL}): odd, wide.\n" in text
     assert f"- Split, but not held against chance ({NO_VALUE}): collapsed.\n" in text
-    assert json.loads(render.to_json(boards))["without_chance"] == dict(boards.boards[0].without_chance)
+    assert json.loads(render.boards_json(boards))["without_chance"] == dict(boards.boards[0].without_chance)
     alone = leaderboards(write(*records[4:], folder="alone"))
     assert "held against chance" not in render.markdown(alone), "there is no such table"
     assert set(alone.boards[0].without_chance) == {"odd", "wide", "collapsed"}
@@ -256,7 +256,7 @@ def test_the_leaderboard_shows_it(write: Writer) -> None:
     words = render.markdown(boards)
     assert "Against chance" in words
     assert r"| gm  | 2\|3        |" in words
-    rows = {row["arm"]: row for row in json.loads(render.to_json(boards))["rows"]}
+    rows = {row["arm"]: row for row in json.loads(render.boards_json(boards))["rows"]}
     assert rows["gm"]["chance"]["controls"] == ["even"]
     assert rows["even"]["chance"] is None
 

@@ -10,7 +10,7 @@ from splitbench.results.arms.findings import findings
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.inference import stats
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import load
+from splitbench.results.records.store import load_runs
 from splitbench.results.words import render
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
@@ -46,7 +46,7 @@ def arm(
 
 
 def found(write: Writer, *records: Record) -> dict[str, str]:
-    (own,) = tables(load(write(*records)).runs)
+    (own,) = tables(load_runs(write(*records)).runs)
     return findings(own)
 
 
@@ -95,4 +95,4 @@ def test_arms_of_one_partition_stand_together_and_count_once(write: Writer) -> N
     assert "| = twin " in text
     assert "for 2 findings" in text
     assert "one finding, whatever finding it cost each" in text
-    assert '"finding": "first"' in render.to_json(shown)
+    assert '"finding": "first"' in render.boards_json(shown)

@@ -13,7 +13,7 @@ from splitbench.results.arms import friedman
 from splitbench.results.arms.arms import tables
 from splitbench.results.arms.friedman import critical_difference
 from splitbench.results.boards.leaderboard import leaderboards
-from splitbench.results.records.store import load
+from splitbench.results.records.store import load_runs
 from splitbench.results.words import render
 
 
@@ -161,12 +161,12 @@ def test_too_few_common_arms_are_not_ranked(write: Writer) -> None:
 def test_seeds_of_one_table_are_blocks_too(write: Writer) -> None:
     taus = {"none": [0.5, 0.6, 0.4, 0.5], "gm": [0.6, 0.7, 0.5, 0.6], "lid": [0.4, 0.65, 0.3, 0.2]}
     folder = write(*(record for arm, values in taus.items() for record in arm_records(arm, values)))
-    (table,) = tables(load(folder).runs)
-    found = friedman.within(table, "tau[all]")
+    (table,) = tables(load_runs(folder).runs)
+    found = friedman.friedman_within(table, "tau[all]")
     assert found is not None
     assert (found.unit, found.result) == ("seed", critical_difference(taus))
     assert "not for other spaces" in found.sentence
-    assert friedman.within(table[:2], "tau[all]") is None
-    regret = friedman.within(table, "regret[all]")
+    assert friedman.friedman_within(table[:2], "tau[all]") is None
+    regret = friedman.friedman_within(table, "regret[all]")
     assert regret is not None
     assert regret.result.p == 1.0, "all records have one regret"

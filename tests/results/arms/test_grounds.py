@@ -8,7 +8,7 @@ from synthetic_records import Writer, arm_records, make_record
 from splitbench.results.arms.grounds import given_up, measured_nothing
 from splitbench.results.boards.compare import compare
 from splitbench.results.boards.leaderboard import leaderboards
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.records.record import Record
 from splitbench.results.words import render
 
@@ -75,7 +75,7 @@ def given(arm: str, taus: list[float], lost: int) -> list[Record]:
     return arm_records(arm, list(taus), selection=selection | {"leaves": leaves})
 
 
-def row_of(rows: tuple[Row, ...], arm: str) -> Row:
+def row_of(rows: tuple[BoardRow, ...], arm: str) -> BoardRow:
     return next(row for row in rows if row.arm == arm)
 
 

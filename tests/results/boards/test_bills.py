@@ -8,20 +8,20 @@ from scipy import stats as scipy_stats
 
 from splitbench.results.arms.controls import Chance
 from splitbench.results.boards.bills import FREE, OWN, UNPAID, BillCorrelation, bill_correlations, places
-from splitbench.results.boards.rows import Row
+from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference.stats import Estimate
 from splitbench.results.words.legend import bill_words
 
 
 def row(
     arm: str, share: float, difference: float, bill: float | None = None, free: bool = False, **more: object
-) -> Row:
+) -> BoardRow:
     about = None if bill is None else Estimate(bill, None, None, 5)
     chance = Chance("2|3", ("random",), Estimate(difference, None, None, 5), 1.0, 0.0 if free else share, share, about)
-    return Row(arm, "micro", "digits", "rsps", 5, 1, 5, 5, True, False, chance=chance, **more)  # type: ignore[arg-type]
+    return BoardRow(arm, "micro", "digits", "rsps", 5, 1, 5, 5, True, False, chance=chance, **more)  # type: ignore[arg-type]
 
 
-def rows(shares: Sequence[float], differences: Sequence[float]) -> list[Row]:
+def rows(shares: Sequence[float], differences: Sequence[float]) -> list[BoardRow]:
     return [row(f"arm {i}", x, y) for i, (x, y) in enumerate(zip(shares, differences, strict=True))]
 
 

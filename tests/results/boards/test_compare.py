@@ -8,9 +8,9 @@ from synthetic_records import Writer, arm_records
 
 from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import JUDGED
-from splitbench.results.boards.compare import compare, to_json
+from splitbench.results.boards.compare import compare, comparison_json
 from splitbench.results.inference import paired, stats
-from splitbench.results.inference.verdicts import sentence
+from splitbench.results.inference.verdicts import verdict_sentence
 from splitbench.results.records.record import Record
 from splitbench.results.words import render
 from splitbench.results.words.sheet import ORACLE, interval_words, limits_words
@@ -76,7 +76,7 @@ def test_bca_over_seeds_is_not_shown(write: Writer) -> None:
     assert tau.detectable is not None
     assert 0 < tau.detectable < 0.05
     assert "BCa" not in render.markdown(found)
-    assert "bca" not in json.dumps(to_json(found))
+    assert "bca" not in json.dumps(comparison_json(found))
 
 
 def with_test(arm: str, taus: list[float], tests: list[float], best: float | None = 90.0) -> list[Record]:
@@ -140,11 +140,16 @@ def test_words_where_nothing_can_be_told() -> None:
     start = (
         "can't tell: gm less none is -0.012 in tau[all] (95% -0.050 to +0.030, 5 seeds, p = 0.400, P(better) = 0.250); "
     )
-    assert sentence(*common, 1234) == start + "about 1,234 seeds would be needed to tell a difference this large"
-    assert sentence(*common, None) == start + "no number of seeds is known to tell a difference this small"
-    assert sentence(*common, 5) == start + "5 seeds tell a difference this large four times in five, and these did not"
+    assert (
+        verdict_sentence(*common, 1234) == start + "about 1,234 seeds would be needed to tell a difference this large"
+    )
+    assert verdict_sentence(*common, None) == start + "no number of seeds is known to tell a difference this small"
+    assert (
+        verdict_sentence(*common, 5)
+        == start + "5 seeds tell a difference this large four times in five, and these did not"
+    )
     one = paired.Comparison(stats.Estimate(2.5, None, None, 1), 1.0, 1.0, None)
-    assert sentence("a", "b", "selected regret", paired.CANNOT_TELL, "", one, 1.0, None) == (
+    assert verdict_sentence("a", "b", "selected regret", paired.CANNOT_TELL, "", one, 1.0, None) == (
         "can't tell: a less b is +2.50 in selected regret % (1 seed, p = 1.000); "
         "one seed says nothing about how far another would land"
     )
@@ -153,7 +158,7 @@ def test_words_where_nothing_can_be_told() -> None:
 def test_what_rounds_to_zero_has_one_sign() -> None:
     nothing = stats.Estimate(-0.0001, -0.05, -0.0004, 5)
     one = paired.Comparison(nothing, 0.4, 1.0, None)
-    words = sentence("gm", "none", "tau[all]", paired.CANNOT_TELL, "", one, 0.4, None)
+    words = verdict_sentence("gm", "none", "tau[all]", paired.CANNOT_TELL, "", one, 0.4, None)
     assert words.startswith("can't tell: gm less none is +0.000 in tau[all] (95% -0.050 to +0.000, 5 seeds, ")
     assert interval_words(nothing, 3, sign=True) == "+0.000 [-0.050, +0.000]"
     assert interval_words(nothing, 3) == "0.000 [-0.050, 0.000]"
@@ -207,7 +212,7 @@ def test_markdown_and_json(write: Writer) -> None:
     assert text.startswith("# toy: gm against none, micro on digits\n")
     assert "0.031" in text
     assert "With 6 seeds the least p is 0.031; the fewest that can give a verdict are 6." in text
-    data = json.loads(json.dumps(to_json(found), allow_nan=False))
+    data = json.loads(json.dumps(comparison_json(found), allow_nan=False))
     assert data["pairs"][0]["budget"] == {"kind": "flops", "limit": 1000.0}
     old = {"metric", "first", "second", "difference", "p", "word"}
     new = {"p_adjusted", "wilcoxon_p", "seeds_and_functions", "seeds_needed", "detectable", "sentence", "same_as"}
@@ -226,7 +231,7 @@ def test_an_oracle_is_marked_with_its_legend(write: Writer) -> None:
     header = next(line for line in text.splitlines() if line.startswith("| metric"))
     assert [cell.strip() for cell in header.split("|")][2:4] == ["seer †", "none"]
     assert f"- {ORACLE}\n" in text
-    assert to_json(found)["pairs"][0]["reads_truth"] == ("seer",)
+    assert comparison_json(found)["pairs"][0]["reads_truth"] == ("seer",)
     assert "†" not in render.markdown(compare(folder, "gm", "none"))
 
 

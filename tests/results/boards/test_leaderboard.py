@@ -17,7 +17,7 @@ from synthetic_records import Writer, arm_records, make_failure, make_record
 from splitbench.results.boards.bills import BillCorrelation
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, leaderboards, leaderboards_of
 from splitbench.results.records.record import SCHEMA, Record
-from splitbench.results.records.store import encode, load, write_failure
+from splitbench.results.records.store import encode, load_runs, write_failure
 from splitbench.results.words import render
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]
@@ -166,7 +166,7 @@ def test_a_metric_that_one_run_lacks_has_no_mean(write: Writer) -> None:
     assert row.verdict is None
     assert row.metrics["rho[all]"] is not None
     assert board.warnings == ("gm: tau[all] is undefined in 1 of 7 runs, so it has no mean",)
-    assert json.loads(render.to_json(Leaderboards((board,), ())))["rows"][1]["metrics"]["tau[all]"] is None
+    assert json.loads(render.boards_json(Leaderboards((board,), ())))["rows"][1]["metrics"]["tau[all]"] is None
 
 
 def test_studies_spaces_budgets_and_protocols_are_never_mixed(write: Writer, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_studies_spaces_budgets_and_protocols_are_never_mixed(write: Writer, tmp
     found = leaderboards(tmp_path / "all")
     assert len(found.boards) == 8
     assert all([row.arm for row in board.rows if not row.trivial] == ["none"] for board in found.boards)
-    data = json.loads(render.to_json(found))
+    data = json.loads(render.boards_json(found))
     assert set(data) == {"boards", "rank_groups", "warnings", "skipped"}
     assert data["rank_groups"] is None, "one arm ranks nothing"
     assert len(data["boards"]) == 8
@@ -227,12 +227,12 @@ def test_seconds_of_a_run_without_measured_file_are_unknown(write: Writer) -> No
     cost = found.boards[0].rows[0].cost
     assert cost is not None
     assert (cost.flops, cost.seconds, cost.peak_bytes) == (1000, None, None)
-    assert json.loads(render.to_json(found))["warnings"] == list(found.warnings) != []
+    assert json.loads(render.boards_json(found))["warnings"] == list(found.warnings) != []
 
 
 def texts(folder: Path) -> tuple[str, str]:
     found = leaderboards(folder)
-    return render.markdown(found), render.to_json(found)
+    return render.markdown(found), render.boards_json(found)
 
 
 def test_bytes_do_not_depend_on_file_order_or_place(
@@ -252,7 +252,7 @@ def test_bytes_do_not_depend_on_file_order_or_place(
 
 
 def test_json_keeps_the_contract(write: Writer) -> None:
-    data = json.loads(render.to_json(leaderboards(write(*study()))))
+    data = json.loads(render.boards_json(leaderboards(write(*study()))))
     assert {"study", "ceiling", "rows", "warnings"} <= set(data)
     assert data["ceiling"]["tau[all]"] == 0.88
     gm = data["rows"][0]
@@ -354,7 +354,7 @@ def test_values_that_are_not_numbers_become_null(write: Writer) -> None:
     folder = write(*records)
     path = folder / "records" / "none--r0-d0.measured.json"
     path.write_text(path.read_text().replace("0.5", '"NaN"'))
-    data = json.loads(render.to_json(leaderboards(folder)))
+    data = json.loads(render.boards_json(leaderboards(folder)))
     assert data["ceiling"] == {"tau[all]": None}
     assert [row["metrics"]["tau[all]"] for row in data["rows"]] == [None, None]
     assert data["rows"][0]["cost"]["seconds"] is None
@@ -445,12 +445,12 @@ def test_the_page_lists_every_key_that_is_written(write: Writer) -> None:
     correlation = BillCorrelation("at the arm's own bill", 9, 0.5, 0.1, 0.9, 0.7, 0.2, 0.1)
     board = replace(one.boards[0], bill_correlations=(correlation,), expected=("none: tau[all] is within",))
     one = replace(one, boards=(board,))
-    assert written_keys(json.loads(render.to_json(one))) == table
+    assert written_keys(json.loads(render.boards_json(one))) == table
 
     for space in ("nb201", "darts"):
         others = [r for arm in ("none", "gm", "random", "late") for r in arm_records(arm, NONE, space=space)]
         write(*others, folder=f"all/{space}")
-    data = json.loads(render.to_json(leaderboards(folder.parent)))
+    data = json.loads(render.boards_json(leaderboards(folder.parent)))
     assert {f"{key}[]" for key in data if key != "rank_groups"} | {"rank_groups"} == several
     assert written_keys(data["rank_groups"], "rank_groups") == ranks
     micro = next(board for board in data["boards"] if board["space"] == "micro")
@@ -482,12 +482,12 @@ def test_skipped_arms_can_always_be_written_down(write: Writer) -> None:
     found = leaderboards(folder)
     assert found.skipped == (r"of\ud800a: it needs\udfff\nkernels, é",)
     assert found.skipped[0].encode() in render.markdown(found).encode()
-    assert json.loads(render.to_json(found).encode())["skipped"] == list(found.skipped)
+    assert json.loads(render.boards_json(found).encode())["skipped"] == list(found.skipped)
 
 
 def test_leaderboards_of_runs_that_were_read(write: Writer) -> None:
     folder = write(*study())
-    loaded = load(folder)
+    loaded = load_runs(folder)
     expected = leaderboards(folder)
     shutil.rmtree(folder)
     assert leaderboards_of(loaded) == expected

@@ -12,7 +12,7 @@ from splitbench.harness.cli.app import main
 from splitbench.harness.errors import ConfigError
 from splitbench.results.boards.leaderboard import leaderboards, leaderboards_of
 from splitbench.results.boards.rank_sums import with_rank_sum
-from splitbench.results.records.store import digest, encode_estimates, load, write_run
+from splitbench.results.records.store import digest, encode_estimates, load_runs, write_run
 from splitbench.results.words import render
 
 SEEDS, FUNCTIONS = 3, 40
@@ -53,7 +53,7 @@ def places(arm: str, seed: int) -> np.ndarray:
 
 
 def test_two_arms_are_summed_seed_by_seed(folder: Path) -> None:
-    loaded = load(folder)
+    loaded = load_runs(folder)
     found = with_rank_sum(leaderboards_of(loaded), loaded, "none", "gm")
     (row,) = [row for row in found.boards[0].rows if row.rank_sum]
     taus = [scipy_stats.kendalltau(places("none", s) + places("gm", s), TRUTH).statistic for s in range(SEEDS)]
@@ -94,7 +94,7 @@ def test_draws_are_averaged_within_a_seed(folder: Path) -> None:
             estimates = encode_estimates(columns)
             more = {"population_size": FUNCTIONS, "estimates_sha256": digest(estimates), "expected_runs": 2 * SEEDS}
             write_run(folder, make_record("drawn", seed, draw=draw, **more), make_measured(), estimates)
-    loaded = load(folder)
+    loaded = load_runs(folder)
     (row,) = [r for r in with_rank_sum(leaderboards_of(loaded), loaded, "drawn", "flops").boards[0].rows if r.rank_sum]
     flops = scipy_stats.rankdata(FLOPS)
     taus = [
@@ -117,7 +117,7 @@ def test_draws_are_averaged_within_a_seed(folder: Path) -> None:
 def test_what_cannot_be_summed_is_a_sentence(
     folder: Path, pair: tuple[str, str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loaded = load(folder)
+    loaded = load_runs(folder)
     with pytest.raises(ConfigError, match="--rank-sum"):
         with_rank_sum(leaderboards_of(loaded), loaded, *pair)
     for more in ([], ["--format", "html"]):
@@ -135,7 +135,7 @@ def test_arms_that_ranked_other_architectures_are_not_summed(folder: Path) -> No
     for seed in range(SEEDS):
         record = make_record("other", seed, population_size=FUNCTIONS, estimates_sha256=digest(estimates))
         write_run(folder, record, make_measured(), estimates)
-    loaded = load(folder)
+    loaded = load_runs(folder)
     with pytest.raises(ConfigError, match="none and other did not rank the same architectures"):
         with_rank_sum(leaderboards_of(loaded), loaded, "none", "other")
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from splitbench.results.estimates.outside import ESTIMATES, RANK_SUM, Ranked, population
+from splitbench.results.estimates.outside import ESTIMATES, RANK_SUM, GivenPopulation, measure_population
 from splitbench.results.inference import function_bootstrap
 from splitbench.results.inference.bootstrap import tau_statistic
 from splitbench.results.inference.count_statistics import (
@@ -111,17 +111,17 @@ def test_rank_sum_adds_places_and_shares_those_of_ties() -> None:
     assert ranking.rank_sum([5, 5, 1], [0.1, 0.3, 0.2]).tolist() == [2.5 + 1, 2.5 + 3, 1 + 2]
 
 
-def given(n: int = 60) -> Ranked:
+def given(n: int = 60) -> GivenPopulation:
     rng = np.random.default_rng(5)
     truth = rng.uniform(80, 94, n)
     sizes = {"flops": truth + rng.normal(0, 4, n), "convolutions": np.round(truth)}
     per_seed = truth[:, None] + rng.normal(0, 0.5, (n, 3))
-    return Ranked(truth + rng.normal(0, 3, n), truth, per_seed, sizes, np.arange(n) // 2, 95.0)
+    return GivenPopulation(truth + rng.normal(0, 3, n), truth, per_seed, sizes, np.arange(n) // 2, 95.0)
 
 
 def test_a_population_holds_every_metric_of_every_ranker() -> None:
     data = given()
-    found = population("strings", data)
+    found = measure_population("strings", data)
     assert (found.name, found.size, found.functions, found.best_test) == ("strings", 60, 30, 95.0)
     rankers = {ranker.name: ranker for ranker in found.rankers}
     assert set(rankers) == {ESTIMATES, RANK_SUM, "flops", "convolutions"}
@@ -160,7 +160,7 @@ def test_infinite_estimates_are_the_best_and_the_worst() -> None:
     finite = data.score.copy()
     finite[3], finite[9] = 1e9, -1e9
     found, expected = (
-        population("functions", Ranked(s, data.truth, data.per_seed, data.sizes, data.function, 95.0))
+        measure_population("functions", GivenPopulation(s, data.truth, data.per_seed, data.sizes, data.function, 95.0))
         for s in (extreme, finite)
     )
     assert found == expected

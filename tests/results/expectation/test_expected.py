@@ -17,15 +17,15 @@ from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.arms.arms import PRIMARY, TEST, tables
 from splitbench.results.boards.leaderboard import leaderboards, leaderboards_of
 from splitbench.results.expectation import expected, unsplit
-from splitbench.results.expectation.expected import HIGHEST, LOWEST, Place, further, place
-from splitbench.results.expectation.expected_folder import judge, judged, with_expected
-from splitbench.results.expectation.expected_report import Question, parse_budget, report, told_apart
-from splitbench.results.expectation.unsplit import Length, Setting, Supernet
+from splitbench.results.expectation.expected import HIGHEST, LOWEST, LengthPlace, further, place_among
+from splitbench.results.expectation.expected_folder import judge_unsplit, judged, with_expected
+from splitbench.results.expectation.expected_report import Question, expectation_report, parse_budget, told_apart
+from splitbench.results.expectation.unsplit import Length, PublishedSupernet, SupernetSetting
 from splitbench.results.inference import stats
 from splitbench.results.measures.families import family
 from splitbench.results.page import page
-from splitbench.results.publishing.publish_unsplit import table
-from splitbench.results.records.store import encode, load
+from splitbench.results.publishing.publish_unsplit import unsplit_table
+from splitbench.results.records.store import encode, load_runs
 from splitbench.results.words import render
 
 
@@ -99,7 +99,7 @@ def test_between_two_budgets_at_least_95_of_100_lie_inside(weight: float) -> Non
     inside = 0
     for _ in range(2_000):
         low, high = 0.5 + 0.05 * rng.standard_normal(12), 0.6 + 0.03 * rng.standard_normal(6)
-        at = Place((length(100, low.tolist()), length(400, high.tolist())), weight)
+        at = LengthPlace((length(100, low.tolist()), length(400, high.tolist())), weight)
         found = expected.expected(at, PRIMARY, 3)
         own = 0.5 + weight * 0.1 + 0.05 * float(rng.standard_normal(3).mean())
         assert found is not None
@@ -112,7 +112,7 @@ def test_between_two_budgets_at_least_95_of_100_lie_inside(weight: float) -> Non
 def test_published_seeds_lie_inside_what_the_others_lead_to_expect() -> None:
     """Each seed of the package's table beside the others of its setting: real runs are no normal numbers."""
     inside = []
-    for one in (one for supernet in unsplit.read() for one in supernet.lengths):
+    for one in (one for supernet in unsplit.read_unsplit() for one in supernet.lengths):
         for metric, values in one.values.items():
             for turn, value in enumerate(values):
                 found = further([*values[:turn], *values[turn + 1 :]], 1, family(metric).range)
@@ -128,13 +128,13 @@ def test_published_seeds_lie_inside_what_the_others_lead_to_expect() -> None:
 def test_where_a_length_lies() -> None:
     tested = [length(100, seeds=3), length(400, seeds=3), length(410, seeds=6), length(1600, seeds=3)]
 
-    def at(amount: float) -> Place:
-        return place(tested, amount, lambda one: one.steps)
+    def at(amount: float) -> LengthPlace:
+        return place_among(tested, amount, lambda one: one.steps)
 
     assert at(102).between == (tested[0],)
     assert at(400).between == (tested[2],)  # of two that are equal the one with more seeds
-    assert at(200) == Place((tested[0], tested[1]), pytest.approx(0.5))
-    assert at(800) == Place((tested[2], tested[3]), pytest.approx(math.log(800 / 410) / math.log(1600 / 410)))
+    assert at(200) == LengthPlace((tested[0], tested[1]), pytest.approx(0.5))
+    assert at(800) == LengthPlace((tested[2], tested[3]), pytest.approx(math.log(800 / 410) / math.log(1600 / 410)))
     assert (at(50).outside, at(50).between) == (LOWEST, (tested[0],))
     assert (at(5000).outside, at(5000).between) == (HIGHEST, (tested[3],))
     assert at(5000).budget == "above the highest tested, flops 1.6e+09"
@@ -144,7 +144,7 @@ def test_where_a_length_lies() -> None:
 def test_between_two_tested_budgets_by_hand() -> None:
     """Means .5 and .7, a quarter of the way in ln steps; the wider half-width is that of three seeds."""
     low, high = length(100, [0.49, 0.5, 0.5, 0.51]), length(1600, [0.6, 0.7, 0.8])
-    at = place([low, high], 200, lambda one: one.steps)
+    at = place_among([low, high], 200, lambda one: one.steps)
     found = expected.expected(at, PRIMARY, 2)
     assert found is not None
     assert found.n == 3
@@ -154,9 +154,9 @@ def test_between_two_tested_budgets_by_hand() -> None:
 
 def test_nothing_is_expected_beyond_the_tested_or_of_too_few() -> None:
     three, two = length(100, [0.4, 0.5, 0.6]), length(400, [0.6, 0.7])
-    assert expected.expected(place([three, two], 1000, lambda one: one.steps), PRIMARY) is None
-    assert expected.expected(Place((three,)), "rho[all]") is None
-    found = expected.expected(Place((three, two), 0.5), PRIMARY)
+    assert expected.expected(place_among([three, two], 1000, lambda one: one.steps), PRIMARY) is None
+    assert expected.expected(LengthPlace((three,)), "rho[all]") is None
+    found = expected.expected(LengthPlace((three, two), 0.5), PRIMARY)
     assert found is not None
     assert (found.mean, found.low, found.high, found.n) == (pytest.approx(0.575), None, None, 2)
 
@@ -164,9 +164,9 @@ def test_nothing_is_expected_beyond_the_tested_or_of_too_few() -> None:
 # -- what a setting is -------------------------------------------------------------------------------------------------
 
 
-def setting_of(write: Writer, name: str = "out", **changes: Any) -> Setting:
-    ((arm,),) = tables(load(write(*supernets([0.5, 0.6], **changes), folder=name)).runs)
-    found = unsplit.setting(arm)
+def setting_of(write: Writer, name: str = "out", **changes: Any) -> SupernetSetting:
+    ((arm,),) = tables(load_runs(write(*supernets([0.5, 0.6], **changes), folder=name)).runs)
+    found = unsplit.setting_of(arm)
     assert found is not None
     return found
 
@@ -228,16 +228,16 @@ def test_parameters_that_an_older_record_lacks_are_not_known(write: Writer) -> N
 
 @pytest.mark.parametrize("config", [{"arm.trainers": 4.5}, {"study.population": "all"}])
 def test_records_that_do_not_say_have_no_setting(write: Writer, config: dict[str, Any]) -> None:
-    (arms,) = tables(load(write(*supernets([0.5, 0.6, 0.7], config=config))).runs)
+    (arms,) = tables(load_runs(write(*supernets([0.5, 0.6, 0.7], config=config))).runs)
     published = known_of(write(*supernets([0.5, 0.6, 0.7]), folder="published"))
-    assert [one.supernet for one in judge(arms, published)] in ([], [None])
+    assert [one.supernet for one in judge_unsplit(arms, published)] in ([], [None])
 
 
 # -- the table of published supernets ----------------------------------------------------------------------------------
 
 
-def known_of(*folders: Path) -> tuple[Supernet, ...]:
-    return tuple(table(folders).supernets)
+def known_of(*folders: Path) -> tuple[PublishedSupernet, ...]:
+    return tuple(unsplit_table(folders).supernets)
 
 
 def test_a_seed_counts_once(write: Writer) -> None:
@@ -284,21 +284,21 @@ def test_splits_and_incomplete_arms_are_left_out(write: Writer) -> None:
 
 
 def test_the_table_is_read_as_it_was_written(write: Writer, tmp_path: Path) -> None:
-    made = table([write(*supernets([0.5, 0.6, 0.7]))])
+    made = unsplit_table([write(*supernets([0.5, 0.6, 0.7]))])
     (tmp_path / "table.json").write_bytes(encode(made))
-    assert unsplit.read(tmp_path / "table.json") == tuple(made.supernets)
+    assert unsplit.read_unsplit(tmp_path / "table.json") == tuple(made.supernets)
     (tmp_path / "table.json").write_text("{}")
     with pytest.raises(StoreError, match="damaged"):
-        unsplit.read(tmp_path / "table.json")
+        unsplit.read_unsplit(tmp_path / "table.json")
     with pytest.raises(StoreError, match="cannot be read"):
-        unsplit.read(tmp_path / "none.json")
+        unsplit.read_unsplit(tmp_path / "none.json")
 
 
 # -- what a folder is told ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def known(write: Writer) -> tuple[Supernet, ...]:
+def known(write: Writer) -> tuple[PublishedSupernet, ...]:
     """Three seeds of .5, .6, .7 at 100 steps, and of .7, .8, .9 at 1,600; further ones are 100 on."""
     return known_of(
         write(*supernets([0.5, 0.6, 0.7], steps=100), folder="published"),
@@ -306,8 +306,8 @@ def known(write: Writer) -> tuple[Supernet, ...]:
     )
 
 
-def said(folder: Path, known: Sequence[Supernet]) -> tuple[str, ...]:
-    loaded = load(folder)
+def said(folder: Path, known: Sequence[PublishedSupernet]) -> tuple[str, ...]:
+    loaded = load_runs(folder)
     return with_expected(leaderboards_of(loaded), loaded, known).boards[0].expected
 
 
@@ -320,7 +320,7 @@ HALF = 4.302653 * 0.1 * math.sqrt(1 / 3 + 1 / 3)
     [(0.6, 100, 0.6, "within"), (0.2, 100, 0.6, "below"), (0.99, 100, 0.6, "above"), (0.25, 400, 0.7, "below")],
 )
 def test_a_leaderboard_says_whether_a_supernet_is_normal(
-    write: Writer, known: Sequence[Supernet], tau: float, steps: int, mean: float, word: str
+    write: Writer, known: Sequence[PublishedSupernet], tau: float, steps: int, mean: float, word: str
 ) -> None:
     folder = write(*supernets([tau - 0.01, tau, tau + 0.01], steps=steps, first=100), folder="mine")
     (sentence,) = said(folder, known)
@@ -328,19 +328,19 @@ def test_a_leaderboard_says_whether_a_supernet_is_normal(
     start = f"none: tau[all] {tau:.3f} (3 seeds) is {word} what published runs of this setting lead to expect, {limits}"
     rest = ": something is wrong, or differs; one sound result in twenty lies outside, too."
     assert sentence == start + ("." if word == "within" else rest)
-    boards = with_expected(leaderboards(folder), load(folder), known)
+    boards = with_expected(leaderboards(folder), load_runs(folder), known)
     assert sentence in render.markdown(boards)
-    assert json.loads(render.to_json(boards))["expected"] == [sentence]
+    assert json.loads(render.boards_json(boards))["expected"] == [sentence]
 
 
-def test_one_seed_is_held_against_the_range_of_one(write: Writer, known: Sequence[Supernet]) -> None:
+def test_one_seed_is_held_against_the_range_of_one(write: Writer, known: Sequence[PublishedSupernet]) -> None:
     (sentence,) = said(write(*supernets([0.5], first=100), folder="mine"), known)
     half = 4.302653 * 0.1 * math.sqrt(1 + 1 / 3)
     assert "tau[all] 0.500 (1 seed) is within" in sentence
     assert sentence.endswith(f"{0.6 - half:.3f} to 1.000 for one seed.")
 
 
-def test_what_differs_and_no_setting_has_is_named(write: Writer, known: Sequence[Supernet]) -> None:
+def test_what_differs_and_no_setting_has_is_named(write: Writer, known: Sequence[PublishedSupernet]) -> None:
     config = {"common.space": {"name": "micro", "fingerprint": "micro-2", "recipe": 12}}
     folder = write(*supernets([0.1, 0.1, 0.1], first=100, config=config), folder="mine")
     (sentence,) = said(folder, known)
@@ -352,9 +352,9 @@ def test_strings_are_named_so(write: Writer) -> None:
     strings = {"population": words, "config": {"study.population": {"sample": 40, "of": "strings"}}}
     published = known_of(write(*supernets([0.5, 0.6, 0.7], **strings), folder="published"))
     folder = write(*supernets([0.5, 0.6, 0.7], first=100, **strings), folder="mine")
-    boards = with_expected(leaderboards(folder), load(folder), published)
+    boards = with_expected(leaderboards(folder), load_runs(folder), published)
     assert "none: tau[all strings] 0.600 (3 seeds) is within" in render.markdown(boards)
-    assert "tau[all strings]" in json.loads(render.to_json(boards))["expected"][0]
+    assert "tau[all strings]" in json.loads(render.boards_json(boards))["expected"][0]
 
 
 @pytest.mark.parametrize(
@@ -368,16 +368,16 @@ def test_strings_are_named_so(write: Writer) -> None:
     ],
 )
 def test_where_nothing_is_known_nothing_is_said(
-    write: Writer, known: Sequence[Supernet], changes: dict[str, Any]
+    write: Writer, known: Sequence[PublishedSupernet], changes: dict[str, Any]
 ) -> None:
     folder = write(*supernets([0.1, 0.1, 0.1], first=100, **changes), folder="mine")
     boards = leaderboards(folder)
-    found = with_expected(boards, load(folder), known)
+    found = with_expected(boards, load_runs(folder), known)
     assert found == boards
-    assert "expected" not in json.loads(render.to_json(found))
+    assert "expected" not in json.loads(render.boards_json(found))
 
 
-def test_published_runs_are_not_held_against_themselves(write: Writer, known: Sequence[Supernet]) -> None:
+def test_published_runs_are_not_held_against_themselves(write: Writer, known: Sequence[PublishedSupernet]) -> None:
     folder = write(*supernets([0.5, 0.6]), folder="mine")
     assert said(folder, known) == ()
     (one,) = judged(folder, known)
@@ -395,7 +395,7 @@ def test_two_published_seeds_give_no_range(write: Writer) -> None:
     assert one.word(PRIMARY) is None
 
 
-def test_what_another_selector_chose_is_not_compared(write: Writer, known: Sequence[Supernet]) -> None:
+def test_what_another_selector_chose_is_not_compared(write: Writer, known: Sequence[PublishedSupernet]) -> None:
     folder = write(*supernets([0.6] * 3, first=100, config={"arm.selectors": {"name": "all"}}), folder="mine")
     (one,) = judged(folder, known)
     assert (one.word(PRIMARY), one.word(TEST)) == ("within", None)
@@ -404,12 +404,12 @@ def test_what_another_selector_chose_is_not_compared(write: Writer, known: Seque
     assert one.word(TEST) == "above"  # 160 to 162, as synthetic records have it
 
 
-def test_the_nearest_setting_is_named(write: Writer, known: Sequence[Supernet]) -> None:
+def test_the_nearest_setting_is_named(write: Writer, known: Sequence[PublishedSupernet]) -> None:
     config = {"arm.trainers": {"name": "rsps", "batch_size": 64, "learning_rate": 0.2}}
     folder = write(*supernets([0.1, 0.1, 0.1], config=config), folder="mine")
     (one,) = judged(folder, known)
     assert one.nearest == ("trainer.learning_rate 0.2, there 0.1",)
-    (one,) = judge(*tables(load(folder).runs), ())
+    (one,) = judge_unsplit(*tables(load_runs(folder).runs), ())
     assert one.nearest == ()
     other = write(*supernets([0.1] * 3, config={"arm.trainers": {"name": "darts"}}), folder="other trainer")
     config = {**config, "study.population": {"sample": None}, "common.precision": "bfloat16"}
@@ -422,13 +422,13 @@ def test_the_nearest_setting_is_named(write: Writer, known: Sequence[Supernet]) 
     )
 
 
-def test_a_folder_without_an_unsplit_supernet_is_refused(write: Writer, known: Sequence[Supernet]) -> None:
+def test_a_folder_without_an_unsplit_supernet_is_refused(write: Writer, known: Sequence[PublishedSupernet]) -> None:
     with pytest.raises(ConfigError, match="no arm without a split is complete"):
         judged(write(*supernets([0.1, 0.1], expected_runs=3), folder="mine"), known)
 
 
 def test_the_page_says_it_when_it_is_asked_to(
-    write: Writer, known: tuple[Supernet, ...], monkeypatch: pytest.MonkeyPatch
+    write: Writer, known: tuple[PublishedSupernet, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unsplit, "read", lambda: known)
     folder = write(*supernets([0.2, 0.2, 0.2], first=100), folder="mine")
@@ -440,8 +440,12 @@ def test_the_page_says_it_when_it_is_asked_to(
 # -- what a question is answered ---------------------------------------------------------------------------------------
 
 
-def test_a_question_is_answered_by_settings_that_have_what_it_names(write: Writer, known: Sequence[Supernet]) -> None:
-    found = report(Question(space={"name": "micro"}, trainer={"name": "rsps", "learning_rate": 0.1}, runs=3), known)
+def test_a_question_is_answered_by_settings_that_have_what_it_names(
+    write: Writer, known: Sequence[PublishedSupernet]
+) -> None:
+    found = expectation_report(
+        Question(space={"name": "micro"}, trainer={"name": "rsps", "learning_rate": 0.1}, runs=3), known
+    )
     assert found.exact
     assert [row.at.between[0].steps for row in found.rows] == [100, 1600]
     tau = found.rows[0].metrics[PRIMARY]
@@ -450,13 +454,13 @@ def test_a_question_is_answered_by_settings_that_have_what_it_names(write: Write
 
 
 @pytest.mark.parametrize(("unit", "amount"), [("flops", 4e8), ("steps", 400.0), ("examples", 25600.0)])
-def test_a_budget_may_be_in_any_unit(known: Sequence[Supernet], unit: str, amount: float) -> None:
-    (row,) = report(Question(budget=(unit, amount)), known).rows
+def test_a_budget_may_be_in_any_unit(known: Sequence[PublishedSupernet], unit: str, amount: float) -> None:
+    (row,) = expectation_report(Question(budget=(unit, amount)), known).rows
     tau = row.metrics[PRIMARY]
     assert tau is not None
     assert tau.mean == pytest.approx(0.7)
     assert len(row.at.between) == 2
-    (row,) = report(Question(budget=(unit, amount / 100)), known).rows
+    (row,) = expectation_report(Question(budget=(unit, amount / 100)), known).rows
     assert (row.at.outside, row.metrics[PRIMARY]) == (LOWEST, None)
 
 
@@ -471,7 +475,7 @@ def test_the_nearest_come_first_and_say_what_differs(write: Writer) -> None:
         for number, trainer in enumerate(trainers)
     ]
     asked = {"name": "rsps", "batch_size": 64, "learning_rate": 0.2}
-    found = report(Question(trainer=asked), known_of(*folders))
+    found = expectation_report(Question(trainer=asked), known_of(*folders))
     assert not found.exact
     assert [row.differs for row in found.rows] == [
         ("trainer.learning_rate 0.1",),
@@ -485,11 +489,11 @@ def test_the_nearest_come_first_and_say_what_differs(write: Writer) -> None:
     ]
 
 
-def test_a_space_that_nobody_published_is_said_so(known: Sequence[Supernet]) -> None:
+def test_a_space_that_nobody_published_is_said_so(known: Sequence[PublishedSupernet]) -> None:
     with pytest.raises(ConfigError, match="no unsplit supernet on nb201 is published; there are: micro on digits"):
-        report(Question(space={"name": "nb201"}), known)
+        expectation_report(Question(space={"name": "nb201"}), known)
     with pytest.raises(ConfigError, match="there are: none"):
-        report(Question(space={"name": "nb201"}), ())
+        expectation_report(Question(space={"name": "nb201"}), ())
 
 
 @pytest.mark.parametrize("text", ["5e10", "flops", "flops=", "flops=-1", "flops=nan", "flops=inf", "seconds=9", "a=1"])

@@ -37,7 +37,7 @@ def found(write: Writer) -> Results:
 
 
 def test_the_object_is_what_was_loaded(found: Results) -> None:
-    loaded = store.load(found.folder)
+    loaded = store.load_runs(found.folder)
     assert (found.runs, found.warnings, found.skipped) == (loaded.runs, loaded.warnings, loaded.skipped)
     assert found.arms == ("gm", "none", "random")
     assert isinstance(found, results.Results)
@@ -312,7 +312,7 @@ STUDY = {
 
 def test_a_study_run_from_python_gives_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a mapping, a checked study and a file; results go to runs/<name> unless a folder is named."""
-    from splitbench.harness.study.config import parse
+    from splitbench.harness.study.config import parse_study
 
     monkeypatch.chdir(tmp_path)
     found = splitbench.run(STUDY, device="cpu")
@@ -320,7 +320,7 @@ def test_a_study_run_from_python_gives_results(tmp_path: Path, monkeypatch: pyte
     assert found == results.load("runs/from-python")
     assert found.frame()[["study", "arm", "complete"]].values.tolist() == [["from-python", "none", True]]
     assert len(found.estimates("none", 0)) == 10
-    assert splitbench.run(parse(STUDY), "runs/from-python", device="cpu") == found
+    assert splitbench.run(parse_study(STUDY), "runs/from-python", device="cpu") == found
     Path("from-python.yaml").write_text(json.dumps({key: value for key, value in STUDY.items() if key != "name"}))
     assert splitbench.run("from-python.yaml", device="cpu") == found
 

@@ -99,7 +99,7 @@ def test_equal_values_share_the_mean_of_their_places() -> None:
 
 def rows(found: Index) -> dict[str, list[str]]:
     """The cells of the index table by the cell's name."""
-    (table, *_) = grid_sheets.sheet(found).tables
+    (table, *_) = grid_sheets.grid_sheet(found).tables
     return {row[0]: list(row[1:]) for row in table.rows}
 
 
@@ -113,7 +113,7 @@ def test_the_index_has_each_cells_own_differences_and_verdicts(write: Writer) ->
     for cell in found.cells:
         (board,) = leaderboards(grid.folder / cell.name).boards
         assert cell.board == board
-    text = render.sheet_markdown(grid_sheets.sheet(found))
+    text = render.sheet_markdown(grid_sheets.grid_sheet(found))
     assert "averaged over 4 of 4 cells" in text
     assert "budget.flops 2e11 (2 cells)" in text
     assert not re.search(r"0\.51\b", text), "tau itself is not shown across cells"
@@ -150,7 +150,7 @@ def test_cells_without_a_table_say_why(write: Writer) -> None:
     assert rows(found)[names[3]] == ["2e11", "darts", "-", "-", "-"]
     assert found.ranks is None, "the ranks of a single cell are its leaderboard's"
     assert found.along == {}
-    text = render.sheet_markdown(grid_sheets.sheet(found))
+    text = render.sheet_markdown(grid_sheets.grid_sheet(found))
     assert "No mean ranks: a single cell has results." in text
     assert "Mean ranks over cells" not in text
     assert f"{names[3]}: not run yet" in text
@@ -167,7 +167,7 @@ def test_the_page_lists_every_key_of_the_json(write: Writer) -> None:
     (grid.folder / next(iter(MEANS)) / "skipped.json").write_text('{"ofa": "it needs kernels"}')
     (grid.folder / next(iter(MEANS)) / "records" / "bad.json").write_text("{")
     write(*arm_records("late", [0.5], expected_runs=2), folder=f"grid/{next(iter(MEANS))}")
-    data = json.loads(json.dumps(grid_sheets.as_json(index(grid)), allow_nan=False))
+    data = json.loads(json.dumps(grid_sheets.grid_json(index(grid)), allow_nan=False))
     section = PAGE.read_text().partition("\nIts JSON:\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
     documented = {key for line in lines for key in re.findall("`([^`]+)`", line.split("|")[1])}

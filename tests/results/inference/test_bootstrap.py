@@ -13,12 +13,12 @@ from synthetic_records import Writer, arm_records, make_measured, make_record
 
 from splitbench.harness.errors import StoreError
 from splitbench.results.arms import populations
-from splitbench.results.arms.arms import Arm, tables
+from splitbench.results.arms.arms import ArmRuns, tables
 from splitbench.results.boards.compare import compare
 from splitbench.results.inference import bootstrap, stats
 from splitbench.results.measures import ranking
 from splitbench.results.measures.metrics import lexicographic_score
-from splitbench.results.records.store import digest, encode_estimates, load, read_estimates, write_run
+from splitbench.results.records.store import digest, encode_estimates, load_runs, read_estimates, write_run
 
 
 def tied(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,8 +186,8 @@ def write_ranked(
         write_run(folder, record, make_measured(), estimates)
 
 
-def arms_of(folder: Path) -> dict[str, Arm]:
-    (found,) = tables(load(folder).runs)
+def arms_of(folder: Path) -> dict[str, ArmRuns]:
+    (found,) = tables(load_runs(folder).runs)
     return {arm.name: arm for arm in found}
 
 

@@ -10,7 +10,7 @@ from synthetic_records import Writer, arm_records
 
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.inference import paired, stats
-from splitbench.results.inference.paired import Comparison, compare, equivalence_p, judge, probability_better
+from splitbench.results.inference.paired import Comparison, compare_pairs, equivalence_p, judge, probability_better
 from splitbench.results.measures.families import CORRELATION, POINTS, SHARE, family
 
 SIMULATIONS = 2_000
@@ -42,15 +42,15 @@ def test_words_know_which_direction_is_good() -> None:
 
 
 def test_comparisons_pair_by_repetition() -> None:
-    found = compare({0: 1.0, 1: 2.0, 5: 9.0}, {1: 1.5, 0: 0.25, 7: 3.0}, "tau[all]")
+    found = compare_pairs({0: 1.0, 1: 2.0, 5: 9.0}, {1: 1.5, 0: 0.25, 7: 3.0}, "tau[all]")
     assert found is not None
     assert found.difference.mean == pytest.approx((0.75 + 0.5) / 2)
     assert found.difference.n == 2
-    assert compare({0: 1.0}, {1: 1.0}, "tau[all]") is None
+    assert compare_pairs({0: 1.0}, {1: 1.0}, "tau[all]") is None
 
 
 def test_a_difference_stays_inside_what_the_metric_allows() -> None:
-    found = compare({0: 0.9, 1: -0.9, 2: 0.1}, {0: -0.9, 1: 0.8, 2: 0.0}, "tau[all]")
+    found = compare_pairs({0: 0.9, 1: -0.9, 2: 0.1}, {0: -0.9, 1: 0.8, 2: 0.0}, "tau[all]")
     assert found is not None
     assert (found.difference.low, found.difference.high) == (-2.0, 2.0)
 

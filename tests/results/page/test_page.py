@@ -23,11 +23,11 @@ from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import tables
 from splitbench.results.boards.leaderboard import Leaderboards, leaderboards
 from splitbench.results.page import FOLDER, SCRIPTS, SIZES, page
-from splitbench.results.page.pack import ALPHABET, LEVELS, embedded_json, pack, quantised, rounded
+from splitbench.results.page.pack import ALPHABET, LEVELS, embedded_json, pack_levels, quantised, rounded
 from splitbench.results.page.run_details import SCATTER_POINTS, details
 from splitbench.results.publishing.publish import publish
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import Loaded, digest, encode_estimates, load, record_path, write_run
+from splitbench.results.records.store import Loaded, digest, encode_estimates, load_runs, record_path, write_run
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import sheets
 from splitbench.results.words.table import FORMULA, to_csv
@@ -189,7 +189,7 @@ def test_quantised_values_come_back_to_half_a_level() -> None:
     assert quantised([5.0, 5.0]) == ("AAAA", 5.0, 5.0)
     assert quantised([float("nan"), 1.0, 2.0])[0] == "AAAA__"
     with pytest.raises(ValueError, match="4096"):
-        pack([LEVELS])
+        pack_levels([LEVELS])
 
 
 def test_rows_hold_what_the_leaderboard_says(write: Writer) -> None:
@@ -224,11 +224,11 @@ def test_the_folder_is_read_once(write: Writer, monkeypatch: pytest.MonkeyPatch)
     folder = two_arms(write)
 
     def loading(path: Path) -> Loaded:
-        found = load(path)
+        found = load_runs(path)
         write(*arm_records("late", [0.5, 0.6, 0.55]))
         return found
 
-    for place in ("splitbench.results.page.load", "splitbench.results.boards.leaderboard.load"):
+    for place in ("splitbench.results.page.load_runs", "splitbench.results.boards.leaderboard.load_runs"):
         monkeypatch.setattr(place, loading)
     assert {arm["name"] for arm in parsed(folder).arms() if not arm["trivial"]} == {"none", "gm"}
 
@@ -336,7 +336,7 @@ def test_the_budget_is_kept_and_shared_fairly(write: Writer) -> None:
 
 def test_what_did_not_fit_leaves_nothing_behind(write: Writer) -> None:
     folder = two_arms(write)
-    grouped = tables(load(folder).runs)
+    grouped = tables(load_runs(folder).runs)
     assert details(grouped, 10).payload() == {"parts": [], "runs": {}, "truths": []}
 
 

@@ -14,8 +14,8 @@ import pytest
 from splitbench.criteria.controls.oracle import rank_eta_squared as oracle_rank_eta_squared
 from splitbench.results.partitions import geometry as g
 from splitbench.results.partitions.geometry_figure import geometry_svg
-from splitbench.results.partitions.geometry_report import report, sheet
-from splitbench.results.records.store import canonical_json
+from splitbench.results.partitions.geometry_report import geometry_json, geometry_sheet
+from splitbench.results.records.store import readable_json
 from splitbench.results.words.render import sheet_markdown
 
 RNG = np.random.default_rng(5)
@@ -34,13 +34,13 @@ def pairs_ari(a: list[int], b: list[int]) -> float:
     return (both - expected) / ((one + other) / 2 - expected)
 
 
-def measured(d: list[list[float]], error: list[list[float]] | None = None) -> g.Measured:
-    return g.Measured(
+def measured(d: list[list[float]], error: list[list[float]] | None = None) -> g.MeasuredAffinity:
+    return g.MeasuredAffinity(
         np.array(d, float), np.full((len(d), len(d)), np.nan) if error is None else np.array(error, float)
     )
 
 
-def probing(edge: int, groups: list[int], labels: list[int], **affinities: g.Measured) -> g.Probing:
+def probing(edge: int, groups: list[int], labels: list[int], **affinities: g.MeasuredAffinity) -> g.Probing:
     return g.Probing((edge,), {edge: np.array(groups)}, np.array(labels), affinities)
 
 
@@ -62,10 +62,10 @@ def test_ari_counts_pairs() -> None:
 
 
 def test_same_looks_through_names() -> None:
-    assert g.same([0, 0, 1, 2], [7, 7, 3, 0])
-    assert not g.same([0, 0, 1, 2], [7, 7, 3, 3])
-    assert not g.same([0, 0, 1, 1], [0, 0, 1, 2])
-    assert not g.same([0, 0, 1, 1], [0, 1, 1, 0])
+    assert g.same_partition([0, 0, 1, 2], [7, 7, 3, 0])
+    assert not g.same_partition([0, 0, 1, 2], [7, 7, 3, 3])
+    assert not g.same_partition([0, 0, 1, 1], [0, 0, 1, 2])
+    assert not g.same_partition([0, 0, 1, 1], [0, 1, 1, 0])
 
 
 # --- the ground truth -------------------------------------------------------------------------------------------------
@@ -83,15 +83,15 @@ def test_eta_squared_is_the_between_share_of_squares() -> None:
 
 def test_rank_eta_squared_is_the_oracles() -> None:
     labels = RNG.integers(4, size=len(TRUTH))
-    assert g.rank_eta_squared(TRUTH, labels) == pytest.approx(oracle_rank_eta_squared(TRUTH, labels), rel=1e-12)
+    assert g.share_of_rank_variance(TRUTH, labels) == pytest.approx(oracle_rank_eta_squared(TRUTH, labels), rel=1e-12)
     # ranks 1, 2.5, 2.5, 4: group means 1.75 and 3.25, deviations -0.75 and 0.75; 4 * 0.5625 / 4.5
-    assert g.rank_eta_squared([10.0, 20.0, 20.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.5)
+    assert g.share_of_rank_variance([10.0, 20.0, 20.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.5)
     # ranks 1 to 4: group means 1.5 and 3.5, so 4 * 1 / 5; the other way round each is a group of its own
-    assert g.rank_eta_squared([10.0, 20.0, 30.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.8)
-    assert g.rank_eta_squared([0, 0, 1, 1], [10.0, 20.0, 30.0, 1000.0]) == pytest.approx(1.0)
+    assert g.share_of_rank_variance([10.0, 20.0, 30.0, 1000.0], [0, 0, 1, 1]) == pytest.approx(0.8)
+    assert g.share_of_rank_variance([0, 0, 1, 1], [10.0, 20.0, 30.0, 1000.0]) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("function", [g.eta_squared, g.rank_eta_squared, g.concentration, g.against_truth])
+@pytest.mark.parametrize("function", [g.eta_squared, g.share_of_rank_variance, g.concentration, g.against_truth])
 def test_arguments_stand_in_the_oracles_order(function: Callable[..., object]) -> None:
     assert [*signature(oracle_rank_eta_squared).parameters] == ["values", "labels"]
     first, second, *_ = signature(function).parameters
@@ -209,12 +209,12 @@ def test_identical_arms_are_found() -> None:
 
 
 def test_stability_pairs_what_it_says() -> None:
-    found = g.stability(study()["one"])
+    found = g.scoring_stability(study()["one"])
     assert [key for key, _ in found["batches"]] == [0, 1]
     assert [key for key, _ in found["seeds"]] == [(0, 1)]
     assert found["initial"] == []
     assert all(one.same_edge == one.affinity_rho == 1.0 for _, one in found["batches"])
-    assert g.stability(study()["twin"]) == {"batches": [], "seeds": [], "initial": []}
+    assert g.scoring_stability(study()["twin"]) == {"batches": [], "seeds": [], "initial": []}
 
 
 ABOUT = {
@@ -232,11 +232,11 @@ ABOUT = {
 
 def test_report_holds_every_number() -> None:
     arms = study()
-    found = report(ABOUT, arms, TRUTH)
-    assert json.loads(canonical_json(found)) == json.loads(json.dumps(found))
+    found = geometry_json(ABOUT, arms, TRUTH)
+    assert json.loads(readable_json(found)) == json.loads(json.dumps(found))
     assert found["population"] == "all 250 distinct connected functions"
     one, _, lots, _ = found["arms"]
-    etas = [g.rank_eta_squared(TRUTH, s.labels) for s in arms["lots"]]
+    etas = [g.share_of_rank_variance(TRUTH, s.labels) for s in arms["lots"]]
     assert lots["metrics"]["rank_eta2[all]"]["by_repetition"] == pytest.approx(
         {"0": (etas[0] + etas[1]) / 2, "1": (etas[2] + etas[3]) / 2}
     )
@@ -253,8 +253,8 @@ def test_report_holds_every_number() -> None:
 
 
 def test_sheet_and_picture_name_population_and_oracles() -> None:
-    found = report(ABOUT, study(), TRUTH)
-    text = sheet_markdown(sheet(found))
+    found = geometry_json(ABOUT, study(), TRUTH)
+    text = sheet_markdown(geometry_sheet(found))
     assert "one, twin choose one and the same partition in every repetition." in text
     assert "| pair † " in text
     assert "lots" in text

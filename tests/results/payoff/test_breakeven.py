@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from splitbench.results.inference import stats
-from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven, along, break_even, zero_set
+from splitbench.results.payoff.breakeven import ABOVE, BELOW, BreakEven, along, find_break_even, zero_set
 
 BUDGETS = (5e10, 2e11, 8e11, 3.2e12)
 
@@ -26,7 +26,7 @@ def gains(values: Sequence[Sequence[float]], budgets: Sequence[float] = BUDGETS)
 
 def test_seeds_that_all_agree_pass_zero_at_one_budget() -> None:
     """-.03 to +.01 over a factor of four: three quarters of the way in ln B, and no spread to widen it."""
-    found = break_even(gains([[-0.03, 0.01]] * 3))
+    found = find_break_even(gains([[-0.03, 0.01]] * 3))
     at = 5e10 * 4**0.75
     assert found.at == pytest.approx(at)
     ((low, high),) = found.parts
@@ -40,7 +40,7 @@ def test_three_seeds_by_hand() -> None:
     """Seeds (-a, b - d), (-a, b) and (-a, b + d): the interval's half width at u is 4.303 d u / sqrt(3), so it holds 0
     where |(a + b) u - a| is no more."""
     a, b, d = 0.04, 0.06, 0.002
-    found = break_even(gains([[-a, b - d], [-a, b], [-a, b + d]]))
+    found = find_break_even(gains([[-a, b - d], [-a, b], [-a, b + d]]))
     reach = 4.30265272991 * d / math.sqrt(3)
     ((low, high),) = found.parts
     assert [math.log(x / 5e10, 4) for x in (low, high)] == pytest.approx([a / (a + b + reach), a / (a + b - reach)])
@@ -49,7 +49,7 @@ def test_three_seeds_by_hand() -> None:
 
 def test_two_seeds_rule_nothing_out() -> None:
     """They have no interval: what their mean does is shown, and every budget is in the set."""
-    found = break_even(gains([[-0.04, 0.06], [-0.04, 0.06]]))
+    found = find_break_even(gains([[-0.04, 0.06], [-0.04, 0.06]]))
     assert found.at == pytest.approx(5e10 * 4**0.4)
     assert found.parts == ((5e10, 2e11),)
     assert (found.below, found.above) == (True, True)
@@ -57,11 +57,11 @@ def test_two_seeds_rule_nothing_out() -> None:
 
 def test_the_last_upward_zero_counts() -> None:
     rows = [[x, -x, x / 2, -x] for x in (0.02, 0.0205, 0.021)]
-    found = break_even(gains(rows))
+    found = find_break_even(gains(rows))
     assert found.at == pytest.approx(2e11 * 4 ** (2 / 3))
     assert not found.ahead
     rows = [[-0.01, 0.01, -0.02, 0.01]] * 3
-    found = break_even(gains(rows))
+    found = find_break_even(gains(rows))
     assert found.at == pytest.approx(8e11 * 4 ** (2 / 3))
     assert found.ahead
     assert [math.log(low / 5e10, 4) for low, _ in found.parts] == pytest.approx([1 / 2, 1 + 1 / 3, 2 + 2 / 3])
@@ -70,13 +70,13 @@ def test_the_last_upward_zero_counts() -> None:
 @pytest.mark.parametrize(("sign", "below", "above"), [(1, True, False), (-1, False, True)])
 def test_without_a_zero_the_set_is_empty_and_an_end_is_open(sign: int, below: bool, above: bool) -> None:
     rows = [[sign * x, sign * x * 1.1] for x in (0.02, 0.021, 0.022)]
-    found = break_even(gains(rows))
+    found = find_break_even(gains(rows))
     assert (found.at, found.parts) == (None, ())
     assert (found.below, found.above, found.ahead) == (below, above, sign > 0)
 
 
 def test_noise_leaves_everything_open() -> None:
-    found = break_even(gains([[-0.1, 0.2, 0.1], [0.1, -0.1, 0.0], [0.1, 0.0, -0.1]]))
+    found = find_break_even(gains([[-0.1, 0.2, 0.1], [0.1, -0.1, 0.0], [0.1, 0.0, -0.1]]))
     assert found.parts == ((5e10, 8e11),)
     assert found.below
     assert found.above
@@ -85,17 +85,17 @@ def test_noise_leaves_everything_open() -> None:
 def test_better_first_and_worse_later_is_not_below_the_lowest() -> None:
     """Better at the lowest budget, worse at the second, better again: the break-even is not below the lowest."""
     rows = [[0.02 + x, -0.02 + x, 0.02 + x] for x in (-0.001, 0.0, 0.001)]
-    found = break_even(gains(rows))
+    found = find_break_even(gains(rows))
     assert not found.below
     assert len(found.parts) == 2
-    dipping = break_even(gains([[0.02 + x, 0.0 + x, 0.02 + x] for x in (-0.001, 0.0, 0.001)]))
+    dipping = find_break_even(gains([[0.02 + x, 0.0 + x, 0.02 + x] for x in (-0.001, 0.0, 0.001)]))
     assert dipping.below  # it may never have been worse
 
 
 def test_neighbours_count_the_seeds_that_both_have() -> None:
     rows = [[-0.02, -0.01, 0.01], [-0.022, -0.012, 0.012], [-0.021, -0.2, math.nan]]
-    found = break_even(gains(rows))
-    only = break_even(gains([row[1:] for row in rows[:2]], BUDGETS[1:]))
+    found = find_break_even(gains(rows))
+    only = find_break_even(gains([row[1:] for row in rows[:2]], BUDGETS[1:]))
     assert found.at == only.at
     assert found.parts[-1][1] == pytest.approx(only.parts[-1][1])
     assert [one.n for one in found.gains] == [3, 3, 2]
@@ -105,11 +105,11 @@ def test_a_jump_between_seed_sets_can_be_the_zero() -> None:
     """Seeds 0 and 1 stop at the second budget, below zero; seeds 2 and 3 go on from above it."""
     low, high = math.nan, [0.01, 0.02]
     rows = [[-0.05, -0.04, low], [-0.05, -0.041, low], [-0.05, 0.01, *high[:1]], [-0.05, 0.011, *high[1:]]]
-    assert break_even(gains(rows)).at == 2e11
+    assert find_break_even(gains(rows)).at == 2e11
 
 
 def test_one_seed_excludes_nothing() -> None:
-    found = break_even(gains([[-0.02, 0.02]]))
+    found = find_break_even(gains([[-0.02, 0.02]]))
     assert found.at == pytest.approx(1e11)
     assert found.parts == ((5e10, 2e11),)
     assert found.below
@@ -118,11 +118,11 @@ def test_one_seed_excludes_nothing() -> None:
 
 def test_what_cannot_be_read_is_refused() -> None:
     with pytest.raises(ValueError, match="two tested budgets"):
-        break_even({5e10: {0: 0.1}})
+        find_break_even({5e10: {0: 0.1}})
     with pytest.raises(ValueError, match="positive"):
-        break_even({0.0: {0: 0.1}, 1.0: {0: 0.1}})
+        find_break_even({0.0: {0: 0.1}, 1.0: {0: 0.1}})
     with pytest.raises(ValueError, match="5e.10 and 2e.11 share no seed"):
-        break_even({5e10: {0: 0.1}, 2e11: {1: 0.1}})
+        find_break_even({5e10: {0: 0.1}, 2e11: {1: 0.1}})
 
 
 # -- by brute force ----------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_the_set_is_that_of_the_intervals_point_by_point() -> None:
         if n > 3:
             values[-1, rng.integers(k)] = math.nan
         own = gains(values.tolist())
-        found = break_even(own)
+        found = find_break_even(own)
         shapes.add(len(found.parts))
         for low, high in itertools.pairwise(found.budgets):
             both = sorted(own[low].keys() & own[high].keys())
@@ -192,7 +192,7 @@ def studies(curve: str, seeds: int) -> list[BreakEven]:
     lags = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
     root = np.linalg.cholesky(0.015**2 * 0.6**lags)
     drawn = np.array(CURVES[curve]) + rng.normal(size=(STUDIES, seeds, 4)) @ root.T
-    return [break_even(gains(one)) for one in drawn.tolist()]
+    return [find_break_even(gains(one)) for one in drawn.tolist()]
 
 
 @pytest.mark.parametrize("seeds", [6, 12])

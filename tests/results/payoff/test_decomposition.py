@@ -13,12 +13,12 @@ from scipy import integrate, stats
 from splitbench.results.arms.terms import TERMS
 from splitbench.results.inference.stats import interval
 from splitbench.results.measures.ranking import Floats, Integers, tau_b
-from splitbench.results.payoff.decomposition import Estimates, decompose, pair_sums, with_offsets
+from splitbench.results.payoff.decomposition import EstimateSet, decompose, pair_sums, with_offsets
 
 
-def estimates(rng: np.random.Generator, n: int) -> Estimates:
+def estimates(rng: np.random.Generator, n: int) -> EstimateSet:
     """Accuracies in steps of one image in fifty, so that many tie, and losses that break most of the ties."""
-    return Estimates(np.round(rng.normal(60, 5, n) * 0.5) / 0.5, np.round(rng.random(n), 1))
+    return EstimateSet(np.round(rng.normal(60, 5, n) * 0.5) / 0.5, np.round(rng.random(n), 1))
 
 
 def by_hand(score: Floats, truth: Floats, leaf: Integers) -> tuple[float, float]:
@@ -63,7 +63,7 @@ def test_equal_estimates_have_no_terms_and_a_constant_has_no_tau() -> None:
     found = decompose(one, one, one, one, truth, leaf)
     assert found is not None
     assert [found[name] for name in (*TERMS, "calibration", "difference")] == [0.0] * 6
-    flat = Estimates(np.ones(40), np.ones(40))
+    flat = EstimateSet(np.ones(40), np.ones(40))
     assert decompose(one, one, flat, one, truth, leaf) is None
     assert decompose(one, one, one, one, np.ones(40), leaf) is None
 
@@ -71,8 +71,8 @@ def test_equal_estimates_have_no_terms_and_a_constant_has_no_tau() -> None:
 def test_offsets_alone_are_all_of_across_and_nothing_within() -> None:
     """The arm is the sham with one leaf lifted: what it gains is calibration, exactly."""
     rng = np.random.default_rng(5)
-    sham, truth, leaf = Estimates(rng.normal(60, 5, 60), np.zeros(60)), rng.normal(size=60), np.arange(60) % 2
-    lifted = Estimates(sham.accuracy + 4.0 * leaf, sham.loss)
+    sham, truth, leaf = EstimateSet(rng.normal(60, 5, 60), np.zeros(60)), rng.normal(size=60), np.arange(60) % 2
+    lifted = EstimateSet(sham.accuracy + 4.0 * leaf, sham.loss)
     found = decompose(sham, sham, sham, lifted, truth, leaf)
     assert found is not None
     assert found["relief"] == 0
@@ -118,9 +118,9 @@ def simulated(rng: np.random.Generator, leaf: Integers) -> dict[str, float]:
     """One seed of a study. Noise is shared in part between the four estimates, as seeds are."""
     truth, shared = rng.normal(size=N), rng.normal(size=N)
 
-    def noisy(name: str, offset: float) -> Estimates:
+    def noisy(name: str, offset: float) -> EstimateSet:
         noise = NOISE[name] * (0.6 * shared + 0.8 * rng.normal(size=N))
-        return Estimates(truth + noise + offset * (leaf == 1), np.zeros(N))
+        return EstimateSet(truth + noise + offset * (leaf == 1), np.zeros(N))
 
     found = decompose(noisy("none", 0), noisy("free", 0), noisy("charged", 0), noisy("arm", OFFSET), truth, leaf)
     assert found is not None
@@ -155,8 +155,8 @@ def test_planted_calibration_is_told_from_the_rest() -> None:
     found: list[dict[str, Any]] = []
     for _ in range(400):
         truth = rng.normal(size=N)
-        sham = Estimates(truth + rng.normal(size=N), np.zeros(N))
-        arm = Estimates(sham.accuracy + OFFSET * (leaf == 1), np.zeros(N))
+        sham = EstimateSet(truth + rng.normal(size=N), np.zeros(N))
+        arm = EstimateSet(sham.accuracy + OFFSET * (leaf == 1), np.zeros(N))
         terms = decompose(sham, sham, sham, arm, truth, leaf)
         assert terms is not None
         found.append(terms)

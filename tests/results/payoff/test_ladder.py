@@ -12,10 +12,10 @@ from synthetic_records import Writer, arm_records, make_failure
 from splitbench.harness.errors import ConfigError
 from splitbench.results.inference import stats
 from splitbench.results.inference.stats import Estimate
-from splitbench.results.payoff.break_even_report import report
-from splitbench.results.payoff.break_even_sheet import at_words, set_words, sheet, to_json
+from splitbench.results.payoff.break_even_report import break_even_report
+from splitbench.results.payoff.break_even_sheet import at_words, break_even_json, break_even_sheet, set_words
 from splitbench.results.payoff.breakeven import BreakEven
-from splitbench.results.payoff.ladder import Ladder, read
+from splitbench.results.payoff.ladder import Ladder, read_ladder
 from splitbench.results.records.record import Record
 from splitbench.results.records.store import write_failure
 
@@ -52,7 +52,7 @@ def plain(write: Writer, **changes: Any) -> list[Path]:
 
 def test_gains_are_paired_by_seed_and_budget(write: Writer) -> None:
     folders = plain(write)
-    found = read(folders)
+    found = read_ladder(folders)
     assert (found.baseline, found.arms, found.kind, list(found.tables)) == ("none", ("gm",), "flops", [1e10, 4e10])
     gains = found.gains("gm", "tau[all]")
     assert [gains[1e10][seed] for seed in range(3)] == pytest.approx([-0.04] * 3)
@@ -60,8 +60,8 @@ def test_gains_are_paired_by_seed_and_budget(write: Writer) -> None:
     assert found.unsplit("tau[all]")[1e10] == stats.interval([0.50, 0.52, 0.54])
     assert found.flops_alone("tau[all]")[4e10].mean == 0.6
     assert found.ceiling("tau[all]") == pytest.approx(0.88)
-    assert read([folders[0].parent]).gains("gm", "tau[all]") == gains  # a folder of them
-    assert read([*folders, folders[0]]).gains("gm", "tau[all]") == gains  # the same records twice
+    assert read_ladder([folders[0].parent]).gains("gm", "tau[all]") == gains  # a folder of them
+    assert read_ladder([*folders, folders[0]]).gains("gm", "tau[all]") == gains  # the same records twice
 
 
 def test_where_less_is_better_a_gain_is_a_fall(write: Writer) -> None:
@@ -73,8 +73,11 @@ def test_where_less_is_better_a_gain_is_a_fall(write: Writer) -> None:
         )
         for k, b in enumerate(NONE)
     ]
-    assert read(folders).gains("gm", "regret[all]") == {1e10: {0: 2.0, 1: 2.0}, 4e10: {0: 0.5, 1: 0.5}}
-    assert sheet(report(read(folders), "regret[all]")).tables[0].title == "none less arm in regret[all]"
+    assert read_ladder(folders).gains("gm", "regret[all]") == {1e10: {0: 2.0, 1: 2.0}, 4e10: {0: 0.5, 1: 0.5}}
+    assert (
+        break_even_sheet(break_even_report(read_ladder(folders), "regret[all]")).tables[0].title
+        == "none less arm in regret[all]"
+    )
 
 
 def test_the_seeds_may_be_fewer_at_a_dear_budget(write: Writer) -> None:
@@ -82,10 +85,10 @@ def test_the_seeds_may_be_fewer_at_a_dear_budget(write: Writer) -> None:
         write(*at(1e10, "none", [0.5, 0.5, 0.5]), *at(1e10, "gm", [0.4, 0.42, 0.1]), folder="a"),
         write(*at(4e10, "none", [0.6, 0.6]), *at(4e10, "gm", [0.7, 0.68]), folder="b"),
     ]
-    (row,) = report(read(folders)).rows
+    (row,) = break_even_report(read_ladder(folders)).rows
     assert [one.n for one in row.found.gains] == [3, 2]
     assert row.found.at == pytest.approx(2e10)  # of the two seeds that both have
-    assert sheet(report(read(folders))).tables[0].rows[0][1] == "3, 2"
+    assert break_even_sheet(break_even_report(read_ladder(folders))).tables[0].rows[0][1] == "3, 2"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_a_mix_is_refused_in_one_sentence(write: Writer, changes: dict[str, Any]
         write(*at(4e10, "none", NONE[4e10], **changes), folder="b"),
     ]
     with pytest.raises(ConfigError, match=words) as refused:
-        read(folders)
+        read_ladder(folders)
     assert str(refused.value).count("; ") == 1
     assert "\n" not in str(refused.value)
 
@@ -117,53 +120,53 @@ def test_a_mix_is_refused_in_one_sentence(write: Writer, changes: dict[str, Any]
 def test_an_arm_is_one_thing_at_every_budget(write: Writer) -> None:
     config = {"arm": {"name": "gm", "repetitions": 5}, "study": {"seeds": 3, "trainer": {"learning_rate": 0.1}}}
     with pytest.raises(ConfigError, match=r"arm 'gm' is not the same at budgets .* \(repetitions \(absent\) -> 5\)"):
-        read(plain(write, config=config))
+        read_ladder(plain(write, config=config))
 
 
 def test_two_tables_of_one_budget_are_refused(write: Writer) -> None:
     first = write(*at(1e10, "none", NONE[1e10]), folder="a")
     second = write(*at(1e10, "none", NONE[4e10], protocol="other"), folder="b")
     with pytest.raises(ConfigError, match="two tables at budget 1e"):
-        read([first, second])
+        read_ladder([first, second])
     third = write(*at(1e10, "none", NONE[4e10]), folder="c")
     with pytest.raises(ConfigError, match="another record of the run"):
-        read([first, third])
+        read_ladder([first, third])
 
 
 def test_one_budget_is_not_enough(write: Writer) -> None:
     with pytest.raises(ConfigError, match="there is one budget alone"):
-        read([write(*at(1e10, "none", NONE[1e10]))])
+        read_ladder([write(*at(1e10, "none", NONE[1e10]))])
     short = write(*at(4e10, "none", [0.5], expected_runs=2), *at(4e10, "gm", [0.5]), folder="out")
     with pytest.raises(ConfigError, match=r"of the budgets 1e\+10, 4e\+10 the baseline none is complete at 1e\+10"):
-        read([short])
+        read_ladder([short])
 
 
 def test_incomplete_arms_count_at_no_budget(write: Writer) -> None:
     folders = plain(write, expected_runs=4)
-    found = read(folders)
+    found = read_ladder(folders)
     assert list(found.gains("gm", "tau[all]")) == [1e10]
     assert any("arm 'gm' has 3 of 4 runs" in warning for warning in found.warnings)
     with pytest.raises(
         ConfigError, match="no arm has a break-even to be read: arm 'gm' is left out: it and the baseline"
     ):
-        report(found)
+        break_even_report(found)
     write_failure(folders[1], make_failure("gm", 3, expected_runs=4, budget_limit=4e10, protocol="p40000000000"))
     write_failure(folders[1], make_failure("random", 0, budget_limit=4e10, protocol="p40000000000"))
-    told = "\n".join(read(folders).warnings)
+    told = "\n".join(read_ladder(folders).warnings)
     assert "arm 'gm' has 3 of 4 runs (seed 4, train root: the supernet has diverged)" in told
     assert "at budget 4e+10 no run of arm 'random' succeeded (seed 1, train root: the supernet has" in told
 
 
 def test_unknown_names_are_refused(write: Writer) -> None:
-    found = read(plain(write))
+    found = read_ladder(plain(write))
     with pytest.raises(ConfigError, match=r"no arm 'gn' beside the baseline \(did you mean"):
-        report(found, arms=["gn"])
+        break_even_report(found, arms=["gn"])
     with pytest.raises(ConfigError, match="--metric tau: no record has it"):
-        report(found, "tau")
+        break_even_report(found, "tau")
     with pytest.raises(ConfigError, match="nothing can be predicted: arm 'gm' is not predicted: 2 of 2 budgets"):
-        report(found, fit_up_to=4e10)
+        break_even_report(found, fit_up_to=4e10)
     with pytest.raises(ConfigError, match="more is better"):
-        report(found, "regret[all]", fit_up_to=1e10)
+        break_even_report(found, "regret[all]", fit_up_to=1e10)
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
@@ -227,12 +230,12 @@ def law_ladder(write: Writer) -> Ladder:
             *at(budget, "gm", [gm + s for s in shifts], tree=tree),
         ]
         folders.append(write(*records, folder=f"{budget:g}"))
-    return read(folders)
+    return read_ladder(folders)
 
 
 def test_the_law_stands_beside_what_was_observed(write: Writer) -> None:
     """At 4e10 a leaf has 200 steps, half way between none's 100 and 400 in ln steps: .45, so relief is .03."""
-    shown = report(law_ladder(write), fit_up_to=4e10)
+    shown = break_even_report(law_ladder(write), fit_up_to=4e10)
     (row,) = shown.rows
     assert [one.law.relief for one in row.predictions] == pytest.approx([0.03, 0.03])
     gaps = 0.48, 0.38  # to the ceiling, at 100 and 400 steps
@@ -241,15 +244,15 @@ def test_the_law_stands_beside_what_was_observed(write: Writer) -> None:
     for one in row.predictions:
         assert one.gains[1.6e11][0] == pytest.approx(0.03 - (at_1600 / half - at_1600), abs=2e-3)
         assert one.observed.at is not None
-    titles = [table.title for table in sheet(shown).tables]
+    titles = [table.title for table in break_even_sheet(shown).tables]
     assert titles[2:] == ["The law of splits, fitted at budgets up to 4e+10", "Differences at the budgets above"]
-    plain_data = to_json(shown)
+    plain_data = break_even_json(shown)
     assert plain_data["rows"][0]["predictions"][0]["relief"] == pytest.approx(0.03)
     assert plain_data["fitted_up_to"] == 4e10
 
 
 def test_json_has_what_the_table_says(write: Writer) -> None:
-    found = to_json(report(read(plain(write))))
+    found = break_even_json(break_even_report(read_ladder(plain(write))))
     (row,) = found["rows"]
     assert found["budgets"] == [1e10, 4e10]
     assert row["break_even"] == pytest.approx(1e10 * 4**0.8)
@@ -276,11 +279,11 @@ def test_arms_come_in_the_order_of_their_break_evens(write: Writer) -> None:
         )
         for k, budget in enumerate(NONE)
     ]
-    assert [row.arm for row in report(read(folders)).rows] == ["always", "early", "late", "never"]
+    assert [row.arm for row in break_even_report(read_ladder(folders)).rows] == ["always", "early", "late", "never"]
 
 
 def test_an_oracle_is_marked(write: Writer) -> None:
     folders = [write(*at(b, "none", NONE[b]), *at(b, "oracle", GM[b], reads_truth=True), folder=f"{b:g}") for b in NONE]
-    shown = sheet(report(read(folders)))
+    shown = break_even_sheet(break_even_report(read_ladder(folders)))
     assert shown.tables[0].rows[0][0] == "oracle †"
     assert shown.legend[-1].startswith("† An oracle control")

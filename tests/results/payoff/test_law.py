@@ -10,8 +10,8 @@ import pytest
 from synthetic_records import make_record
 
 from splitbench.results.payoff.breakeven import ABOVE, BELOW
-from splitbench.results.payoff.law import Curve, Law, Point, Points, at_equal_length, fit, fit_curve, predict
-from splitbench.results.payoff.lengths import leaf_steps
+from splitbench.results.payoff.law import Curve, Law, Points, SeedPoint, at_equal_length, fit, fit_curve, predict
+from splitbench.results.payoff.lengths import mean_leaf_steps
 
 CURVE = Curve(limit=0.72, gap=0.15, decay=0.9, start=math.log(900))
 BUDGETS = (5e10, 1e11, 2e11, 4e11, 8e11)
@@ -22,9 +22,9 @@ SHIFTS = (0.0, 0.01, -0.01, 0.02, -0.02, 0.0)  # of a seed, in both arms
 def planted(relief: float, curve: Curve = CURVE, budgets: tuple[float, ...] = BUDGETS) -> Points:
     """A leaf has two thirds of the unsplit supernet's steps, and ``relief`` more than that had at its length."""
 
-    def point(steps: float, shift: float) -> Point:
+    def point(steps: float, shift: float) -> SeedPoint:
         leaf = steps / RATIO
-        return Point(steps, leaf, curve(steps) + shift, curve(leaf) + relief + shift)
+        return SeedPoint(steps, leaf, curve(steps) + shift, curve(leaf) + relief + shift)
 
     return {b: {s: point(900 * b / 5e10, shift) for s, shift in enumerate(SHIFTS)} for b in budgets}
 
@@ -84,7 +84,10 @@ def test_relief_of_the_other_half_is_not_seen() -> None:
 
 def test_relief_at_equal_length_by_hand() -> None:
     """A leaf of 200 steps lies half way, in ln steps, between 100 and 400; that of the lowest budget is below both."""
-    points = {1e9: {0: Point(100, 60, 0.3, 0.2)}, 4e9: {0: Point(400, 200, 0.5, 0.45), 1: Point(400, 200, 0.5, 0.4)}}
+    points = {
+        1e9: {0: SeedPoint(100, 60, 0.3, 0.2)},
+        4e9: {0: SeedPoint(400, 200, 0.5, 0.45), 1: SeedPoint(400, 200, 0.5, 0.4)},
+    }
     assert at_equal_length(points) == {4e9: {0: pytest.approx(0.05)}}
 
 
@@ -146,6 +149,6 @@ def split_record(weights: str, populations: tuple[int, int]) -> Any:
 
 
 def test_a_leaf_is_as_long_as_its_path_weighted_by_what_it_ranks() -> None:
-    assert leaf_steps(split_record("inherit", (3, 1))) == pytest.approx((400**3 * 900) ** 0.25)
-    assert leaf_steps(split_record("restart", (1, 1))) == pytest.approx((300 * 800) ** 0.5)
-    assert leaf_steps(make_record()) == pytest.approx(10)
+    assert mean_leaf_steps(split_record("inherit", (3, 1))) == pytest.approx((400**3 * 900) ** 0.25)
+    assert mean_leaf_steps(split_record("restart", (1, 1))) == pytest.approx((300 * 800) ** 0.5)
+    assert mean_leaf_steps(make_record()) == pytest.approx(10)

@@ -10,10 +10,10 @@ from test_ladder import NONE, Taus, at
 from test_plots import by_gid, gids, many, overlaps, texts
 
 from splitbench.results.inference import stats
-from splitbench.results.payoff.break_even_report import Report, report
-from splitbench.results.payoff.ladder import read
+from splitbench.results.payoff.break_even_report import BreakEvenReport, break_even_report
+from splitbench.results.payoff.ladder import read_ladder
 from splitbench.results.plots import style
-from splitbench.results.plots.of_arms.break_even import figure
+from splitbench.results.plots.of_arms.break_even import break_even_figure
 
 ARMS: dict[str, dict[float, Taus]] = {
     "gm": {1e10: [0.46, 0.48, 0.50], 4e10: [0.611, 0.63, 0.649]},
@@ -21,7 +21,7 @@ ARMS: dict[str, dict[float, Taus]] = {
 }
 
 
-def two_arms(write: Writer) -> Report:
+def two_arms(write: Writer) -> BreakEvenReport:
     folders = [
         write(
             *at(budget, "none", NONE[budget]),
@@ -30,12 +30,12 @@ def two_arms(write: Writer) -> Report:
         )
         for budget in NONE
     ]
-    return report(read(folders))
+    return break_even_report(read_ladder(folders))
 
 
 def test_lines_bands_and_sets_are_those_of_the_report(write: Writer) -> None:
     shown = two_arms(write)
-    drawn = figure(shown)
+    drawn = break_even_figure(shown)
     gm, never = shown.rows
     assert by_gid(drawn, "arm gm").get_ydata() == pytest.approx([-0.04, 0.01])
     assert list(by_gid(drawn, "tested never").get_xdata()) == [1e10, 4e10]
@@ -52,7 +52,7 @@ def test_lines_bands_and_sets_are_those_of_the_report(write: Writer) -> None:
 
 
 def test_the_unsplit_supernet_and_flops_alone(write: Writer) -> None:
-    drawn = figure(two_arms(write))
+    drawn = break_even_figure(two_arms(write))
     assert by_gid(drawn, "unsplit none").get_ydata() == pytest.approx([0.52, 0.62])
     assert by_gid(drawn, "unsplit FLOPs alone").get_ydata() == pytest.approx([0.6, 0.6])
     expected = stats.interval([0.50, 0.52, 0.54])
@@ -60,7 +60,7 @@ def test_the_unsplit_supernet_and_flops_alone(write: Writer) -> None:
 
 
 def test_words_do_not_overlap_and_name_every_arm(write: Writer) -> None:
-    drawn = figure(two_arms(write))
+    drawn = break_even_figure(two_arms(write))
     assert not overlaps(drawn)
     words = [text.get_text() for text in texts(drawn)]
     assert words.count("gm") == words.count("never") == 2  # beside its line, and beside its set
@@ -68,9 +68,9 @@ def test_words_do_not_overlap_and_name_every_arm(write: Writer) -> None:
 
 
 def test_57_arms_can_be_read(tmp_path: Path) -> None:
-    shown = report(read([many(tmp_path, 57)]))
+    shown = break_even_report(read_ladder([many(tmp_path, 57)]))
     assert len(shown.rows) == 56
-    drawn = figure(shown)
+    drawn = break_even_figure(shown)
     assert not overlaps(drawn)
     assert min(float(text.get_fontsize()) for text in texts(drawn)) >= 8
     assert not gids(drawn, "high ")  # bars at the tested budgets, no bands
@@ -81,4 +81,4 @@ def test_57_arms_can_be_read(tmp_path: Path) -> None:
 
 def test_equal_reports_give_equal_files(write: Writer) -> None:
     shown = two_arms(write)
-    assert style.svg(figure(shown)) == style.svg(figure(shown))
+    assert style.svg(break_even_figure(shown)) == style.svg(break_even_figure(shown))

@@ -22,9 +22,9 @@ from splitbench.results.plots import catalogue, style
 from splitbench.results.plots.of_arms import anytime, pareto, ranking, scatter
 from splitbench.results.plots.of_arms import critical_difference as cd
 from splitbench.results.plots.of_partitions import affinity, stability, tree
-from splitbench.results.plots.source import CannotDrawError, Options, Source, open_folder
-from splitbench.results.records.record import Node, Record, fingerprint
-from splitbench.results.records.store import Loaded, digest, encode, encode_estimates, load, record_path, write_run
+from splitbench.results.plots.source import CannotDrawError, Options, PlotSource, open_folder
+from splitbench.results.records.record import NodeRecord, Record, config_fingerprint
+from splitbench.results.records.store import Loaded, digest, encode, encode_estimates, load_runs, record_path, write_run
 
 OPERATIONS = [["none", "skip_connect", "nor_conv_3x3"], ["none", "skip_connect", "nor_conv_3x3"]]
 TOPOLOGY = {"edges": ["0→1", "0→2"], "operations": OPERATIONS}
@@ -151,7 +151,7 @@ def _undrawn(figure: Figure) -> set[int]:
     return found
 
 
-def one(folder: Path, arms: tuple[str, ...] = ()) -> Source:
+def one(folder: Path, arms: tuple[str, ...] = ()) -> PlotSource:
     return open_folder(folder, arms)
 
 
@@ -218,7 +218,7 @@ def test_words_on_a_colour_can_be_read(value: float, colour: str) -> None:
 
 def test_the_ranking_shows_every_seed_mean_and_interval(write: Writer) -> None:
     source = one(write(*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.4, 0.9])))
-    figure = ranking.figure(source.tables, Options())
+    figure = ranking.ranking_figure(source.tables, Options())
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["gm", "none"]
     assert sorted(by_gid(figure, "seeds gm").get_xdata()) == pytest.approx([0.4, 0.9])
@@ -234,14 +234,14 @@ def test_a_metric_where_less_is_better_is_ranked_upwards(write: Writer) -> None:
         make_record(arm, 0, expected_runs=1, metrics={"regret[all]": regret})
         for arm, regret in (("none", 3.0), ("gm", 1.0))
     ]
-    figure = ranking.figure(one(write(*records)).tables, Options(metric="regret[all]"))
+    figure = ranking.ranking_figure(one(write(*records)).tables, Options(metric="regret[all]"))
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["gm", "none"]
 
 
 def test_incomplete_arms_are_in_no_mean(write: Writer) -> None:
     source = one(write(*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.4], expected_runs=2)))
     assert any("'gm' has 1 of 2 runs" in warning for warning in source.warnings)
-    assert not gids(ranking.figure(source.tables, Options()), "mean gm")
+    assert not gids(ranking.ranking_figure(source.tables, Options()), "mean gm")
 
 
 def test_the_front_is_that_of_brute_force() -> None:
@@ -275,14 +275,14 @@ def test_pareto_shows_costs_values_and_front(write: Writer) -> None:
             *arm_records("seer", [0.8, 0.8], cost=costing(400), reads_truth=True),
         )
     )
-    figure = pareto.figure(source.tables, Options())
+    figure = pareto.pareto_figure(source.tables, Options())
     point = by_gid(figure, "arm 0 worse")
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (900, pytest.approx(0.45))
     best = by_gid(figure, "best")
     assert list(best.get_xdata()) == [500, 1000]
     assert list(best.get_ydata()) == pytest.approx([0.45, 0.55])
     assert gids(figure, "arm 0 seer")
-    seconds = pareto.figure(source.tables, Options(cost="seconds"))
+    seconds = pareto.pareto_figure(source.tables, Options(cost="seconds"))
     assert by_gid(seconds, "arm 0 worse").get_xdata()[0] == pytest.approx(2.0)  # measurement (9 s) is not in it
 
 
@@ -290,7 +290,7 @@ def test_without_seconds_an_arm_is_left_out_and_named(write: Writer) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.4, 0.9]))
     next((folder / "records").glob("gm--r0*.measured.json")).unlink()
     options = Options(cost="seconds")
-    figure = pareto.figure(one(folder).tables, options)
+    figure = pareto.pareto_figure(one(folder).tables, options)
     assert not gids(figure, "arm 0 gm")
     assert options.notes == ["pareto: arm 'gm' is left out, because its seconds were not kept"]
 
@@ -309,7 +309,7 @@ def test_anytime_has_each_budget_and_mean(write: Writer) -> None:
     source = one(folder)
     (family,) = source.families
     options = Options()
-    figure = anytime.figure(family, options)
+    figure = anytime.anytime_figure(family, options)
     line = by_gid(figure, "arm none")
     assert list(line.get_xdata()) == list(budgets)
     assert list(line.get_ydata()) == pytest.approx([0.35, 0.45, 0.55])
@@ -321,7 +321,7 @@ def test_anytime_has_each_budget_and_mean(write: Writer) -> None:
     assert not gids(figure, "arm changed")
     assert len(options.notes) == 2
     # on the front of all three budgets: gm's last, and none's first, which is the cheapest
-    front = by_gid(pareto.figure(family, Options()), "best")
+    front = by_gid(pareto.pareto_figure(family, Options()), "best")
     assert next(iter(front.get_xdata())) == 1e10
     assert list(front.get_ydata())[-1] == pytest.approx(0.6)
 
@@ -333,7 +333,7 @@ def test_a_second_table_of_a_budget_is_left_out_and_named(write: Writer) -> None
     (family,) = one(write(folder="some")).families
     assert len(family) == 3
     options = Options()
-    assert list(by_gid(anytime.figure(family, options), "arm gm").get_ydata()) == pytest.approx([0.3, 0.5])
+    assert list(by_gid(anytime.anytime_figure(family, options), "arm gm").get_ydata()) == pytest.approx([0.3, 0.5])
     (note,) = options.notes
     assert "at 40 G FLOPs the table (zoo: micro on digits, protocol q) is left out beside (toy: micro on " in note
     assert "digits, protocol p40000000000)" in note
@@ -350,7 +350,7 @@ def test_families_differ_in_the_budget_alone(write: Writer) -> None:
 
 def test_one_budget_gives_no_curve(write: Writer) -> None:
     with pytest.raises(CannotDrawError, match="differ in their budgets alone"):
-        anytime.figure(one(write(*arm_records("none", [0.5]))).tables, Options())
+        anytime.anytime_figure(one(write(*arm_records("none", [0.5]))).tables, Options())
 
 
 def test_the_diagram_stands_at_the_mean_ranks(write: Writer) -> None:
@@ -363,7 +363,7 @@ def test_the_diagram_stands_at_the_mean_ranks(write: Writer) -> None:
     records = [record for arm, own in taus.items() for record in arm_records(arm, own)]
     records += arm_records("seer", [1.0] * 4, reads_truth=True)
     source = one(write(*records))
-    figure = cd.figure(source.tables, Options())
+    figure = cd.critical_difference_figure(source.tables, Options())
     found = critical_difference({arm: [tau or 0 for tau in own] for arm, own in taus.items()})
     assert not gids(figure, "arm seer")
     places = {arm: by_gid(figure, f"arm {arm}").get_xdata()[0] for arm in taus}
@@ -400,10 +400,10 @@ def test_three_pairs_of_space_and_dataset_are_blocks(write: Writer) -> None:
     assert "3 pairs of space and data set" in shown
     assert "a on digits; b on digits; c on digits" in shown
     assert options.notes == ["critical_difference: arm 'alone' is left out, because some block lacks it"]
-    two = Source(source.folder, source.tables[:2], (), ())
+    two = PlotSource(source.folder, source.tables[:2], (), ())
     assert len(list(catalogue.drawings(two, "critical_difference", options))) == 2  # a diagram a table
     with pytest.raises(CannotDrawError, match="the same 3 seeds, or in 3 pairs of space and data set"):
-        cd.figure(two.tables[:1], options)
+        cd.critical_difference_figure(two.tables[:1], options)
 
 
 def test_tables_of_one_space_and_dataset_are_no_blocks(write: Writer) -> None:
@@ -424,7 +424,7 @@ def test_heat_maps_hold_means_errors_and_the_usual_groups(write: Writer) -> None
     roots = [split(1, [0, 2], [1], 0.5), split(1, [0, 2], [1], 0.9), split(0, [0], [1, 2], 0.1)]
     source = one(write(*splitting("gm", roots)))
     (table,) = source.tables
-    figure = affinity.figure(table, table.arms[0], Options())
+    figure = affinity.affinity_figure(table, table.arms[0], Options())
     records = [run.record for run in table.arms[0].runs]
     first, second = affinity.heats(records)
     assert (second.edge, second.operations, second.groups) == (1, (0, 2, 1), ((0, 2), (1,)))
@@ -440,7 +440,7 @@ def test_heat_maps_hold_means_errors_and_the_usual_groups(write: Writer) -> None
     assert {".70\n±.20"} <= {text.get_text() for text in texts(figure)}
     lines = [line for line in gids(figure, "border") if line.axes is figure.axes[1]]
     assert [line.get_ydata()[0] for line in lines] == [2]
-    single = affinity.figure(table, table.arms[0], Options(repetition=1))
+    single = affinity.affinity_figure(table, table.arms[0], Options(repetition=1))
     assert {".90\n±.01"} <= {text.get_text() for text in texts(single)}
     assert not overlaps(figure)
 
@@ -450,7 +450,7 @@ def test_tiny_dissimilarities_get_a_unit(write: Writer) -> None:
     root["scores"]["1"]["dissimilarity"] = [[0, 2e-5, 1e-5], [2e-5, 0, 4e-6], [1e-5, 4e-6, 0]]
     root["scores"]["1"]["standard_error"] = [[None] * 3] * 3
     (table,) = one(write(*splitting("gm", [root]))).tables
-    shown = {text.get_text() for text in texts(affinity.figure(table, table.arms[0], Options()))}
+    shown = {text.get_text() for text in texts(affinity.affinity_figure(table, table.arms[0], Options()))}
     assert {"2.0", "1.0", ".40"} <= shown
     assert any("1e-5" in text for text in shown)
 
@@ -463,7 +463,7 @@ def test_the_tree_names_operations_steps_and_the_answer(write: Writer) -> None:
     assert first.lines[0] == "none, nor_conv_3x3"
     assert second.lines == ("skip_connect", "5 steps", "leaf 1: 2 of 2", "choice: test 60.0 %")
     assert (first.parent, second.depth, second.leaf) == (0, 1, 1)
-    figure = tree.figure(table, table.arms[0], Options())
+    figure = tree.tree_figure(table, table.arms[0], Options())
     shown = {text.get_text() for text in texts(figure)}
     assert {"none, nor_conv_3x3", "skip_connect", "choice: test 60.0 % ✓"} <= shown
     assert not overlaps(figure)
@@ -491,7 +491,7 @@ def test_a_deep_tree_does_not_overlap(write: Writer) -> None:
     root = grow([[0, 1, 2]] * 5, [0, 1, 2, 3, 4])
     record = make_record("deep", expected_runs=1, tree=root)
     (table,) = one(write(record)).tables
-    figure = tree.figure(table, table.arms[0], Options())
+    figure = tree.tree_figure(table, table.arms[0], Options())
     assert not overlaps(figure)
     assert sum(text.get_text() == "op 1, op 2" for text in texts(figure)) == 5  # no topology: indices
 
@@ -515,7 +515,7 @@ def test_the_scatter_holds_every_architecture_by_leaf(write: Writer, tmp_path: P
     record = make_record("gm", 0, 0.25, expected_runs=1, estimates_sha256=digest(data))
     write_run(tmp_path / "some", record, make_measured(), data)
     (table,) = one(tmp_path / "some").tables
-    figure = scatter.figure(table, table.arms[0], Options())
+    figure = scatter.scatter_figure(table, table.arms[0], Options())
     values, ranks = by_gid(figure, "values 1"), by_gid(figure, "ranks 1")
     own = [index for index in range(40) if index % 2 == 1]
     assert list(values.get_xdata()) == [columns["truth_test"][index] for index in own]
@@ -528,7 +528,7 @@ def test_the_scatter_holds_every_architecture_by_leaf(write: Writer, tmp_path: P
     run = table.arms[0].runs[0]
     run.path.with_suffix(".parquet").unlink()
     with pytest.raises(CannotDrawError, match="cannot be read"):
-        scatter.figure(table, table.arms[0], Options())
+        scatter.scatter_figure(table, table.arms[0], Options())
 
 
 def test_the_rank_panel_ranks_as_the_metrics_do(tmp_path: Path) -> None:
@@ -546,7 +546,7 @@ def test_the_rank_panel_ranks_as_the_metrics_do(tmp_path: Path) -> None:
     record = make_record("gm", 0, 1.0, expected_runs=1, estimates_sha256=digest(data))
     write_run(tmp_path / "some", record, make_measured(), data)
     (table,) = one(tmp_path / "some").tables
-    drawn = by_gid(scatter.figure(table, table.arms[0], Options()), "ranks 0")
+    drawn = by_gid(scatter.scatter_figure(table, table.arms[0], Options()), "ranks 0")
     assert list(drawn.get_xdata()) == list(drawn.get_ydata()) == [1, 3, 2, 4]
     assert drawn.axes.get_ylabel() == "rank by the estimate (ties by lower loss)"
 
@@ -556,11 +556,11 @@ def test_a_folder_is_read_once(write: Writer, monkeypatch: pytest.MonkeyPatch) -
     folder = write(*arm_records("none", [0.5]))
 
     def loading(path: Path) -> Loaded:
-        found = load(path)
+        found = load_runs(path)
         write(*arm_records("late", [0.5], study="late"))
         return found
 
-    for place in ("splitbench.results.plots.source.load", "splitbench.results.boards.leaderboard.load"):
+    for place in ("splitbench.results.plots.source.load_runs", "splitbench.results.boards.leaderboard.load_runs"):
         monkeypatch.setattr(place, loading)
     assert [table.board.study for table in open_folder(folder).tables] == ["toy"]
 
@@ -575,8 +575,11 @@ def test_equal_values_share_their_rank() -> None:
 def test_ari_of_partitions_is_that_of_the_listed_strings() -> None:
     from sklearn.metrics import adjusted_rand_score
 
-    def nodes(edge: int, groups: list[list[int]]) -> list[Node]:
-        return [Node.model_validate(node([group if e == edge else [0, 1, 2, 3] for e in range(3)])) for group in groups]
+    def nodes(edge: int, groups: list[list[int]]) -> list[NodeRecord]:
+        return [
+            NodeRecord.model_validate(node([group if e == edge else [0, 1, 2, 3] for e in range(3)]))
+            for group in groups
+        ]
 
     sides = [nodes(0, [[0, 1], [2, 3]]), nodes(0, [[0], [1, 2, 3]])]
     sides += [nodes(2, [[0, 1], [2, 3]]), nodes(1, [[0], [1], [2, 3]])]
@@ -603,7 +606,7 @@ def test_stability_counts_pairs_of_seeds(write: Writer) -> None:
     assert found.same_edge == pytest.approx(1 / 3)
     assert sorted(found.aris)[-1] == 1.0
     assert found.ari == pytest.approx(1 / 3, abs=0.1)
-    figure = stability.figure((table,), Options())
+    figure = stability.stability_figure((table,), Options())
     assert by_gid(figure, "edge gm").get_width() == pytest.approx(1 / 3)
     assert by_gid(figure, "mean gm").get_xdata()[0] == pytest.approx(found.ari)
 
@@ -613,7 +616,7 @@ def test_stability_counts_pairs_of_seeds(write: Writer) -> None:
         batches = {"same_edge": {"mean": 0.25}, "functions_ari[all]": {"mean": 0.125}}
         report = {
             "protocol": protocol,
-            "fingerprints": {"gm": fingerprint({"n": 1})},
+            "fingerprints": {"gm": config_fingerprint({"n": 1})},
             "arms": [{"arm": "gm", "stability": {"batches": batches}}],
         }
         (folder / "geometry.json").write_text(json.dumps(report))
@@ -622,12 +625,12 @@ def test_stability_counts_pairs_of_seeds(write: Writer) -> None:
     assert stability.of_table(table)[0].batches is None
     geometry("p")
     assert stability.of_table(table)[0].batches == (0.25, 0.125)
-    assert not overlaps(stability.figure((table,), Options()))
+    assert not overlaps(stability.stability_figure((table,), Options()))
 
 
 def test_without_a_split_there_is_no_stability(write: Writer) -> None:
     with pytest.raises(CannotDrawError, match="split in two repetitions"):
-        stability.figure(one(write(*arm_records("none", [0.5, 0.6]))).tables, Options())
+        stability.stability_figure(one(write(*arm_records("none", [0.5, 0.6]))).tables, Options())
 
 
 # -- files and words ---------------------------------------------------------------------------------------------------
@@ -653,7 +656,7 @@ def test_57_arms_have_57_rows_of_stability(tmp_path: Path) -> None:
     for index in range(57):
         for record in splitting(f"criterion number {index}", roots):
             record_path(tmp_path, record).write_bytes(encode(record))
-    figure = stability.figure(one(tmp_path).tables, Options())
+    figure = stability.stability_figure(one(tmp_path).tables, Options())
     assert len(gids(figure, "mean")) == 57
     assert not overlaps(figure)
 
@@ -678,7 +681,7 @@ def test_files_are_equal_byte_for_byte(write: Writer) -> None:
             drawn += 1
         assert drawn, kind
         assert style.png(pictures[0]).startswith(b"\x89PNG\r\n\x1a\n")
-    assert b"$x_1$" in style.svg(ranking.figure(one(folder).tables, Options()))
+    assert b"$x_1$" in style.svg(ranking.ranking_figure(one(folder).tables, Options()))
 
 
 def test_too_many_arms_are_not_drawn_unasked(write: Writer) -> None:
@@ -702,7 +705,7 @@ def test_tables_agree_with_their_boards(tmp_path: Path) -> None:
     folder = many(tmp_path, arms=4)
     source = one(folder)
     assert [table.board.budget[1] for table in source.tables] == [1e10, 5e10]
-    for table, own in zip(source.tables, arms_of(load(folder).runs), strict=True):
+    for table, own in zip(source.tables, arms_of(load_runs(folder).runs), strict=True):
         assert table.arms == own
         for row in table.board.rows:
             if not row.trivial:

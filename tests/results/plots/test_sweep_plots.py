@@ -17,7 +17,7 @@ from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.plots import KINDS, catalogue, style
 from splitbench.results.plots.of_sweeps import importance, slices, tuning
 from splitbench.results.plots.source import CannotDrawError, Options, open_folder
-from splitbench.results.sweeps.sweep import SWEEP, chosen, curve, write
+from splitbench.results.sweeps.sweep import SWEEP, chosen_difference, curve, write_sweep
 
 DRAWN = (tuning, slices, importance)
 LONG = [f"a criterion with quite a long name(partitioner=max_cut, repetitions={index})" for index in range(12)]
@@ -36,7 +36,7 @@ def smallest(figure: Any) -> float:
 
 def test_curves_are_those_of_the_sweep() -> None:
     sweep = searching(3, 2, 15)
-    figure = tuning.figure(sweep, Options())
+    figure = tuning.tuning_figure(sweep, Options())
     for arm in sweep.arms:
         points = [point for point in curve(sweep, arm) if point.best is not None]
         means = [point.best.mean for point in points if point.best is not None]
@@ -45,7 +45,7 @@ def test_curves_are_those_of_the_sweep() -> None:
             assert line.get_drawstyle() == "steps-post"
             assert list(line.get_xdata()) == places
             assert list(line.get_ydata()) == means
-        end = chosen(sweep, arm)
+        end = chosen_difference(sweep, arm)
         assert end is not None
         assert list(by_gid(figure, f"interval {arm.arm}").get_ydata()) == [end.low, end.high]
         assert list(by_gid(figure, f"end {arm.arm}").get_ydata()) == [end.mean]
@@ -61,7 +61,7 @@ def test_trials_that_ended_before_are_marked() -> None:
         make_trial(2, [], "infeasible", spent=1000.0, reason="too small"),
         make_trial(3, [0.1, 0.1], "pruned"),
     ]
-    figure = tuning.figure(make_sweep(make_arm("none", trials)), Options())
+    figure = tuning.tuning_figure(make_sweep(make_arm("none", trials)), Options())
     assert list(by_gid(figure, "trials pruned none").get_xdata()) == [1, 4]
     assert list(by_gid(figure, "runs pruned none").get_xdata()) == [1, 7]
     assert list(by_gid(figure, "trials infeasible none").get_xdata()) == [3]
@@ -100,7 +100,7 @@ def test_arms_look_alike_in_every_picture() -> None:
     look = tuning.looks(sweep)
     assert look["none"].colour == style.INK
     assert len({(one.colour, one.marker) for one in look.values()}) == 4
-    drawn = tuning.figure(sweep, Options()), slices.figure(sweep, Options())
+    drawn = tuning.tuning_figure(sweep, Options()), slices.slices_figure(sweep, Options())
     for arm, one in look.items():
         assert to_hex(by_gid(drawn[0], f"trials {arm}").get_color()) == one.colour
         (ring, *_) = gids(drawn[1], f"chosen trainer.learning_rate {arm}")
@@ -116,7 +116,7 @@ def test_slices_hold_every_trial_that_ran_a_seed() -> None:
     ]
     search = {"trainer.learning_rate": {"log": [0.001, 1.0]}, "partitioner": ["balanced", "gap"]}
     arm = make_arm("none", trials, searched=sorted(search), own={"trainer.learning_rate": 0.1, "partitioner": "gap"})
-    figure = slices.figure(make_sweep(arm, search=search), Options())
+    figure = slices.slices_figure(make_sweep(arm, search=search), Options())
     assert len(gids(figure, "trainer.learning_rate none")) == 3
     assert len(gids(figure, "partitioner none")) == 2
     point = by_gid(figure, "trainer.learning_rate none 0")
@@ -171,7 +171,7 @@ def test_importance_has_one_order_for_all_arms() -> None:
     part = make_arm("d", searched=["x.p"], own={}, importance={"x.p": 1.0})
     sweep = make_sweep(*arms, lost, part, search={"x.p": [1, 2], "x.q": [1, 2]})
     assert importance.order(sweep) == ["x.q", "x.p"]  # 1.6 and 1.4
-    figure = importance.figure(sweep, Options())
+    figure = importance.importance_figure(sweep, Options())
     assert by_gid(figure, "a x.q").get_width() == pytest.approx(0.9)
     assert by_gid(figure, "b x.p").get_width() == pytest.approx(0.3)
     shown = words(figure)
@@ -226,12 +226,12 @@ def test_more_arms_than_can_be_told_apart_are_grey() -> None:
     for module in DRAWN:
         figure = module.figure(sweep, Options())
         assert not overlaps(figure)
-    assert any("In grey: the 4 arms" in text for text in words(tuning.figure(sweep, Options())))
+    assert any("In grey: the 4 arms" in text for text in words(tuning.tuning_figure(sweep, Options())))
 
 
 def test_one_seed_has_no_intervals() -> None:
     sweep = searching(2, 2, 9, seeds=1)
-    figure = tuning.figure(sweep, Options())
+    figure = tuning.tuning_figure(sweep, Options())
     assert not gids(figure, "interval")
     assert len(gids(figure, "end")) == 2
     assert any("up to 1 seed of" in text for text in words(figure))
@@ -257,7 +257,7 @@ def test_what_cannot_be_drawn_is_a_sentence() -> None:
         with pytest.raises(CannotDrawError, match=sentence):
             module.figure(empty, Options())
     with pytest.raises(CannotDrawError, match="searches no parameter"):
-        slices.figure(make_sweep(make_arm("none", searched=[]), search={}), Options())
+        slices.slices_figure(make_sweep(make_arm("none", searched=[]), search={}), Options())
 
 
 def test_equal_sweeps_give_equal_bytes() -> None:
@@ -283,7 +283,7 @@ def kinds(source: Any, asked: bool = False) -> dict[str, list[str] | str]:
 
 
 def test_a_folder_of_a_sweep_alone_gives_its_pictures(tmp_path: Path) -> None:
-    write(tmp_path, searching(2, 2, 6))
+    write_sweep(tmp_path, searching(2, 2, 6))
     source = open_folder(tmp_path)
     assert (source.tables, source.warnings) == ((), ())
     catalogue.check_metric(source, Options())
@@ -309,7 +309,7 @@ def trials_folder(write_records: Writer, arms: int = 30) -> Path:
         taus: list[float | None] = [0.4, 0.5, 0.6]
         records += arm_records(f"gm [x={index}]", taus if index % 5 == 0 else taus[: 1 + index % 2], expected_runs=3)
     folder = write_records(*records)
-    write(folder, searching(2, 2, 6))
+    write_sweep(folder, searching(2, 2, 6))
     return folder
 
 
@@ -350,7 +350,7 @@ def test_named_trials_are_drawn_one_by_one(write: Writer) -> None:
 
 
 def test_named_arms_of_a_sweep_alone(tmp_path: Path) -> None:
-    write(tmp_path, searching(3, 2, 6))
+    write_sweep(tmp_path, searching(3, 2, 6))
     (sweep,) = open_folder(tmp_path, ["criterion 2"]).sweeps
     assert [arm.arm for arm in sweep.arms] == ["criterion 2"]
     for kind in ("tuning", "slices", "importance"):
@@ -360,9 +360,9 @@ def test_named_arms_of_a_sweep_alone(tmp_path: Path) -> None:
 
 def test_a_folder_of_several_sweeps_names_its_pictures(tmp_path: Path) -> None:
     for study in ("one", "two"):
-        write(tmp_path / study, searching(2, 2, 6, study=study))
+        write_sweep(tmp_path / study, searching(2, 2, 6, study=study))
     assert kinds(open_folder(tmp_path))["tuning"] == ["tuning--one", "tuning--two"]
-    write(tmp_path / "again", searching(2, 2, 6, study="one"))
+    write_sweep(tmp_path / "again", searching(2, 2, 6, study="one"))
     names = kinds(open_folder(tmp_path))["tuning"]
     assert len(set(names)) == 3
 
@@ -370,7 +370,7 @@ def test_a_folder_of_several_sweeps_names_its_pictures(tmp_path: Path) -> None:
 def test_a_sweep_beside_other_studies_leaves_them_their_pictures(write: Writer) -> None:
     write(*arm_records("none", [0.5, 0.6, 0.4]), *arm_records("gm", [0.4, 0.7, 0.4]), folder="all/study")
     folder = write(*arm_records("none", [0.5] * 3, study="swept"), folder="all/swept").parent
-    from splitbench.results.sweeps.sweep import write as write_sweep
+    from splitbench.results.sweeps.sweep import write_sweep as write_sweep
 
     write_sweep(folder / "swept", searching(2, 2, 6, study="swept"))
     found = kinds(open_folder(folder))
@@ -392,7 +392,7 @@ def test_a_damaged_sweep_is_a_warning_beside_records(write: Writer, tmp_path: Pa
 
 
 def test_damaged_records_beside_a_sweep_are_a_warning(tmp_path: Path) -> None:
-    write(tmp_path, searching(2, 2, 6))
+    write_sweep(tmp_path, searching(2, 2, 6))
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "a--r0-d0.json").write_text("{")
     source = open_folder(tmp_path)

@@ -18,7 +18,7 @@ from splitbench.results.plots.of_arms.ranking import ranking_svg
 from splitbench.results.publishing import publish as module
 from splitbench.results.publishing.publish import STUDY, publish
 from splitbench.results.records import archive
-from splitbench.results.records.record import fingerprint
+from splitbench.results.records.record import config_fingerprint
 from splitbench.results.words.render import markdown
 
 CONFIGS: dict[str, dict[str, object]] = {"none": {"draws": 1}, "gm": {"draws": 1, "criteria": {"name": "gm"}}}
@@ -35,7 +35,7 @@ def folder_of(write: Writer) -> Path:
 
 def geometry_of(folder: Path, **changes: object) -> None:
     """What a geometry of the records of ``folder_of`` holds, as far as publishing reads it."""
-    fingerprints = {arm: fingerprint(CONFIGS[arm]) for arm in CONFIGS}
+    fingerprints = {arm: config_fingerprint(CONFIGS[arm]) for arm in CONFIGS}
     content = {"protocol": "f00", "fingerprints": fingerprints, "seeds": 2, **changes}
     (folder / "geometry.json").write_text(json.dumps(content))
     (folder / "geometry.md").write_text("geometry")
@@ -128,9 +128,9 @@ def test_the_table_of_unsplit_supernets_is_made_anew_at_the_end(
     monkeypatch.setattr(module, "published", lambda: folders)
     monkeypatch.setattr(unsplit, "TABLE", tmp_path / "unsplit.json")
     monkeypatch.setattr("sys.argv", ["publish", str(folders[1])])
-    module.main()
+    module.publish_main()
     assert done == folders[1:]
-    (supernet,) = unsplit.read(tmp_path / "unsplit.json")
+    (supernet,) = unsplit.read_unsplit(tmp_path / "unsplit.json")
     assert supernet.lengths[0].studies == ["a", "b"]
     assert f"published {tmp_path / 'unsplit.json'}" in capsys.readouterr().out
 
@@ -152,7 +152,7 @@ def test_what_fails_halfway_leaves_what_was_published(
     assert {path: path.read_bytes() for path in into.rglob("*") if path.is_file()} == before
     monkeypatch.undo()
     assert publish(newer, into) == target
-    assert [name for name in archive.members(target / archive.ARCHIVE) if name.startswith("gm")] == []
+    assert [name for name in archive.archive_members(target / archive.ARCHIVE) if name.startswith("gm")] == []
     assert [path.name for path in into.iterdir()] == ["toy"]
     assert target.stat().st_mode == newer.stat().st_mode
 
@@ -190,9 +190,9 @@ def test_the_picture_shows_every_arm_and_seed(write: Writer) -> None:
     [
         ({"protocol": "f01"}, "it was made under another protocol than the records"),
         ({"protocol": None}, "it was made under another protocol than the records"),
-        ({"fingerprints": {"none": fingerprint(CONFIGS["none"])}}, "its arms are not those of the records"),
+        ({"fingerprints": {"none": config_fingerprint(CONFIGS["none"])}}, "its arms are not those of the records"),
         (
-            {"fingerprints": {arm: fingerprint({**config, "draws": 2}) for arm, config in CONFIGS.items()}},
+            {"fingerprints": {arm: config_fingerprint({**config, "draws": 2}) for arm, config in CONFIGS.items()}},
             "its arms are not those of the records",
         ),
         ({"seeds": 3}, "its seeds are not those of the records"),

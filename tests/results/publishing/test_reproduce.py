@@ -37,9 +37,9 @@ def test_records_are_packed_as_publishing_packs_them(study: Path, tmp_path: Path
     """The same tar; how it is compressed may differ from one release of liblzma to another."""
     assert not (study / store.RECORDS).exists()
     (tmp_path / store.RECORDS).mkdir()
-    for name, content in archive.members(study / archive.ARCHIVE).items():
+    for name, content in archive.archive_members(study / archive.ARCHIVE).items():
         (tmp_path / store.RECORDS / name).write_bytes(content)
-    again, there = archive.pack(tmp_path / store.RECORDS), (study / archive.ARCHIVE).read_bytes()
+    again, there = archive.pack_records(tmp_path / store.RECORDS), (study / archive.ARCHIVE).read_bytes()
     assert lzma.decompress(again) == lzma.decompress(there)
     assert len(again) == pytest.approx(len(there), rel=0.1)
 
@@ -47,7 +47,7 @@ def test_records_are_packed_as_publishing_packs_them(study: Path, tmp_path: Path
 def test_leaderboards_are_those_of_the_records(study: Path) -> None:
     boards = leaderboards(study)
     assert (study / "leaderboard.md").read_text() == render.markdown(boards)
-    assert (study / "leaderboard.json").read_text() == render.to_json(boards)
+    assert (study / "leaderboard.json").read_text() == render.boards_json(boards)
 
 
 def test_the_page_is_that_of_the_records(study: Path) -> None:
@@ -63,13 +63,13 @@ def test_pictures_are_those_of_the_records(study: Path) -> None:
 
 @pytest.mark.parametrize("folder", SWEEPS, ids=lambda path: path.name)
 def test_a_sweep_is_that_of_its_numbers(folder: Path) -> None:
-    found = sweep.read(folder)
+    found = sweep.read_sweep(folder)
     assert (folder / sweep.SWEEP).read_bytes() == store.encode(found)
-    drawn = publish_sweep.pictures(found)
+    drawn = publish_sweep.sweep_pictures(found)
     assert {path.name for path in folder.glob("*.svg")} == drawn.keys()
     same_pictures(folder, drawn)
     page = folder.with_name(f"{folder.name}.md").read_text()
-    assert page == publish_sweep.report(found, folder, folder, list(drawn))
+    assert page == publish_sweep.sweep_page(found, folder, folder, list(drawn))
 
 
 @pytest.mark.parametrize("folder", GRIDS, ids=lambda path: path.name)
@@ -82,7 +82,7 @@ def test_a_grid_is_that_of_its_cells(folder: Path) -> None:
 
 
 def test_the_table_of_unsplit_supernets_is_that_of_the_records() -> None:
-    assert unsplit.TABLE.read_bytes() == store.encode(publish_unsplit.table(STUDIES))
+    assert unsplit.TABLE.read_bytes() == store.encode(publish_unsplit.unsplit_table(STUDIES))
 
 
 def same_pictures(folder: Path, drawn: Mapping[str, bytes]) -> None:

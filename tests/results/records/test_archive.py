@@ -16,8 +16,8 @@ from synthetic_records import Writer, arm_records, make_record
 from splitbench.harness.errors import StoreError
 from splitbench.results.arms.arms import tables
 from splitbench.results.boards.leaderboard import leaderboards
-from splitbench.results.frames.frame import load
-from splitbench.results.gating.baseline import MEAN_ESTIMATE, Table, make
+from splitbench.results.frames.frame import load_frames
+from splitbench.results.gating.baseline import MEAN_ESTIMATE, BaselineTable, make_baseline
 from splitbench.results.page import page
 from splitbench.results.publishing.publish import publish
 from splitbench.results.records import archive, store
@@ -31,13 +31,13 @@ def toy(write: Writer, name: str = "out") -> Path:
 
 def packed(folder: Path) -> Path:
     """The same folder with its records packed."""
-    (folder / ARCHIVE).write_bytes(archive.pack(folder / "records"))
+    (folder / ARCHIVE).write_bytes(archive.pack_records(folder / "records"))
     shutil.rmtree(folder / "records")
     return folder
 
 
-def baseline(folder: Path) -> list[Table]:
-    return make(tables(store.load(folder).runs), ["tau[all]", MEAN_ESTIMATE], "", folder).tables
+def baseline(folder: Path) -> list[BaselineTable]:
+    return make_baseline(tables(store.load_runs(folder).runs), ["tau[all]", MEAN_ESTIMATE], "", folder).tables
 
 
 def rewrite(folder: Path, files: dict[str, bytes | str | None]) -> None:
@@ -66,15 +66,15 @@ def test_a_packed_folder_is_read_as_the_folder_was(write: Writer, tmp_path: Path
     (folder / "records" / "lost--r0-d0.parquet").write_bytes(b"lost")
     (folder / "records" / ".hidden.json").write_text("a killed write's")
     shutil.copy(folder / "records" / "none--r1-d0.json", folder / "records" / "copy.json")
-    before, boards = load(folder), leaderboards(folder)
-    shown = render.markdown(boards), render.to_json(boards), page(folder, 1.0)
+    before, boards = load_frames(folder), leaderboards(folder)
+    shown = render.markdown(boards), render.boards_json(boards), page(folder, 1.0)
     estimates, gated = before.estimates(), baseline(folder)
-    again = load(packed(folder))
+    again = load_frames(packed(folder))
     assert not (folder / "records").exists()
     assert again.loaded == before.loaded
     assert len(again.warnings) == 7
     boards = leaderboards(folder)
-    assert (render.markdown(boards), render.to_json(boards), page(folder, 1.0)) == shown
+    assert (render.markdown(boards), render.boards_json(boards), page(folder, 1.0)) == shown
     assert again.estimates().equals(estimates)
     assert baseline(folder) == gated
 
@@ -82,7 +82,7 @@ def test_a_packed_folder_is_read_as_the_folder_was(write: Writer, tmp_path: Path
 def test_a_folder_of_packed_folders_is_read_too(write: Writer, tmp_path: Path) -> None:
     write(make_record(study="first"), folder="all/1")
     packed(write(make_record(study="second"), folder="all/2"))
-    loaded = store.load(tmp_path / "all")
+    loaded = store.load_runs(tmp_path / "all")
     assert [run.record.study for run in loaded.runs] == ["first", "second"]
     assert [run.path.parent.parent.name for run in loaded.runs] == ["1", "2"]
     assert loaded.warnings == ()
@@ -91,14 +91,14 @@ def test_a_folder_of_packed_folders_is_read_too(write: Writer, tmp_path: Path) -
 def test_equal_files_give_equal_bytes(write: Writer, tmp_path: Path) -> None:
     """Whatever their times, permissions and order in the folder; and any tar gives them back."""
     folder = toy(write)
-    first = archive.pack(folder / "records")
+    first = archive.pack_records(folder / "records")
     other = tmp_path / "other" / "records"
     other.mkdir(parents=True)
     for path in sorted((folder / "records").iterdir(), reverse=True):
         (other / path.name).write_bytes(path.read_bytes())
         os.chmod(other / path.name, 0o600)
         os.utime(other / path.name, (1, 1))
-    assert archive.pack(other) == first
+    assert archive.pack_records(other) == first
     (tmp_path / ARCHIVE).write_bytes(first)
     with tarfile.open(tmp_path / ARCHIVE) as tar:
         assert {(one.mtime, one.mode, one.uid, one.gid, one.uname, one.gname) for one in tar} == {
@@ -117,7 +117,7 @@ def test_long_names_come_back(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     for name in names:
         (tmp_path / "records" / name).write_text(name)
-    assert {name: data.decode() for name, data in archive.members(packed(tmp_path) / ARCHIVE).items()} == {
+    assert {name: data.decode() for name, data in archive.archive_members(packed(tmp_path) / ARCHIVE).items()} == {
         name: name for name in names
     }
 
@@ -140,12 +140,12 @@ def test_a_damaged_archive_is_a_warning_and_the_rest_is_there(
     folder = packed(toy(write, "all/torn"))
     assert callable(damage)
     (folder / ARCHIVE).write_bytes(damage((folder / ARCHIVE).read_bytes()))
-    loaded = store.load(tmp_path / "all")
+    loaded = store.load_runs(tmp_path / "all")
     assert [run.record.study for run in loaded.runs] == ["whole"]
     (warning,) = loaded.warnings
     assert warning.startswith(f"torn/{ARCHIVE}: left out with all that is in it, {reason}")
     with pytest.raises(StoreError, match=f"holds no usable record: {ARCHIVE}: left out with all"):
-        store.load(folder)
+        store.load_runs(folder)
     with pytest.raises(StoreError, match="holds no usable record"):
         publish(folder, tmp_path / "published")
 
@@ -154,16 +154,16 @@ def test_every_bit_counts(write: Writer) -> None:
     """Wherever one is turned, the archive is refused: no record is read that is not the one that was packed."""
     folder = packed(toy(write))
     sound = (folder / ARCHIVE).read_bytes()
-    there = archive.members(folder / ARCHIVE)
+    there = archive.archive_members(folder / ARCHIVE)
     for place in range(0, len(sound), max(1, len(sound) // 40)):
         torn = bytearray(sound)
         torn[place] ^= 0x10
         (folder / ARCHIVE).write_bytes(torn)
         os.utime(folder / ARCHIVE, ns=(place, place))
         with pytest.raises(archive.DamagedError):
-            assert archive.members(folder / ARCHIVE) != there
+            assert archive.archive_members(folder / ARCHIVE) != there
     (folder / ARCHIVE).write_bytes(sound)
-    assert archive.members(folder / ARCHIVE) == there
+    assert archive.archive_members(folder / ARCHIVE) == there
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_is_no_file_of_a_records_folder_is_not_read(
 ) -> None:
     rewrite(tmp_path, files)
     with pytest.raises(StoreError, match="in it is no file of records; pack the folder again"):
-        store.load(tmp_path)
+        store.load_runs(tmp_path)
 
 
 def test_an_archive_that_claims_to_be_endless_is_refused(
@@ -193,18 +193,18 @@ def test_an_archive_that_claims_to_be_endless_is_refused(
     folder = toy(write)
     monkeypatch.setattr(archive, "LARGEST", 2**12)
     with pytest.raises(StoreError, match="more than an archive may hold"):
-        archive.pack(folder / "records")
+        archive.pack_records(folder / "records")
     shutil.rmtree(folder / "records")
     (folder / ARCHIVE).write_bytes(lzma.compress(bytes(2**16)))
     with pytest.raises(StoreError, match=r"it holds more than .* GiB; unpack it with `tar -xf records.tar.xz`"):
-        store.load(folder)
+        store.load_runs(folder)
 
 
 def test_a_folder_beside_its_archive_is_read_and_the_archive_named(write: Writer) -> None:
     folder = toy(write)
-    (folder / ARCHIVE).write_bytes(archive.pack(folder / "records"))
+    (folder / ARCHIVE).write_bytes(archive.pack_records(folder / "records"))
     (folder / "records" / "none--r0-d0.measured.json").unlink()
-    loaded = store.load(folder)
+    loaded = store.load_runs(folder)
     assert len(loaded.runs) == 4
     assert loaded.runs[-2].measured is None  # not from the archive
     assert [w for w in loaded.warnings if ARCHIVE in w] == [
@@ -215,22 +215,22 @@ def test_a_folder_beside_its_archive_is_read_and_the_archive_named(write: Writer
 def test_nothing_is_run_into_packed_records(write: Writer) -> None:
     folder = packed(toy(write))
     with pytest.raises(StoreError, match="packed records are read, and none are added; unpack them with"):
-        store.prepare(folder)
+        store.prepare_folder(folder)
     assert not (folder / "records").exists()
 
 
 def test_an_archive_that_is_replaced_is_read_anew(write: Writer) -> None:
     folder = packed(toy(write))
-    assert len(store.load(folder).runs) == 4
+    assert len(store.load_runs(folder).runs) == 4
     other = write(*arm_records("none", [0.1, 0.2]), folder="other")
-    (folder / ARCHIVE).write_bytes(archive.pack(other / "records"))
-    assert [run.record.metrics["tau[all]"] for run in store.load(folder).runs] == [0.1, 0.2]
+    (folder / ARCHIVE).write_bytes(archive.pack_records(other / "records"))
+    assert [run.record.metrics["tau[all]"] for run in store.load_runs(folder).runs] == [0.1, 0.2]
 
 
 def test_publishing_packs_and_packs_once(write: Writer, tmp_path: Path) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]))
     target = publish(folder, tmp_path / "published")
-    assert (target / ARCHIVE).read_bytes() == archive.pack(folder / "records")
+    assert (target / ARCHIVE).read_bytes() == archive.pack_records(folder / "records")
     assert not (target / "records").exists()
     assert (folder / "records").is_dir()
     os.utime(target / ARCHIVE, (1, 1))
@@ -244,7 +244,7 @@ def test_publishing_packs_and_packs_once(write: Writer, tmp_path: Path) -> None:
 
 def test_a_published_folder_is_packed_in_place(write: Writer, tmp_path: Path) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]), folder="published/toy")
-    before = render.to_json(leaderboards(folder))
+    before = render.boards_json(leaderboards(folder))
     assert publish(folder, tmp_path / "published") == folder
     assert not (folder / "records").exists()
     assert json.loads(before) == json.loads((folder / "leaderboard.json").read_text())

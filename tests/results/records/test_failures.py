@@ -15,7 +15,7 @@ from splitbench.results.boards.compare import compare
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.gating import checks
 from splitbench.results.gating import gate as gates
-from splitbench.results.gating.gate_report import as_json
+from splitbench.results.gating.gate_report import gate_json
 from splitbench.results.page import page
 from splitbench.results.records import store
 from splitbench.results.words import render
@@ -55,7 +55,7 @@ def test_rows_say_which_runs_failed_and_why(folder: Path) -> None:
 
 
 def test_json_has_them_in_the_row_and_no_key_where_there_are_none(folder: Path) -> None:
-    rows = {row["arm"]: row for row in json.loads(render.to_json(leaderboards(folder)))["rows"]}
+    rows = {row["arm"]: row for row in json.loads(render.boards_json(leaderboards(folder)))["rows"]}
     one = {"arm": "gm", "repetition": 1, "draw": 0, "stage": "train root", "reason": DIVERGED}
     assert rows["gm"]["failed"] == [one]
     assert "failed" not in rows["none"]
@@ -109,14 +109,14 @@ def test_the_gate_does_not_pass_an_arm_that_failed(folder: Path, write: Writer, 
     records = [record for arm in ("none", "gm", "random") for record in arm_records(arm, [0.5, 0.6, 0.7], **SEED)]
     whole = unchecked(write(*records, folder="whole"))
     gates.update(whole, tmp_path / "gate.json", ["tau[all]"], "")
-    report = gates.gate(folder, tmp_path / "gate.json")
+    report = gates.hold_against_baseline(folder, tmp_path / "gate.json")
     assert report.status == checks.NOT_MEASURED
     where = "toy / micro / digits"
     assert report.missing[:2] == (
         f"{where}: arm gm has 2 of 3 runs (seed 2, train root: {DIVERGED})",
         f"{where}: arm random failed: seed 1: it broke | 0; seed 2: it broke | 1; seed 3: it broke | 2",
     )
-    assert as_json(report)["status"] == 3
+    assert gate_json(report)["status"] == 3
     with pytest.raises(ConfigError, match="no baseline is written: arm 'gm' has failed"):
         gates.update(folder, tmp_path / "other.json", [], "")
 
@@ -124,7 +124,7 @@ def test_the_gate_does_not_pass_an_arm_that_failed(folder: Path, write: Writer, 
 def test_the_gate_names_a_failed_arm_that_it_does_not_guard(folder: Path, write: Writer, tmp_path: Path) -> None:
     whole = unchecked(write(*arm_records("none", [0.5, 0.6, 0.7], **SEED), folder="whole"))
     gates.update(whole, tmp_path / "gate.json", ["tau[all]"], "")
-    report = gates.gate(folder, tmp_path / "gate.json")
+    report = gates.hold_against_baseline(folder, tmp_path / "gate.json")
     assert report.status == checks.OK
     assert f"arm gm, which the baseline does not guard, failed: seed 2, train root: {DIVERGED}" in "".join(report.notes)
 
@@ -132,7 +132,7 @@ def test_the_gate_names_a_failed_arm_that_it_does_not_guard(folder: Path, write:
 def test_where_all_runs_failed_nothing_was_measured(write: Writer, tmp_path: Path) -> None:
     gates.update(write(*arm_records("none", [0.5, 0.6]), folder="whole"), tmp_path / "gate.json", ["tau[all]"], "")
     store.write_failure(tmp_path / "lost", make_failure("none"))
-    report = gates.gate(tmp_path / "lost", tmp_path / "gate.json")
+    report = gates.hold_against_baseline(tmp_path / "lost", tmp_path / "gate.json")
     assert report.status == checks.NOT_MEASURED
     assert f"was not measured: arm none failed: seed 1, train root: {DIVERGED}" in report.missing[0]
     with pytest.raises(StoreError, match=rf"no run has succeeded, and 1 failed: none, seed 1, train root: {DIVERGED}"):
@@ -144,28 +144,28 @@ def test_a_baseline_that_guards_nothing_is_refused(write: Writer, tmp_path: Path
     folder, path = unchecked(write(*arm_records("none", [0.5, 0.6], **SEED))), tmp_path / "gate.json"
     gates.update(folder, path, ["tau[all]"], "")
     path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
-    assert gates.gate(folder, path).status == checks.OK, "a byte order mark is no damage"
+    assert gates.hold_against_baseline(folder, path).status == checks.OK, "a byte order mark is no damage"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8-sig")) | change))
     with pytest.raises(StoreError, match="the baseline guards no (metric|arm), so that nothing could ever fail"):
-        gates.gate(folder, path)
+        gates.hold_against_baseline(folder, path)
 
 
 def test_a_failure_gives_way_to_the_record_of_its_run(folder: Path, write: Writer) -> None:
     write(make_record("gm", 1))
     assert not list(folder.glob("records/gm*.failed.json"))
-    assert {one.arm for one in store.load(folder).failed} == {"random"}
+    assert {one.arm for one in store.load_runs(folder).failed} == {"random"}
 
 
 def test_a_failure_beside_a_record_of_its_run_is_passed_over(folder: Path) -> None:
     store.write_failure(folder, make_failure("gm", 0))
-    assert ("gm", 0) not in {(one.arm, one.repetition) for one in store.load(folder).failed}
+    assert ("gm", 0) not in {(one.arm, one.repetition) for one in store.load_runs(folder).failed}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"arm": "gm"}', "[" * 100_000])
 def test_a_damaged_failure_is_a_warning(folder: Path, content: str) -> None:
     (path,) = folder.glob("records/gm*.failed.json")
     path.write_text(content)
-    (warning,) = store.load(folder).warnings
+    (warning,) = store.load_runs(folder).warnings
     assert warning.startswith(f"records/{path.name}: left out, a failed run's file that is damaged")
 
 
@@ -176,7 +176,7 @@ def test_runs_under_two_protocols_never_share_a_path(write: Writer) -> None:
     folder = write(make_record("gm", protocol="a1"), make_record("gm", protocol="b2"), make_record("gm"))
     names = sorted(path.name for path in folder.glob("records/*-d0.json"))
     assert names == ["gm--a1--r0-d0.json", "gm--b2--r0-d0.json", "gm--r0-d0.json"]
-    assert len(store.load(folder).runs) == 3
+    assert len(store.load_runs(folder).runs) == 3
 
 
 @pytest.mark.parametrize("protocol", ["../../outside", "a\x00b", "a\n", "x" * 5000, ["a"], 7, None, "a/b", "."])
@@ -184,7 +184,7 @@ def test_a_protocol_that_could_be_a_path_is_damage(write: Writer, protocol: obje
     folder = write(make_record("gm", 0), make_record("gm", 1))
     path = folder / "records" / "gm--r1-d0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": protocol}))
-    loaded = store.load(folder)
+    loaded = store.load_runs(folder)
     assert len(loaded.runs) == 1
     assert loaded.warnings[0].startswith("records/gm--r1-d0.json: left out, invalid at 'protocol'")
     assert len(loaded.warnings[0]) < 250

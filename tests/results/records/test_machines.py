@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from synthetic_records import ESTIMATES, arm_records, make_measured
 
-from splitbench.results.boards.compare import compare, to_json
+from splitbench.results.boards.compare import compare, comparison_json
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.gating import baseline, gate, gate_report
 from splitbench.results.page import page
 from splitbench.results.records.machines import kinds, mixture
-from splitbench.results.records.record import Machine, Measured
-from splitbench.results.records.store import encode, load, write_run
+from splitbench.results.records.record import MachineRecord, Measured
+from splitbench.results.records.store import encode, load_runs, write_run
 from splitbench.results.words import render
 
-INTEL = Machine(device="CPU, 1 thread(s)", cpu="Intel Xeon", instructions="AVX512", torch="2.13.0+cpu")
+INTEL = MachineRecord(device="CPU, 1 thread(s)", cpu="Intel Xeon", instructions="AVX512", torch="2.13.0+cpu")
 OTHERS = {
     "CPU models (AMD EPYC; Intel Xeon)": INTEL.model_copy(update={"cpu": "AMD EPYC"}),
     "instruction sets (AVX2; AVX512)": INTEL.model_copy(update={"instructions": "AVX2"}),
@@ -33,7 +33,7 @@ Computed = Callable[..., Path]
 def computed(tmp_path: Path) -> Computed:
     """A folder with the arms none and gm, two seeds each; ``gm`` lists the machines of the last run of that arm."""
 
-    def make(gm: list[Machine], none: Machine = INTEL, folder: str = "out") -> Path:
+    def make(gm: list[MachineRecord], none: MachineRecord = INTEL, folder: str = "out") -> Path:
         for record in [*arm_records("none", [0.5, 0.6]), *arm_records("gm", [0.55, 0.61])]:
             machines = gm if (record.arm, record.repetition) == ("gm", 1) else [none]
             write_run(tmp_path / folder, record, make_measured(machines=machines), ESTIMATES)
@@ -50,7 +50,7 @@ def test_a_table_that_mixes_machines_says_so_everywhere(computed: Computed, word
     (sentence,) = found.boards[0].warnings
     assert sentence.startswith(f"this table mixes {words}: the same training ends elsewhere on each")
     assert sentence in render.markdown(found)
-    assert sentence in json.loads(render.to_json(found))["warnings"]
+    assert sentence in json.loads(render.boards_json(found))["warnings"]
     assert sentence in page(folder).decode()
     assert found.boards[0].faults == ()
 
@@ -58,11 +58,11 @@ def test_a_table_that_mixes_machines_says_so_everywhere(computed: Computed, word
     (said,) = compared.pairs[0].warnings
     assert said.startswith(f"this comparison mixes {words}: ")
     assert said in render.markdown(compared)
-    assert to_json(compared)["pairs"][0]["warnings"] == (said,)
+    assert comparison_json(compared)["pairs"][0]["warnings"] == (said,)
 
 
 def test_several_differences_are_one_sentence(computed: Computed) -> None:
-    other = Machine(device="CPU, 1 thread(s)", cpu="AMD EPYC", instructions="AVX2", torch="2.12.0")
+    other = MachineRecord(device="CPU, 1 thread(s)", cpu="AMD EPYC", instructions="AVX2", torch="2.12.0")
     (sentence,) = leaderboards(computed([other])).boards[0].warnings
     assert sentence.partition(":")[0] == (
         "this table mixes CPU models (AMD EPYC; Intel Xeon), instruction sets (AVX2; AVX512) and versions of torch "
@@ -71,7 +71,7 @@ def test_several_differences_are_one_sentence(computed: Computed) -> None:
 
 
 @pytest.mark.parametrize("gm", [[INTEL], [INTEL.model_copy(update=UNKNOWN)], []], ids=["alike", "unknown", "older"])
-def test_what_is_alike_or_unknown_is_no_mixture(computed: Computed, gm: list[Machine]) -> None:
+def test_what_is_alike_or_unknown_is_no_mixture(computed: Computed, gm: list[MachineRecord]) -> None:
     """An older record names device and torch alone: the synthetic ones another device, so it is made the same here."""
     folder = computed(gm)
     if not gm:
@@ -87,9 +87,9 @@ def test_older_records_are_read_and_mix_by_what_they_say() -> None:
     older = json.loads(encode(make_measured()))
     del older["machines"]
     measured = Measured.model_validate(older)
-    assert measured.computed_on == (Machine(device="cpu", torch="2.13.0"),)
+    assert measured.computed_on == (MachineRecord(device="cpu", torch="2.13.0"),)
     assert mixture(kinds(measured.computed_on)) == ""
-    two = [*measured.computed_on, Machine(device="cpu", torch="2.12.0")]
+    two = [*measured.computed_on, MachineRecord(device="cpu", torch="2.12.0")]
     assert "versions of torch (2.12.0; 2.13.0)" in mixture(kinds(two))
 
 
@@ -105,25 +105,25 @@ def test_runs_without_their_measured_file_mix_nothing(computed: Computed) -> Non
 def test_a_gate_says_what_baseline_and_folder_mix(computed: Computed, tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     gate.update(computed([INTEL], folder="old"), path, ["tau[all]"], "a command")
-    same = gate.gate(computed([INTEL], folder="same"), path)
+    same = gate.hold_against_baseline(computed([INTEL], folder="same"), path)
     assert not [note for note in same.notes if " mix" in note]
     assert same.changed == ()
 
     amd = OTHERS["CPU models (AMD EPYC; Intel Xeon)"]
-    other = gate.gate(computed([amd], none=amd, folder="other"), path)
+    other = gate.hold_against_baseline(computed([amd], none=amd, folder="other"), path)
     assert other.changed == ("cpus: Intel Xeon -> AMD EPYC",)
     (note,) = [note for note in other.notes if " mix" in note]
     assert note.startswith("baseline and folder together mix CPU models (AMD EPYC; Intel Xeon): ")
     assert note in gate_report.text(other)
-    assert note in gate_report.markdown(other)
-    assert note in gate_report.as_json(other)["notes"]
+    assert note in gate_report.gate_markdown(other)
+    assert note in gate_report.gate_json(other)["notes"]
     assert other.status == same.status
 
 
 def test_a_gate_says_what_the_folder_alone_mixes(computed: Computed, tmp_path: Path) -> None:
     path, folder = tmp_path / "baseline.json", computed([INTEL, OTHERS["instruction sets (AVX2; AVX512)"]])
     gate.update(folder, path, ["tau[all]"], "a command")
-    report = gate.gate(folder, path)
+    report = gate.hold_against_baseline(folder, path)
     assert report.changed == ()
     assert [note for note in report.notes if "instruction sets (AVX2; AVX512)" in note]
 
@@ -131,9 +131,9 @@ def test_a_gate_says_what_the_folder_alone_mixes(computed: Computed, tmp_path: P
 def test_a_baseline_without_cpus_is_compared_by_what_it_has(computed: Computed, tmp_path: Path) -> None:
     path, folder = tmp_path / "baseline.json", computed([INTEL])
     gate.update(folder, path, ["tau[all]"], "a command")
-    older = baseline.read(path)
+    older = baseline.read_baseline(path)
     older.provenance.pop("cpus")
     older.provenance.pop("instructions")
-    report = gate.hold(older, load(folder), (), folder)
+    report = gate.hold(older, load_runs(folder), (), folder)
     assert report.changed == ()
     assert not [note for note in report.notes if " mix" in note]

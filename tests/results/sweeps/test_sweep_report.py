@@ -24,14 +24,14 @@ from splitbench.results.sweeps import sweep_report, sweep_tuned
 from splitbench.results.sweeps.sweep import (
     SWEEP,
     best,
-    chosen,
-    compare,
+    chosen_difference,
+    compare_chosen,
     curve,
-    read,
+    read_sweep,
     runs,
-    spent,
+    spent_by_trials,
     value,
-    write,
+    write_sweep,
 )
 from splitbench.results.sweeps.sweep_words import component_words, domain_words, short_names
 from splitbench.results.words.values import sampled_words
@@ -48,15 +48,15 @@ def test_a_sweep_is_read_as_it_was_written(tmp_path: Path) -> None:
     values: dict[str, Any] = {"a": True, "b": 1, "c": 1.0, "d": "gap[k=2]", "e": 1e-5}
     arm = make_arm("gm", [make_trial(0, [0.1], values=values)], own={"a": None, "b": 0, "c": 0.5, "d": "x", "e": False})
     wrote = make_sweep(arm, sampler={"name": "tpe", "startup": None}, seeds=1)
-    path = write(tmp_path / "new", wrote)
-    again = read(tmp_path / "new")
+    path = write_sweep(tmp_path / "new", wrote)
+    again = read_sweep(tmp_path / "new")
     assert again == wrote
     assert {key: type(one) for key, one in again.arms[0].trials[0].values.items()} == {
         key: type(one) for key, one in values.items()
     }
     assert type(again.arms[0].own["e"]) is bool
     before = path.read_bytes()
-    assert write(tmp_path / "new", again).read_bytes() == before
+    assert write_sweep(tmp_path / "new", again).read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == [SWEEP]
 
 
@@ -83,7 +83,7 @@ def test_numbers_are_finite() -> None:
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, content: str, sentence: str) -> None:
     (tmp_path / SWEEP).write_text(content)
     with pytest.raises(StoreError, match=sentence) as caught:
-        read(tmp_path)
+        read_sweep(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / SWEEP}: ")
     assert "\n" not in str(caught.value)
 
@@ -92,15 +92,15 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
     content = make_sweep(make_arm()).model_dump(mode="json") | {"extra": 1}
     (tmp_path / SWEEP).write_text(json.dumps(content))
     with pytest.raises(StoreError, match="invalid at 'extra'"):
-        read(tmp_path)
+        read_sweep(tmp_path)
 
 
 def test_no_sweep_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no sweep; name the --out folder of `splitbench sweep`"):
-        read(tmp_path)
+        read_sweep(tmp_path)
     (tmp_path / SWEEP).mkdir()
     with pytest.raises(StoreError, match="cannot be read"):
-        read(tmp_path)
+        read_sweep(tmp_path)
 
 
 # -- curves ------------------------------------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ def test_best_after_n_by_hand() -> None:
     top = best(sweep, arm)
     assert top is not None
     assert top.slot == 5
-    assert chosen(sweep, arm) == points[-1].best == interval([0.00, 0.06, 0.03])
-    assert spent(arm) == 11000.0
+    assert chosen_difference(sweep, arm) == points[-1].best == interval([0.00, 0.06, 0.03])
+    assert spent_by_trials(arm) == 11000.0
 
 
 def test_the_order_of_slots_counts_and_not_that_of_the_list() -> None:
@@ -160,22 +160,22 @@ def test_an_arm_without_a_complete_trial_has_chosen_nothing() -> None:
     arm = make_arm("gm", TRIALS[:1])
     sweep = make_sweep(arm, make_arm("none", TRIALS))
     assert best(sweep, arm) is None
-    assert chosen(sweep, arm) is None
+    assert chosen_difference(sweep, arm) is None
     assert curve(sweep, arm)[0].best is None
-    assert compare(sweep, arm, sweep.arms[1]) is None
+    assert compare_chosen(sweep, arm, sweep.arms[1]) is None
     assert curve(sweep, make_arm("empty")) == []
 
 
 def test_intervals_are_student_t() -> None:
     differences = [0.013, -0.02, 0.041, 0.007, 0.03]
     arm = make_arm("gm", [make_trial(0, differences)])
-    found = chosen(make_sweep(arm, seeds=5), arm)
+    found = chosen_difference(make_sweep(arm, seeds=5), arm)
     assert found is not None
     sem = scipy_stats.sem(differences)
     low, high = scipy_stats.t.interval(0.95, 4, loc=sum(differences) / 5, scale=sem)
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
     one = make_arm("gm", [make_trial(0, [0.1])])
-    alone = chosen(make_sweep(one, seeds=1), one)
+    alone = chosen_difference(make_sweep(one, seeds=1), one)
     assert alone is not None
     assert (alone.mean, alone.low, alone.high) == (0.1, None, None)
 
@@ -183,7 +183,7 @@ def test_intervals_are_student_t() -> None:
 def test_chosen_configurations_are_compared_seed_by_seed() -> None:
     a, b = [0.05, 0.01, 0.06], [0.01, 0.02, 0.01]
     first, second = make_arm("gm", [make_trial(0, a)]), make_arm("none", [make_trial(0, b)])
-    found = compare(make_sweep(first, second), first, second)
+    found = compare_chosen(make_sweep(first, second), first, second)
     assert found is not None
     gaps = [0.04, -0.01, 0.05]
     assert found.mean == pytest.approx(sum(gaps) / 3)
@@ -242,7 +242,7 @@ def by_hand(**changes: Any) -> Any:
 
 
 def test_tables_by_hand() -> None:
-    text = sweep_report.markdown(by_hand(complete=False))
+    text = sweep_report.sweep_markdown(by_hand(complete=False))
     assert cells(text, "Search space") == [
         ["parameter", "values", "the study's own", "searched by"],
         ["trainer.learning_rate", "0.001 to 1, on a logarithmic scale", "0.1", "all"],
@@ -270,7 +270,7 @@ def test_tables_by_hand() -> None:
 
 
 def test_the_caveat_is_in_plain_words() -> None:
-    text = sweep_report.markdown(by_hand())
+    text = sweep_report.sweep_markdown(by_hand())
     assert "The best of 6 trials is chosen on these seeds and this truth, so its number is optimistic" in text
     assert "fresh seeds against test truth: run `tuned.yaml` with `splitbench run` to have it" in text
     assert "gm: it has 5 of 6 trials, all that its sampler had to propose" in text
@@ -279,7 +279,7 @@ def test_the_caveat_is_in_plain_words() -> None:
 
 def test_an_arm_that_chose_nothing_says_so() -> None:
     lost = [make_trial(0, [0.1], "pruned"), make_trial(1, [], "infeasible", reason="no | step fits")]
-    text = sweep_report.markdown(make_sweep(make_arm("none", TRIALS), make_arm("gm", lost), trials=5))
+    text = sweep_report.sweep_markdown(make_sweep(make_arm("none", TRIALS), make_arm("gm", lost), trials=5))
     assert "- gm: none of its 2 trials is complete, so nothing was chosen" in text
     assert "- gm: 1 trial could not run: no \\| step fits" in text
     assert cells(text, "Chosen by")[2][1:6] == ["-", "-", "0", "1", "1"]
@@ -287,24 +287,24 @@ def test_an_arm_that_chose_nothing_says_so() -> None:
 
 
 def test_one_arm_has_nothing_to_be_compared_with() -> None:
-    text = sweep_report.markdown(make_sweep(make_arm("none", TRIALS)))
+    text = sweep_report.sweep_markdown(make_sweep(make_arm("none", TRIALS)))
     assert "sweep of 1 arm," in text
     assert "Chosen configurations" not in text
     assert "differences of differences" not in text
 
 
 def test_one_parameter_has_all_importance() -> None:
-    text = sweep_report.markdown(make_sweep(make_arm("none", TRIALS)))
+    text = sweep_report.sweep_markdown(make_sweep(make_arm("none", TRIALS)))
     assert cells(text, "Importance of each parameter") == [["arm", "learning_rate"], ["none", "1.00"]]
     assert "none searches one parameter, whose importance is 1 whatever it does" in text
 
 
 def test_where_there_is_no_importance_it_says_why() -> None:
     arms = [make_arm("none", TRIALS), make_arm("gm", TRIALS, importance={}, importance_note="all values are equal")]
-    text = sweep_report.markdown(make_sweep(*arms))
+    text = sweep_report.sweep_markdown(make_sweep(*arms))
     assert "- gm has no importance: all values are equal." in text
     assert cells(text, "Importance")[2] == ["gm", "-"]
-    none = sweep_report.markdown(make_sweep(make_arm("none", TRIALS, importance={})))
+    none = sweep_report.sweep_markdown(make_sweep(make_arm("none", TRIALS, importance={})))
     assert "Importance of each" not in none
     assert "none has no importance: none is known." in none
 
@@ -312,7 +312,7 @@ def test_where_there_is_no_importance_it_says_why() -> None:
 def test_arms_with_parameters_and_values_of_their_own() -> None:
     more = {"trainer.learning_rate": 0.2, "criterion.repetitions": None}
     both = [make_arm("none", TRIALS), make_arm("gm", TRIALS, searched=sorted(more), own=more, reads_truth=True)]
-    text = sweep_report.markdown(make_sweep(*both, search={p: [1, 2] for p in more}))
+    text = sweep_report.sweep_markdown(make_sweep(*both, search={p: [1, 2] for p in more}))
     assert cells(text, "Search space")[1:] == [
         ["criterion.repetitions", "1, 2", "not set", "gm †"],
         ["trainer.learning_rate", "1, 2", "none: 0.1; gm: 0.2", "all"],
@@ -322,10 +322,10 @@ def test_arms_with_parameters_and_values_of_their_own() -> None:
 
 def test_before_anything_has_run() -> None:
     sweep = make_sweep(make_arm("none", importance={}), trials=7, baseline_validation=[], complete=False)
-    text = sweep_report.markdown(sweep)
+    text = sweep_report.sweep_markdown(sweep)
     assert "The untuned none has not run yet." in text
     assert cells(text, "Best tau[all]")[1] == ["none", "not yet", "not yet", "not yet", "not yet"]
-    assert "less is better" in sweep_report.markdown(make_sweep(make_arm("none"), metric="regret[all]"))
+    assert "less is better" in sweep_report.sweep_markdown(make_sweep(make_arm("none"), metric="regret[all]"))
 
 
 @pytest.mark.parametrize(("trials", "at"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (30, [1, 10, 20, 30])])
@@ -335,7 +335,7 @@ def test_where_curves_are_read(trials: int, at: list[int]) -> None:
 
 def test_the_terminal_has_the_same_tables() -> None:
     text = io.StringIO()
-    sweep_report.terminal(by_hand(), console=Console(file=text, width=200))
+    sweep_report.sweep_terminal(by_hand(), console=Console(file=text, width=200))
     shown = text.getvalue()
     for word in ("learning_rate 0.06", "11 of 18", "+0.020 (8)", "so its number is optimistic", "less tuned none"):
         assert word in shown
@@ -344,7 +344,7 @@ def test_the_terminal_has_the_same_tables() -> None:
 
 def test_json_has_the_sweep_and_what_follows_from_it() -> None:
     sweep = by_hand()
-    found = json.loads(sweep_report.to_json(sweep))
+    found = json.loads(sweep_report.sweep_json(sweep))
     assert {key: found[key] for key in sweep.model_dump()} == sweep.model_dump(mode="json")
     assert [point["runs"] for point in found["curves"]["gm"]] == [1, 4, 5, 8, 11]
     assert found["curves"]["gm"][0]["best"] is None
@@ -354,9 +354,9 @@ def test_json_has_the_sweep_and_what_follows_from_it() -> None:
     (compared,) = found["comparisons"]
     assert (compared["arm"], compared["against"]) == ("gm", "none")
     assert compared["difference"]["mean"] == pytest.approx(0.02)
-    nothing = json.loads(sweep_report.to_json(make_sweep(make_arm("none"))))
+    nothing = json.loads(sweep_report.sweep_json(make_sweep(make_arm("none"))))
     assert nothing["chosen"] == {"none": None}
-    assert sweep_report.to_json(sweep) == sweep_report.to_json(sweep)
+    assert sweep_report.sweep_json(sweep) == sweep_report.sweep_json(sweep)
 
 
 # -- the tuned study ---------------------------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ def tuned_folder(write: Writer, **changes: Any) -> Path:
 
 def test_how_much_of_the_gain_is_left(write: Writer) -> None:
     folder = tuned_folder(write)
-    text = sweep_report.markdown(by_hand(), folder)
+    text = sweep_report.sweep_markdown(by_hand(), folder)
     rows = cells(text, "The tuned study toy-tuned: fresh seeds, test truth")
     assert rows[0][:4] == ["arm", "values", "tau[all]", "difference to none tuned"]
     assert [row[:2] for row in rows[1:]] == [
@@ -413,7 +413,7 @@ def test_an_arm_with_other_values_than_the_chosen_is_told_apart(write: Writer) -
     sweep = by_hand()
     more = [*sweep.arms[0].trials, make_trial(6, [0.5, 0.5, 0.5])]
     later = make_sweep(make_arm("gm", more), sweep.arms[1], trials=7)
-    text = sweep_report.markdown(later, folder)
+    text = sweep_report.sweep_markdown(later, folder)
     rows = {row[0]: row[1] for row in cells(text, "The tuned study")}
     assert rows["gm tuned"] == "other values"
     assert [row[0] for row in cells(text, "What is left")[1:]] == ["none"]
@@ -421,7 +421,7 @@ def test_an_arm_with_other_values_than_the_chosen_is_told_apart(write: Writer) -
 
 def test_a_tuned_study_without_arms_of_the_sweep_is_shown_alone(write: Writer) -> None:
     folder = write(*arm_records("other", [0.5, 0.6, 0.7], baseline=True), folder="tuned")
-    text = sweep_report.markdown(by_hand(), folder)
+    text = sweep_report.sweep_markdown(by_hand(), folder)
     assert cells(text, "The tuned study")[1][:2] == ["other", "-"]
     assert "What is left" not in text
 
@@ -429,7 +429,7 @@ def test_a_tuned_study_without_arms_of_the_sweep_is_shown_alone(write: Writer) -
 def test_an_incomplete_arm_of_the_tuned_study_has_no_number(write: Writer) -> None:
     folder = tuned_folder(write)
     next((folder / "records").glob("gm-tuned*r1-d0.json")).unlink()
-    text = sweep_report.markdown(by_hand(), folder)
+    text = sweep_report.sweep_markdown(by_hand(), folder)
     row = next(row for row in cells(text, "The tuned study") if row[0] == "gm tuned")
     assert row[2:] == ["-", "-", "-", "incomplete: 2 of 3"]
     assert [row[0] for row in cells(text, "What is left")[1:]] == ["none"]
@@ -444,14 +444,14 @@ def test_an_incomplete_arm_of_the_tuned_study_has_no_number(write: Writer) -> No
 )
 def test_another_study_is_no_tuned_study(write: Writer, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(StoreError, match=sentence):
-        sweep_report.markdown(by_hand(), tuned_folder(write, **changes))
+        sweep_report.sweep_markdown(by_hand(), tuned_folder(write, **changes))
 
 
 def test_several_tables_are_no_tuned_study(write: Writer) -> None:
     tuned_folder(write)
     folder = write(*arm_records("none", [0.5], study="else"), folder="tuned")
     with pytest.raises(StoreError, match="it holds 2 leaderboards and not one"):
-        sweep_report.sheet(by_hand(), folder)
+        sweep_report.sweep_sheet(by_hand(), folder)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ def test_values_are_found_in_records(path: str, wanted: Any, same: bool) -> None
         partitioners={"name": "gap", "k": 2},
         criteria={"name": "gm", "proxy": {"name": "plain", "batches": 4}, "edges": [0, 1], "flag": True},
     )["arm"]
-    assert sweep_tuned._same(sweep_tuned.setting(arm, path), wanted) is same
+    assert sweep_tuned._same(sweep_tuned.value_at_path(arm, path), wanted) is same
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------
@@ -486,15 +486,15 @@ def test_values_are_found_in_records(path: str, wanted: Any, same: bool) -> None
 
 def test_the_leaderboard_of_trials_warns_once(write: Writer) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]), *arm_records("gm [x=1]", [0.4, 0.7]))
-    assert store.load(folder).warnings == ()
+    assert store.load_runs(folder).warnings == ()
     (folder / SWEEP).write_text("{}")
-    loaded = store.load(folder)
+    loaded = store.load_runs(folder)
     (sentence,) = loaded.warnings
     assert sentence.startswith(
         "sweep.json: the arms beside it are trials of a sweep, so to take the best of this table"
     )
     assert loaded.notes == loaded.warnings == leaderboards(folder).warnings
-    (outer,) = store.load(folder.parent).warnings
+    (outer,) = store.load_runs(folder.parent).warnings
     assert outer.startswith("out/sweep.json: ")
 
 
@@ -502,11 +502,11 @@ def test_a_sweep_without_records_is_no_reason_to_warn(write: Writer) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]))
     (folder.parent / "other").mkdir()
     (folder.parent / "other" / SWEEP).write_text("{}")
-    assert store.load(folder.parent).warnings == ()
+    assert store.load_runs(folder.parent).warnings == ()
 
 
 def sweep_folder(place: Path, **changes: Any) -> Path:
-    write(place / "run", published(**changes))
+    write_sweep(place / "run", published(**changes))
     (place / "run" / "sweep.yaml").write_text("name: toy-sweep\n")
     (place / "run" / "records").mkdir(exist_ok=True)
     (place / "run" / "records" / "junk").write_text("left behind")
@@ -544,7 +544,7 @@ def test_a_published_sweep_is_made_anew_byte_for_byte(tmp_path: Path) -> None:
 def test_a_published_tuned_study_joins_the_page(tmp_path: Path, write: Writer) -> None:
     into = tmp_path / "published"
     publish(sweep_folder(tmp_path), into)
-    sweep = read(into / "toy-sweep")
+    sweep = read_sweep(into / "toy-sweep")
     trials = [best(sweep, arm) for arm in sweep.arms]
     for arm, trial in zip(sweep.arms, trials, strict=True):
         assert trial is not None
@@ -583,10 +583,10 @@ def test_a_choice_at_the_end_of_its_range_is_told(case: str) -> None:
     domain, value, end = EDGES[case]
     trial = make_trial(0, [0.1, 0.2, 0.3]).model_copy(update={"values": {"a.b": value}})
     sweep = make_sweep(make_arm("none", [trial]), search={"a.b": domain})
-    told = "lies at the" in sweep_report.markdown(sweep)
+    told = "lies at the" in sweep_report.sweep_markdown(sweep)
     assert told == (end is not None)
     if end is not None:
-        text = sweep_report.markdown(sweep)
+        text = sweep_report.sweep_markdown(sweep)
         assert f"none: the chosen a.b of {value:.4g} lies at the {end} end of what was searched" in text
 
 
@@ -595,8 +595,8 @@ def test_a_published_control_is_in_the_page_of_its_sweep(tmp_path: Path) -> None
     folder, into = sweep_folder(tmp_path), tmp_path / "published"
     publish(folder, into)
     assert "## Control" not in (into / "toy-sweep.md").read_text()
-    planted = read(folder).model_copy(update={"study": "toy-sweep-planted"})
-    write(tmp_path / "planted", planted)
+    planted = read_sweep(folder).model_copy(update={"study": "toy-sweep-planted"})
+    write_sweep(tmp_path / "planted", planted)
     publish(tmp_path / "planted", into)
     text = (into / "toy-sweep.md").read_text()
     section = text[text.index("## Control: a planted optimum") :]
@@ -611,7 +611,7 @@ def test_a_published_control_is_in_the_page_of_its_sweep(tmp_path: Path) -> None
 
 def test_an_unfinished_sweep_is_not_published(tmp_path: Path) -> None:
     folder = sweep_folder(tmp_path, complete=False)
-    write(folder, read(folder).model_copy(update={"trials": 30}))
+    write_sweep(folder, read_sweep(folder).model_copy(update={"trials": 30}))
     with pytest.raises(SplitbenchError, match=r"not finished \(none has 9 of 30 trials, criterion 1 has 9 of 30"):
         publish(folder, tmp_path / "published")
     assert not (tmp_path / "published").exists()
@@ -627,7 +627,7 @@ def test_a_damaged_sweep_is_not_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("study", ["..", "a/b", "", "a b"])
 def test_a_sweep_whose_study_is_no_name_is_not_published(tmp_path: Path, study: str) -> None:
-    write(tmp_path / "run", searching(2, 2, 3, study=study))
+    write_sweep(tmp_path / "run", searching(2, 2, 3, study=study))
     with pytest.raises(SplitbenchError, match="its sweep names the study .*, which is no name"):
         publish(tmp_path / "run", tmp_path / "published")
     assert not (tmp_path / "published").exists()
@@ -662,7 +662,7 @@ def test_a_study_does_not_replace_a_published_sweep(tmp_path: Path, write: Write
 
 def test_pictures_that_cannot_be_drawn_are_left_out(tmp_path: Path) -> None:
     lost = make_arm("none", [make_trial(0, [], "infeasible")], importance={}, importance_note="nothing ran")
-    write(tmp_path / "run", make_sweep(lost, study="lost"))
+    write_sweep(tmp_path / "run", make_sweep(lost, study="lost"))
     publish(tmp_path / "run", tmp_path / "published")
-    assert publish_sweep.pictures(read(tmp_path / "run")) == {}
+    assert publish_sweep.sweep_pictures(read_sweep(tmp_path / "run")) == {}
     assert sorted(contents(tmp_path / "published")) == ["lost.md", "lost/sweep.json"]

@@ -366,10 +366,10 @@ def test_an_imported_archive_is_preferred_and_gives_the_same_halves(
     path = tmp_path / "cifar-10-python.tar.gz"
     archive = write_archive(path, {"cifar-10-batches-py/data_batch_1": content}, ARCHIVES["cifar10"], 40)
     with pytest.raises(DataError, match="MD5"):
-        sources.import_data("cifar10", path)
+        sources.import_source("cifar10", path)
     assert sources.status("cifar10").state == "found"
     monkeypatch.setitem(ARCHIVES, "cifar10", archive)
-    assert sources.import_data("cifar10", path).state == "imported"
+    assert sources.import_source("cifar10", path).state == "imported"
     monkeypatch.delenv("SPLITBENCH_DATA")
     after = Cifar10(train=20, validation=20).load(CPU)
     for part in ("train", "validation"):
@@ -381,7 +381,7 @@ def test_imported_mosaics_are_the_same_images(
     mosaic_data: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sources.images("cifar10", 33)
-    sources.import_data("cifar10", tmp_path / "data")
+    sources.import_source("cifar10", tmp_path / "data")
     monkeypatch.delenv("SPLITBENCH_DATA")
     for found, expected in zip(sources.images("cifar10", 33), before, strict=True):
         np.testing.assert_array_equal(found, expected)

@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def accuracies() -> list[float]:
-    return sources.table("nb201")["c10_test"].tolist()
+    return sources.truth_table("nb201")["c10_test"].tolist()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -76,17 +76,17 @@ def test_data_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 def test_missing_data_says_what_where_and_how(name: str, home: Path, tmp_path: Path) -> None:
     assert sources.status(name) == sources.Status(name, "missing", None, 0)
     with pytest.raises(DataError) as caught:
-        sources.verify(name)
+        sources.verify_source(name)
     message = str(caught.value)
     for part in (name, str(home), f"splitbench data import {name} --from PATH", "SPLITBENCH_DATA"):
         assert part in message
     assert "\n" not in message
     with pytest.raises(DataError, match="does not exist"):
-        sources.import_data(name, tmp_path / "nowhere")
+        sources.import_source(name, tmp_path / "nowhere")
 
 
 def test_unknown_names_are_refused() -> None:
-    for call in (sources.status, sources.verify, sources.locate):
+    for call in (sources.status, sources.verify_source, sources.locate):
         with pytest.raises(ConfigError, match="nb201, nb_macro, cifar10, cifar100"):
             call("nb102")
 
@@ -95,26 +95,26 @@ def test_imported_data_comes_before_the_folder_of_files(
     first: Path, second: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPLITBENCH_DATA", str(first.parent))
-    found, fingerprint = accuracies(), sources.fingerprint("nb201")
+    found, fingerprint = accuracies(), sources.data_fingerprint("nb201")
     files = sum((first / file).stat().st_size for file in ("nb201.csv.gz", "nb201_seeds.npz"))
     assert sources.status("nb201") == sources.Status("nb201", "found", first, files)
-    assert sources.import_data("nb201", second).state == "imported"
+    assert sources.import_source("nb201", second).state == "imported"
     assert sources.status("nb201").path == home / "nb201"
     assert accuracies() != found
-    assert sources.fingerprint("nb201") != fingerprint
+    assert sources.data_fingerprint("nb201") != fingerprint
 
 
 @pytest.mark.parametrize("place", ["folder", "parent", "file"])
 def test_import_takes_the_folder_its_parent_or_the_file(first: Path, place: str) -> None:
     path = {"folder": first, "parent": first.parent, "file": first / "nb201.csv.gz"}[place]
-    sources.import_data("nb201", path)
+    sources.import_source("nb201", path)
     with np.load(first / "nb201_seeds.npz") as seeds:
-        frame = sources.table("nb201")
+        frame = sources.truth_table("nb201")
         np.testing.assert_array_equal(frame[[f"in16_val_{i}" for i in range(3)]], seeds["in16_val_200"])
 
 
 def test_the_manifest_tells_checksum_source_and_counts(first: Path, home: Path) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     manifest = json.loads((home / "nb201" / "source.json").read_text())
     entry = manifest["files"]["table.parquet"]
     assert manifest["counts"] == {"rows": 15_625}
@@ -122,14 +122,14 @@ def test_the_manifest_tells_checksum_source_and_counts(first: Path, home: Path) 
     assert "NAS-Bench-201" in manifest["source"]
     assert imported.sha256(home / "nb201" / entry["file"]) == entry["sha256"]
     assert sorted(path.name for path in (home / "nb201").iterdir()) == sorted(["source.json", entry["file"]])
-    assert "checksums match" in sources.verify("nb201")
-    assert "94.37" in sources.verify("nb201")
+    assert "checksums match" in sources.verify_source("nb201")
+    assert "94.37" in sources.verify_source("nb201")
 
 
 def test_a_second_import_replaces_the_first_and_leaves_nothing_behind(first: Path, second: Path, home: Path) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     before = accuracies()
-    sources.import_data("nb201", second)
+    sources.import_source("nb201", second)
     assert accuracies() != before
     assert len(contents(home)) == 2
 
@@ -149,13 +149,13 @@ def break_file(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["truncated", "changed", "empty", "deleted"])
 def test_damaged_imports_are_noticed_and_mended_by_importing_again(first: Path, home: Path, how: str) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     good = contents(home)
     break_file(next((home / "nb201").glob("*.parquet")), how)
-    for read in (sources.table, sources.verify):
+    for read in (sources.truth_table, sources.verify_source):
         with pytest.raises(DataError, match="import it again with `splitbench data import nb201"):
             read("nb201")
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     assert contents(home) == good
 
 
@@ -163,20 +163,20 @@ def test_damaged_imports_are_noticed_and_mended_by_importing_again(first: Path, 
     "text", ["", "{", "[]", "{}", '{"importer": "x", "files": {}}', '{"importer": 1, "files": [1]}']
 )
 def test_a_damaged_manifest_is_noticed_and_mended(first: Path, home: Path, text: str) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     (home / "nb201" / "source.json").write_text(text)
     with pytest.raises(DataError, match=r"source\.json is damaged"):
-        sources.table("nb201")
-    sources.import_data("nb201", first)
-    assert "checksums match" in sources.verify("nb201")
+        sources.truth_table("nb201")
+    sources.import_source("nb201", first)
+    assert "checksums match" in sources.verify_source("nb201")
 
 
 def test_a_newer_importers_manifest_asks_for_an_update(first: Path, home: Path) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     path = home / "nb201" / "source.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"importer": imported.IMPORTER + 1}))
     with pytest.raises(DataError, match="newer splitbench"):
-        sources.table("nb201")
+        sources.truth_table("nb201")
 
 
 def copy(folder: Path, target: Path) -> Path:
@@ -191,31 +191,31 @@ def copy(folder: Path, target: Path) -> Path:
 def test_damaged_files_are_not_imported_and_lose_nothing(
     first: Path, second: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, how: str
 ) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     before = contents(home)
     broken = copy(second, tmp_path / "nb201")
     break_file(broken / file, how)
     with pytest.raises(DataError, match="nb201") as caught:
-        sources.import_data("nb201", broken)
+        sources.import_source("nb201", broken)
     assert "\n" not in str(caught.value)
     assert contents(home) == before
     monkeypatch.setenv("SPLITBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("SPLITBENCH_HOME", str(tmp_path / "empty"))
     with pytest.raises(DataError, match="nb201"):  # nor are they read where they lie
-        sources.table("nb201")
+        sources.truth_table("nb201")
 
 
 def test_another_table_is_not_nb201(first: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"best c100_test is 70\.00 and not 73\.51"):
-        sources.import_data("nb201", write_table(tmp_path / "other", 3, PREFIXES | {"c100": 70.0}))
+        sources.import_source("nb201", write_table(tmp_path / "other", 3, PREFIXES | {"c100": 70.0}))
     shorter = copy(first, tmp_path / "shorter")
     lines = gzip.decompress((shorter / "nb201.csv.gz").read_bytes()).splitlines(keepends=True)
     (shorter / "nb201.csv.gz").write_bytes(gzip.compress(b"".join(lines[:-1])))
     with pytest.raises(DataError, match="15,624 rows"):
-        sources.import_data("nb201", shorter)
+        sources.import_source("nb201", shorter)
     (shorter / "nb201.csv.gz").write_bytes(gzip.compress(b"".join([*lines[:-1], lines[1]])))
     with pytest.raises(DataError, match="each of the 15,625 cells once"):
-        sources.import_data("nb201", shorter)
+        sources.import_source("nb201", shorter)
 
 
 def test_single_trainings_of_another_order_are_refused(first: Path, tmp_path: Path) -> None:
@@ -224,14 +224,14 @@ def test_single_trainings_of_another_order_are_refused(first: Path, tmp_path: Pa
         rolled = {name: np.roll(seeds[name], 1, axis=0) for name in seeds.files}
     np.savez(shuffled / "nb201_seeds.npz", **rolled)
     with pytest.raises(DataError, match="does not belong to"):
-        sources.import_data("nb201", shuffled)
+        sources.import_source("nb201", shuffled)
 
 
 @pytest.mark.parametrize("moment", [0, 1])
 def test_an_import_cut_off_at_any_rename_changes_nothing(
     first: Path, second: Path, home: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    sources.import_data("nb201", first)
+    sources.import_source("nb201", first)
     before, renamed = accuracies(), []
     rename = os.replace
 
@@ -243,17 +243,17 @@ def test_an_import_cut_off_at_any_rename_changes_nothing(
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(DataError, match="disk full"):
-        sources.import_data("nb201", second)
+        sources.import_source("nb201", second)
     assert len(renamed) == moment
     assert accuracies() == before
-    assert "checksums match" in sources.verify("nb201")
+    assert "checksums match" in sources.verify_source("nb201")
 
 
 def test_a_home_that_cannot_be_written_is_told(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SPLITBENCH_HOME", str(tmp_path / "file"))
     with pytest.raises(DataError, match=r"cannot be written .*SPLITBENCH_HOME"):
-        sources.import_data("nb201", first)
+        sources.import_source("nb201", first)
 
 
 def test_listing_importing_and_verifying_need_no_torch(first: Path) -> None:
@@ -281,11 +281,11 @@ def test_real_data_is_imported_and_verified(
     real_data: Path, monkeypatch: pytest.MonkeyPatch, name: str, facts: list[str]
 ) -> None:
     monkeypatch.setenv("SPLITBENCH_DATA", str(real_data))
-    found = sources.verify(name)
+    found = sources.verify_source(name)
     assert all(fact in found for fact in [*facts, "found in"])
-    sources.import_data(name, real_data)
+    sources.import_source(name, real_data)
     monkeypatch.delenv("SPLITBENCH_DATA")
-    sentence = sources.verify(name)
+    sentence = sources.verify_source(name)
     assert all(fact in sentence for fact in [*facts, "checksums match", "imported in"])
 
 
@@ -305,4 +305,4 @@ def test_verifying_every_table_needs_no_torch(real_data: Path, monkeypatch: pyte
 @pytest.mark.real_data
 def test_every_real_image_of_cifar10_is_as_published(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLITBENCH_DATA", str(real_data))
-    assert "50,000 training images, 5,000 a class, channel statistics as published" in sources.verify("cifar10")
+    assert "50,000 training images, 5,000 a class, channel statistics as published" in sources.verify_source("cifar10")

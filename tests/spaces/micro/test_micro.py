@@ -14,7 +14,7 @@ import pytest
 from splitbench.harness.errors import ConfigError, DataError
 from splitbench.spaces.cells import canonical
 from splitbench.spaces.micro.space import Micro
-from splitbench.spaces.micro.truth import load, read
+from splitbench.spaces.micro.truth import load_micro, read_table
 
 SEEDS = 3
 NAMES = ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss")
@@ -50,7 +50,7 @@ def copy(table: Path, folder: Path) -> Path:
 
 
 def test_every_function_has_its_row(table: Path) -> None:
-    truth = load("digits", table)
+    truth = load_micro("digits", table)
     functions = all_functions()
     assert len(functions) == 9445
     assert truth.has_validation
@@ -64,7 +64,7 @@ def test_every_function_has_its_row(table: Path) -> None:
 
 
 def test_lookup_is_by_function(table: Path) -> None:
-    truth = load("digits", table)
+    truth = load_micro("digits", table)
     strings = list(itertools.product(range(5), repeat=6))
     rows = truth.rows(strings)
     assert len(set(rows.tolist())) == 9445
@@ -74,7 +74,7 @@ def test_lookup_is_by_function(table: Path) -> None:
 
 
 def test_losses_come_with_the_table(table: Path) -> None:
-    architectures, columns = read(table)
+    architectures, columns = read_table(table)
     assert architectures.dtype == np.int8
     assert set(columns) == set(NAMES)
     for index, name in enumerate(NAMES):
@@ -94,7 +94,7 @@ def test_damaged_table(table: Path, tmp_path: Path, damage: str) -> None:
         del content[0 if damage == "empty" else -1000 :]
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"is damaged: its \d+ bytes have SHA-256 .* promises") as error:
-        load("digits", path)
+        load_micro("digits", path)
     assert "\n" not in str(error.value)
 
 
@@ -102,20 +102,20 @@ def test_missing_table_or_provenance(table: Path, tmp_path: Path) -> None:
     path = copy(table, tmp_path)
     path.unlink()
     with pytest.raises(DataError, match=r"cannot be read .*table\.parquet"):
-        load("digits", path)
+        load_micro("digits", path)
     path = copy(table, tmp_path)
     path.with_suffix(".json").unlink()
     with pytest.raises(DataError, match=r"cannot be read .*table\.json"):
-        load("digits", path)
+        load_micro("digits", path)
     for text in ("", "[]", "{}", '{"sha256": "0", "seeds": "x"}'):
         path.with_suffix(".json").write_text(text)
         with pytest.raises(DataError, match="not the provenance"):
-            load("digits", path)
+            load_micro("digits", path)
 
 
 def test_other_datasets_are_refused(table: Path) -> None:
     with pytest.raises(ConfigError, match="no ground truth for dataset 'cifar10', only for digits"):
-        load("cifar10", table)
+        load_micro("cifar10", table)
     with pytest.raises(ConfigError, match="'cifar10'"):
         Micro().ground_truth("cifar10")
 

@@ -19,7 +19,7 @@ from splitbench.spaces.datasets.digits import SIZES, digits
 from splitbench.spaces.micro import build
 from splitbench.spaces.micro.build import RECIPES, SHORT, Metrics, Recipe, seed_of, trained_rows
 from splitbench.spaces.micro.space import Micro
-from splitbench.spaces.micro.truth import read
+from splitbench.spaces.micro.truth import read_table
 
 SPACE = Micro()
 BETWEEN_SEEDS = 0.7869
@@ -28,7 +28,7 @@ FLOPS = 0.6632
 
 @pytest.mark.portable
 def test_every_function_has_three_seeds() -> None:
-    architectures, columns = read()
+    architectures, columns = read_table()
     assert [tuple(row) for row in architectures.tolist()] == build.all_functions()
     assert len(architectures) == 9_445
     for name, values in columns.items():
@@ -81,14 +81,14 @@ def test_a_second_start_goes_on_and_a_table_is_collected_when_whole(tmp_path: Pa
     """A recipe of one step and four functions, in chunks of two."""
     tiny = Recipe(1, 4, 2, tmp_path / "tiny.parquet", "tiny")
     work = tmp_path / "work"
-    build.build(work, 0, 2, tiny)  # the first of two parts: one chunk
+    build.train_chunks(work, 0, 2, tiny)  # the first of two parts: one chunk
     with pytest.raises(SystemExit, match="2 of 4 functions are not trained yet"):
         build.collect(work, tiny)
     first = (work / "chunk0000.npz").stat().st_mtime_ns
-    build.build(work, 0, 1, tiny)
+    build.train_chunks(work, 0, 1, tiny)
     assert (work / "chunk0000.npz").stat().st_mtime_ns == first
     build.collect(work, tiny)
-    architectures, columns = read(tiny.table)
+    architectures, columns = read_table(tiny.table)
     rows = np.sort(trained_rows(tiny))
     assert [tuple(row) for row in architectures.tolist()] == [build.all_functions()[row] for row in rows]
     assert all(values.shape == (4, 3) and np.isfinite(values).all() for values in columns.values())
@@ -114,7 +114,7 @@ def data() -> dict[str, tuple[Tensor, Tensor]]:
 @pytest.fixture(scope="module")
 def table() -> Floats:
     """[F, 3]: what the committed table says of FUNCTIONS."""
-    _, columns = read()
+    _, columns = read_table()
     rows = [build.all_functions().index(architecture) for architecture in FUNCTIONS]
     return (columns["validation_loss"][rows] + columns["test_loss"][rows]) / 2
 

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from splitbench.harness.errors import ConfigError, DataError
 from splitbench.harness.registry import build
 from splitbench.spaces.base import Architecture, Mixture, SubSpace
-from splitbench.spaces.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP, Cell
+from splitbench.spaces.cells import CONV1, CONV3, EDGES, NONE, POOL, SKIP, SupernetCell
 from splitbench.spaces.files import sources
 from splitbench.spaces.nb201.space import NB201, NB201Network
 
@@ -84,7 +84,7 @@ def naive(network: NB201Network, x: torch.Tensor, architecture: Architecture) ->
     """Every operation of the string runs, dead or not, and ``none`` is a multiplication by zero."""
     x = network.stem(x)
     for layer in network.body:
-        if not isinstance(layer, Cell):
+        if not isinstance(layer, SupernetCell):
             x = layer(x)
             continue
         nodes = [x, *[torch.zeros_like(x)] * 3]
@@ -189,7 +189,7 @@ DATASETS = {"cifar10": ("c10", 32, 10), "cifar100": ("c100", 32, 100), "imagenet
 
 @pytest.fixture(scope="module")
 def frame(real_data: Path) -> pd.DataFrame:
-    return sources.table("nb201")
+    return sources.truth_table("nb201")
 
 
 @pytest.mark.real_data

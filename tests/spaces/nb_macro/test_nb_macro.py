@@ -15,7 +15,7 @@ from scipy.stats import kendalltau, spearmanr
 from splitbench.harness.errors import ConfigError, DataError
 from splitbench.spaces.base import Architecture
 from splitbench.spaces.files import sources
-from splitbench.spaces.nb_macro.space import BLOCKS, NBMacro, canonical
+from splitbench.spaces.nb_macro.space import BLOCKS, NBMacro, identities_last
 from splitbench.spaces.nb_macro.table import SEEDS, read_source
 from splitbench.spaces.nb_macro.truth import truth_of
 
@@ -70,10 +70,19 @@ def test_parameters_are_those_of_a_network_with_affine_normalisation() -> None:
 
 def test_3969_distinct_networks() -> None:
     space = NBMacro()
-    functions = {canonical(a) for a in every_string()}
+    functions = {identities_last(a) for a in every_string()}
     assert len(functions) == len(space.functions(space.root())) == 3969
-    assert canonical((0, 0, 0, 0, 2, 0, 0, 1)) == (0, 0, 0, 2, 0, 0, 1, 0)
-    assert canonical((0, 1, 0, 1, 2, 0, 2, 1)) == (0, 1, 0, 1, 2, 0, 2, 1)  # strided layers and blocks keep their place
+    assert identities_last((0, 0, 0, 0, 2, 0, 0, 1)) == (0, 0, 0, 2, 0, 0, 1, 0)
+    assert identities_last((0, 1, 0, 1, 2, 0, 2, 1)) == (
+        0,
+        1,
+        0,
+        1,
+        2,
+        0,
+        2,
+        1,
+    )  # strided layers and blocks keep their place
 
 
 def test_strings_of_a_function_are_one_network() -> None:
@@ -81,7 +90,7 @@ def test_strings_of_a_function_are_one_network() -> None:
     space = NBMacro(channels=3, image_size=16)
     supernet, moved = space.supernet(0), space.supernet(1)
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    differing = [a for a in every_string()[::37] if canonical(a) != a]
+    differing = [a for a in every_string()[::37] if identities_last(a) != a]
     assert len(differing) > 40
     for architecture in differing:
         moved.load_state_dict(supernet.state_dict())
@@ -91,7 +100,7 @@ def test_strings_of_a_function_are_one_network() -> None:
                 state = supernet.layers[source].state_dict()
                 moved.layers[target].load_state_dict(state)
         with torch.no_grad():
-            assert torch.equal(moved(images, canonical(architecture)), supernet(images, architecture))
+            assert torch.equal(moved(images, identities_last(architecture)), supernet(images, architecture))
 
 
 def test_a_subspace_can_hold_no_canonical_string() -> None:
@@ -262,14 +271,14 @@ def test_import_and_read_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("SPLITBENCH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SPLITBENCH_DATA", raising=False)
     with pytest.raises(DataError, match="best acc"):
-        sources.import_data("nb_macro", published(tmp_path))
+        sources.import_source("nb_macro", published(tmp_path))
 
 
 @pytest.mark.real_data
 def test_imported_table_gives_the_same_truth(real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPLITBENCH_HOME", str(tmp_path))
     found = NBMacro().ground_truth("cifar10")
-    sources.import_data("nb_macro", real_data / FILE)
+    sources.import_source("nb_macro", real_data / FILE)
     monkeypatch.delenv("SPLITBENCH_DATA")
     imported = NBMacro().ground_truth("cifar10")
     assert np.array_equal(imported.test_seeds, found.test_seeds)
