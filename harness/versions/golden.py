@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import splitbench
 from splitbench.criteria.base import splits, unfit
 from splitbench.harness.device import one_thread
 from splitbench.harness.errors import SplitbenchError
@@ -34,7 +30,8 @@ from splitbench.harness.testing.small_spaces.chain import Chain
 from splitbench.harness.testing.small_spaces.elastic import Elastic
 from splitbench.harness.testing.suites import criterion_trials, parts, proxies
 from splitbench.harness.testing.suites.by_kind import shape_of, shrunk
-from splitbench.harness.versions.sequences import Golden, Part
+from splitbench.harness.versions.golden_studies import of_studies
+from splitbench.harness.versions.sequences import Golden, Part, numbers
 from splitbench.results.measures import metrics
 from splitbench.results.payoff.decomposition import EstimateSet, decompose
 from splitbench.spaces.base import Choice, SearchSpace
@@ -72,12 +69,6 @@ def double_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-def numbers(values: Any) -> list[float]:
-    """Numbers in a row, to eight digits; what is unknown is left out."""
-    flat = np.asarray(values, dtype=np.float64).ravel()
-    return [float(f"{value:.8g}") for value in flat[~np.isnan(flat)]]
 
 
 def built_in(kind: str) -> list[str]:
@@ -232,63 +223,6 @@ def of_estimates() -> Iterator[Golden]:
         own = ("spaces/micro",) if isinstance(space, Micro) else ()
         units = ("stages/train", "stages/predict", "stages/select", *own)
         yield Golden(f"estimates in {space.name}", units, sequence)
-
-
-STUDIES: tuple[tuple[str, Any, str, int, tuple[str, ...]], ...] = (
-    ("rsps", {"name": "random_best", "samples": 4}, "best_estimate", 60, ()),
-    ("rsps", "all", "random_leaf", 60, ()),
-    ("rsps", "all", "random_leaf", 60, ("momentum_groups",)),
-    ("darts", "argmax_alpha", "best_estimate", 40, ()),
-)
-"""Trainer, selector, leaf choice, steps, modifiers."""
-
-PARTS = ("criteria/output_distance", "partitioners/balanced", "edge_rules/fixed", "spaces/micro",
-         "datasets/digits", *(f"stages/{kind}" for kind in ("train", "score", "predict", "select", "run")))  # fmt: skip
-"""What all of these studies work with."""
-
-
-ARM = {"criterion": "output_distance", "repetitions": 1, "edge_rule": {"name": "fixed", "edges": [2]}}
-
-
-def of_studies() -> Iterator[Golden]:
-    """Whole runs that are split once: training losses, affinities, estimates, the selection, the bill."""
-    torch.set_default_dtype(torch.float32)  # as the images of digits are; the learning rate is low
-    for trainer, selector, leaf_choice, steps, modifiers in STUDIES:
-        chosen = selector if isinstance(selector, str) else selector["name"]
-        record, losses = run_tiny_study(
-            trainer, steps, selector=selector, leaf_choice=leaf_choice, modifiers=list(modifiers)
-        )
-        leaves = record["selection"]["leaves"]
-        bill = [record["cost"][phase][key] for phase in sorted(record["cost"]) for key in ("steps", "examples")]
-        sequence: list[Part] = [numbers([loss for _, loss in node["curve"]]) for node in nodes(record["tree"])]
-        sequence += [numbers(score["dissimilarity"]) for score in record["tree"]["scores"].values()]
-        sequence += [str(record["tree"]["edges"]), losses, numbers([leaf["loss"] for leaf in leaves]), numbers(bill)]
-        sequence += [str([leaf["architecture"] for leaf in leaves]), str(record["selection"]["leaf"])]
-        sequence += [numbers([record["budget"]["spent"]]), numbers([cost["flops"] for cost in record["cost"].values()])]
-        named = tuple(f"modifiers/{name}" for name in modifiers)
-        units = (f"trainers/{trainer}", f"selectors/{chosen}", f"leaf_choices/{leaf_choice}", *named, *PARTS)
-        yield Golden(", ".join([f"study with {trainer}", chosen, leaf_choice, *modifiers]), units, sequence)
-
-
-def nodes(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A node of a record's tree and all below it."""
-    yield tree
-    for child in tree["children"]:
-        yield from nodes(child)
-
-
-def run_tiny_study(trainer: str, steps: int, **settings: Any) -> tuple[dict[str, Any], list[float]]:
-    """The record of a tiny study's only run, and the losses of its estimates by architecture."""
-    study = {
-        "name": "golden", "space": "micro", "dataset": "digits", "seeds": 1, "population": {"sample": 10},
-        "trainer": {"name": trainer, "batch_size": 32, "learning_rate": 0.001}, "budget": {"steps": steps},
-        "schedule": {"warmup": 0.2}, "evaluation": {"images": 60}, "arms": [ARM], **settings,
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        splitbench.run(study, folder, "cpu")
-        (path,) = Path(folder, "records").glob("*d0.json")
-        table = splitbench.load(folder).estimates().sort_values("architecture")
-        return json.loads(path.read_text()), numbers(table["loss"])
 
 
 def of_metrics() -> Iterator[Golden]:

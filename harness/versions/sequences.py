@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from splitbench.harness.versions.lock import TOP
 
@@ -70,3 +73,9 @@ def write_sequences(sequences: Mapping[str, Golden], path: Path = PATH) -> None:
     """Commit sequences to the file: a line each."""
     lines = [f"{json.dumps(name)}: {json.dumps(golden.parts)}" for name, golden in sorted(sequences.items())]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+
+
+def numbers(values: Any) -> list[float]:
+    """Numbers in a row, to eight digits; what is unknown is left out."""
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    return [float(f"{value:.8g}") for value in flat[~np.isnan(flat)]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from splitbench.harness.cli.training import running
+from splitbench.harness.cli.training import progress, running
 
 
 def run_geometry(
@@ -28,7 +28,7 @@ def run_geometry(
 
     from splitbench.harness.running.geometry import FIGURE, JSON, compare_partitions
 
-    with running.watcher(study.config.name, folder) as shown:
+    with progress.watcher(study.config.name, folder) as shown:
         found = compare_partitions(study, folder, workers, plugins, probes, shown, runs_stages)
 
     from splitbench.results.partitions.geometry_report import geometry_sheet

@@ -34,14 +34,14 @@ def run_grid(
 ) -> None:
     """Run what is missing of a grid and print its index. Where runs failed, a line a cell and arm says so, and the
     status is 1."""
-    from splitbench.harness.cli.training import running
+    from splitbench.harness.cli.training import progress, running
 
     folder, runs_stages = out or Path("runs") / grid.name, running.engine_of(engine)
     cells, chosen = opened_grid(grid, device, asked)
 
     from splitbench.harness.running import grid_run
 
-    with running.watcher(grid.name, folder, "grid") as shown:
+    with progress.watcher(grid.name, folder, "grid") as shown:
         workers = workers or running.usual_workers(chosen, runs_stages)
         failed = grid_run.run_cells(grid, cells, folder, workers, plugins, shown, runs_stages)
     if any(len(failed[cell.name]) < len(study.runs()) for cell, study in cells):
@@ -76,7 +76,8 @@ def show_grid_forecast(
 
     cells, chosen = opened_grid(grid, device, asked)
 
-    from splitbench.harness.running import forecast, grid_forecast
+    from splitbench.harness.forecasts import grid_forecast
+    from splitbench.harness.forecasts import study_forecast as forecast
     from splitbench.results.words import render
 
     workers = workers or running.usual_workers(chosen, running.engine_of(engine))

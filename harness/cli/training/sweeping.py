@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from splitbench.harness.cli.training import running
+from splitbench.harness.cli.training import progress, running
 
 
 def run_sweep(
@@ -32,7 +32,7 @@ def run_sweep(
 
     chosen = choose(device)
     tuner = Tuner(study, chosen, trials)
-    with running.watcher(study.name, folder, "sweep") as shown:
+    with progress.watcher(study.name, folder, "sweep") as shown:
         workers = workers or running.usual_workers(chosen, runs_stages)
         tuner.run(folder, storage, workers, plugins, shown, runs_stages)
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from splitbench.harness.cli.app import main
-from splitbench.harness.cli.training import running
+from splitbench.harness.cli.training import progress
 from splitbench.harness.registry import KINDS, components
 
 STUDY: dict[str, Any] = {
@@ -96,6 +96,7 @@ def test_reading_verbs_import_no_torch(finished: Path) -> None:
     script = f"""
 import contextlib, io, sys
 from splitbench.harness.cli.app import main
+from splitbench.harness.cli.training import progress
 for words in {verbs!r}:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
         main(words)
@@ -195,7 +196,7 @@ def test_bars_name_each_run(capfd: pytest.CaptureFixture[str], finished: Path) -
 
     (first, *_) = load_runs(finished).runs
     assert first.measured is not None
-    with running.bars("tiny") as shown:
+    with progress.bars("tiny") as shown:
         shown.begin(1)
         shown.note("[a note]")
         shown.run(first.record, first.measured)

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from splitbench.harness.running import forecast as forecasts
-from splitbench.harness.running.forecast import PHASES, Forecast, duration
+from splitbench.harness.forecasts import study_forecast as forecasts
+from splitbench.harness.forecasts.study_forecast import PHASES, Forecast, duration
 from splitbench.harness.running.grid_run import Built
 from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 

@@ -12,7 +12,7 @@ from tiny_studies import run_tiny, tiny
 
 from splitbench.harness.cli.app import main
 from splitbench.harness.errors import ConfigError
-from splitbench.harness.running.forecast import Forecast, duration, forecast
+from splitbench.harness.forecasts.study_forecast import Forecast, duration, forecast
 from splitbench.harness.running.study import Study
 from splitbench.harness.runs.price_probe import ScorePrices
 from splitbench.harness.runs.protocol import Run

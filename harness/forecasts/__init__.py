@@ -1,0 +1,1 @@
+"""What a study or a grid will take, before anything is trained."""
