@@ -1,5 +1,5 @@
-"""One door for all components: criteria, partitioners, edge rules, trainers, selectors, spaces, datasets, proxies,
-engines.
+"""One door for all components: criteria, partitioners, edge rules, trainers, modifiers, selectors, leaf choices,
+spaces, datasets, proxies, engines.
 
 A component is found by name through entry points (`splitbench.criteria`, ...), the built-in ones like a stranger's
 plugin. Lookup is lazy: nothing is imported before it is built. Notebooks and tests use :func:`register`, and

@@ -1,6 +1,7 @@
 """Ground truth: what stand-alone training of an architecture gave, read from a table or a surrogate.
 
-Only the measure stage holds one of these (and an ``oracle`` control, through its own door): selectors never do.
+Held only by what judges (the stages measure, facts and decompose, and the verbs that compare with it: rank, geometry,
+measure) and by an ``oracle`` control, through its own door: criteria, trainers and selectors never do.
 """
 
 from __future__ import annotations

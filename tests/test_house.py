@@ -1,4 +1,4 @@
-"""The shape of the code has limits (CONTRIBUTING.md, "The house"); bench/house.py counts."""
+"""The shape of the code has limits (CONTRIBUTING.md, "The house in ten lines"); bench/house.py counts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Many runs in a results folder: studies, grids, forecasts."""
+"""Many runs in a results folder: studies and grids."""

@@ -232,7 +232,7 @@ class Study:
     def write(self, folder: Path, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> tuple[Record, Measured]:
         """Write a run's record; gives it, and what the run took."""
         record = make_record(self.config, self.settings, arm, repetition, draw, outcome)
-        measured = make_measured(outcome, 1, torch.__version__)
+        measured = make_measured(outcome, torch.__version__)
         estimates = StageStore(home(folder)).open(outcome.measured.key, ESTIMATES).read_bytes()
         store.write_run(folder, record, measured, estimates)
         return record, measured

@@ -212,7 +212,7 @@ class ArmStages:
         )
 
     def measure(self, leaves: Sequence[Node], predicted: Sequence[Result[Predicted]]) -> Measure:
-        """The stage that compares all leaves' estimates with the ground truth: the only one that sees both."""
+        """The stage that compares all leaves' estimates with the ground truth."""
         return Measure(
             scene=self.settings.scene,
             title=self.title("measure"),

@@ -1,6 +1,6 @@
 """One run: an arm at one repetition, as a generator that asks for stages and is sent their results.
 
-    warm_up -> score -> (split) -> train_leaf x K -> predict -> select -> measure
+    warm_up -> score -> (split) -> train_leaf x K -> select -> predict -> measure
 
 The path of one architecture: the population holds it; exactly one leaf of the split tree contains it; that leaf's
 supernet, trained for its share of the budget, gives its accuracy and loss; the measure stage joins those with its

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from splitbench.harness.device import Machine
 from splitbench.harness.hashing import canonical_json, hashed
 from splitbench.harness.part import Part
 from splitbench.harness.runs.arm_stages import Settings
@@ -140,7 +142,7 @@ def one_spelling(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:
+def make_measured(outcome: Outcome, torch_version: str) -> Measured:
     """Seconds by phase, peak memory and machines; a reused stage counts with what it took, and where, when it was
     computed."""
     machines = list(dict.fromkeys(result.machine for result in outcome.results))
@@ -149,9 +151,15 @@ def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measure
         peak_bytes=max(result.peak_bytes for result in outcome.results),
         device=machines[0].device,
         torch=machines[0].torch or torch_version,
-        threads=threads,
+        threads=threads_of(machines[0]),
         machines=[MachineRecord(**asdict(machine)) for machine in machines],
     )
+
+
+def threads_of(machine: Machine) -> int:
+    """torch's threads on a machine, as :func:`splitbench.harness.device.describe_device` says them; 1 on a GPU."""
+    words = re.search(r"(\d+) thread", machine.device)
+    return int(words[1]) if words else 1
 
 
 def _decomposition(outcome: Outcome) -> Decomposition | None:

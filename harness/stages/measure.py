@@ -1,7 +1,7 @@
 """The measure stage: how well an arm's estimates rank its population, and the truth of what its selectors chose.
 
-Nothing in the harness beside this stage and the facts stage touches the truth (an oracle control has a door of its
-own), and no later stage of training or selection takes what they give.
+In a run nothing beside this stage, facts and decompose touches the truth (an oracle control has a door of its own),
+and no stage of training or selection takes what they give.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ class Seam(Protocol):
         """What ``step`` will cost if it is the next one. Asked before each step; nothing may change by it."""
 
     def choices(self, step: int) -> Sequence[Choice]:
-        """What ``step`` runs, one pass each: paths or mixtures. Asked twice a step, by ``next_cost`` and by the step,
-        so it gives the same both times."""
+        """What ``step`` runs, one pass each: paths or mixtures. Asked more than once a step, by ``next_cost`` and by
+        the step itself, so it gives the same each time."""
 
     def loss(self, batch: Batch, choice: Choice, logits: Tensor) -> Tensor:
         """What a pass descends on, a scalar."""

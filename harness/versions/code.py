@@ -14,7 +14,7 @@ from splitbench.harness.versions import syntax
 LOOSE = "(module)"
 """The name of a module's statements that define nothing, such as ``torch.set_flush_denormal(True)``."""
 
-IDLE = ("registry", "components", "plugin_files", "plugin_imports", "errors")
+IDLE = ("registry", "plugins.component", "plugins.files", "plugins.imports", "errors")
 UNREACHED = frozenset(f"splitbench.harness.{name}" for name in IDLE)
 """Modules that find components and say what is wrong: they compute nothing that a result holds."""
 

@@ -52,11 +52,8 @@ class Leaderboard:
     splits, and has no comparison with chance, why; ``bill_correlations`` whether differences to chance follow what
     scoring took. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves share the budget, what is equally
     likely to be drawn in training, and whether scoring is paid for; ``batch_norm`` says what normalises its estimates.
-    Studies from before these settings are as their defaults here.
-    splits, and has no comparison with chance, why. ``share``, ``sampling`` and ``scoring`` are the study's: how leaves
-    share the budget, what is equally likely to be drawn in training, and whether scoring is paid for. Studies from
-    before these settings are as their defaults here. ``expected`` are sentences on arms that do not split, by published
-    runs (splitbench.results.expectation.expected_folder adds them).
+    Studies from before these settings are as their defaults here. ``expected`` are sentences on arms that do not
+    split, by published runs (splitbench.results.expectation.expected_folder adds them).
     """
 
     study: str

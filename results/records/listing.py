@@ -56,7 +56,7 @@ def run_path(folder: str | Path, arm: str, protocol: str, repetition: int, draw:
 def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     """The files in ``folder/records`` and ``folder/*/records`` that may be read, and the sentences, both sorted.
 
-    What is packed (results.archive) is listed as if its folder were there.
+    What is packed (results.records.archive) is listed as if its folder were there.
     Hidden files are what a killed write left behind, and neither.
 
     Raises:

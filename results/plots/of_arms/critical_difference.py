@@ -1,7 +1,7 @@
 """The critical-difference diagram: mean ranks of the arms, and bars over arms that are not told apart.
 
 J. Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006). A block is a pair of
-space and data set where there are three that have the same arms, else a seed of one table (``results.friedman``).
+space and data set where there are three that have the same arms, else a seed of one table (``results.arms.friedman``).
 Oracle controls are left out: they are bounds.
 """
 

@@ -182,14 +182,14 @@ STAGES = {f"stages/{kind}" for kind in ("train", "score", "select", "predict", "
     [
         ("criteria.gm", "GradientMatching", {"criteria/gm", "criteria/gradient_contribution", "criteria/lid"}),
         ("criteria.proxies.saliency", "Grasp", {"proxies/grasp"}),
-        ("criteria.partition", "MaxCut", {"partitioners/max_cut"}),
+        ("criteria.partitioners.cuts", "MaxCut", {"partitioners/max_cut"}),
         ("harness.trainers.rsps", "Rsps", {"trainers/rsps"}),
         ("harness.trainers.sgd", "SgdTrainer", {"trainers/rsps", "trainers/darts", "modifiers/momentum_groups"}),
         ("spaces.operations", "conv", {"spaces/micro", "spaces/nb201", "spaces/nb_macro"}),
-        ("harness.probe", "SupernetProbe", {"stages/score"}),
+        ("harness.supernets.probe", "SupernetProbe", {"stages/score"}),
         ("criteria.affinity", "Affinity", {"stages/score"}),
         ("criteria.proxies.base", "Network", {"stages/score"}),
-        ("results.ranking", "tau_b", {"stages/facts", "stages/measure"}),
+        ("results.measures.ranking", "tau_b", {"stages/facts", "stages/measure"}),
         ("spaces.choices", "SubSpace", STAGES),
     ],
 )
@@ -205,7 +205,7 @@ def test_the_shared_bases_are_not_held_against_components() -> None:
     for module, name in (
         ("criteria.affinity", "Affinity"),
         ("spaces.choices", "SubSpace"),
-        ("harness.probe", "SupernetProbe"),
+        ("harness.supernets.probe", "SupernetProbe"),
     ):
         assert all(unit.startswith("stages/") for unit in owners(f"splitbench.{module}", name))
 
