@@ -1,8 +1,8 @@
 """Partitions of a study's arms, compared before any leaf is trained.
 
 Warm-up, scoring and splitting run as in :mod:`splitbench.harness.runs.protocol`, through the same engine and the same
-stage store, so a study that is run afterwards finds them done. Scorings that only say how stable an arm is are measurement, and charged
-to nobody. The ground truth is read when all splits are made.
+stage store, so a study that is run afterwards finds them done. Scorings that only say how stable an arm is are
+measurement, and charged to nobody. The ground truth is read when all splits are made.
 """
 
 from __future__ import annotations

@@ -113,7 +113,8 @@ class ScheduleConfig(StrictModel):
 
     @property
     def windows(self) -> list[tuple[float, float]]:
-        """Where on the learning-rate schedule each level's training begins and ends."""
+        """Where on the learning-rate schedule each level's training begins and ends. The schedule of learning rates has
+        no key of its own: warm-up cuts it here, and leaves train what is left of it."""
         # Stages are hashed by these, and sum() rounds otherwise from Python 3.12 on; accumulate() is plain addition.
         return list(itertools.pairwise(itertools.accumulate(self.shares, initial=0.0)))
 

@@ -1,6 +1,7 @@
 """Agreement of two orders of A architectures: rank correlations, top-heavy measures, and their rules for ties.
 
-``score`` and ``truth`` are finite vectors [A], higher is better. None stands for an undefined value, never NaN.
+``score`` and ``truth`` are finite vectors [A], higher is better. None stands for an undefined value, never NaN. Where
+else ties of tau are decided, and why apart: docs/statistics.md, "Ties".
 """
 
 from __future__ import annotations
