@@ -133,8 +133,8 @@ class Session(ABC):
 
         Args:
             step: counts from the root of the split tree, so data and samples go on where the parent stopped.
-            position: in [0, 1) on the learning-rate schedule. The train stage computes it (stages/train.py) from the share
-                of its allowance that is spent and its window, which the run sets (runs/protocol.py).
+            position: in [0, 1) on the learning-rate schedule. The train stage computes it (stages/train.py) from the
+                share of its allowance that is spent and its window, which the run sets (runs/protocol.py).
 
         Returns:
             The training loss, a mean over the step's passes.
