@@ -75,7 +75,7 @@ class Driver:
         self, store: Store, engine: Engine, watcher: Watcher, check: Callable[[], None] = lambda: None
     ) -> None:
         self.store, self.engine, self.watcher, self.check = store, engine, watcher, check
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def drive(self, tasks: Iterable[Task | None], parallel: int) -> None:
         """Run everything, ``parallel`` tasks at a time. A task is taken when there is room for it; None says that there
@@ -108,8 +108,8 @@ class Driver:
                 return self.advance(task, error, stage)
         results = [future.result() for future in task.futures]
         for stage, result in zip(task.stages, results, strict=True):
-            if stage.key not in self.told:
-                self.told.add(stage.key)
+            if stage.key not in self.reported:
+                self.reported.add(stage.key)
                 self.watcher.stage(stage, result)
         return self.advance(task, results)
 

@@ -69,8 +69,8 @@ def pool(space: SearchSpace, population: str, count: int | None, seed: int) -> l
 def _first(size: int, count: int | None, rng: np.random.Generator) -> list[int]:
     count = size if count is None else min(count, size)
     if size <= _PERMUTED:
-        found: list[int] = rng.permutation(size)[:count].tolist()
-        return found
+        numbers: list[int] = rng.permutation(size)[:count].tolist()
+        return numbers
     drawn: dict[int, None] = {}
     while len(drawn) < count:
         drawn.setdefault(int.from_bytes(rng.bytes(32), "big") % size)
@@ -168,23 +168,23 @@ def measure_proxies(
     space = job.bound
     measured = []
     for spec in proxies:
-        found = scores[proxy_label(spec)]
-        architectures = [space.decode(name) for name in found]
+        networks = scores[proxy_label(spec)]
+        architectures = [space.decode(name) for name in networks]
         values, truth, same = (
-            pooled_scores(spec, found),
+            pooled_scores(spec, networks),
             test_accuracies(job, architectures),
             functions_of(space, architectures),
         )
-        passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
-        flops = [scored.flops(space) for scored in found.values()]
+        passes = np.array([(s.forward, s.backward, s.milliseconds) for s in networks.values()])
+        flops = [scored.flops(space) for scored in networks.values()]
         forward, backward, milliseconds = passes.mean(axis=0).tolist()
         measured.append(
             RankedProxy(
                 proxy_label(spec),
                 rank_correlation(ranking.tau_b, values, truth, same, draws),
                 rank_correlation(fast_spearman, values, truth, same, draws),
-                len(found),
-                int(sum(not np.isfinite(s.terms).all() for s in found.values())),
+                len(networks),
+                int(sum(not np.isfinite(s.terms).all() for s in networks.values())),
                 forward / job.batch_size,
                 backward / job.batch_size,
                 float(np.mean(flops)),
@@ -224,16 +224,16 @@ def rank_correlation(
     if value is None:
         return None
     number = np.unique(functions, return_inverse=True)[1]
-    members = [np.flatnonzero(number == one) for one in range(number.max() + 1)]
+    members = [np.flatnonzero(number == group) for group in range(number.max() + 1)]
     rng, again = np.random.default_rng(0), []
     for drawn in rng.integers(len(members), size=(draws, len(members))):
-        rows = np.concatenate([members[one] for one in drawn])
+        rows = np.concatenate([members[group] for group in drawn])
         again.append(statistic(ranks[rows], truth[rows]))
-    found = np.array([one for one in again if one is not None])
-    if len(members) < 2 or len(found) < 2:
+    resampled = np.array([correlation for correlation in again if correlation is not None])
+    if len(members) < 2 or len(resampled) < 2:
         return Correlation(value, None, None, None)
-    low, high = np.percentile(found, [2.5, 97.5]).tolist()
-    return Correlation(value, float(found.std(ddof=1)), low, high)
+    low, high = np.percentile(resampled, [2.5, 97.5]).tolist()
+    return Correlation(value, float(resampled.std(ddof=1)), low, high)
 
 
 def fast_spearman(score: Floats, truth: Floats) -> float | None:

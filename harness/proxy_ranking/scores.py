@@ -95,10 +95,10 @@ def _header(path: Path, line: str) -> dict[str, Any]:
     raise StoreError(f"{path} does not begin with a protocol, so it is no file of scores; move it away")
 
 
-def _agree(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for key in sorted(found.keys() | wanted.keys()):
-        if found.get(key) != wanted.get(key):
+def _agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key in sorted(stored.keys() | wanted.keys()):
+        if stored.get(key) != wanted.get(key):
             raise StoreError(
-                f"{path} was made under another protocol: its {key} is {canonical_json(found.get(key))}, and "
+                f"{path} was made under another protocol: its {key} is {canonical_json(stored.get(key))}, and "
                 f"{canonical_json(wanted.get(key))} is asked for; choose another --out, or delete the file"
             )

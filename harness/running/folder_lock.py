@@ -203,9 +203,9 @@ class FolderLock:
 def _read(path: Path) -> Owner | None:
     """Who a lock file names; None where there is none, or it cannot be read (it is just being written, or damaged)."""
     try:
-        found = json.loads(path.read_bytes())
+        owner = json.loads(path.read_bytes())
         return Owner(
-            str(found["host"]), int(found["pid"]), str(found["place"]), str(found["token"]), int(found["counter"])
+            str(owner["host"]), int(owner["pid"]), str(owner["place"]), str(owner["token"]), int(owner["counter"])
         )
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None

@@ -167,10 +167,10 @@ def leaves_of(node: Node) -> list[Node]:
 def leaf_labels(space: SearchSpace, nodes: Sequence[Node]) -> tuple[Labels, list[Node]]:
     """The number of the node that owns each of the reference functions [A], and the nodes that own any, in the order
     of numbers."""
-    found = owner([node.subspace for node in nodes], reference(space))
-    if (found < 0).any():
+    owners = owner([node.subspace for node in nodes], reference(space))
+    if (owners < 0).any():
         raise ValueError("an architecture lies in no leaf")
-    kept, labels = np.unique(found, return_inverse=True)
+    kept, labels = np.unique(owners, return_inverse=True)
     return labels, [nodes[index] for index in kept.tolist()]
 
 
@@ -216,12 +216,12 @@ def write_geometry(study: Study, folder: Path, arms: dict[str, list[Split]], pro
         "not_splitting": [arm.label for arm in study.arms if not arm.splits],
         "skipped": study.skipped,
     }
-    found = geometry_json(about, arms, test)
+    geometry = geometry_json(about, arms, test)
     columns: dict[str, Any] = {"architecture": [space.encode(tuple(row)) for row in rows.tolist()], "truth_test": test}
     for label, splits in arms.items():
         columns |= {f"{label} r{split.repetition} d{split.draw}": split.labels for split in splits}
     store.write_atomically(folder / LABELS, store.encode_estimates(columns))
-    store.write_atomically(folder / FIGURE, geometry_svg(found))
-    store.write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(found)).encode())
-    store.write_atomically(folder / JSON, store.readable_json(found).encode())
-    return found
+    store.write_atomically(folder / FIGURE, geometry_svg(geometry))
+    store.write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(geometry)).encode())
+    store.write_atomically(folder / JSON, store.readable_json(geometry).encode())
+    return geometry

@@ -83,13 +83,13 @@ def build_cells(cells: Sequence[Cell], device: str, portions: Sequence[Portion] 
     Raises:
         ConfigError: naming the cell, for what Study.build refuses; DataError: missing or damaged data.
     """
-    found = []
+    built = []
     for index, cell in enumerate(cells):
         try:
-            found.append((cell, Study.build(cell.config, device, portions[index] if portions else None)))
+            built.append((cell, Study.build(cell.config, device, portions[index] if portions else None)))
         except ConfigError as error:
             raise ConfigError(f"cell {cell.name}: {error}") from error
-    return found
+    return built
 
 
 def run_cells(

@@ -34,15 +34,15 @@ def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
     Raises:
         StoreError: if a record was written by a newer version (nothing is moved then), or a file cannot be moved.
     """
-    found = {path: content for path in _candidates(folder) if (content := _content(path)) is not None}
-    for path, content in found.items():
+    contents = {path: content for path in _candidates(folder) if (content := _content(path)) is not None}
+    for path, content in contents.items():
         if content["schema_version"] > SCHEMA:
             raise StoreError(
                 f"{path} was written by splitbench {content.get('splitbench', 'of a newer version')} with schema "
                 f"{content['schema_version']}, and this version writes {SCHEMA}: upgrade, or choose another --out"
             )
     leaving: dict[str, list[Path]] = {}
-    for path, content in found.items():
+    for path, content in contents.items():
         if _run_of(content) in wanted:
             continue
         if path.name.endswith(FAILED):
@@ -54,7 +54,7 @@ def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
         target = _room_for(paths, folder / EARLIER / protocol)
         for path in paths:
             _move(path, target / RECORDS)
-        arms = ", ".join(sorted({str(found[path].get("arm")) for path in paths}))
+        arms = ", ".join(sorted({str(contents[path].get("arm")) for path in paths}))
         sentences.append(
             f"set aside, because the study as it is now does not ask for them: records of {arms}; "
             f"see them with: splitbench leaderboard {target}"

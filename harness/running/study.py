@@ -85,25 +85,25 @@ class Study:
 
     def notes(self) -> list[str]:
         """What whoever starts the study should know of its budget."""
-        budget, found = self.settings.budget, []
+        budget, sentences = self.settings.budget, []
         if budget.kind == "seconds":
-            found.append(
+            sentences.append(
                 "a budget in seconds is neither shared nor equal: how far a training comes depends on what else the "
                 "machine does, and selection comes on top; prefer flops"
             )
-            return found
+            return sentences
         for arm in self.arms:
             rehearsal = self.rehearser.rehearse(arm, self.seeds(0))
             measurement = budget.amount(rehearsal.measurement)
             if measurement > budget.limit:
                 shams, without = ("", "") if not arm.decompose else (" and training shams", ", or no decompose,")
-                found.append(
+                sentences.append(
                     f"ranking the population{shams} takes {measurement / budget.limit:.1f} times as much as an arm's "
                     f"whole budget ({measurement:.2g} {budget.kind} a run, charged to no arm); a smaller "
                     f"population.sample or evaluation.images{without} would end the study sooner"
                 )
                 break
-        return found
+        return sentences
 
     @functools.cached_property
     def rehearser(self) -> Rehearser:

@@ -154,13 +154,13 @@ class Run:
             return self.splitter.grow(frontier)
         work = [(node, edge) for node in frontier for edge in self.splitter.considered(node, level)]
         if (consulted := self.arm.consulted) is not None:
-            found = yield from self.scores(work, consulted)
+            scores = yield from self.scores(work, consulted)
             for node in frontier:
-                self.splitter.choose(node, found[node.path], level)
+                self.splitter.choose(node, scores[node.path], level)
             work = [(node, edge) for node in frontier for edge in node.edges]
-        found = yield from self.scores(work, self.arm.judge)
+        scores = yield from self.scores(work, self.arm.judge)
         for node in frontier:
-            node.scores = found[node.path]
+            node.scores = scores[node.path]
             if consulted is None:
                 self.splitter.choose(node, node.scores, level)
         return self.splitter.grow(frontier)
@@ -168,7 +168,7 @@ class Run:
     def scores(self, work: Sequence[tuple[Node, int]], judge: Judge) -> Asks[defaultdict[str, Scores]]:
         """A criterion's affinities and its partitioner's groups: node path -> edge -> both."""
         results = yield from self.ask("scoring", [self.request.score(node, edge, judge) for node, edge in work])
-        found: defaultdict[str, Scores] = defaultdict(dict)
+        scores: defaultdict[str, Scores] = defaultdict(dict)
         for (node, edge), result in zip(work, results, strict=True):
             affinity = result.output
             if affinity.operations != (compared := self.settings.space.comparable(node.subspace, edge)):
@@ -177,8 +177,8 @@ class Run:
                     f"{edge}, and a split separates {list(compared)}; it must compare those of probe.operations(edge)"
                 )
             rng = self.splitter.rng(f"partition {node.path} {edge}")
-            found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
-        return found
+            scores[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
+        return scores
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -272,8 +272,8 @@ class Run:
 
     def selection_price(self, leaves: list[Node]) -> float:
         """What the select stages of these leaves may spend, in the budget's unit."""
-        found = [self.selection_allowance(leaves, index) for index in range(len(leaves))]
-        return sum(allowance.amount for allowance in found if allowance is not None)
+        allowances = [self.selection_allowance(leaves, index) for index in range(len(leaves))]
+        return sum(allowance.amount for allowance in allowances if allowance is not None)
 
     def select(self, leaves: list[Node]) -> Asks[None]:
         """Have the selector read one architecture from each leaf."""

@@ -33,8 +33,8 @@ class Splitter:
     def considered(self, node: Node, level: int) -> Sequence[int]:
         """The edges whose scores the edge rule needs."""
         rng, edges = self.rng(f"edge {node.path}"), self.splittable(node)
-        found = shortlist(self.arm.edge_rule, edges, rng, level, self.space)
-        return self.checked(found, edges) if edges else ()
+        chosen = shortlist(self.arm.edge_rule, edges, rng, level, self.space)
+        return self.checked(chosen, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
         """The edges that still allow two operations which the space can tell apart; whole ones, if the arm says so."""
@@ -58,13 +58,13 @@ class Splitter:
         Raises:
             ConfigError: if it names no edge, one twice, or one that cannot be split.
         """
-        found = tuple(int(edge) for edge in edges)
-        if not found or len(set(found)) < len(found) or not set(found) <= set(allowed):
+        numbers = tuple(int(edge) for edge in edges)
+        if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(allowed):
             raise ConfigError(
-                f"the edge rule {self.arm.parts['edge_rules'].name} answers {list(found)}; it must name one or more "
+                f"the edge rule {self.arm.parts['edge_rules'].name} answers {list(numbers)}; it must name one or more "
                 f"different edges among {', '.join(map(str, sorted(allowed))) or 'none'}"
             )
-        return found
+        return numbers
 
     def grow(self, frontier: list[Node]) -> list[Node]:
         """The children: one for each combination of groups on the edges at which a node is split, or as given."""

@@ -48,7 +48,7 @@ class StepPrices:
                 0,
                 Meter(),
                 parts=member.parts,
-                earlier=member.earlier,
+                leaves_before=member.earlier,
                 sampling=self.sampling,
             )
             job.siblings = [job] * together

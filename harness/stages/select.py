@@ -123,7 +123,7 @@ class LeafSearch:
             self.stage.seed,
             self.meter,
             self.context.precision,
-            earlier=self.stage.earlier,
+            leaves_before=self.stage.earlier,
             sampling=self.stage.sampling,
         )
         session = open_session(self.trainer, modifiers, job)

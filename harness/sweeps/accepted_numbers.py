@@ -65,12 +65,12 @@ def declared(
     names += [split_spec(spec, prefix)[0] for spec in (others if isinstance(others, list) else [])]
     for name in dict.fromkeys(names):
         component = get(kind, name, f"search.{prefix}")
-        found = parameters(component).get(rest[0])
-        if found is None:
+        parameter = parameters(component).get(rest[0])
+        if parameter is None:
             continue
         if len(rest) == 1:
-            default = None if found.default is found.empty else found.default
-            yield Declared(name, annotation(component, found), default)
+            default = None if parameter.default is parameter.empty else parameter.default
+            yield Declared(name, annotation(component, parameter), default)
             continue
         inner = nested_specs(component.load()).get(rest[0])
         value = own.get(rest[0]) if own is not None and own["name"] == name else None
@@ -102,8 +102,8 @@ def type_members(of: Any) -> Iterator[Any]:
     if origin is typing.Annotated:
         yield from type_members(typing.get_args(of)[0])
     elif origin in (typing.Union, types.UnionType):
-        for one in typing.get_args(of):
-            yield from type_members(one)
+        for member in typing.get_args(of):
+            yield from type_members(member)
     elif origin is typing.Literal:
         yield from map(type, typing.get_args(of))
     elif isinstance(of, typing.NewType):
@@ -112,25 +112,27 @@ def type_members(of: Any) -> Iterator[Any]:
         yield origin or (type(None) if of is None else of)
 
 
-def number_type(one: Declared, own: Any) -> Number | None:
+def number_type(parameter: Declared, own: Any) -> Number | None:
     """Whether a parameter takes whole numbers only (int), any (float), or none (None).
 
     Args:
-        one: the parameter.
+        parameter: its declaration in one component.
         own: the study file's value, which decides where the type does not, and the default after it.
     """
-    classes = list(type_members(one.annotation))
+    classes = list(type_members(parameter.annotation))
     known = all(isinstance(member, type) and member not in (Any, object) for member in classes)
-    found = [m for m in classes if isinstance(m, type) and issubclass(m, numbers.Real) and not issubclass(m, bool)]
-    whole = {issubclass(member, numbers.Integral) for member in found}
+    number_classes = [
+        m for m in classes if isinstance(m, type) and issubclass(m, numbers.Real) and not issubclass(m, bool)
+    ]
+    whole = {issubclass(member, numbers.Integral) for member in number_classes}
     if len(whole) == 1:
         return int if whole == {True} else float
-    if known and not found:
+    if known and not number_classes:
         return None
-    for value in (own, one.default):
+    for value in (own, parameter.default):
         if is_number(value):
             return int if isinstance(value, int) else float
-        if value is not None and not found:
+        if value is not None and not number_classes:
             return None
     return float
 
@@ -151,7 +153,7 @@ def number_like(value: Any, takes: Number | None) -> Any:
     if takes is None or isinstance(value, bool) or (takes is int and isinstance(value, int)):
         return value
     try:
-        found = float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return value
-    return int(found) if takes is int and found.is_integer() else found
+    return int(number) if takes is int and number.is_integer() else number

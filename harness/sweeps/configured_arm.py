@@ -28,16 +28,16 @@ def configured(
     """
     data = base.model_dump(exclude_defaults=True)
     values: dict[str, Value] = {}
-    for one in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
-        if one.path not in suggested:
+    for parameter in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
+        if parameter.path not in suggested:
             continue
-        shown = one.shown(suggested[one.path])
-        part, *rest = one.path.split(".")
+        shown = parameter.shown(suggested[parameter.path])
+        part, *rest = parameter.path.split(".")
         if part == "schedule":
-            data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
+            data["schedule"] = {**data.get("schedule", {}), rest[0]: parameter.given(shown)}
         elif part == "criterion":
             own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
-            changed = put_parameter(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
+            changed = put_parameter(own, "criteria", rest, parameter.given(shown), arm.parts["criteria"].written())
             if changed is None:
                 continue
             data.update({key: value for key, value in changed.items() if key != "name"})
@@ -45,12 +45,12 @@ def configured(
             kind = KINDS[part]
             usual = arm.parts[kind].written()
             shared = getattr(config, part) if part in OF_STUDIES else usual
-            changed = put_parameter(data.get(part) or shared, kind, rest, one.given(shown), usual)
+            changed = put_parameter(data.get(part) or shared, kind, rest, parameter.given(shown), usual)
             if changed is None:
                 continue
             data[part] = changed
-        values[one.path] = shown
-    ordered = {one.path: values[one.path] for one in parameters_ if one.path in values}
+        values[parameter.path] = shown
+    ordered = {parameter.path: values[parameter.path] for parameter in parameters_ if parameter.path in values}
     data["name"] = configuration_label(base.label, ordered)
     return ArmConfig.model_validate(data), ordered
 

@@ -71,12 +71,12 @@ class TrialLedger:
         from running. Of those, the one with fewest deaths is first.
         """
         while True:
-            slots = self._chains(self._trials())
-            waiting = [chain for chain in slots if chain[-1].state is TrialState.WAITING]
+            chains = self._chains(self._trials())
+            waiting = [chain for chain in chains if chain[-1].state is TrialState.WAITING]
             late = [chain for chain in waiting if deaths(chain[-2:]) and deaths(chain) > 1]
             trial = self._take(chain for chain in waiting if chain not in late)
             if trial is None:
-                trial = open_trial(self.study) if len(slots) < self.wanted else self._take(sorted(late, key=deaths))
+                trial = open_trial(self.study) if len(chains) < self.wanted else self._take(sorted(late, key=deaths))
             if trial is None:
                 return None
             try:
@@ -162,8 +162,8 @@ class TrialLedger:
     @property
     def settled(self) -> bool:
         """Whether no trial is left to run: there are ``wanted`` slots, and all are complete or pruned."""
-        slots = self.slots()
-        return len(slots) >= self.wanted and all(trial.state in SETTLED for trial in slots)
+        trials = self.slots()
+        return len(trials) >= self.wanted and all(trial.state in SETTLED for trial in trials)
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)

@@ -94,8 +94,8 @@ class Parameter:
             inside = [low + step * index for index in (round(length / step) // 2, 1)]
         else:
             inside = [float(self.shown(low + share * length)) for share in SHARES]
-        one = next((value for value in inside if not value.is_integer()), inside[0])
-        return list(dict.fromkeys(int(x) if self.integer else x for x in (low, one, self.over.high)))
+        middle = next((value for value in inside if not value.is_integer()), inside[0])
+        return list(dict.fromkeys(int(x) if self.integer else x for x in (low, middle, self.over.high)))
 
 
 def searched_by_arm(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
@@ -105,14 +105,14 @@ def searched_by_arm(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) 
         ConfigError: if no arm has a parameter, or it is searched over what it cannot be.
     """
     search = config.search or {}
-    found: list[list[Parameter]] = [[] for _ in arms]
+    searched: list[list[Parameter]] = [[] for _ in arms]
     for path, over in search.items():
         takers = [index for index, (_, arm) in enumerate(arms) if takes(arm, path, search)]
         if not takers:
             raise unknown(path, [arm for _, arm in arms], search)
         for index in takers:
-            found[index].append(parameter(path, over, arms[index][1], search))
-    return [tuple(own) for own in found]
+            searched[index].append(parameter(path, over, arms[index][1], search))
+    return [tuple(own) for own in searched]
 
 
 def takes(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> bool:
@@ -146,8 +146,8 @@ def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> Config
         return ConfigError("search.criterion: an arm is its criterion; list several arms, and search their parameters")
     if part in OF_SPLITS and not any(arm.splits for arm in arms):
         return ConfigError(f"search.{path}: no arm of the study splits the supernet, so {part} has no effect")
-    known = list(dict.fromkeys(one for arm in arms for one in known_paths(arm)))
-    beside = [one for one in known if one.startswith(f"{part}.")] or [*KINDS, "schedule"]
+    known = list(dict.fromkeys(name for arm in arms for name in known_paths(arm)))
+    beside = [name for name in known if name.startswith(f"{part}.")] or [*KINDS, "schedule"]
     return ConfigError(
         f"search.{path}: no arm has this parameter{suggestion(path, known)}; there are: {', '.join(beside)}"
     )
@@ -168,7 +168,7 @@ def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str,
         ConfigError: if it is no number and has a range, or the ends of a range of whole numbers are none.
     """
     own = value_at(arm, path)
-    takers = {one.component: number_type(one, own) for one in declarations(arm, path, search)}
+    takers = {declaration.component: number_type(declaration, own) for declaration in declarations(arm, path, search)}
     if isinstance(over, Range):
         integer = whole_numbers_only(path, over, takers, own)
         return Parameter(path, over, integer, own if is_number(own) else None)
@@ -199,7 +199,7 @@ def whole_numbers_only(path: str, over: Range, takers: Mapping[str, Number | Non
     if len(names) > 1:
         raise ConfigError(f"search.{path}: {names[int]} takes whole numbers only, and {names[float]} any; {remedy}")
     numbers = [over.low, over.high, *([] if over.step is None else [over.step])]
-    if int in names and not all(one.is_integer() for one in numbers):
+    if int in names and not all(number.is_integer() for number in numbers):
         raise ConfigError(f"search.{path}: whole numbers are expected, not {', '.join(f'{n:g}' for n in numbers)}")
     return int in names
 

@@ -157,13 +157,13 @@ class Trials:
         """The baseline's value of a seed that the storage has. It stands at one of the studies: an arm that is added
         later may come first."""
         name = f"{BASELINE} {repetition}"
-        found = (study.user_attrs.get(name) for study in self.shared)
-        return next((float(value) for value in found if value is not None), None)
+        values = (study.user_attrs.get(name) for study in self.shared)
+        return next((float(value) for value in values if value is not None), None)
 
     def references(self) -> list[float]:
         """The baseline's values that are known to the storage, by seed."""
-        found = (self.stored(repetition) for repetition in range(self.study.config.seeds))
-        return [value for value in itertools.takewhile(lambda value: value is not None, found) if value is not None]
+        values = (self.stored(repetition) for repetition in range(self.study.config.seeds))
+        return [value for value in itertools.takewhile(lambda value: value is not None, values) if value is not None]
 
     @property
     def _cannot(self) -> str:

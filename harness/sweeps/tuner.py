@@ -89,18 +89,22 @@ class Tuner:
 
     def check_values(self, base: ArmConfig, arm: Arm, parameters: Sequence[Parameter]) -> None:
         """Refuse what a parameter does not take: said now, and not in the middle of the sweep."""
-        for one in parameters:
+        for parameter in parameters:
             # A parameter may belong to a component that only another choice brings in.
-            around = [other for other in parameters if one.path.startswith(f"{other.path}.")]
+            around = [other for other in parameters if parameter.path.startswith(f"{other.path}.")]
             variants = [{}, *({other.path: choice} for other in around for choice in other.samples())]
-            for suggested in ({**variant, one.path: sample} for variant in variants for sample in one.samples()):
+            for suggested in (
+                {**variant, parameter.path: sample} for variant in variants for sample in parameter.samples()
+            ):
                 made, values = configured(self.config, base, arm, parameters, suggested)
-                if one.path not in values:
+                if parameter.path not in values:
                     continue
                 try:
                     self.possible.append(build_arm(self.config, made, 0, self.study.settings.space))
                 except ConfigError as error:
-                    raise ConfigError(f"search.{one.path}: {values[one.path]} is no value for it: {error}") from error
+                    raise ConfigError(
+                        f"search.{parameter.path}: {values[parameter.path]} is no value for it: {error}"
+                    ) from error
 
     # -- storage -------------------------------------------------------------------------------------------------
 
@@ -125,7 +129,7 @@ class Tuner:
         self.arms = []
         for name, ((base, arm), parameters) in zip(names, tuned, strict=True):
             study, over = studies[name], distributions(parameters)
-            first = {one.path: one.own for one in parameters if one.own is not None}
+            first = {parameter.path: parameter.own for parameter in parameters if parameter.own is not None}
             study.sampler = samplers.Paired(self.config.sweep.sampler, over, self.config.seed, first)
             study.pruner = self.pruner
             number = samplers.trials_of_arm(self.config.sweep.sampler, over, self.wanted)
@@ -227,15 +231,15 @@ class Tuner:
 
     def write_tuned(self) -> None:
         """The study that compares the arms as tuned, on seeds that no trial has seen."""
-        found = summary.of(self.config, self.study, self.arms, self.trials, self.wanted)
-        chosen = {swept.arm: best(found, swept) for swept in found.arms}
+        state = summary.of(self.config, self.study, self.arms, self.trials, self.wanted)
+        chosen = {swept.arm: best(state, swept) for swept in state.arms}
         study = summary.tuned(self.config, self.arms, self.baseline.label, chosen, self.draws)
         if study is not None:
             store.write_atomically(self.folder / TUNED, yaml.safe_dump(study, sort_keys=False).encode())
 
 
 def distributions(parameters: Sequence[Parameter]) -> Mapping[str, optuna.distributions.BaseDistribution]:
-    return {one.path: one.distribution for one in parameters}
+    return {parameter.path: parameter.distribution for parameter in parameters}
 
 
 def check_sweep_metric(name: str) -> str:

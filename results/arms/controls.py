@@ -61,7 +61,7 @@ class Chance:
 class Chances:
     """Every complete arm that splits, the random controls left out: its comparison by name, or why it has none."""
 
-    found: Mapping[str, Chance]
+    by_arm: Mapping[str, Chance]
     without: Mapping[str, str]
 
 

@@ -146,11 +146,11 @@ def setting_of(arm: ArmRuns) -> SupernetSetting | None:
         population = {**_defaults(PopulationConfig), **(study.get("population") or {})}
         if records[0].population.startswith("all "):
             population["sample"] = None
-        found = SupernetSetting(
+        setting = SupernetSetting(
             space=_component(common["space"]),
             dataset=_component(common["dataset"]),
             trainer=_component(own["trainers"]),
-            modifiers=[_component(one) for one in own.get("modifiers") or []],
+            modifiers=[_component(modifier) for modifier in own.get("modifiers") or []],
             sampling=study.get("sampling") or StudyConfig.model_fields["sampling"].default,
             precision=common.get("precision") or StudyConfig.model_fields["precision"].default,
             evaluation=dict(study.get("evaluation") or {}),
@@ -159,7 +159,7 @@ def setting_of(arm: ArmRuns) -> SupernetSetting | None:
         )
     except (LookupError, TypeError, ValueError):  # a record's configuration may be anything
         return None
-    return found if all(name in found.flat for name in NAMES) else None
+    return setting if all(name in setting.flat for name in NAMES) else None
 
 
 def selector(arm: ArmRuns) -> dict[str, Any]:
@@ -178,8 +178,8 @@ def kept_back(arm: ArmRuns) -> Any:
 def study_seed(arm: ArmRuns) -> int:
     """The study's own seed: repetitions of equal ones are paired."""
     study, _, _ = _parts(arm.runs[0].record)
-    found = study.get("seed")
-    return found if isinstance(found, int) else 0
+    seed = study.get("seed")
+    return seed if isinstance(seed, int) else 0
 
 
 def code(arm: ArmRuns) -> list[str]:

@@ -227,8 +227,8 @@ def matrix(arms: Sequence[Sequence[Split]]) -> list[list[Averaged]]:
     for i, j in itertools.combinations_with_replacement(range(len(arms)), 2):
         samples = [
             (repetition, 1.0 if i == j else ari(a.labels, b.labels))
-            for repetition, one in by_repetition(arms[i]).items()
-            for a, b in pairs_of(one, by_repetition(arms[j])[repetition])
+            for repetition, splits in by_repetition(arms[i]).items()
+            for a, b in pairs_of(splits, by_repetition(arms[j])[repetition])
         ]
         full[i, j] = full[j, i] = Averaged.of(samples)
     return [[full[i, j] for j in range(len(arms))] for i in range(len(arms))]
@@ -239,8 +239,8 @@ def identical(arms: Sequence[Sequence[Split]]) -> list[list[str]]:
     classes: list[list[Sequence[Split]]] = []
     for arm in arms:
         for alike in classes:
-            one, other = by_repetition(alike[0]), by_repetition(arm)
-            if all(same_partition(a.labels, b.labels) for r in one for a, b in pairs_of(one[r], other[r])):
+            first, second = by_repetition(alike[0]), by_repetition(arm)
+            if all(same_partition(a.labels, b.labels) for r in first for a, b in pairs_of(first[r], second[r])):
                 alike.append(arm)
                 break
         else:

@@ -174,11 +174,11 @@ def _read(folder: Path) -> tuple[list[Sweep], list[PlotTable], list[str]]:
         raise (faults or [error])[0] from None
     boards = leaderboards_of(loaded)
     places = {path.parent for path in paths}
-    found = [
+    plotted = [
         PlotTable(board, own, any(run.path.parent.parent in places for arm in own for run in arm.runs))
         for board, own in zip(boards.boards, tables(loaded.runs, loaded.failed), strict=True)
     ]
-    return sweeps, found, [*boards.warnings, *warnings]
+    return sweeps, plotted, [*boards.warnings, *warnings]
 
 
 def _incomplete(table: PlotTable) -> list[str]:

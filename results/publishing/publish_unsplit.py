@@ -26,7 +26,7 @@ RULERS = tuple(name for name in METRICS if "[" in name)
 
 
 @dataclass(frozen=True)
-class Found:
+class UnsplitRuns:
     """An unsplit arm of a published study, and what its supernets are."""
 
     arm: ArmRuns
@@ -50,15 +50,15 @@ def unsplit_table(folders: Iterable[Path]) -> Known:
     Raises:
         StoreError: if a folder holds no usable record.
     """
-    settings: dict[str, dict[str, list[Found]]] = defaultdict(lambda: defaultdict(list))
+    settings: dict[str, dict[str, list[UnsplitRuns]]] = defaultdict(lambda: defaultdict(list))
     for folder in folders:
-        for found in _found(folder):
-            settings[found.key][found.length].append(found)
+        for published in _unsplit_runs(folder):
+            settings[published.key][published.length].append(published)
     supernets = []
     for own in settings.values():
-        lengths = [_length(found) for found in own.values()]
+        lengths = [_length(published) for published in own.values()]
         setting = next(iter(own.values()))[0].setting
-        supernets.append(PublishedSupernet(setting=setting, lengths=sorted(lengths, key=lambda one: one.steps)))
+        supernets.append(PublishedSupernet(setting=setting, lengths=sorted(lengths, key=lambda length: length.steps)))
     return Known(supernets=sorted(supernets, key=_order))
 
 
@@ -68,13 +68,13 @@ def publish_unsplit_table(folders: Iterable[Path], path: Path) -> Path:
     return path
 
 
-def _found(folder: Path) -> list[Found]:
+def _unsplit_runs(folder: Path) -> list[UnsplitRuns]:
     arms = [arm for own in tables(load_runs(folder).runs) for arm in own if arm.complete and unsplit.never_split(arm)]
     pairs = [(arm, unsplit.setting_of(arm)) for arm in arms]
-    return [Found(arm, setting) for arm, setting in pairs if setting is not None]
+    return [UnsplitRuns(arm, setting) for arm, setting in pairs if setting is not None]
 
 
-def _length(runs: Sequence[Found]) -> Length:
+def _length(runs: Sequence[UnsplitRuns]) -> Length:
     """What arms of one setting and length measured, each seed once."""
     chosen: dict[tuple[int, int], ArmRuns] = {}
     for run in sorted(runs, key=lambda each: each.arm.runs[0].record.study):
@@ -125,13 +125,13 @@ def _ceiling(name: str) -> Getter:
 
 
 def _order(supernet: PublishedSupernet) -> tuple[object, ...]:
-    found = supernet.setting
+    setting = supernet.setting
     return (
-        found.space["name"],
-        found.dataset["name"],
-        found.trainer["name"],
+        setting.space["name"],
+        setting.dataset["name"],
+        setting.trainer["name"],
         supernet.lengths[0].steps,
-        _text(found.flat),
+        _text(setting.flat),
     )
 
 

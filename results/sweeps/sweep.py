@@ -205,7 +205,7 @@ def at_the_edge(sweep: Sweep, arm: SweptArm) -> dict[str, str]:
 
     A better value may lie beyond. Choices and ranges of fewer than five values have no inside to be found in.
     """
-    top, found = best(sweep, arm), dict[str, str]()
+    top, ends_reached = best(sweep, arm), dict[str, str]()
     for path, value in top.values.items() if top else ():
         domain = sweep.search.get(path)
         if not isinstance(domain, dict) or isinstance(value, bool | str):
@@ -218,8 +218,8 @@ def at_the_edge(sweep: Sweep, arm: SweptArm) -> dict[str, str]:
         ends = [math.log(x) if scale == "log" else x for x in (low, value, high)]
         share = (ends[1] - ends[0]) / (ends[2] - ends[0])
         if min(share, 1 - share) <= EDGE + 1e-9:
-            found[path] = "low" if share < 0.5 else "high"
-    return found
+            ends_reached[path] = "low" if share < 0.5 else "high"
+    return ends_reached
 
 
 def spent_by_trials(arm: SweptArm) -> float:

@@ -58,10 +58,10 @@ def allowed(maker: Callable[..., Any] | None) -> dict[str, Any]:
     """
     if maker is None:
         return {}
-    found: dict[str, Any] = {}
+    accepted: dict[str, Any] = {}
     for name, parameter in inspect.signature(maker).parameters.items():
         whole = Annotated[int, Field(ge=_LEAST.get(name, 0))]
-        types: dict[str, Any] = {
+        accepted_types: dict[str, Any] = {
             "int": whole,
             "int | None": whole | None,
             "str | int": whole | Literal["auto"],
@@ -71,9 +71,9 @@ def allowed(maker: Callable[..., Any] | None) -> dict[str, Any]:
         }
         written = parameter.annotation
         written = written if isinstance(written, str) else inspect.formatannotation(written)
-        if name not in _OWN | _DEPRECATED and written in types:
-            found[name] = types[written]
-    return found
+        if name not in _OWN | _DEPRECATED and written in accepted_types:
+            accepted[name] = accepted_types[written]
+    return accepted
 
 
 def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -82,17 +82,17 @@ def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any
     Raises:
         ConfigError: an unknown option, one that is missing, or a value of the wrong type.
     """
-    types = allowed(maker)
+    accepted = allowed(maker)
     for key in given:
-        if key not in types:
+        if key not in accepted:
             raise ConfigError(
-                f"{where}: {name} has no option {key!r}{suggestion(key, list(types))}; "
-                f"it takes: {', '.join(types) or 'none'}"
+                f"{where}: {name} has no option {key!r}{suggestion(key, list(accepted))}; "
+                f"it takes: {', '.join(accepted) or 'none'}"
             )
-    for key in types:
+    for key in accepted:
         if maker and key not in given and inspect.signature(maker).parameters[key].default is inspect.Parameter.empty:
-            raise ConfigError(f"{where}: {name} needs the option {key!r}; it takes: {', '.join(types)}")
-    fields: dict[str, Any] = {key: (types[key], ...) for key in given}
+            raise ConfigError(f"{where}: {name} needs the option {key!r}; it takes: {', '.join(accepted)}")
+    fields: dict[str, Any] = {key: (accepted[key], ...) for key in given}
     try:
         return dict(create_model("Options", **fields)(**given))
     except ValidationError as error:

@@ -103,8 +103,8 @@ class Interval(BasePruner):
         """The differences by seed of the best trial that ran all seeds, the earliest of equals."""
         complete = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
         known = [(sign * (t.value or 0.0), -t.number, values) for t in complete if (values := _by_seed(t)) is not None]
-        whole = [one for one in known if len(one[2]) == self.seeds and math.isfinite(one[0])]
-        return max(whole, key=lambda one: one[:2])[2] if whole else None
+        whole = [entry for entry in known if len(entry[2]) == self.seeds and math.isfinite(entry[0])]
+        return max(whole, key=lambda entry: entry[:2])[2] if whole else None
 
 
 def upper_bound(delta: np.ndarray, others: Sequence[np.ndarray], seeds: int, confidence: float) -> float | None:

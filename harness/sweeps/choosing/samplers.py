@@ -191,7 +191,7 @@ def _history(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
         if trial.user_attrs.get(REASON) != SURPLUS:
             attempts.setdefault(original, []).append(trial)
     shown = []
-    for slot, original in enumerate(sorted(one for one in attempts if one < mine)):
+    for slot, original in enumerate(sorted(first for first in attempts if first < mine)):
         chain = attempts[original]
         settled = [t for t in chain if t.state in SETTLED]
         trial = copy.copy(settled[-1] if settled else max(chain, key=lambda t: (len(t.params), t.number)))

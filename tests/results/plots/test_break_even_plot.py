@@ -39,7 +39,7 @@ def test_lines_bands_and_sets_are_those_of_the_report(write: Writer) -> None:
     gm, never = shown.rows
     assert by_gid(drawn, "arm gm").get_ydata() == pytest.approx([-0.04, 0.01])
     assert list(by_gid(drawn, "tested never").get_xdata()) == [1e10, 4e10]
-    assert by_gid(drawn, "high gm").get_ydata()[-1] == gm.found.gains[1].high
+    assert by_gid(drawn, "high gm").get_ydata()[-1] == gm.break_even.gains[1].high
     assert by_gid(drawn, "low gm").get_ydata()[0] == gm.found.gains[0].low
     assert by_gid(drawn, "zero gm").get_xydata().tolist() == [[gm.found.at, 0]]
     assert list(by_gid(drawn, "set gm").get_xdata()) == list(gm.found.parts[0])
