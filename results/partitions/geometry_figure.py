@@ -27,7 +27,7 @@ def geometry_figure(geometry: Mapping[str, Any]) -> Figure:
     """Left, how far the partitions of every two arms agree; right, what each tells of the ground truth, a dot a seed.
 
     Args:
-        found: as ``splitbench.results.partitions.geometry_report.geometry_json`` gives it.
+        geometry: as ``splitbench.results.partitions.geometry_report.geometry_json`` gives it.
     """
     from matplotlib.lines import Line2D
 

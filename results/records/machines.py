@@ -34,9 +34,10 @@ def kinds(of: Iterable[MachineRecord]) -> dict[str, list[str]]:
 
 
 def mixture(kinds_there: Mapping[str, Sequence[str]], subject: str = "this table mixes") -> str:
-    """A sentence if ``found``, as ``kinds`` gives it, has several values of a kind; empty if it has not.
+    """A sentence if machines of several kinds took part; empty if they are alike.
 
     Args:
+        kinds_there: what :func:`kinds` returns.
         subject: how the sentence begins.
     """
     several = [(words, kinds_there[kind]) for kind, (_, words) in KINDS.items() if len(kinds_there.get(kind, ())) > 1]
