@@ -1,4 +1,4 @@
-"""What a grid will take: the forecasts of its cells, with what they share counted once."""
+"""The forecast of a grid: the forecasts of its cells, with the trainings that they share counted once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 
 @dataclass(frozen=True)
 class GridForecast:
-    """Cell -> its forecast, in the order in which they run. FLOPs that an earlier cell computes are reused in a later
-    one."""
+    """The forecast of a grid.
+
+    Attributes:
+        grid: its name.
+        cells: cell -> its forecast, in the order in which they run; a training that an earlier cell computes is reused.
+        workers: number of worker processes.
+    """
 
     grid: str
     cells: dict[str, Forecast]
@@ -41,13 +46,13 @@ class GridForecast:
 
 
 def forecast_grid(grid: str, built: Built, workers: int = 1) -> GridForecast:
-    """Rehearse every run of every cell."""
+    """Forecast every cell, in order; nothing is trained but a few steps to measure the machine's speed."""
     seen: set[str] = set()
     return GridForecast(grid, {cell.name: forecasts.forecast(study, workers, seen) for cell, study in built}, workers)
 
 
 def grid_forecast_sheet(expected: GridForecast) -> Sheet:
-    """A forecast in words: a row a cell, and their sum."""
+    """The forecast as a table: a row for each cell, and their sum."""
     rows = [_row(name, each) for name, each in expected.cells.items()]
     runs = sum(arm.runs for each in expected.cells.values() for arm in each.arms)
     total = Counter[str]()

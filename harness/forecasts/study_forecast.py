@@ -1,4 +1,4 @@
-"""What a study will take, told before it starts: ``splitbench run --dry-run``."""
+"""The forecast of a study's time, compute and disk space, made before it starts: ``splitbench run --dry-run``."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class ArmForecast:
 
     Attributes:
         arm: its name.
-        runs, leaves: how many; leaves of one run.
-        stages: of each kind.
-        flops: by phase, and what ranking the population takes.
-        steps: of training.
+        runs: number of runs.
+        leaves: number of leaves of one run.
+        stages: kind -> number of stages.
+        flops: phase -> FLOPs, the ranking of the population (``measurement``) included.
+        steps: number of training steps.
         reused: FLOPs that another arm computes too, and that are therefore computed once.
     """
 
@@ -55,11 +56,11 @@ class ArmForecast:
 
 @dataclass(frozen=True)
 class Rates:
-    """What this machine does in a second, measured with the study's own trainer.
+    """This machine's speed, measured with the study's own trainer.
 
     Attributes:
         training, estimates: FLOPs a second of training steps and of forward passes.
-        state_bytes: what one trained supernet takes on disk.
+        state_bytes: bytes of one trained supernet on disk.
     """
 
     training: float
@@ -76,7 +77,7 @@ class Forecast:
         rates: by trainer.
         seconds: expected, with ``workers``; ``measuring`` is the share of them that ranks the population.
         disk: bytes of weights and states that the results folder will hold.
-        notes: what whoever starts the study should know.
+        notes: warnings for the user, a sentence each.
     """
 
     arms: tuple[ArmForecast, ...]
@@ -98,8 +99,9 @@ def forecast(study: Study, workers: int = 1, seen: set[str] | None = None) -> Fo
 
     Args:
         study: the study.
-        workers: how many share the work.
-        seen: trainings that are there already, by their stages; those of the study are added.
+        workers: number of worker processes.
+        seen: keys of train stages that are counted already, as those of earlier cells of a grid; those of the study
+            are added.
     """
     settings = study.settings
     dataset: Dataset = settings.scene.dataset.build()
@@ -129,8 +131,8 @@ def trainer_name(arm: Arm) -> str:
 
 
 def add(arm: ArmForecast, rehearsal: Rehearsal, rates: Rates, seen: set[str]) -> float:
-    """Add a run to its arm's forecast; gives the seconds that it takes alone. Stages before the first split are those
-    of other arms too, and are computed once."""
+    """Add a run to its arm's forecast; returns the seconds that it takes alone. Stages before the first split are
+    shared with other arms, and counted once."""
     arm.runs += 1
     arm.leaves = rehearsal.leaves
     arm.stages.update(stage.kind for stage in rehearsal.stages)
@@ -145,7 +147,7 @@ def add(arm: ArmForecast, rehearsal: Rehearsal, rates: Rates, seen: set[str]) ->
 
 
 def measured(settings: Settings, arm: Arm) -> Rates:
-    """This machine's rate: some training steps and some estimates on real images, with untrained weights."""
+    """Measure this machine's speed by some training steps and estimates on real images, with untrained weights."""
     space = settings.space
     context = StageContext(StageStore(Path()), settings.scene)  # nothing is stored
     with one_thread():
@@ -172,7 +174,7 @@ def measured(settings: Settings, arm: Arm) -> Rates:
 
 
 def forecast_sheet(study: Study, expected: Forecast) -> Sheet:
-    """A forecast in words."""
+    """The forecast as a table with notes, as the dry run prints it."""
     config, settings = study.config, study.settings
     kind, limit = settings.budget.kind, settings.budget.limit
     runs, seeds = sum(arm.runs for arm in expected.arms), len({repetition for _, repetition, _ in study.runs()})
@@ -207,7 +209,7 @@ def forecast_sheet(study: Study, expected: Forecast) -> Sheet:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as one would say."""
+    """A length of time in words: seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Why a run failed: which errors are a run's own, whose doing they are, and the sentence that says so."""
+"""Why a run failed: which errors are a run's own, which component caused them, and the sentence for the record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def failure_of(
     error: BaseException,
     stage: tuple[str, str] | None,
 ) -> Failure:
-    """What is kept of a run that failed.
+    """The record of a run that failed.
 
     Args:
         study, settings, arm, repetition, draw: which run.
@@ -105,12 +105,12 @@ def components_of(arm: Arm) -> Iterator[Component]:
 
 
 def component_in_words(component: Component) -> str:
-    """Kind and name: ``edge rule fixed``."""
+    """A component's kind and name, as in ``edge rule fixed``."""
     return f"{singular(component.kind).replace('_', ' ')} {component.name}"
 
 
 def one_line(said: str) -> str:
-    """The first line of a message that says anything, of a length that a table can show."""
+    """The first line of a message that is not empty, cut to a length that a table can show."""
     line = next((text for text in said.splitlines() if text.strip()), "")
     line = re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", " ".join(line.split())).encode(errors="replace").decode()
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

@@ -1,12 +1,12 @@
-"""One process at a time works in a results folder: a lock that is seen to be dead by a counter, not by a clock.
+"""The lock of a results folder, which one process at a time may own; a counter shows whether the owner is alive.
 
-The owner keeps a small file, ``lock.json``, and raises the counter in it about once a second. Whoever finds the file
-reads the counter, waits, and reads it again: a counter that has moved is a living owner's, one that has not is taken
-over. No clocks are compared and nothing is asked of the file system but to create, write and rename, so this holds on
-network file systems too.
+The owner writes a small file, ``lock.json``, and raises the counter in it about once a second. Another process that
+wants the folder reads the counter, waits, and reads it again: if the counter has moved, the owner is alive; if not, the
+lock is taken over. No clocks are compared, and the file system only has to create, write and rename files, so this
+works on network file systems too.
 
-An owner that was stopped for a while (SIGSTOP, a laptop's lid) may find its lock taken over. It looks before each write
-of a result, and ends with a sentence then.
+An owner that was stopped for a while (SIGSTOP, a laptop's lid) may lose its lock. It checks before each write of a
+result, and stops with an error if the lock is no longer its own.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class FolderLock:
         return seen
 
     def _take_over(self, dead: Owner | None) -> bool:
-        """Put this process's lock in the place of a dead one's; whether that has worked."""
+        """Put this process's lock in the place of a dead one's; returns whether that worked."""
         if _read(self.path) != dead and self.path.exists():
             return False
         new = self.path.with_name(f".{LOCK}.{self.token}")

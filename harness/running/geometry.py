@@ -1,8 +1,8 @@
 """Partitions of a study's arms, compared before any leaf is trained.
 
-Warm-up, scoring and splitting run as in :mod:`harness.pipeline`, through the same engine and the same stage store, so a
-study that is run afterwards finds them done. Scorings that only say how stable an arm is are measurement, and charged
-to nobody. The ground truth is read when all splits are made.
+Warm-up, scoring and splitting run as in :mod:`splitbench.harness.runs.protocol`, on the same engine and stage store,
+so a study that is run afterwards reuses their results. Scorings that only measure how stable an arm is are not charged.
+The ground truth is read when all splits are made.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def compare_partitions(
         folder: its results folder; records in it are not touched, and stages that it holds are not run again.
         workers, plugins, engine: as for :meth:`splitbench.harness.running.study.Study.run`.
         probes: scorings of the root that stability over batches and contexts is read from, the study's own included.
-        watcher: told what happens.
+        watcher: receives progress.
 
     Returns:
         What ``geometry.json`` holds; docs/geometry.md says what it means.
@@ -140,7 +140,7 @@ def probe_root(settings: Settings, arm: Arm, seeds: Seeds, draw: int, warm_up: f
 
 
 def probing(space: SearchSpace, root: Node) -> Probing:
-    """What the scoring of a root came to."""
+    """The result of one scoring of a root."""
     groups = {}
     for edge in root.edges:
         affinity, partition = root.scores[edge]
@@ -197,7 +197,7 @@ def subspace_in_words(space: SearchSpace, subspace: SubSpace) -> dict[str, list[
 
 
 def write_geometry(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int) -> dict[str, Any]:
-    """Read the ground truth, and write everything that the splits say."""
+    """Read the ground truth, and write ``geometry.json``, its table, its picture and the leaf of each architecture."""
     settings = study.settings
     space, dataset = settings.space, settings.dataset
     truth, rows = open_truth(space, dataset), reference(space)

@@ -27,7 +27,7 @@ Wanted = tuple[str, str, str, int, int]
 
 
 def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
-    """Move the records that are not wanted, and say so: a sentence for each group of them.
+    """Move the records that are not wanted; returns a sentence for each group that was moved.
 
     Records that cannot be read stay: the leaderboard names them, and their runs are done again.
 

@@ -44,7 +44,7 @@ def unsplit_arm(arm: Arm) -> Arm:
 
 
 class Shams:
-    """Asks for a run's shams.
+    """Asks for the shams of a run, after its leaves have been trained.
 
     Args:
         run: whose leaves have been trained.
@@ -59,7 +59,7 @@ class Shams:
         self.run, self.spent, self.windows, self.lengthening = run, spent, windows, lengthening
 
     def stages(self, tree: Node, leaves: list[Node], predicted: list[Result[Predicted]]) -> Asks[Result[Decomposed]]:
-        """The whole decomposition."""
+        """The generator of all stages of the decomposition."""
         from splitbench.harness.runs.protocol import Run
 
         run = self.run

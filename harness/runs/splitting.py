@@ -46,14 +46,14 @@ class Splitter:
         ]
 
     def choose(self, node: Node, candidates: Scores, level: int) -> None:
-        """Have the edge rule say where a node is split."""
+        """Ask the edge rule where a node is split, and store its edges in the node."""
         if not candidates:
             raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
         chosen = self.arm.edge_rule(candidates, self.rng(f"edge {node.path}"), level)
         node.edges = self.checked(chosen if isinstance(chosen, Iterable) else [chosen], candidates)
 
     def checked(self, edges: Iterable[int], allowed: Collection[int]) -> tuple[int, ...]:
-        """What an edge rule said, as plain numbers.
+        """The edges that an edge rule named, as plain numbers.
 
         Raises:
             ConfigError: if it names no edge, one twice, or one that cannot be split.

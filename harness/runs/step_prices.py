@@ -1,4 +1,4 @@
-"""What training steps will cost: sessions are opened and asked for the price of their next step, and never train."""
+"""Prices of training steps: sessions are opened and asked for the price of their next step, and never train."""
 
 from __future__ import annotations
 
