@@ -1,6 +1,6 @@
 """Zero-cost proxies as rankers: which architectures are ranked, and how well their scores agree with the ground truth.
 
-Only what is here reads test accuracies, after everything has been scored (harness/proxy_ranking/scoring.py).
+Test accuracies are read in this module alone, after everything has been scored (harness/proxy_ranking/scoring.py).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class RankedProxy:
 def pooled_scores(spec: Spec, scores: Mapping[str, NetworkScore]) -> Floats:
     """One score a network [A], higher is better: terms of set-dependent proxies are combined over all that are given.
 
-    Where a proxy has no answer, or an infinite one, the score becomes minus infinity: nobody is the best for that.
+    A score that is missing or infinite becomes minus infinity, so that such a network never ranks as the best.
     """
     together = np.array([scored.terms for scored in scores.values()], dtype=np.float64)
     proxy: Proxy = build("proxies", spec, "proxy")
@@ -160,7 +160,7 @@ def test_accuracies(job: RankingJob, architectures: Sequence[Architecture]) -> F
 def measure_proxies(
     job: RankingJob, proxies: Sequence[Spec], scores: Mapping[str, Mapping[str, NetworkScore]], draws: int = DRAWS
 ) -> list[RankedProxy]:
-    """Every proxy against the ground truth, on the architectures that were scored.
+    """Compare every proxy with the ground truth, on the architectures that were scored.
 
     A set-dependent proxy is combined once, over the whole sample; the bootstrap over functions draws from the combined
     scores.
@@ -195,7 +195,7 @@ def measure_proxies(
 
 
 def functions_of(space: SearchSpace, architectures: Sequence[Architecture]) -> Integers:
-    """The number [A] of each architecture's function, from 0 on; all that are cut off are one."""
+    """The number [A] of each architecture's function, from 0 on; all disconnected architectures have one number."""
     known: dict[Architecture | None, int] = {}
     keys = (space.function(a) if space.connected(a) else None for a in architectures)
     return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)

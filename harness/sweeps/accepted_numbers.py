@@ -1,7 +1,7 @@
-"""Which numbers a searched parameter takes, as the component that has it declares.
+"""Which numbers a searched parameter takes: read from the declaration of the component that has it.
 
-The study's own value does not tell: it may be None where a number can be given, and a component that the arm does not
-have yet has no value at all.
+The study's own value cannot say: it may be None where a number is allowed, and a component that the arm does not have
+yet has no value at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Number = type[int] | type[float]
 
 @dataclass(frozen=True)
 class Declared:
-    """A parameter as one component has it.
+    """The declaration of a parameter in one component.
 
     Attributes:
         component: the component's name.
@@ -48,7 +48,7 @@ def of_schedule(name: str) -> Iterator[Declared]:
 def declared(
     kind: str, own: Mapping[str, Any] | None, prefix: str, rest: Sequence[str], search: Mapping[str, Range | list[Any]]
 ) -> Iterator[Declared]:
-    """The parameter ``rest`` of a component, and of each one that it may be exchanged for; nothing if none has it.
+    """The declarations of parameter ``rest``, in a component and in each one that the search may put in its place.
 
     Args:
         kind: the component's registry.
@@ -58,7 +58,7 @@ def declared(
         search: what is searched, the component itself among it if it may be exchanged.
 
     Raises:
-        ConfigError: if it may be exchanged for one that there is not.
+        ConfigError: if the search names a component that does not exist.
     """
     others = search.get(prefix, [])
     names = [str(own["name"])] if own is not None else []
@@ -143,7 +143,7 @@ def is_number(value: Any) -> bool:
 
 
 def called(value: Any, takes: Number | None) -> Value:
-    """What a choice is called: itself if it is plain, else in short."""
+    """The name of a choice: the value itself if it is a plain one, else its short form."""
     value = number_like(value, takes)
     return value if isinstance(value, bool | int | float | str) else short(value)
 

@@ -1,4 +1,4 @@
-"""The arm that suggested values make: its configuration, what runs, and what its records are called."""
+"""The arm with suggested values: its configuration, the values that run, and the name of its records."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ OF_STUDIES = ("trainer", "selector", "leaf_choice")  # what a study file may giv
 def configured(
     config: StudyConfig, base: ArmConfig, arm: Arm, parameters_: Sequence[Parameter], suggested: Mapping[str, Value]
 ) -> tuple[ArmConfig, dict[str, Value]]:
-    """The arm that suggested values make, and what runs, by path. A parameter of a component that is not the chosen one
-    has no effect and is left out.
+    """The arm's configuration with suggested values, and the values that run, by path.
+
+    A parameter of a component that is not the chosen one has no effect and is left out.
 
     Args:
         config: the study.
-        base, arm: the arm as the study file has it, and built.
-        parameters_: of the arm.
+        base, arm: the arm of the study file: its configuration, and built.
+        parameters_: the searched parameters of the arm.
         suggested: path -> value; a parameter that is not named keeps its own.
     """
     data = base.model_dump(exclude_defaults=True)
@@ -84,7 +85,7 @@ def put_parameter(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual:
 
 
 def configuration_label(arm: str, values: Mapping[str, Value]) -> str:
-    """What the records of a configuration are called: the arm with the values in brackets."""
+    """The name of a configuration in its records: the arm with the values in brackets."""
     last = [path.rpartition(".")[2] for path in values]
     names = [name if last.count(name) == 1 else path for name, path in zip(last, values, strict=True)]
     shown = (f"{v:.{DIGITS}g}" if isinstance(v, float) else short(v) for v in values.values())

@@ -25,7 +25,7 @@ NOTHING_TO_TELL = "fewer than two trials have a value, or all have the same"
 
 
 def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials, wanted: int) -> sweep.Sweep:
-    """The sweep as its storage has it now."""
+    """The state of the sweep, read from its storage."""
     complete = all(swept.ledger.settled for swept in arms)
     budget, space = study.settings.budget, study.settings.space
     return sweep.Sweep(
@@ -143,8 +143,10 @@ def tuned(
 
     Args:
         config: the study, its arms with one draw a seed.
-        arms, baseline, chosen: those that are swept, the arm that all are compared with, what each came to.
-        draws: by arm, as many as the study file has.
+        arms: those that are swept.
+        baseline: the arm that all are compared with.
+        chosen: arm -> its best trial; None if it has none yet.
+        draws: arm -> number of draws in the study file.
     """
     if any(trial is None for trial in chosen.values()):
         return None

@@ -88,7 +88,7 @@ class Tuner:
         self.wanted = trials or config.sweep.trials
 
     def check_values(self, base: ArmConfig, arm: Arm, parameters: Sequence[Parameter]) -> None:
-        """Refuse what a parameter does not take: said now, and not in the middle of the sweep."""
+        """Refuse values that a parameter does not take, before the sweep starts rather than in its middle."""
         for parameter in parameters:
             # A parameter may belong to a component that only another choice brings in.
             around = [other for other in parameters if parameter.path.startswith(f"{other.path}.")]
@@ -109,10 +109,10 @@ class Tuner:
     # -- storage -------------------------------------------------------------------------------------------------
 
     def open(self, folder: Path, place: str, worker: Worker) -> None:
-        """Take the folder and the storage.
+        """Check and open results folder and storage. Called at the beginning of :meth:`run`.
 
         Raises:
-            StoreError: if either is another sweep's, or cannot be used; neither is changed then.
+            StoreError: if either belongs to another sweep, or cannot be used; neither is changed then.
         """
         check_sweep_folder(folder, self.config)
         tuned = [((base, arm), parameters) for (base, arm), parameters in self.pairs if parameters]
@@ -148,7 +148,7 @@ class Tuner:
         watcher: Watcher | None = None,
         engine: Spec | None = None,
     ) -> dict[str, optuna.Study]:
-        """Run what is missing, together with whoever else works on the same storage; gives each arm's Optuna study.
+        """Run the missing trials, with all other processes on the same storage; returns each arm's Optuna study.
 
         Raises:
             SplitbenchError: bad input; what had ended before is kept.
@@ -181,7 +181,7 @@ class Tuner:
         return {swept.config.label: swept.ledger.study for swept in self.arms}
 
     def tasks(self) -> Iterator[Task | None]:
-        """Trials to run, until every arm has all of its own, those of other processes included."""
+        """Yields trials to run until every arm has all of its own, other processes' included; None while it waits."""
         while True:
             for swept in self.arms:
                 for number in swept.ledger.revive():
@@ -199,7 +199,7 @@ class Tuner:
         return Task(self.trials.stages(swept, trial), partial(self.ended, swept, trial))
 
     def ended(self, swept: Swept, trial: optuna.Trial, end: Ended) -> None:
-        """Tell the storage, the results folder and the watcher how a trial ended."""
+        """Write the end of a trial to storage and results folder, and report it to the watcher."""
         label = swept.config.label
         self.running.pop((label, trial.number))
         if end.word == "complete":
@@ -214,10 +214,11 @@ class Tuner:
             self.watcher.done(summary.trial_line(label, trial, end, self.metric, self.config.seeds))
 
     def give_back(self, error: BaseException) -> None:
-        """Give the trials that are under way back, so that whoever comes next runs them.
+        """Give running trials back, so that the next process runs them. Called when the sweep ends early.
 
-        What a user ended or can mend was not the trials' doing. Anything else, as a worker that ran out of memory, may
-        have been, and a trial that ends the sweep again and again is given up as one whose process dies is.
+        An end by the user, or by an error that the user can mend, does not count against the trials. Any other end,
+        such as a worker out of memory, counts as a death of the process: a trial that ends the sweep again and again
+        is given up.
         """
         innocent = isinstance(error, KeyboardInterrupt | SplitbenchError | SQLAlchemyError | StorageInternalError)
         innocent = innocent and not isinstance(error, EngineError)
@@ -226,11 +227,11 @@ class Tuner:
         self.write()
 
     def write(self) -> None:
-        """Keep the sweep as it stands beside its records."""
+        """Write the state of the sweep beside its records."""
         write_sweep(self.folder, summary.of(self.config, self.study, self.arms, self.trials, self.wanted))
 
     def write_tuned(self) -> None:
-        """The study that compares the arms as tuned, on seeds that no trial has seen."""
+        """Write the study that compares the tuned arms on seeds that no trial has used."""
         state = summary.of(self.config, self.study, self.arms, self.trials, self.wanted)
         chosen = {swept.arm: best(state, swept) for swept in state.arms}
         study = summary.tuned(self.config, self.arms, self.baseline.label, chosen, self.draws)
