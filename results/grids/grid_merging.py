@@ -90,7 +90,7 @@ def _joined(grids: Sequence[GridFolder], out: Path) -> GridFolder:
 
 
 def grid_merge_json(merged: GridMerger) -> dict[str, Any]:
-    """Plain JSON: each cell as a merged study has it."""
+    """Plain JSON: each cell in the format of a merged study."""
     cells = [{"cell": name, **merger_json(each)} for name, each in merged.mergers.items()]
     not_run = [name for name in merged.grid.cells if name not in merged.mergers]
     about = {"out": str(merged.grid.folder), "grid": merged.grid.study, "whole": merged.whole}

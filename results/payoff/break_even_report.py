@@ -1,4 +1,4 @@
-"""From which budget on each arm pays: what `splitbench break-even` finds."""
+"""The break-even report of a study: the budget from which on each arm pays (`splitbench break-even`)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from splitbench.results.words.sheet import count
 
 @dataclass(frozen=True)
 class BreakEvenRow:
-    """One arm: the gains of each seed that its break-even was read from, and half of the seeds predicted from the
-    other, if that was asked for."""
+    """One arm: the gains of each seed, the break-even, and, if asked for, predictions of half of the seeds from the
+    other half."""
 
     arm: str
     reads_truth: bool

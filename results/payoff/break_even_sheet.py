@@ -1,4 +1,4 @@
-"""What `splitbench break-even` says: break-evens and their sets in words, as tables, and as JSON."""
+"""Output of `splitbench break-even`: break-evens and their sets in words, as tables, and as JSON."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def set_words(reached: BreakEven) -> str:
 
 
 def break_even_sheet(shown: BreakEvenReport) -> Sheet:
-    """What the verb prints."""
+    """The sheet that `splitbench break-even` prints."""
     ladder, record = shown.ladder, shown.ladder.record
     budgets = list(ladder.tables)
     tables = [_gain_table(shown, budgets), _unsplit_table(shown, budgets)]

@@ -151,7 +151,7 @@ def shared_by_ladder(record: Record) -> dict[str, Any]:
 
 
 def rounded_ceiling(record: Record) -> dict[str, float]:
-    """The noise ceiling, rounded: it tells the ranked architectures and their truth apart."""
+    """The noise ceiling, rounded: it differs where the ranked architectures or their truth differ."""
     return {name: round(value, CEILING_DIGITS) for name, value in record.ceiling.items() if value is not None}
 
 
@@ -198,12 +198,12 @@ def _baseline(where: str, by_budget: Mapping[float, Mapping[str, ArmRuns]]) -> s
 
 
 def settings(record: Record) -> dict[str, Any]:
-    """What makes an arm what it is: whether its difference is decomposed does not."""
+    """The settings that identify an arm; whether its difference is decomposed is not one of them."""
     return {key: value for key, value in record.config.get("arm", {}).items() if key != "decompose"}
 
 
 def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, ArmRuns]]) -> None:
-    """An arm's name stands for one thing: its settings, code included, are the same at every budget."""
+    """Refuse a name whose settings, code included, are not the same at every budget."""
     seen: dict[str, tuple[float, Any]] = {}
     for budget, own in by_budget.items():
         for name, arm in own.items():

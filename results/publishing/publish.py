@@ -52,7 +52,7 @@ GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = print) -> Path:
     """Copy the records of ``folder`` to ``into``/<study>, replacing what was there; a published folder's own
     leaderboard is made anew from its records. A geometry of partitions that is not these records' is left out, and
-    removed where it is published already; ``say`` is told so in a sentence. A folder with a sweep gives a sweep's page,
+    removed where it is published already; ``say`` gets a sentence about it. A folder with a sweep gives a sweep's page,
     a grid's folder its cells, an index and the break-evens (splitbench.results.publishing.publish_grid).
 
     Raises:
@@ -145,7 +145,7 @@ def _render(boards: Leaderboards, target: Path) -> None:
 
 
 def _target(folder: Path, into: Path, study: str, who: str = "its records name") -> Path:
-    """The folder of a study in ``into``, and none elsewhere."""
+    """The folder of a study in ``into``; a name that would lead elsewhere is refused."""
     target = into / study
     if not STUDY.fullmatch(study) or target.resolve().parent != into.resolve():
         raise SplitbenchError(f"{folder} is not published: {who} the study {study!r}, which is no name")

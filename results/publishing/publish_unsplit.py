@@ -1,8 +1,8 @@
 """The table of unsplit supernets (results/expectation/unsplit.json), made from the records of published studies.
 
 `python -m splitbench.results.publishing` makes it at its end. One seed counts once, however many studies ran it: of
-equal
-settings, budgets and selectors each repetition of a study's own seed is from the first study, by name, that has it.
+equal settings, budgets and selectors, a repetition of a study's own seed is taken from the first study, by name, that
+has it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RULERS = tuple(name for name in METRICS if "[" in name)
 
 @dataclass(frozen=True)
 class UnsplitRuns:
-    """An unsplit arm of a published study, and what its supernets are."""
+    """An unsplit arm of a published study, and the setting of its supernets."""
 
     arm: ArmRuns
     setting: SupernetSetting
@@ -63,7 +63,7 @@ def unsplit_table(folders: Iterable[Path]) -> Known:
 
 
 def publish_unsplit_table(folders: Iterable[Path], path: Path) -> Path:
-    """Write the table of these results folders to ``path``, and give that."""
+    """Write the table of these results folders to ``path``; returns ``path``."""
     write_atomically(path, encode(unsplit_table(folders)))
     return path
 
