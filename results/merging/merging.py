@@ -33,7 +33,7 @@ RunKey = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class StudyPart:
-    """A results folder that is joined: the study that it keeps, and what was read from it."""
+    """A results folder to be joined: its study file, and the runs that were read from it."""
 
     folder: Path
     study: Mapping[str, Any]
@@ -121,8 +121,8 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
         fewest: how many parts there must be.
 
     Raises:
-        ConfigError: for fewer parts; StoreError: if a folder is none of the same study, protocol and version,
-            or two records of one run differ.
+        ConfigError: for fewer parts; StoreError: if folders differ in study, protocol or version, or two records of
+            one run differ.
     """
     places = {folder.resolve(): folder for folder in ([out] if (out / STUDY).exists() else []) + list(folders)}
     if len(places) < fewest:
@@ -154,7 +154,7 @@ def part(folder: Path) -> StudyPart:
     """Read a results folder.
 
     Raises:
-        StoreError: if it is none of `splitbench run`, or holds nothing.
+        StoreError: if it is no results folder of `splitbench run`, or is empty.
     """
     if (folder / SWEEP).exists():
         raise StoreError(f"{folder} holds a sweep, whose processes share one folder already; merge takes studies")
@@ -173,7 +173,7 @@ def part(folder: Path) -> StudyPart:
 
 
 def arm_of(arm: Any) -> ArmConfig:
-    """An arm as a study file has it."""
+    """The configuration of an arm in a study file."""
     return ArmConfig.model_validate({"criterion": arm} if isinstance(arm, str) else arm)
 
 
@@ -276,7 +276,7 @@ def estimates_of_run(run: StoredRun) -> bytes:
     """The estimates of a run, as its record names them.
 
     Raises:
-        StoreError: if they are missing or others.
+        StoreError: if they are missing, or are not those that the record names.
     """
     path = run.path.with_suffix(store.ESTIMATES)
     try:

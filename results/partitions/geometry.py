@@ -1,4 +1,4 @@
-"""Geometry of partitions: how far they agree, what they do to the ground truth, how stable they are.
+"""Geometry of partitions: their agreement, how they divide the ground truth, and their stability.
 
 A partition of the A distinct connected functions of a space is a vector of leaf numbers [A]: every function lies in
 exactly one leaf. Nothing here knows how a partition came about. None stands for an undefined value, never NaN.
@@ -111,7 +111,7 @@ class MeasuredAffinity:
 
 @dataclass(frozen=True)
 class Probing:
-    """What one scoring of the root came to.
+    """The result of one scoring of the root.
 
     Attributes:
         edges: the edge that was chosen, or several.
@@ -186,7 +186,7 @@ class Split:
 
     @property
     def sizes(self) -> list[int]:
-        """Functions a leaf."""
+        """The number of functions in each leaf."""
         return [int(n) for n in np.bincount(self.labels, minlength=len(self.leaves))]
 
 
@@ -208,7 +208,7 @@ class Averaged:
 
 
 def mean_or_none(values: Iterable[float]) -> float | None:
-    """None of nothing."""
+    """The mean; None of no values."""
     known = list(values)
     return math.fsum(known) / len(known) if known else None
 
@@ -283,7 +283,7 @@ def scoring_stability(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable,
 
 
 def separations(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, float | None]]]:
-    """Edge -> :attr:`Measured.separation` of every probing of an arm, with its repetition."""
+    """Edge -> :attr:`MeasuredAffinity.separation` of every probing of an arm, with its repetition."""
     shares: dict[str, list[tuple[Hashable, float | None]]] = {}
     for split in splits:
         for probing in split.probings:

@@ -42,7 +42,8 @@ from splitbench.results.sweeps.sweep import read_sweep as read_sweep
 from splitbench.results.words import render
 
 STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a study file may be named (harness.config). A record may say anything, and its study becomes a folder's name."""
+"""Names that study files may have (splitbench.harness.study.config). A record may hold any text, and its study becomes
+the name of a folder."""
 PUBLISHED = Path(__file__).parents[1] / "published"
 DETAILS_MB = 3.0  # a published page stays small enough for a repository
 DRAWN = ("ranking", "critical_difference", "stability")  # at one budget the others say no more

@@ -1,4 +1,4 @@
-"""On what runs were computed, and a sentence where runs that are compared were computed on unlike machines.
+"""The machines that computed runs, and a sentence where runs that are compared come from different kinds of machines.
 
 The same training ends a little elsewhere on another CPU model, instruction set, device or version of torch: sums are in
 another order, and the steps magnify the last digit. Pairing by seed does not take that out of a difference.
@@ -28,7 +28,7 @@ def machines(runs: Iterable[StoredRun]) -> list[MachineRecord]:
 
 
 def kinds(of: Iterable[MachineRecord]) -> dict[str, list[str]]:
-    """What is known of machines: for each of KINDS the distinct values, sorted. What is unknown is no value."""
+    """For each of KINDS the distinct values over machines, sorted; unknown values are left out."""
     of = list(of)
     return {kind: sorted({getattr(machine, field) for machine in of} - {""}) for kind, (field, _) in KINDS.items()}
 

@@ -1,4 +1,4 @@
-"""What a sweep shows: what was searched and how, what each arm chose, and how far its number is to be trusted."""
+"""The report of a sweep: what was searched and how, what each arm chose, and how reliable its number is."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Left:
 
     Attributes:
         arm: as the sweep names it.
-        over: what it is measured against, in words.
+        over: the reference of the gain, in words.
         tuning: on the seeds and the validation truth that were tuned on.
         validation, test: of the tuned study, seed by seed; None where a run lacks the metric.
     """
@@ -107,7 +107,7 @@ def _which(sweep: Sweep, swept: SweptArm, arm: ArmRuns) -> str:
 
 
 def value_at_path(config: Any, path: str) -> Any:
-    """What an arm's configuration in a record has at a study file's path; None where it has nothing."""
+    """The value at a study file's path in a record's configuration of its arm; None if there is none."""
     head, *rest = path.split(".")
     part_value = config
     for part in (KINDS.get(head, head), *rest):
@@ -168,7 +168,7 @@ def _difference(own: ArmRuns, rival: ArmRuns, get: Getter) -> Estimate | None:
 
 
 def tuned_tables(sweep: Sweep, tuned: Tuned) -> tuple[WordTable, ...]:
-    """Its leaderboard, and what is left of the gains where there is something to hold against one another."""
+    """The tuned study's leaderboard, and the remaining gains where there are two to compare."""
     left = what_is_left(sweep, tuned)
     return (_rows(sweep, tuned), *((_gains(sweep, left),) if left else ()))
 

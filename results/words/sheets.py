@@ -1,4 +1,4 @@
-"""What a leaderboard or a comparison says, as sheets of words that markdown, a terminal or a page can show."""
+"""Leaderboards and comparisons as sheets of words, which markdown, a terminal or a page can show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How unlike a criterion found the operations of each edge at the root, and the groups that came of it."""
+"""The dissimilarity of the operations of each edge at the root, and the groups that were made from it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Heat:
     Attributes:
         edge: its index.
         operations: in the order of the groups [n].
-        groups: the partition found most often.
-        agreeing: in how many runs it was that.
-        chosen: in how many runs the edge was split.
-        runs: how many scored it.
+        groups: the most frequent partition.
+        agreeing: number of runs with this partition.
+        chosen: number of runs that split the edge.
+        runs: number of runs that scored it.
         dissimilarity: means, [n, n] in that order.
         error: standard errors of them; NaN where there is none.
     """

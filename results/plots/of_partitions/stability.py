@@ -1,4 +1,4 @@
-"""How often a criterion comes to the same split with other seeds: the same edge, and the same partition.
+"""How often a criterion gives the same split with other seeds: the same edge, and the same partition.
 
 Both are read from the trees in the records, pair by pair of repetitions; where ``splitbench geometry`` has been run,
 also from its scorings of one root by other batches.

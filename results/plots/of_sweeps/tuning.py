@@ -36,7 +36,7 @@ GREY = style.Series(style.FAINT, "", "-")
 
 @dataclass(frozen=True)
 class Limits:
-    """What of the metric's differences is shown: what is worse stands at the edge."""
+    """The range of differences that is shown; worse ones are drawn at its edge."""
 
     low: float
     high: float
