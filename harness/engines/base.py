@@ -31,7 +31,7 @@ class Site:
             sees the same files, has all that :func:`splitbench.harness.stages.base.run_stage` needs.
         workers: how many stages to run at a time, as ``--workers`` says.
         plugins: files that every process imports with ``load_plugin`` before it runs a stage.
-        watch: to be called every few seconds by an engine whose ``submit`` blocks, for the progress display. An
+        watch: to be called about once a second by an engine whose ``submit`` blocks, for the progress display. An
             engine whose ``submit`` returns at once may ignore it: the driver then reads progress from the store.
     """
 

@@ -33,7 +33,7 @@ class InProcess:
 
     Args:
         store: where results are kept.
-        watch: called every few seconds with the running stage and its finished share, from another thread.
+        watch: called about once a second with the running stage and its finished share, from another thread.
     """
 
     def __init__(self, store: Store, watch: Watch | None = None) -> None:

@@ -158,7 +158,7 @@ class FolderLock:
             with contextlib.suppress(OSError):
                 new.unlink()
             raise self._unwritable(error) from error
-        time.sleep(patience() / BEATS / 2)  # whoever came to the same conclusion replaces it now: the last one has it
+        time.sleep(patience() / BEATS / 2)  # another process may replace it now: the last one owns it
         owner = _read(self.path)
         if owner is not None and owner.token == self.token:
             return True
@@ -181,7 +181,7 @@ class FolderLock:
     def _beat(self) -> None:
         while not self._released.wait(patience() / BEATS):
             self._counter += 1
-            with contextlib.suppress(OSError):  # whoever writes results tells of a full disk; the next beat may succeed
+            with contextlib.suppress(OSError):  # a full disk is reported where results are written
                 self._write()
 
     def _release(self) -> None:

@@ -1,6 +1,6 @@
-"""Where a node of the split tree is split, and into which children: what a run decides between its stages.
+"""Decides where a node of the split tree is split, and into which children; called by a run between its stages.
 
-Nothing here asks for a stage: affinities and groups come from the run, and the edge rule and the space say the rest.
+Nothing here asks for a stage: affinities and groups come from the run, the rest from the edge rule and the space.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def table_columns() -> dict[str, set[str]]:
 def table_revisions() -> tuple[str | None, frozenset[str]]:
     """The revision of the tables that the installed Optuna makes, and all that it knows.
 
-    ``RDBStorage.get_head_version`` tells the first, but only of a storage that has been opened, which writes.
+    ``RDBStorage.get_head_version`` gives the first, but needs an open storage, and opening one writes to it.
     """
     scripts = ScriptDirectory(str(Path(models.__file__).with_name("alembic")))
     return scripts.get_current_head(), frozenset(script.revision for script in scripts.walk_revisions())

@@ -40,8 +40,8 @@ OF_A_SWEEP: dict[str, Callable[[Sweep, Options], Figure]] = {
     "importance": importance.importance_figure,
 }
 NOT_OF_TRIALS = (*OF_TABLES, *OF_AN_ARM)
-"""Kinds whose arms are trials in a sweep's folder, drawn there only if asked for: most are pruned, they are no arms to
-be held against one another, and what is shown is test truth, on which nobody should choose among them."""
+"""Kinds that are drawn for a sweep's folder only if asked for. Its arms are trials: most are pruned, they are not meant
+to be compared with one another, and these pictures show test truth, which must not decide among them."""
 
 
 @dataclass(frozen=True)

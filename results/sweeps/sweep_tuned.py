@@ -99,7 +99,7 @@ def _which(sweep: Sweep, swept: SweptArm, arm: ArmRuns) -> str:
     values: dict[str, Mapping[str, Any]] = {TUNED: top.values if top else {}, OWN: swept.own}
     named = {f"{swept.arm} tuned": TUNED, f"{swept.arm} untuned": OWN}.get(arm.name)
     for word in [named] if named else values:
-        # what the study file does not set has no number here to be held against
+        # a parameter that the study file does not set has no number here to compare with
         wanted = {path: value for path, value in values[word].items() if value is not None}
         if (named or wanted) and all(_same(value_at_path(config, path), value) for path, value in wanted.items()):
             return word

@@ -14,7 +14,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, split_spec, suggestion
 
 T = TypeVar("T")
-# The seed, the seeds and the warnings are the sweep's own affair; the rest Optuna 5 calls deprecated.
+# The sweep itself sets the seed, the seeds and the warnings; the rest is deprecated in Optuna 5.
 _OWN = frozenset({"seed", "seeds", "warn_independent_sampling"})
 _DEPRECATED = frozenset({"consider_prior", "consider_magic_clip", "consider_endpoints", "inc_popsize"})
 _LEAST = {
@@ -51,10 +51,10 @@ def name_and_options(spec: Spec, known: Mapping[str, Any], what: str, where: str
 
 
 def allowed(maker: Callable[..., Any] | None) -> dict[str, Any]:
-    """The options a study file may give to ``maker``, and the type of each.
+    """The options that a study file may give to ``maker``, and the type of each.
 
-    These are its parameters that are numbers, words or switches; what only a program can give (functions, other
-    samplers), what Optuna has deprecated and what the sweep sets itself (the seed) is left out.
+    These are its parameters that are numbers, words or switches. Parameters that only a program can give (functions,
+    other samplers), deprecated ones, and those that the sweep sets itself (the seed) are left out.
     """
     if maker is None:
         return {}
@@ -102,7 +102,7 @@ def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any
 
 
 def made_of_options(maker: Callable[..., T], where: str, options: Mapping[str, Any]) -> T:
-    """What ``maker`` makes of its options, without Optuna's warnings that some of them are experimental.
+    """Call ``maker`` with its options, without Optuna's warnings that some of them are experimental.
 
     Raises:
         ConfigError: if Optuna refuses a value, or two options that do not go together.
