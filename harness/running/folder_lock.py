@@ -38,7 +38,7 @@ def patience() -> float:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who a lock file names. ``place`` says on which machine and among which processes ``pid`` is one."""
+    """The owner that a lock file names. ``place`` identifies the machine and the process namespace of ``pid``."""
 
     host: str
     pid: int
@@ -201,7 +201,7 @@ class FolderLock:
 
 
 def _read(path: Path) -> Owner | None:
-    """Who a lock file names; None where there is none, or it cannot be read (it is just being written, or damaged)."""
+    """The owner in a lock file; None if there is no file, or it cannot be read (it is being written, or damaged)."""
     try:
         owner = json.loads(path.read_bytes())
         return Owner(

@@ -104,7 +104,7 @@ def run_cells(
     """Run what is missing of the built cells; returns the runs that failed, by cell.
 
     Raises:
-        SplitbenchError: as Study.run does; what had ended before is kept.
+        SplitbenchError: as Study.run does; runs that had ended before are kept.
     """
     watcher = watcher or Watcher()
     check_grid_folder(grid, folder)

@@ -2,7 +2,7 @@
 
 They move to ``earlier/<protocol>/records`` in the same folder, where ``splitbench leaderboard`` reads them like any
 results folder. Stages stay where they are, so going back to the earlier file costs no training. A failed run that is no
-longer asked for is forgotten: it holds no numbers.
+longer asked for is deleted: it holds no numbers.
 """
 
 from __future__ import annotations

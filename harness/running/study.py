@@ -154,9 +154,8 @@ class Study:
             engine: what runs the stages; ``local`` for one worker and ``pool`` for several, if it is not named.
 
         Raises:
-            SplitbenchError: bad input, a folder that another process works in, and what no run is to blame for (a full
-                disk, missing data, an engine that cannot go on); what had ended before
-                is kept.
+            SplitbenchError: bad input, a folder that another process works in, and errors that no run causes (a full
+                disk, missing data, an engine that cannot go on); runs that had ended before are kept.
         """
         self.check_workers(workers, plugins, engine=engine)
         watcher = watcher or Watcher()

@@ -41,7 +41,7 @@ class Settings:
         sample: size of the population; all if None.
         truth: checksum of the ground truth, an input of the stages that read it.
         sampling: whether strings or functions are equally likely to be drawn in training.
-        of: what the population is of.
+        of: members of the population: ``functions`` or ``strings``.
     """
 
     space: SearchSpace
@@ -57,11 +57,11 @@ class Settings:
 
     @functools.cached_property
     def prices(self) -> StepPrices:
-        """What training steps cost."""
+        """The prices of training steps."""
         return StepPrices(self.space, self.sampling)
 
     def evaluations(self, choices: Iterable[Choice], batch_size: int) -> Cost:
-        """What estimates of these paths or mixtures cost, counted in steps of the trainer's batch size."""
+        """The cost of estimates of these paths or mixtures; steps are counted in the trainer's batch size."""
         each = (self.evaluation.cost(self.space, choice, self.images, batch_size) for choice in choices)
         return sum(each, Cost())
 

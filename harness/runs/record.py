@@ -141,8 +141,8 @@ def one_spelling(value: Any) -> Any:
 
 
 def make_measured(outcome: Outcome, threads: int, torch_version: str) -> Measured:
-    """Seconds by phase, peak memory and machines; a reused stage counts with what it took, and where, when it was
-    computed."""
+    """Seconds by phase, peak memory and machines; a reused stage counts with the seconds and the machine of its own
+    computation."""
     machines = list(dict.fromkeys(result.machine for result in outcome.results))
     return Measured(
         seconds={**outcome.account.seconds, "measurement": outcome.measuring},

@@ -1,4 +1,4 @@
-"""The stages of a decomposition: what a split's schedule costs without its separation of weights.
+"""The stages of a decomposition, which measure the effect of a split's schedule without its separation of weights.
 
 A sham has the arm's tree, seeds, warm-up and lengths, but every node trains on the whole space. It anneals over its own
 length, as the arm's leaves do, so it is no truncated ``none``. Leaves of equal length are one training, found by its

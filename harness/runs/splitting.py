@@ -19,7 +19,7 @@ from splitbench.spaces.base import SearchSpace
 
 
 class Splitter:
-    """What one run decides about its tree.
+    """The decisions of one run about its split tree.
 
     Args:
         space: bound to the dataset's images.
@@ -37,7 +37,7 @@ class Splitter:
         return self.checked(chosen, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
-        """The edges that still allow two operations which the space can tell apart; whole ones, if the arm says so."""
+        """Edges with two or more operations that the space distinguishes; undivided ones only, if the arm requires it."""
         space, whole = self.space, self.arm.whole_edges
         return [
             edge

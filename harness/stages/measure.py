@@ -1,7 +1,7 @@
-"""The measure stage: how well an arm's estimates rank its population, and the truth of what its selectors chose.
+"""The measure stage: how well an arm's estimates rank its population, and the truth of its selected architectures.
 
 Only this stage, the facts stage, the decompose stage and, for an oracle control, the score stage read the truth, and no
-later stage of training or selection takes what they give.
+stage of training or selection takes the results of the first three.
 """
 
 from __future__ import annotations
