@@ -37,7 +37,7 @@ class Splitter:
         return self.checked(chosen, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
-        """Edges with two or more operations that the space distinguishes; undivided ones only, if the arm requires it."""
+        """Edges with two or more operations that the space distinguishes; undivided ones only, if the arm says so."""
         space, whole = self.space, self.arm.whole_edges
         return [
             edge
