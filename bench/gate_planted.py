@@ -150,11 +150,11 @@ def from_one_leaf() -> Iterator[None]:
         sample: int | None,
         seed: int,
         subspace: SubSpace | None = None,
-        earlier: Any = (),
+        leaves_before: Any = (),
         of: Any = "functions",
     ) -> Any:
         if sample is None:
-            return real(space, sample, seed, subspace, earlier, of)
+            return real(space, sample, seed, subspace, leaves_before, of)
         root = space.root()
         rows = listed(space, SubSpace((LEAF, *root.allowed[1:])))
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), sample, replace=False))]

@@ -49,6 +49,9 @@ class GradientMatching:
         operations, corrected = probe.operations(edge), self.variant == "corrected"
         lengths = probe.lengths(edge, outer=corrected) if self.distance == "per_layer_mean" else None
         samples = np.empty((self.repetitions, len(operations), len(operations)))
+        # Operations are compared within a repetition, on one batch and in one context: what those do to a gradient is
+        # then the same for both. A gradient averaged over repetitions first would mix contexts, and give one number
+        # without a standard error. An operation's own weights are left out, since no other operation moves them.
         for r in range(self.repetitions):
             context = probe.context(edge, r, connected=corrected)
             gradients = [probe.gradient(edge, op, r, context, outer=corrected) for op in operations]
@@ -67,6 +70,8 @@ class GradientMatching:
         if self.distance == "mse":
             differences: Matrix = squares[:, :, None] + squares[:, None, :] - 2 * grams
             return np.asarray(np.maximum(differences[0], 0.0))
+        # The angle and not the difference: operations scale their gradients differently (a pooling, a convolution), and
+        # sharing hurts where they want opposite directions, not where one takes longer steps.
         norms = np.sqrt(squares)
         products = norms[:, :, None] * norms[:, None, :]
         distances = np.full_like(grams, np.nan)

@@ -111,6 +111,9 @@ class Allowance:
         amount: how much of it; a whole number, but for seconds.
     """
 
+    # Fixed beforehand, because it is hashed with the stage: a leaf's hash then depends on no other leaf's training.
+    # Leaves can so be trained in any order and side by side, and two arms that plan the same training share it.
+
     unit: str
     amount: float
 

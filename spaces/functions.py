@@ -70,7 +70,7 @@ class FunctionSet(Topology):
         n: int,
         rng: np.random.Generator,
         subspace: SubSpace | None = None,
-        earlier: Sequence[SubSpace] = (),
+        leaves_before: Sequence[SubSpace] = (),
     ) -> Rows:
         """``n`` distinct connected functions of ``subspace`` (the root by default), or all if there are no more.
 
@@ -83,27 +83,27 @@ class FunctionSet(Topology):
             n: how many.
             rng: drawn from, unless all functions are given.
             subspace: where from.
-            earlier: leaves that come before this one: what they contain is theirs, and left out.
+            leaves_before: leaves that come before this one and own what they contain, which is left out.
 
         Returns:
             [at most n, edges], in lexicographic order.
         """
         subspace = subspace or self.root()
         if not self.can_list:
-            drawn = sorted(islice(self.drawn_functions(rng, subspace, earlier), n))
+            drawn = sorted(islice(self.drawn_functions(rng, subspace, leaves_before), n))
             return as_rows(drawn, len(self.edges))
         rows = listed(self, subspace)
-        for other in earlier:
+        for other in leaves_before:
             rows = rows[~other.mask(rows)]
         if n >= len(rows):
             return rows
         return rows[np.sort(rng.choice(len(rows), n, replace=False))]
 
     def drawn_functions(
-        self, rng: np.random.Generator, subspace: SubSpace, earlier: Sequence[SubSpace] = ()
+        self, rng: np.random.Generator, subspace: SubSpace, leaves_before: Sequence[SubSpace] = ()
     ) -> Iterator[Architecture]:
-        """Distinct connected functions of ``subspace`` that no subspace of ``earlier`` contains, in the order in which
-        drawn architectures meet them; ends after ``FRUITLESS`` draws in a row that give nothing new."""
+        """Distinct connected functions of ``subspace`` that no subspace of ``leaves_before`` contains, in the order in
+        which drawn architectures meet them; ends after ``FRUITLESS`` draws in a row that give nothing new."""
         seen: set[Architecture] = set()
         fruitless = 0
         while fruitless < FRUITLESS:
@@ -112,7 +112,7 @@ class FunctionSet(Topology):
             except ValueError:  # nothing in the subspace is connected
                 return
             fruitless += 1
-            if function in seen or not subspace.contains(function) or any(e.contains(function) for e in earlier):
+            if function in seen or not subspace.contains(function) or any(e.contains(function) for e in leaves_before):
                 continue
             seen.add(function)
             fruitless = 0

@@ -1,9 +1,9 @@
-"""What an engine is: it runs the stages of a study, in this process, in others, or on other machines.
+"""The interface of engines. An engine runs a study's stages: in this process, in others, or on other machines.
 
 An engine is a component of the kind ``engines``: a function (or a dataclass with ``__call__``) that is called with a
-:class:`Site`, once a study and before its first stage, and gives an object with the two methods of :class:`Engine`. Its
-options are keyword arguments, given on the command line as ``--engine '{name: pool, threads: 2}'``. No option, worker
-or machine is part of a stage's hash: a study may change its engine and finds what it had finished.
+:class:`Site`, once a study and before its first stage, and returns an object with the two methods of :class:`Engine`.
+Its options are keyword arguments, given on the command line as ``--engine '{name: pool, threads: 2}'``. No option,
+worker or machine is part of a stage's hash: with another engine a study still reuses the results that it has.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from splitbench.harness.stores.base import Store
 
 Output = TypeVar("Output")
 Watch = Callable[[Stage[Any], float | None], None]
-"""Told which stage is under way, and its finished share where that is known."""
+"""Called with a running stage and its finished share in [0, 1], None where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Site:
             sees the same files, has all that :func:`splitbench.harness.stages.base.run_stage` needs.
         workers: how many stages to run at a time, as ``--workers`` says.
         plugins: files that every process imports with ``load_plugin`` before it runs a stage.
-        watch: for an engine whose ``submit`` blocks, told now and then what is under way. Where ``submit`` returns at
-            once, the driver asks the store instead.
+        watch: to be called about once a second by an engine whose ``submit`` blocks, for the progress display. An
+            engine whose ``submit`` returns at once may ignore it: the driver then reads progress from the store.
     """
 
     store: Store
@@ -45,19 +45,19 @@ class Engine(Protocol):
     """What runs stages. The driver calls it from one thread."""
 
     def submit(self, stage: Stage[Output]) -> Future[Result[Output]]:
-        """Have a stage run; gives its result, now or later. The same stage asked for twice runs once, and a result that
-        is in the store already comes at once.
+        """Start a stage, or run it, and return a future of its result.
 
-        Called when the results of all of ``stage.parents`` are in the store. What the stage raises is the future's
-        exception; one of splitbench's own stays what it is. ``future.running()`` says whether it has begun.
+        Called when the results of all of ``stage.parents`` are in the store. A stage that is submitted twice runs once,
+        and a result that is in the store already is returned without work. An error of the stage becomes the future's
+        exception; errors of splitbench keep their class. ``future.running()`` says whether the stage has begun.
 
         Raises:
             EngineError: if the engine itself cannot run stages any more; it may also be a future's exception.
         """
 
     def close(self) -> None:
-        """Stop. Called once, at the end or after an error; stages under way are abandoned, and go on from their
-        checkpoints next time."""
+        """Stop all work. Called once, at the end or after an error. Stages that are running are abandoned; the next
+        process continues them from their checkpoints."""
 
 
 Opener = Callable[[Site], Engine]

@@ -1,6 +1,7 @@
-"""Keeps an engine busy: tasks are generators that ask for stages, and whoever watches is told how far they are.
+"""The driver: it submits the stages that tasks ask for to an engine, and reports progress to a watcher.
 
-What the store already holds comes back at once, so doing everything again only does what is missing.
+A task is a generator that yields lists of stages and is sent their results. Stages whose results the store holds cost
+nothing, so running a study again computes only what is missing.
 """
 
 from __future__ import annotations
@@ -22,36 +23,41 @@ POLL_SECONDS = 1.0
 
 
 class Watcher:
-    """Told what happens while a study runs; the command shows it as bars or lines."""
+    """Receives the progress of a study. Its methods do nothing; the command line's show progress as bars or lines."""
 
     def note(self, sentence: str) -> None:
-        """Something that whoever reads the results should know."""
+        """Called with a remark that readers of the results need, as one sentence."""
 
     def begin(self, runs: int) -> None:
-        """``runs`` runs (or other tasks) are about to start."""
+        """Called before ``runs`` runs (or other tasks) start."""
 
     def stage(self, stage: Stage[Any], result: Result[Any]) -> None:
-        """A stage has ended (or was found in the store)."""
+        """Called once for each stage, when its result has arrived or was in the store."""
 
     def running(self, stages: Sequence[tuple[Stage[Any], float | None]]) -> None:
-        """Now and then: what is under way, with the finished share where it is known."""
+        """Called about once a second with the running stages and their finished shares in [0, 1], None if not known."""
 
     def run(self, record: Record, measured: Measured) -> None:
-        """A run has ended and its record is written."""
+        """Called when a run has ended and its record is written."""
 
     def fail(self, failure: Failure) -> None:
-        """A run has failed, and why is written in the place of its record."""
+        """Called when a run has failed and the reason is written in the place of its record."""
 
     def done(self, sentence: str) -> None:
-        """A task that leaves no record has ended, in words."""
+        """Called with a sentence when a task that writes no record has ended."""
 
 
 @dataclass
 class Task:
-    """A generator that asks for stages and is sent their results, and who is given what it returns.
+    """A generator that yields lists of stages, and what is called when it ends.
 
-    ``fail`` is given what ends the task before its time, and the stage that raised it (None: the generator itself, or
-    ``finish``); the other tasks go on. Without it, or where it gives False, the error ends all tasks.
+    Attributes:
+        generator: yields stages and is sent their results, in the same order.
+        finish: called with what the generator returns.
+        fail: called with the error that ended the task, and with the stage that raised it (None if the generator or
+            ``finish`` raised it). If it returns True, the other tasks continue; if it returns False, or is None, the
+            error ends all tasks.
+        stages, futures: what the task waits for now.
     """
 
     generator: Generator[list[Stage[Any]], list[Result[Any]], Any]
@@ -62,24 +68,25 @@ class Task:
 
 
 class Driver:
-    """Keeps an engine busy with the stages that tasks ask for.
+    """Submits the stages that tasks ask for, and sends each task its results when all of them are there.
 
     Args:
         store: where results of stages are kept.
         engine: runs the stages.
-        watcher: told what happens.
-        check: called before anything is begun or written: raises if the folder is no longer this process's.
+        watcher: receives progress.
+        check: called before stages are submitted and before results are written; raises if another process has taken
+            the results folder over.
     """
 
     def __init__(
         self, store: Store, engine: Engine, watcher: Watcher, check: Callable[[], None] = lambda: None
     ) -> None:
         self.store, self.engine, self.watcher, self.check = store, engine, watcher, check
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def drive(self, tasks: Iterable[Task | None], parallel: int) -> None:
-        """Run everything, ``parallel`` tasks at a time. A task is taken when there is room for it; None says that there
-        is none at the moment, and that more may come."""
+        """Run all tasks, ``parallel`` of them at a time. ``tasks`` is read when there is room for another task; it
+        yields None when it has no task now but may have one later."""
         waiting, active = iter(tasks), list[Task]()
         ended = False
         while not ended or active:
@@ -102,22 +109,27 @@ class Driver:
                 time.sleep(POLL_SECONDS)
 
     def resume(self, task: Task) -> bool:
-        """Send a task its results, or what kept a stage from giving one; False once it has ended."""
+        """Send a task the results of its stages, or the first error of one; False once the task has ended."""
         for stage, future in zip(task.stages, task.futures, strict=True):
             if (error := future.exception()) is not None:
                 return self.advance(task, error, stage)
         results = [future.result() for future in task.futures]
         for stage, result in zip(task.stages, results, strict=True):
-            if stage.key not in self.told:
-                self.told.add(stage.key)
+            if stage.key not in self.reported:
+                self.reported.add(stage.key)
                 self.watcher.stage(stage, result)
         return self.advance(task, results)
 
     def advance(
         self, task: Task, results: list[Result[Any]] | BaseException | None, failed: Stage[Any] | None = None
     ) -> bool:
-        """Have a task ask for its next stages; False once it has ended. Its first step takes None, one after a stage
-        that failed its error."""
+        """Resume a task's generator and submit the stages that it asks for; False once it has ended.
+
+        Args:
+            task: whose turn it is.
+            results: of its last stages; None for its first step, an error if a stage has failed.
+            failed: the stage that raised the error.
+        """
         try:
             stages = self.step(task, results)
         except (Exception, SystemExit) as error:  # a plugin may raise anything, and may try to end the program
@@ -133,7 +145,7 @@ class Driver:
         return True
 
     def step(self, task: Task, results: list[Result[Any]] | BaseException | None) -> list[Stage[Any]] | None:
-        """What a task asks for next; None once it has ended."""
+        """The stages that a task asks for next; None once it has ended."""
         try:
             with closed():  # partitioners, edge rules and selectors' plans see no ground truth
                 if isinstance(results, BaseException):

@@ -33,7 +33,7 @@ class InProcess:
 
     Args:
         store: where results are kept.
-        watch: told now and then which stage is under way and its finished share, from a thread of its own.
+        watch: called about once a second with the running stage and its finished share, from another thread.
     """
 
     def __init__(self, store: Store, watch: Watch | None = None) -> None:
@@ -57,4 +57,4 @@ class InProcess:
             watch(stage, self.store.progress(stage.key))
 
     def close(self) -> None:
-        """Nothing runs between calls."""
+        """Does nothing, since nothing runs between calls."""

@@ -83,7 +83,8 @@ class WorkerPool:
 
 
 class InWorker(Future[Result[Output]]):
-    """A stage that a worker runs: the executor's future, with a dead worker as an EngineError."""
+    """The future of a stage in a worker process. It follows the executor's future, and turns a dead worker into an
+    EngineError."""
 
     def __init__(self, inner: Future[Result[Output]]) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class InWorker(Future[Result[Output]]):
 
 
 def worker_died() -> EngineError:
-    """What is said of a worker process that ended before its stage."""
+    """The error for a worker process that ended before its stage."""
     return EngineError(
         "a worker process ended without a word, as it does when memory runs out; what had ended is kept: run the same "
         "command again, with fewer --workers if it happens again"
@@ -115,7 +116,13 @@ def worker_died() -> EngineError:
 
 
 def start_worker(parent: int, threads: int, plugins: list[Path]) -> None:
-    """What a process of an engine calls before its first stage; it ends when the process ``parent`` is gone."""
+    """Set up a worker process of an engine; called there before its first stage.
+
+    Args:
+        parent: process id of the engine's process; the worker ends when that is gone.
+        threads: torch threads.
+        plugins: files to import.
+    """
     import signal
 
     import torch
@@ -128,7 +135,7 @@ def start_worker(parent: int, threads: int, plugins: list[Path]) -> None:
 
 
 def _follow(parent: int) -> None:
-    """End this worker when the process that started it is gone, even if that was killed without a word."""
+    """End this worker when the process that started it is gone, even if that was killed."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
@@ -138,7 +145,8 @@ def run_in_worker(stage: Stage[Output], store: Store) -> Result[Output]:
     """Run a stage in a process of an engine.
 
     Raises:
-        SplitbenchError: as the stage does; ComponentError: for anything else, so that it survives the way back.
+        SplitbenchError: as the stage does; ComponentError: for any other error, so that it can be sent to the parent
+            process.
     """
     try:
         return stages.run_stage(stage, store)

@@ -1,4 +1,4 @@
-"""What a grid will take: the forecasts of its cells, with what they share counted once."""
+"""The forecast of a grid: the forecasts of its cells, with the trainings that they share counted once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 
 @dataclass(frozen=True)
 class GridForecast:
-    """Cell -> its forecast, in the order in which they run. FLOPs that an earlier cell computes are reused in a later
-    one."""
+    """The forecast of a grid.
+
+    Attributes:
+        grid: its name.
+        cells: cell -> its forecast, in the order in which they run; a training that an earlier cell computes is reused.
+        workers: number of worker processes.
+    """
 
     grid: str
     cells: dict[str, Forecast]
@@ -23,11 +28,11 @@ class GridForecast:
 
     @property
     def seconds(self) -> float:
-        return sum(found.seconds for found in self.cells.values())
+        return sum(forecast.seconds for forecast in self.cells.values())
 
     @property
     def disk(self) -> int:
-        return sum(found.disk for found in self.cells.values())
+        return sum(forecast.disk for forecast in self.cells.values())
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON: sums, and each cell's forecast as a study has it."""
@@ -36,50 +41,50 @@ class GridForecast:
             "seconds": self.seconds,
             "disk": self.disk,
             "workers": self.workers,
-            "cells": [{"cell": name, **found.as_json()} for name, found in self.cells.items()],
+            "cells": [{"cell": name, **forecast.as_json()} for name, forecast in self.cells.items()],
         }
 
 
 def forecast_grid(grid: str, built: Built, workers: int = 1) -> GridForecast:
-    """Rehearse every run of every cell."""
+    """Forecast every cell, in order; nothing is trained but a few steps to measure the machine's speed."""
     seen: set[str] = set()
     return GridForecast(grid, {cell.name: forecasts.forecast(study, workers, seen) for cell, study in built}, workers)
 
 
-def grid_forecast_sheet(found: GridForecast) -> Sheet:
-    """A forecast in words: a row a cell, and their sum."""
-    rows = [_row(name, each) for name, each in found.cells.items()]
-    runs = sum(arm.runs for each in found.cells.values() for arm in each.arms)
+def grid_forecast_sheet(expected: GridForecast) -> Sheet:
+    """The forecast as a table: a row for each cell, and their sum."""
+    rows = [_row(name, each) for name, each in expected.cells.items()]
+    runs = sum(arm.runs for each in expected.cells.values() for arm in each.arms)
     total = Counter[str]()
-    for each in found.cells.values():
+    for each in expected.cells.values():
         total.update(_flops(each))
-    stages = sum(sum(arm.stages.values()) for each in found.cells.values() for arm in each.arms)
-    steps = sum(arm.steps for each in found.cells.values() for arm in each.arms)
-    rows.append(("all cells", f"{runs:,}", f"{stages:,}", f"{steps:,}", *_words(total), duration(found.seconds)))
+    stages = sum(sum(arm.stages.values()) for each in expected.cells.values() for arm in each.arms)
+    steps = sum(arm.steps for each in expected.cells.values() for arm in each.arms)
+    rows.append(("all cells", f"{runs:,}", f"{stages:,}", f"{steps:,}", *_words(total), duration(expected.seconds)))
     header = ("cell", "runs", "stages", "steps", *(phase.replace("_", "-") for phase in (*PHASES, "reused")), "time")
     facts = (
-        f"{runs:,} runs in {count(len(found.cells), 'cell')}. About {duration(found.seconds)} with "
-        f"{count(found.workers, 'worker')}; about {found.disk / 1e6:,.0f} MB of weights.",
+        f"{runs:,} runs in {count(len(expected.cells), 'cell')}. About {duration(expected.seconds)} with "
+        f"{count(expected.workers, 'worker')}; about {expected.disk / 1e6:,.0f} MB of weights.",
     )
     legend = (
         "FLOPs by phase, summed over a cell's runs. Groups are made up, since no criterion has been asked yet, so the "
         "leaves of the run will differ. Reused: trainings that another arm, or a cell above, computes too: they are "
         "computed once. --cell NAME shows one cell's arms.",
     )
-    notes = tuple(f"{name}: {note}" for name, each in found.cells.items() for note in each.notes)
+    notes = tuple(f"{name}: {note}" for name, each in expected.cells.items() for note in each.notes)
     table = WordTable("What would run", header, tuple(rows))
-    return Sheet(f"Dry run of the grid {found.grid}", facts, (table,), legend, notes)
+    return Sheet(f"Dry run of the grid {expected.grid}", facts, (table,), legend, notes)
 
 
-def _row(name: str, found: Forecast) -> tuple[str, ...]:
-    runs, steps = sum(arm.runs for arm in found.arms), sum(arm.steps for arm in found.arms)
-    stages = sum(sum(arm.stages.values()) for arm in found.arms)
-    return (name, f"{runs:,}", f"{stages:,}", f"{steps:,}", *_words(_flops(found)), duration(found.seconds))
+def _row(name: str, forecast: Forecast) -> tuple[str, ...]:
+    runs, steps = sum(arm.runs for arm in forecast.arms), sum(arm.steps for arm in forecast.arms)
+    stages = sum(sum(arm.stages.values()) for arm in forecast.arms)
+    return (name, f"{runs:,}", f"{stages:,}", f"{steps:,}", *_words(_flops(forecast)), duration(forecast.seconds))
 
 
-def _flops(found: Forecast) -> Counter[str]:
+def _flops(forecast: Forecast) -> Counter[str]:
     total = Counter[str]()
-    for arm in found.arms:
+    for arm in forecast.arms:
         total.update({**arm.flops, "reused": arm.reused})
     return total
 

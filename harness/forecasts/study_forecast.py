@@ -1,4 +1,4 @@
-"""What a study will take, told before it starts: ``splitbench run --dry-run``."""
+"""The forecast of a study's time, compute and disk space, made before it starts: ``splitbench run --dry-run``."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class ArmForecast:
 
     Attributes:
         arm: its name.
-        runs, leaves: how many; leaves of one run.
-        stages: of each kind.
-        flops: by phase, and what ranking the population takes.
-        steps: of training.
+        runs: number of runs.
+        leaves: number of leaves of one run.
+        stages: kind -> number of stages.
+        flops: phase -> FLOPs, the ranking of the population (``measurement``) included.
+        steps: number of training steps.
         reused: FLOPs that another arm computes too, and that are therefore computed once.
     """
 
@@ -55,11 +56,11 @@ class ArmForecast:
 
 @dataclass(frozen=True)
 class Rates:
-    """What this machine does in a second, measured with the study's own trainer.
+    """This machine's speed, measured with the study's own trainer.
 
     Attributes:
         training, estimates: FLOPs a second of training steps and of forward passes.
-        state_bytes: what one trained supernet takes on disk.
+        state_bytes: bytes of one trained supernet on disk.
     """
 
     training: float
@@ -76,7 +77,7 @@ class Forecast:
         rates: by trainer.
         seconds: expected, with ``workers``; ``measuring`` is the share of them that ranks the population.
         disk: bytes of weights and states that the results folder will hold.
-        notes: what whoever starts the study should know.
+        notes: warnings for the user, a sentence each.
     """
 
     arms: tuple[ArmForecast, ...]
@@ -98,8 +99,9 @@ def forecast(study: Study, workers: int = 1, seen: set[str] | None = None) -> Fo
 
     Args:
         study: the study.
-        workers: how many share the work.
-        seen: trainings that are there already, by their stages; those of the study are added.
+        workers: number of worker processes.
+        seen: keys of train stages that are counted already, as those of earlier cells of a grid; those of the study
+            are added.
     """
     settings = study.settings
     dataset: Dataset = settings.scene.dataset.build()
@@ -110,13 +112,13 @@ def forecast(study: Study, workers: int = 1, seen: set[str] | None = None) -> Fo
     seconds, measuring, disk = 0.0, 0.0, 0
     seen = set() if seen is None else seen
     for arm, repetition, draw in study.runs():
-        found = rehearser.rehearse(arm, study.seeds(repetition), draw)
+        rehearsal = rehearser.rehearse(arm, study.seeds(repetition), draw)
         name = trainer_name(arm)
         if name not in rates:
             rates[name] = measured(settings, arm)
-        seconds += add(arms[arm.label], found, rates[name], seen)
-        measuring += found.measurement.flops / rates[name].estimates
-        disk += found.trained * rates[name].state_bytes
+        seconds += add(arms[arm.label], rehearsal, rates[name], seen)
+        measuring += rehearsal.measurement.flops / rates[name].estimates
+        disk += rehearsal.trained * rates[name].state_bytes
     notes = [f"what {name} will cost is not known: {reason}" for name, reason in prices.unknown.items()]
     return Forecast(
         tuple(arms.values()), rates, seconds / workers, measuring / seconds, workers, disk, (*notes, *study.notes())
@@ -128,24 +130,24 @@ def trainer_name(arm: Arm) -> str:
     return ", ".join(short(part.written()) for part in (arm.parts["trainers"], *arm.modifier_parts))
 
 
-def add(arm: ArmForecast, found: Rehearsal, rates: Rates, seen: set[str]) -> float:
-    """Add a run to its arm's forecast; gives the seconds that it takes alone. Stages before the first split are those
-    of other arms too, and are computed once."""
+def add(arm: ArmForecast, rehearsal: Rehearsal, rates: Rates, seen: set[str]) -> float:
+    """Add a run to its arm's forecast; returns the seconds that it takes alone. Stages before the first split are
+    shared with other arms, and counted once."""
     arm.runs += 1
-    arm.leaves = found.leaves
-    arm.stages.update(stage.kind for stage in found.stages)
-    arm.steps += found.steps
-    phases = {phase: cost.flops for phase, cost in found.account.phases.items()}
-    arm.flops.update({**phases, "measurement": found.measurement.flops})
-    shared = sum(flops for key, flops in found.before_split.items() if key in seen)
+    arm.leaves = rehearsal.leaves
+    arm.stages.update(stage.kind for stage in rehearsal.stages)
+    arm.steps += rehearsal.steps
+    phases = {phase: cost.flops for phase, cost in rehearsal.account.phases.items()}
+    arm.flops.update({**phases, "measurement": rehearsal.measurement.flops})
+    shared = sum(flops for key, flops in rehearsal.before_split.items() if key in seen)
     arm.reused += shared
-    seen.update(found.before_split)
+    seen.update(rehearsal.before_split)
     trained = phases.get("warm_up", 0) + phases.get("scoring", 0) + phases.get("training", 0) - shared
-    return trained / rates.training + (phases.get("selection", 0) + found.measurement.flops) / rates.estimates
+    return trained / rates.training + (phases.get("selection", 0) + rehearsal.measurement.flops) / rates.estimates
 
 
 def measured(settings: Settings, arm: Arm) -> Rates:
-    """This machine's rate: some training steps and some estimates on real images, with untrained weights."""
+    """Measure this machine's speed by some training steps and estimates on real images, with untrained weights."""
     space = settings.space
     context = StageContext(StageStore(Path()), settings.scene)  # nothing is stored
     with one_thread():
@@ -171,11 +173,11 @@ def measured(settings: Settings, arm: Arm) -> Rates:
     return Rates(training, forward, state)
 
 
-def forecast_sheet(study: Study, found: Forecast) -> Sheet:
-    """A forecast in words."""
+def forecast_sheet(study: Study, expected: Forecast) -> Sheet:
+    """The forecast as a table with notes, as the dry run prints it."""
     config, settings = study.config, study.settings
     kind, limit = settings.budget.kind, settings.budget.limit
-    runs, seeds = sum(arm.runs for arm in found.arms), len({repetition for _, repetition, _ in study.runs()})
+    runs, seeds = sum(arm.runs for arm in expected.arms), len({repetition for _, repetition, _ in study.runs()})
     rows = tuple(
         (
             arm.arm,
@@ -185,17 +187,17 @@ def forecast_sheet(study: Study, found: Forecast) -> Sheet:
             f"{arm.steps:,}",
             *(f"{arm.flops[phase]:.2e}" if arm.flops[phase] else NOTHING for phase in PHASES),
         )
-        for arm in found.arms
+        for arm in expected.arms
     )
     header = ("arm", "runs", "leaves a run", "stages", "steps", *(phase.replace("_", "-") for phase in PHASES))
     facts = [
-        f"{runs:,} runs of {count(len(found.arms), 'arm')} and {count(seeds, 'seed')}, {limit:g} {kind} each.",
-        f"About {duration(found.seconds)} with {count(found.workers, 'worker')}, of which measurement, which no arm is "
-        f"charged for, takes {found.measuring:.0%}; about {found.disk / 1e6:,.0f} MB of weights.",
+        f"{runs:,} runs of {count(len(expected.arms), 'arm')} and {count(seeds, 'seed')}, {limit:g} {kind} each.",
+        f"About {duration(expected.seconds)} with {count(expected.workers, 'worker')}, of which measurement, which no "
+        f"arm is charged for, takes {expected.measuring:.0%}; about {expected.disk / 1e6:,.0f} MB of weights.",
         *(
             f"Measured here: {rates.training / 1e9:.2f} GFLOPs a second in training ({name}), "
             f"{rates.estimates / 1e9:.2f} in estimates."
-            for name, rates in found.rates.items()
+            for name, rates in expected.rates.items()
         ),
     ]
     legend = (
@@ -203,11 +205,11 @@ def forecast_sheet(study: Study, found: Forecast) -> Sheet:
         "leaves of the run will differ; what arms share (their warm-up) is computed once.",
     )
     table = WordTable("What would run", header, rows, left=())
-    return Sheet(f"Dry run of the study {config.name}", tuple(facts), (table,), legend, found.notes)
+    return Sheet(f"Dry run of the study {config.name}", tuple(facts), (table,), legend, expected.notes)
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as one would say."""
+    """A length of time in words: seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,6 +1,6 @@
 """Zero-cost proxies as rankers: which architectures are ranked, and how well their scores agree with the ground truth.
 
-Only what is here reads test accuracies, after everything has been scored (harness/proxy_ranking/scoring.py).
+Test accuracies are read in this module alone, after everything has been scored (harness/proxy_ranking/scoring.py).
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def pool(space: SearchSpace, population: str, count: int | None, seed: int) -> l
 def _first(size: int, count: int | None, rng: np.random.Generator) -> list[int]:
     count = size if count is None else min(count, size)
     if size <= _PERMUTED:
-        found: list[int] = rng.permutation(size)[:count].tolist()
-        return found
+        numbers: list[int] = rng.permutation(size)[:count].tolist()
+        return numbers
     drawn: dict[int, None] = {}
     while len(drawn) < count:
         drawn.setdefault(int.from_bytes(rng.bytes(32), "big") % size)
@@ -131,7 +131,7 @@ class RankedProxy:
 def pooled_scores(spec: Spec, scores: Mapping[str, NetworkScore]) -> Floats:
     """One score a network [A], higher is better: terms of set-dependent proxies are combined over all that are given.
 
-    Where a proxy has no answer, or an infinite one, the score becomes minus infinity: nobody is the best for that.
+    A score that is missing or infinite becomes minus infinity, so that such a network never ranks as the best.
     """
     together = np.array([scored.terms for scored in scores.values()], dtype=np.float64)
     proxy: Proxy = build("proxies", spec, "proxy")
@@ -160,7 +160,7 @@ def test_accuracies(job: RankingJob, architectures: Sequence[Architecture]) -> F
 def measure_proxies(
     job: RankingJob, proxies: Sequence[Spec], scores: Mapping[str, Mapping[str, NetworkScore]], draws: int = DRAWS
 ) -> list[RankedProxy]:
-    """Every proxy against the ground truth, on the architectures that were scored.
+    """Compare every proxy with the ground truth, on the architectures that were scored.
 
     A set-dependent proxy is combined once, over the whole sample; the bootstrap over functions draws from the combined
     scores.
@@ -168,23 +168,23 @@ def measure_proxies(
     space = job.bound
     measured = []
     for spec in proxies:
-        found = scores[proxy_label(spec)]
-        architectures = [space.decode(name) for name in found]
+        networks = scores[proxy_label(spec)]
+        architectures = [space.decode(name) for name in networks]
         values, truth, same = (
-            pooled_scores(spec, found),
+            pooled_scores(spec, networks),
             test_accuracies(job, architectures),
             functions_of(space, architectures),
         )
-        passes = np.array([(s.forward, s.backward, s.milliseconds) for s in found.values()])
-        flops = [scored.flops(space) for scored in found.values()]
+        passes = np.array([(s.forward, s.backward, s.milliseconds) for s in networks.values()])
+        flops = [scored.flops(space) for scored in networks.values()]
         forward, backward, milliseconds = passes.mean(axis=0).tolist()
         measured.append(
             RankedProxy(
                 proxy_label(spec),
                 rank_correlation(ranking.tau_b, values, truth, same, draws),
                 rank_correlation(fast_spearman, values, truth, same, draws),
-                len(found),
-                int(sum(not np.isfinite(s.terms).all() for s in found.values())),
+                len(networks),
+                int(sum(not np.isfinite(s.terms).all() for s in networks.values())),
                 forward / job.batch_size,
                 backward / job.batch_size,
                 float(np.mean(flops)),
@@ -195,7 +195,7 @@ def measure_proxies(
 
 
 def functions_of(space: SearchSpace, architectures: Sequence[Architecture]) -> Integers:
-    """The number [A] of each architecture's function, from 0 on; all that are cut off are one."""
+    """The number [A] of each architecture's function, from 0 on; all disconnected architectures have one number."""
     known: dict[Architecture | None, int] = {}
     keys = (space.function(a) if space.connected(a) else None for a in architectures)
     return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
@@ -224,16 +224,16 @@ def rank_correlation(
     if value is None:
         return None
     number = np.unique(functions, return_inverse=True)[1]
-    members = [np.flatnonzero(number == one) for one in range(number.max() + 1)]
+    members = [np.flatnonzero(number == group) for group in range(number.max() + 1)]
     rng, again = np.random.default_rng(0), []
     for drawn in rng.integers(len(members), size=(draws, len(members))):
-        rows = np.concatenate([members[one] for one in drawn])
+        rows = np.concatenate([members[group] for group in drawn])
         again.append(statistic(ranks[rows], truth[rows]))
-    found = np.array([one for one in again if one is not None])
-    if len(members) < 2 or len(found) < 2:
+    resampled = np.array([correlation for correlation in again if correlation is not None])
+    if len(members) < 2 or len(resampled) < 2:
         return Correlation(value, None, None, None)
-    low, high = np.percentile(found, [2.5, 97.5]).tolist()
-    return Correlation(value, float(found.std(ddof=1)), low, high)
+    low, high = np.percentile(resampled, [2.5, 97.5]).tolist()
+    return Correlation(value, float(resampled.std(ddof=1)), low, high)
 
 
 def fast_spearman(score: Floats, truth: Floats) -> float | None:

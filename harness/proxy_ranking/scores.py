@@ -1,7 +1,7 @@
-"""Tables of scores for whoever reads them: one file a proxy, its protocol on the first line, then a line a network.
+"""Files of scores: one file for each proxy, with its protocol on the first line, then a line for each network.
 
-They are written whole from the results of stages. Scores are a function of the protocol and the architecture alone: a
-table serves every sample, and grows with it.
+They are written whole from the results of stages. Scores are a function of the protocol and the architecture alone, so
+one file serves every sample of architectures, and grows with them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ScoreFile:
 
 
 def open_existing(path: Path) -> ScoreFile:
-    """The score file at ``path``, under whatever protocol it was made.
+    """The score file at ``path``, with the protocol under which it was made.
 
     Raises:
         StoreError: if there is no such file.
@@ -95,10 +95,10 @@ def _header(path: Path, line: str) -> dict[str, Any]:
     raise StoreError(f"{path} does not begin with a protocol, so it is no file of scores; move it away")
 
 
-def _agree(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for key in sorted(found.keys() | wanted.keys()):
-        if found.get(key) != wanted.get(key):
+def _agree(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key in sorted(stored.keys() | wanted.keys()):
+        if stored.get(key) != wanted.get(key):
             raise StoreError(
-                f"{path} was made under another protocol: its {key} is {canonical_json(found.get(key))}, and "
+                f"{path} was made under another protocol: its {key} is {canonical_json(stored.get(key))}, and "
                 f"{canonical_json(wanted.get(key))} is asked for; choose another --out, or delete the file"
             )

@@ -1,7 +1,7 @@
-"""Scores stand-alone networks of a space by zero-cost proxies: what is missing is asked of the engine in small stages.
+"""Scores stand-alone networks of a space by zero-cost proxies: an engine computes missing scores in small stages.
 
-The stages keep what a killed run had done; the tables in ``scores`` are for readers, and for another choice of proxies
-or networks to go on from.
+The store keeps the stages that a killed run had finished. The files in ``scores`` are for readers, and a run with other
+proxies or networks reuses the scores in them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class RankingJob:
         )
 
     def stage(self, architectures: Sequence[str], proxies: Mapping[str, Part]) -> ScoreNetworks:
-        """The stage that scores these networks, encoded, by these proxies, by their labels."""
+        """The stage that scores these networks (encoded) by these proxies (labels)."""
         return ScoreNetworks(
             scene=self.scene,
             title=f"scores of {len(architectures)} networks",
@@ -109,14 +109,14 @@ class RankingJob:
 
 
 def proxy_label(spec: Spec) -> str:
-    """What tables call a proxy: its name, with the parameters that were given."""
+    """A proxy's label in tables: its name, with the parameters that were given."""
     name, given = split_spec(spec, "proxy")
     words = ", ".join(f"{key}={value}" for key, value in given.items())
     return f"{name}({words})" if words else name
 
 
 def score_path(folder: Path, spec: Spec) -> Path:
-    """Where the scores of a proxy lie in an output folder."""
+    """The path of a proxy's scores in an output folder."""
     return folder / "scores" / (re.sub(r"[^\w.=-]+", "-", proxy_label(spec)).strip("-") + ".jsonl")
 
 
@@ -154,9 +154,9 @@ def score(
         architectures: which networks.
         proxies: specs.
         folder: holds, or will hold, stages and a table of scores a proxy.
-        workers: processes, one torch thread each; the scores do not depend on it, but for the milliseconds.
+        workers: processes, one torch thread each; no score depends on it, the milliseconds do.
         plugins: files that workers import first.
-        progress: told how many of how many networks are done.
+        progress: called with the number of scored networks and of all networks.
         engine: runs the stages; this process for one worker and a pool for several if None.
 
     Returns:
@@ -177,12 +177,12 @@ def score(
 
 
 class Tally(Watcher):
-    """Which scores are known, and how many networks that makes.
+    """The scores that are known so far, and the number of networks that have all of theirs.
 
     Args:
         known: proxy's label -> architecture -> score, to begin with.
-        wanted: architectures; repetitions are one.
-        progress: told how many of how many networks are done.
+        wanted: architectures; one that is repeated counts once.
+        progress: called with the number of scored networks and of all networks.
     """
 
     def __init__(self, known: dict[str, dict[str, NetworkScore]], wanted: Sequence[str], progress: Progress) -> None:
@@ -214,7 +214,7 @@ class Tally(Watcher):
         self.show(self.scored + int(sum(count * (share or 0) for count, share in under_way)))
 
     def show(self, done: int) -> None:
-        """Tell of networks that were not told of before."""
+        """Report progress, if more networks are done than at the last call."""
         if done > self.shown:
             self.shown = done
             self.progress(min(done, len(self.wanted)), len(self.wanted))
@@ -234,7 +234,7 @@ def score_by_stages(
     tally: Tally,
     engine: Spec | None,
 ) -> None:
-    """Have an engine run what is missing: a task a stage, for none needs another's result."""
+    """Compute missing scores on an engine: one task for each stage, since no stage needs another's result."""
     if not stages:
         return
     workers = min(workers, len(stages))

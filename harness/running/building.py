@@ -1,4 +1,4 @@
-"""From a checked study file to what its runs share and to its arms: every part built once, nothing trained."""
+"""Builds from a checked study file the settings of all runs, and the arms: every part once, without training."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def arms_of(config: StudyConfig, space: SearchSpace) -> list[Arm]:
 
 @contextlib.contextmanager
 def naming(arm: str) -> Iterator[None]:
-    """What a component raises before anything runs (it may be anything) becomes a sentence with its arm and place.
+    """Turn any error that a component raises before the runs start into a sentence with its arm and place.
 
     Raises:
-        ConfigError: in the place of any error that is not one of splitbench's own.
+        ConfigError: instead of an error of another class than splitbench's own.
     """
     try:
         yield
@@ -96,7 +96,7 @@ def naming(arm: str) -> Iterator[None]:
 
 
 def check_bound(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -> None:
-    """Refuse a study file that says otherwise than the dataset (image size, classes).
+    """Refuse a study file that contradicts the dataset (image size, classes).
 
     Raises:
         ConfigError: naming the key.
@@ -109,7 +109,7 @@ def check_bound(config: StudyConfig, unbound: SearchSpace, space: SearchSpace) -
 
 
 def evaluation_of(config: EvaluationConfig, dataset: Dataset, space: SearchSpace, network: Supernet) -> Evaluation:
-    """How the estimates of a study are measured.
+    """The evaluation of a study: how its estimates are measured.
 
     Raises:
         ConfigError: for statistics of normalisations that the space's networks do not have.

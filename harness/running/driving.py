@@ -1,4 +1,4 @@
-"""From tasks to an engine at work: which one runs a study's stages, whether it can, and the drive."""
+"""Chooses and checks the engine of a study, opens it, and drives the study's tasks on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCAL, POOL = "local", "pool"
 
 
 def engine_for(engine: Spec | None, workers: int) -> Spec:
-    """The engine that is asked for; where none is, this process for one worker and a pool for several."""
+    """The engine that is asked for; without one, ``local`` for one worker and ``pool`` for several."""
     return engine or (LOCAL if workers == 1 else POOL)
 
 
@@ -52,17 +52,17 @@ def check_engine_can_serve(arms: Iterable[Arm], engine: Spec, workers: int, plug
 
 
 def open_engine(engine: Spec, site: Site) -> Engine:
-    """The engine at work.
+    """Open the engine, and close it at the end of the ``with`` block.
 
     Raises:
-        SplitbenchError: as the engine says; EngineError: for anything else that it raises.
+        SplitbenchError: as the engine raises it; EngineError: for any other error of the engine.
     """
     opener: Opener = build("engines", engine, "--engine")
     try:
         return opener(site)
     except SplitbenchError:
         raise
-    except Exception as error:  # a stranger's engine may raise anything
+    except Exception as error:  # a plugin's engine may raise anything
         name = split_spec(engine, "--engine")[0]
         raise EngineError(
             f"--engine {name}: it cannot start ({exception_text(error)}); mend it, or take {LOCAL}"
@@ -77,10 +77,10 @@ def drive(
     parallel: int,
     check: Callable[[], None],
 ) -> None:
-    """Have an engine run the stages that tasks ask for, ``parallel`` tasks at a time (one, where it would block).
+    """Run tasks on an engine, ``parallel`` at a time (one at a time where ``submit`` blocks).
 
     Raises:
-        SplitbenchError: what a task's own ``fail`` does not take, as an engine that cannot go on.
+        SplitbenchError: an error that a task's own ``fail`` does not accept, such as an engine that cannot go on.
     """
     with one_thread():
         running = open_engine(engine, site)

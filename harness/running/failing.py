@@ -1,4 +1,4 @@
-"""Why a run failed: which errors are a run's own, whose doing they are, and the sentence that says so."""
+"""Why a run failed: which errors are a run's own, which component caused them, and the sentence for the record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def failure_of(
     error: BaseException,
     stage: tuple[str, str] | None,
 ) -> Failure:
-    """What is kept of a run that failed.
+    """The record of a run that failed.
 
     Args:
         study, settings, arm, repetition, draw: which run.
@@ -72,15 +72,15 @@ def failure_reason(error: BaseException, component: Component | None) -> str:
         return f"{who or 'a component'} ended the program, as by sys.exit({said}); a component raises an error instead"
     if isinstance(error, SplitbenchError):
         return said if component is None or component.name in said else f"{said} (in {who})"
-    told = f"{kind}: {said}" if said else kind
+    raised = f"{kind}: {said}" if said else kind
     if component is None:
-        return f"this is a bug: {told}"
-    return f"{who} raised {told}"
+        return f"this is a bug: {raised}"
+    return f"{who} raised {raised}"
 
 
 def responsible(arm: Arm, text: str, stage: str) -> Component | None:
     """The component whose file is the innermost in a traceback; else the one whose work the stage is, if any."""
-    found: tuple[int, Component] | None = None
+    innermost: tuple[int, Component] | None = None
     parts = list(components_of(arm))
     for component in parts:
         try:
@@ -88,10 +88,10 @@ def responsible(arm: Arm, text: str, stage: str) -> Component | None:
         except (TypeError, OSError):
             continue
         place = text.rfind(f'File "{path}"')
-        if place >= 0 and (found is None or place > found[0]):
-            found = place, component
-    if found is not None:
-        return found[1]
+        if place >= 0 and (innermost is None or place > innermost[0]):
+            innermost = place, component
+    if innermost is not None:
+        return innermost[1]
     kind = BY_STAGE.get(stage)
     return next((component for component in parts if component.kind == kind), None)
 
@@ -105,12 +105,12 @@ def components_of(arm: Arm) -> Iterator[Component]:
 
 
 def component_in_words(component: Component) -> str:
-    """Kind and name: ``edge rule fixed``."""
+    """A component's kind and name, as in ``edge rule fixed``."""
     return f"{singular(component.kind).replace('_', ' ')} {component.name}"
 
 
 def one_line(said: str) -> str:
-    """The first line of a message that says anything, of a length that a table can show."""
-    line = next((one for one in said.splitlines() if one.strip()), "")
+    """The first line of a message that is not empty, cut to a length that a table can show."""
+    line = next((text for text in said.splitlines() if text.strip()), "")
     line = re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", " ".join(line.split())).encode(errors="replace").decode()
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

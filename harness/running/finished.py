@@ -1,8 +1,8 @@
 """Runs that have ended: a record whose versions match is kept, with or without the stages that it was made of.
 
-Stages are many times larger than records, and may be deleted once a study has ended. A record says which protocol and
-which configuration of its arm it is of, with the versions of everything that was computed; where those are what the
-study file asks for now, there is nothing to do.
+Stages are many times larger than records, and may be deleted once a study has ended. A record holds its protocol and
+its arm's configuration, with the versions of everything that was computed. A run whose record agrees with the study
+file in these is not run again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Finished:
         self.protocol = protocol(config, settings)
 
     def of(self, arm: Arm, repetition: int, draw: int) -> tuple[Record, Measured] | None:
-        """A run's record and what it took; None if there is none, if it is another configuration's or damaged, or if
+        """A run's record and measured costs; None if there is none, if it is another configuration's or damaged, or if
         its estimates are not those that it names."""
         path = store.run_path(self.folder, arm.label, self.protocol, repetition, draw)
         if not path.is_file():

@@ -1,12 +1,12 @@
-"""One process at a time works in a results folder: a lock that is seen to be dead by a counter, not by a clock.
+"""The lock of a results folder, which one process at a time may own; a counter shows whether the owner is alive.
 
-The owner keeps a small file, ``lock.json``, and raises the counter in it about once a second. Whoever finds the file
-reads the counter, waits, and reads it again: a counter that has moved is a living owner's, one that has not is taken
-over. No clocks are compared and nothing is asked of the file system but to create, write and rename, so this holds on
-network file systems too.
+The owner writes a small file, ``lock.json``, and raises the counter in it about once a second. Another process that
+wants the folder reads the counter, waits, and reads it again: if the counter has moved, the owner is alive; if not, the
+lock is taken over. No clocks are compared, and the file system only has to create, write and rename files, so this
+works on network file systems too.
 
-An owner that was stopped for a while (SIGSTOP, a laptop's lid) may find its lock taken over. It looks before each write
-of a result, and ends with a sentence then.
+An owner that was stopped for a while (SIGSTOP, a laptop's lid) may lose its lock. It checks before each write of a
+result, and stops with an error if the lock is no longer its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def patience() -> float:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who a lock file names. ``place`` says on which machine and among which processes ``pid`` is one."""
+    """The owner that a lock file names. ``place`` identifies the machine and the process namespace of ``pid``."""
 
     host: str
     pid: int
@@ -147,7 +147,7 @@ class FolderLock:
         return seen
 
     def _take_over(self, dead: Owner | None) -> bool:
-        """Put this process's lock in the place of a dead one's; whether that has worked."""
+        """Put this process's lock in the place of a dead one's; returns whether that worked."""
         if _read(self.path) != dead and self.path.exists():
             return False
         new = self.path.with_name(f".{LOCK}.{self.token}")
@@ -158,7 +158,7 @@ class FolderLock:
             with contextlib.suppress(OSError):
                 new.unlink()
             raise self._unwritable(error) from error
-        time.sleep(patience() / BEATS / 2)  # whoever came to the same conclusion replaces it now: the last one has it
+        time.sleep(patience() / BEATS / 2)  # another process may replace it now: the last one owns it
         owner = _read(self.path)
         if owner is not None and owner.token == self.token:
             return True
@@ -181,7 +181,7 @@ class FolderLock:
     def _beat(self) -> None:
         while not self._released.wait(patience() / BEATS):
             self._counter += 1
-            with contextlib.suppress(OSError):  # whoever writes results tells of a full disk; the next beat may succeed
+            with contextlib.suppress(OSError):  # a full disk is reported where results are written
                 self._write()
 
     def _release(self) -> None:
@@ -201,11 +201,11 @@ class FolderLock:
 
 
 def _read(path: Path) -> Owner | None:
-    """Who a lock file names; None where there is none, or it cannot be read (it is just being written, or damaged)."""
+    """The owner in a lock file; None if there is no file, or it cannot be read (it is being written, or damaged)."""
     try:
-        found = json.loads(path.read_bytes())
+        owner = json.loads(path.read_bytes())
         return Owner(
-            str(found["host"]), int(found["pid"]), str(found["place"]), str(found["token"]), int(found["counter"])
+            str(owner["host"]), int(owner["pid"]), str(owner["place"]), str(owner["token"]), int(owner["counter"])
         )
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None

@@ -1,8 +1,8 @@
 """Partitions of a study's arms, compared before any leaf is trained.
 
-Warm-up, scoring and splitting run as in :mod:`splitbench.harness.runs.protocol`, through the same engine and the same
-stage store, so a study that is run afterwards finds them done. Scorings that only say how stable an arm is are
-measurement, and charged to nobody. The ground truth is read when all splits are made.
+Warm-up, scoring and splitting run as in :mod:`splitbench.harness.runs.protocol`, on the same engine and stage store,
+so a study that is run afterwards reuses their results. Scorings that only measure how stable an arm is are not charged.
+The ground truth is read when all splits are made.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def compare_partitions(
         folder: its results folder; records in it are not touched, and stages that it holds are not run again.
         workers, plugins, engine: as for :meth:`splitbench.harness.running.study.Study.run`.
         probes: scorings of the root that stability over batches and contexts is read from, the study's own included.
-        watcher: told what happens.
+        watcher: receives progress.
 
     Returns:
         What ``geometry.json`` holds; docs/geometry.md says what it means.
@@ -140,7 +140,7 @@ def probe_root(settings: Settings, arm: Arm, seeds: Seeds, draw: int, warm_up: f
 
 
 def probing(space: SearchSpace, root: Node) -> Probing:
-    """What the scoring of a root came to."""
+    """The result of one scoring of a root."""
     groups = {}
     for edge in root.edges:
         affinity, partition = root.scores[edge]
@@ -167,10 +167,10 @@ def leaves_of(node: Node) -> list[Node]:
 def leaf_labels(space: SearchSpace, nodes: Sequence[Node]) -> tuple[Labels, list[Node]]:
     """The number of the node that owns each of the reference functions [A], and the nodes that own any, in the order
     of numbers."""
-    found = owner([node.subspace for node in nodes], reference(space))
-    if (found < 0).any():
+    owners = owner([node.subspace for node in nodes], reference(space))
+    if (owners < 0).any():
         raise ValueError("an architecture lies in no leaf")
-    kept, labels = np.unique(found, return_inverse=True)
+    kept, labels = np.unique(owners, return_inverse=True)
     return labels, [nodes[index] for index in kept.tolist()]
 
 
@@ -197,7 +197,7 @@ def subspace_in_words(space: SearchSpace, subspace: SubSpace) -> dict[str, list[
 
 
 def write_geometry(study: Study, folder: Path, arms: dict[str, list[Split]], probes: int) -> dict[str, Any]:
-    """Read the ground truth, and write everything that the splits say."""
+    """Read the ground truth, and write ``geometry.json``, its table, its picture and the leaf of each architecture."""
     settings = study.settings
     space, dataset = settings.space, settings.dataset
     truth, rows = open_truth(space, dataset), reference(space)
@@ -216,12 +216,12 @@ def write_geometry(study: Study, folder: Path, arms: dict[str, list[Split]], pro
         "not_splitting": [arm.label for arm in study.arms if not arm.splits],
         "skipped": study.skipped,
     }
-    found = geometry_json(about, arms, test)
+    geometry = geometry_json(about, arms, test)
     columns: dict[str, Any] = {"architecture": [space.encode(tuple(row)) for row in rows.tolist()], "truth_test": test}
     for label, splits in arms.items():
         columns |= {f"{label} r{split.repetition} d{split.draw}": split.labels for split in splits}
     store.write_atomically(folder / LABELS, store.encode_estimates(columns))
-    store.write_atomically(folder / FIGURE, geometry_svg(found))
-    store.write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(found)).encode())
-    store.write_atomically(folder / JSON, store.readable_json(found).encode())
-    return found
+    store.write_atomically(folder / FIGURE, geometry_svg(geometry))
+    store.write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(geometry)).encode())
+    store.write_atomically(folder / JSON, store.readable_json(geometry).encode())
+    return geometry

@@ -37,7 +37,7 @@ Built = Sequence[tuple[Cell, Study]]
 
 
 class InCell(Watcher):
-    """Tells another watcher of one cell's study: the runs of all cells are counted together."""
+    """Passes the progress of one cell's study on to another watcher, which counts the runs of all cells together."""
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
@@ -46,7 +46,7 @@ class InCell(Watcher):
         self.watcher.note(sentence)
 
     def begin(self, runs: int) -> None:
-        """The grid has said how many there are in all."""
+        """Ignored, since the grid has announced the number of all runs."""
 
     def stage(self, stage: Stage[Any], result: Result[Any]) -> None:
         self.watcher.stage(stage, result)
@@ -83,13 +83,13 @@ def build_cells(cells: Sequence[Cell], device: str, portions: Sequence[Portion] 
     Raises:
         ConfigError: naming the cell, for what Study.build refuses; DataError: missing or damaged data.
     """
-    found = []
+    built = []
     for index, cell in enumerate(cells):
         try:
-            found.append((cell, Study.build(cell.config, device, portions[index] if portions else None)))
+            built.append((cell, Study.build(cell.config, device, portions[index] if portions else None)))
         except ConfigError as error:
             raise ConfigError(f"cell {cell.name}: {error}") from error
-    return found
+    return built
 
 
 def run_cells(
@@ -101,10 +101,10 @@ def run_cells(
     watcher: Watcher | None = None,
     engine: Spec | None = None,
 ) -> dict[str, tuple[Failure, ...]]:
-    """Run what is missing of the built cells; gives the runs that failed, by cell.
+    """Run what is missing of the built cells; returns the runs that failed, by cell.
 
     Raises:
-        SplitbenchError: as Study.run does; what had ended before is kept.
+        SplitbenchError: as Study.run does; runs that had ended before are kept.
     """
     watcher = watcher or Watcher()
     check_grid_folder(grid, folder)
@@ -136,7 +136,7 @@ def check_grid_folder(grid: Grid, folder: Path) -> None:
 
 
 def take_folder(grid: Grid, folder: Path) -> list[str]:
-    """Keep the grid in its folder; cells that it no longer has are set aside, in sentences that are returned."""
+    """Write the grid's file into its folder, and set aside cells that it no longer has; returns a sentence for each."""
     there = read_grid(folder)
     sentences = []
     for name in there.cells if there is not None else ():

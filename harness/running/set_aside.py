@@ -2,7 +2,7 @@
 
 They move to ``earlier/<protocol>/records`` in the same folder, where ``splitbench leaderboard`` reads them like any
 results folder. Stages stay where they are, so going back to the earlier file costs no training. A failed run that is no
-longer asked for is forgotten: it holds no numbers.
+longer asked for is deleted: it holds no numbers.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ Wanted = tuple[str, str, str, int, int]
 
 
 def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
-    """Move the records that are not wanted, and say so: a sentence for each group of them.
+    """Move the records that are not wanted; returns a sentence for each group that was moved.
 
     Records that cannot be read stay: the leaderboard names them, and their runs are done again.
 
     Raises:
         StoreError: if a record was written by a newer version (nothing is moved then), or a file cannot be moved.
     """
-    found = {path: content for path in _candidates(folder) if (content := _content(path)) is not None}
-    for path, content in found.items():
+    contents = {path: content for path in _candidates(folder) if (content := _content(path)) is not None}
+    for path, content in contents.items():
         if content["schema_version"] > SCHEMA:
             raise StoreError(
                 f"{path} was written by splitbench {content.get('splitbench', 'of a newer version')} with schema "
                 f"{content['schema_version']}, and this version writes {SCHEMA}: upgrade, or choose another --out"
             )
     leaving: dict[str, list[Path]] = {}
-    for path, content in found.items():
+    for path, content in contents.items():
         if _run_of(content) in wanted:
             continue
         if path.name.endswith(FAILED):
@@ -54,7 +54,7 @@ def set_aside(folder: Path, wanted: Collection[Wanted]) -> list[str]:
         target = _room_for(paths, folder / EARLIER / protocol)
         for path in paths:
             _move(path, target / RECORDS)
-        arms = ", ".join(sorted({str(found[path].get("arm")) for path in paths}))
+        arms = ", ".join(sorted({str(contents[path].get("arm")) for path in paths}))
         sentences.append(
             f"set aside, because the study as it is now does not ask for them: records of {arms}; "
             f"see them with: splitbench leaderboard {target}"

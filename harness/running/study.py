@@ -1,6 +1,6 @@
 """A study: every arm at every seed, on one engine, with its records written as runs end.
 
-The runs are generators that ask for stages; the driver keeps the engine busy with what all of them ask for.
+Each run is a generator that asks for stages; the driver submits the stages of several runs to the engine.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Study:
     """A checked study: parts built, nothing trained yet.
 
     Attributes:
-        config, settings: what was asked for, and what all runs share.
+        config, settings: the study file, and what all runs share.
         arms: those that run.
         skipped: the other arms' names, and why their criteria cannot serve the space.
         portion: the part of the study that is run.
@@ -84,35 +84,35 @@ class Study:
         return study
 
     def notes(self) -> list[str]:
-        """What whoever starts the study should know of its budget."""
-        budget, found = self.settings.budget, []
+        """Warnings about the study's budget, a sentence each. Called before the study starts, and by a dry run."""
+        budget, sentences = self.settings.budget, []
         if budget.kind == "seconds":
-            found.append(
+            sentences.append(
                 "a budget in seconds is neither shared nor equal: how far a training comes depends on what else the "
                 "machine does, and selection comes on top; prefer flops"
             )
-            return found
+            return sentences
         for arm in self.arms:
             rehearsal = self.rehearser.rehearse(arm, self.seeds(0))
             measurement = budget.amount(rehearsal.measurement)
             if measurement > budget.limit:
                 shams, without = ("", "") if not arm.decompose else (" and training shams", ", or no decompose,")
-                found.append(
+                sentences.append(
                     f"ranking the population{shams} takes {measurement / budget.limit:.1f} times as much as an arm's "
                     f"whole budget ({measurement:.2g} {budget.kind} a run, charged to no arm); a smaller "
                     f"population.sample or evaluation.images{without} would end the study sooner"
                 )
                 break
-        return found
+        return sentences
 
     @functools.cached_property
     def rehearser(self) -> Rehearser:
-        """Finds what cannot work, before anything is trained."""
+        """Makes dry runs of the arms, to find what cannot work before anything is trained."""
         return Rehearser(self.settings)
 
     @property
     def has_validation(self) -> bool:
-        """Whether the ground truth tells validation accuracies."""
+        """Whether the ground truth has validation accuracies."""
         return open_truth(self.settings.space, self.settings.dataset).has_validation
 
     def runs(self) -> list[tuple[Arm, int, int]]:
@@ -121,7 +121,7 @@ class Study:
         return [run for run in self.all_runs() if self.portion.holds(run[0].label, run[1])]
 
     def all_runs(self) -> list[tuple[Arm, int, int]]:
-        """Those of the whole study."""
+        """(arm, repetition, draw) of the whole study, in the same order."""
         return [
             (arm, repetition, draw)
             for repetition in range(self.config.seeds)
@@ -141,22 +141,21 @@ class Study:
         watcher: Watcher | None = None,
         engine: Spec | None = None,
     ) -> tuple[Failure, ...]:
-        """Run what is missing and write the records into ``folder``; gives the runs that failed.
+        """Run what is missing and write the records into ``folder``; returns the runs that failed.
 
-        A run that fails costs itself alone: why is written in the place of its record, and the others go on. Runs that
-        had failed before are tried again.
+        When a run fails, the reason is written in the place of its record, and the other runs continue. Runs that
+        failed before are tried again.
 
         Args:
             folder: the results folder.
             workers: how many stages run at a time.
             plugins: files that other processes import first.
-            watcher: told what happens.
+            watcher: receives progress.
             engine: what runs the stages; ``local`` for one worker and ``pool`` for several, if it is not named.
 
         Raises:
-            SplitbenchError: bad input, a folder that another process works in, and what no run is to blame for (a full
-                disk, missing data, an engine that cannot go on); what had ended before
-                is kept.
+            SplitbenchError: bad input, a folder that another process works in, and errors that no run causes (a full
+                disk, missing data, an engine that cannot go on); runs that had ended before are kept.
         """
         self.check_workers(workers, plugins, engine=engine)
         watcher = watcher or Watcher()
@@ -186,7 +185,7 @@ class Study:
     def task(
         self, folder: Path, watcher: Watcher, failures: list[Failure], arm: Arm, repetition: int, draw: int
     ) -> Task:
-        """One run for the driver; if it fails, why is written, and added to ``failures``."""
+        """One run as a task for the driver; if it fails, the reason is written and added to ``failures``."""
 
         def fail(error: BaseException, stage: Stage[Any] | None) -> bool:
             if not is_the_runs(error):
@@ -220,17 +219,17 @@ class Study:
         check: Callable[[], None] = lambda: None,
         engine: Spec | None = None,
     ) -> None:
-        """Have an engine run the stages that tasks ask for; ``parallel`` tasks at a time, or as many as suit a study.
-        ``check`` is called before anything is begun or written."""
+        """Run tasks on an engine, ``parallel`` of them at a time (:meth:`parallel` says how many if None). ``check`` is
+        called before stages are submitted and before results are written."""
         site = Site(StageStore(home(folder)), workers, plugins, lambda stage, share: watcher.running([(stage, share)]))
         drive(tasks, site, engine_for(engine, workers), watcher, parallel or self.parallel(workers), check)
 
     def finish(self, folder: Path, watcher: Watcher, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> None:
-        """Write a run's record, and tell of it."""
+        """Write a run's record, and notify the watcher."""
         watcher.run(*self.write(folder, arm, repetition, draw, outcome))
 
     def write(self, folder: Path, arm: Arm, repetition: int, draw: int, outcome: Outcome) -> tuple[Record, Measured]:
-        """Write a run's record; gives it, and what the run took."""
+        """Write a run's record; returns it, and the seconds and memory that the run took."""
         record = make_record(self.config, self.settings, arm, repetition, draw, outcome)
         measured = make_measured(outcome, torch.__version__)
         estimates = StageStore(home(folder)).open(outcome.measured.key, ESTIMATES).read_bytes()
@@ -238,8 +237,8 @@ class Study:
         return record, measured
 
     def parallel(self, workers: int) -> int:
-        """How many runs to have under way: one seed's runs wait for the warm-up that they share, and the next seeds'
-        keep the workers busy meanwhile; not all of them, so that a study's first results come early."""
+        """The number of runs at a time. All runs of one seed wait for the warm-up that they share, and some of the next
+        seed's keep the workers busy meanwhile; with all runs at once, the first records would come late."""
         return sum(arm.draws for arm in self.arms) + 2 * workers
 
 

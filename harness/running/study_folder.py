@@ -1,4 +1,4 @@
-"""The folder of a study: it belongs to one study, whose file is kept beside its records."""
+"""The results folder of a study. It belongs to one study, and holds its file beside the records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STUDY_FILE = "study.yaml"
 
 
 def check_study_folder(config: StudyConfig, folder: Path) -> Path:
-    """Refuse a folder of another study; gives the path of the study that is kept in it.
+    """Refuse a folder of another study; returns the path of the study file in it.
 
     Raises:
         StoreError: if the folder is another study's, a sweep's or a grid's.
@@ -43,8 +43,9 @@ def check_study_folder(config: StudyConfig, folder: Path) -> Path:
 
 
 def take_study_folder(study: Study, folder: Path) -> list[str]:
-    """Keep the study beside its records. A folder belongs to one study, as its file is now; what an earlier one
-    left is set aside, in sentences that are returned.
+    """Write the study's file beside its records, and set aside records that the study no longer asks for.
+
+    Returns a sentence for each group of records that was set aside.
 
     Raises:
         StoreError: if the folder is another study's or a newer version's; nothing is changed then.

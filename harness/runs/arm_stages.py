@@ -1,4 +1,4 @@
-"""What a run asks for: the stages of one arm at one repetition, each described by everything that it depends on."""
+"""The stages of one run: of one arm at one repetition, each described by everything that it depends on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Settings:
         sample: size of the population; all if None.
         truth: checksum of the ground truth, an input of the stages that read it.
         sampling: whether strings or functions are equally likely to be drawn in training.
-        of: what the population is of.
+        of: members of the population: ``functions`` or ``strings``.
     """
 
     space: SearchSpace
@@ -57,11 +57,11 @@ class Settings:
 
     @functools.cached_property
     def prices(self) -> StepPrices:
-        """What training steps cost."""
+        """The prices of training steps."""
         return StepPrices(self.space, self.sampling)
 
     def evaluations(self, choices: Iterable[Choice], batch_size: int) -> Cost:
-        """What estimates of these paths or mixtures cost, counted in steps of the trainer's batch size."""
+        """The cost of estimates of these paths or mixtures; steps are counted in the trainer's batch size."""
         each = (self.evaluation.cost(self.space, choice, self.images, batch_size) for choice in choices)
         return sum(each, Cost())
 
@@ -69,8 +69,8 @@ class Settings:
 class ArmStages:
     """Makes the stages of one run: of an arm, at one repetition, and of one draw where the arm has several.
 
-    Nothing is computed here. Each method writes down all that a stage depends on, so that two arms which ask for the
-    same thing get stages of the same hash, and share the result.
+    Nothing is computed here. Each method lists all inputs of a stage, so that two arms that need the same computation
+    get stages with the same hash, and share the result.
 
     Args:
         settings: of the study.
@@ -113,7 +113,7 @@ class ArmStages:
             members: what is trained, what each may spend, and the leaves before it that overlap it.
             window: of the learning-rate schedule.
             parts: the leaves that share the one node's weights, where a modifier has them do so.
-            sham: whether it is the sham of these nodes; it only says so in its title.
+            sham: whether it is the sham of these nodes; this changes its title only.
         """
         return Train(
             scene=self.settings.scene,
@@ -182,7 +182,7 @@ class ArmStages:
         )
 
     def facts(self) -> FactsStage:
-        """The stage of what the ground truth alone says of the population; the same for all arms."""
+        """The stage that computes noise ceiling and size baselines of the population; the same for all arms."""
         return FactsStage(
             scene=self.settings.scene,
             title=self.title("ceiling and size baselines"),
@@ -228,5 +228,6 @@ class ArmStages:
 
 
 def overlapping_before(leaves: Sequence[Node], index: int) -> tuple[SubSpace, ...]:
-    """The leaves before one that share architectures with it, and own these; none where splits are partitions."""
+    """The leaves before leaf ``index`` that share architectures with it, and own these; empty where splits are
+    partitions."""
     return overlapping(leaves[index].subspace, [leaf.subspace for leaf in leaves[:index]])

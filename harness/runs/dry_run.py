@@ -1,8 +1,8 @@
-"""A run without its work: the same generator, answered with what its stages would cost.
+"""A dry run: the generator of a run, answered with made-up results and with the cost that its stages would have.
 
-It finds before anything is trained what cannot work (edges that cannot be split, a budget that does not give each leaf
-a step), and it is what ``splitbench run --dry-run`` shows. Affinities are made up; so groups, and with them what leaves
-cost, are only likely ones.
+It is used before training, to find what cannot work (edges that cannot be split, a budget that does not give each leaf
+a step), and for the forecast of ``splitbench run --dry-run``. Affinities are made up, so groups, and with them the
+costs of leaves, are estimates.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ ScoreCost = Callable[[Score], Cost]
 
 @dataclass
 class Rehearsal:
-    """What a run would do.
+    """The forecast of one run.
 
     Attributes:
         account: what it would spend, by phase.
-        steps: training steps.
-        stages: all of them.
-        training: what all trainings would cost.
-        before_split: FLOPs of the trainings of the unsplit supernet, by stage: what arms share whatever they find.
-        measurement: what ranking the population would cost, and the shams of a decomposition: not charged.
-        leaves: how many.
+        steps: number of training steps.
+        stages: all stages, in the order in which the run asks for them.
+        training: cost of all trainings.
+        before_split: stage key -> FLOPs, for trainings of the unsplit supernet: arms share these whatever they split.
+        measurement: cost of ranking the population, and of the shams of a decomposition; not charged.
+        leaves: number of leaves.
     """
 
     account: Account
@@ -60,7 +60,7 @@ class Rehearsal:
 
     @property
     def trained(self) -> int:
-        """How many states of supernets it would leave."""
+        """The number of trained supernets whose weights it would store."""
         return sum(len(stage.members) for stage in self.stages if isinstance(stage, Train))
 
 
@@ -69,7 +69,7 @@ class Rehearser:
 
     Args:
         settings: of the study.
-        score_cost: what a scoring costs; free if None.
+        score_cost: gives the cost of a score stage; scoring is free if None.
     """
 
     def __init__(self, settings: Settings, score_cost: ScoreCost | None = None) -> None:
@@ -77,7 +77,7 @@ class Rehearser:
         self._distinct: dict[Any, int] = {}
 
     def rehearse(self, arm: Arm, seeds: Seeds, draw: int = 0) -> Rehearsal:
-        """One run.
+        """Forecast one run.
 
         Raises:
             ConfigError: naming the arm, if its schedule or budget cannot work.
@@ -105,7 +105,7 @@ class Rehearser:
                 raise ConfigError(named) from error
 
     def answer(self, stage: Stage[Any], arm: Arm, rehearsal: Rehearsal) -> Result[Any]:
-        """What a stage would give, as far as that is known."""
+        """A result of the type that the stage gives, with its expected cost."""
         output: Any = None
         cost = Cost()
         if isinstance(stage, Train):
@@ -144,7 +144,7 @@ class Rehearser:
         return tuple(trained), total
 
     def affinity(self, stage: Score) -> Affinity:
-        """Something that a criterion might find, or what it will answer where that is known."""
+        """An affinity with all operations equally unlike, or the criterion's own where it is known beforehand."""
         foreseen = getattr(stage.criterion.build(), "foreseen", None)
         if foreseen is not None:
             known: Affinity = foreseen(self.settings.space, stage.subspace, stage.edge)
@@ -158,7 +158,7 @@ class Rehearser:
         return affinity
 
     def selection(self, stage: Select, arm: Arm) -> tuple[Selected, Cost]:
-        """The allowance is spent: all of a plan's, at most all of a share."""
+        """A selection that spends its whole allowance: the price of a plan, or the share of the budget."""
         space = self.settings.space
         plan = arm.selector.plan(stage.leaf(space))
         cost = self.settings.evaluations(plan or (), arm.trainer.batch_size)
@@ -168,7 +168,7 @@ class Rehearser:
         return Selected(architecture, 0.0, 0.0), cost
 
     def prediction(self, stage: Predict, arm: Arm, rehearsal: Rehearsal) -> Predicted:
-        """How many architectures the leaf would rank, and what that costs: by a few of them."""
+        """The number of architectures that the leaf would rank, and their cost, extrapolated from a few of them."""
         space, settings = self.settings.space, self.settings
         rows = stage.population.rows(space, stage.subspace, stage.earlier)
         some = [tuple(row) for row in rows[:: max(1, len(rows) // 20)].tolist()]
@@ -180,7 +180,7 @@ class Rehearser:
         return Predicted(len(rows))
 
     def distinct(self, stage: Predict, rows: Rows) -> int:
-        """How many estimates a leaf's part of the population takes: strings of one function share theirs."""
+        """The number of different estimates for a leaf's part of the population: strings of one function share one."""
         if stage.population.of == "functions":
             return len(rows)
         key = (stage.population.sample and stage.population, stage.subspace, stage.earlier)

@@ -1,4 +1,4 @@
-"""A probe that charges and does not work: what a criterion will cost, before anything is trained."""
+"""A probe that charges passes without running them, to find what a criterion will cost before anything is trained."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ VALIDATION = 1000
 
 
 class PriceProbe(SupernetProbe):
-    """Answers with random numbers of the right shapes, and charges what the real probe would.
+    """Returns random numbers of the right shapes, and charges what the real probe would.
 
-    A zero-cost proxy is run once on random images, since only it knows how many passes it takes; what it took is then
-    charged for each of its scores.
+    A zero-cost proxy is run once on random images, since its number of passes is known only by running it; that cost is
+    then charged for each of its scores.
     """
 
     def gradient(
@@ -77,7 +77,7 @@ class PriceProbe(SupernetProbe):
 
 
 class ScorePrices:
-    """What the score stages of a study will cost; asked once for each criterion, subspace and edge.
+    """Prices of the score stages of a study, computed once for each criterion, subspace and edge.
 
     Args:
         space: bound to the dataset's images.
@@ -93,7 +93,7 @@ class ScorePrices:
         self._proxies: dict[str, tuple[Scores, float, float]] = {}
 
     def __call__(self, stage: Score) -> Cost:
-        """The price of one stage; nothing, and a note in ``unknown``, where the criterion fails on random numbers."""
+        """The price of one stage; zero, with a note in ``unknown``, where the criterion fails on random numbers."""
         key = repr((stage.criterion, stage.trainer, stage.subspace, stage.edge))
         if key not in self._known:
             try:
@@ -128,7 +128,7 @@ class ScorePrices:
 
 
 def random_images(shape: tuple[int, int, int], classes: int, validation: int) -> ImageData:
-    """Images that show nothing, as many for validation as the dataset has."""
+    """Random images, as many for validation as the dataset has."""
     generator = torch.Generator().manual_seed(0)
     train = torch.randn(256, *shape, generator=generator).contiguous(memory_format=torch.channels_last)
     few = train[:1].expand(validation, *shape)

@@ -39,7 +39,7 @@ Asks = Generator[list[Stage[Any]], list[Result[Any]], Given]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: everything its record is made of."""
+    """The result of a run: everything that its record is made of."""
 
     tree: Node
     account: Account
@@ -51,9 +51,9 @@ class Outcome:
 
 
 class Run:
-    """The generator's state: who runs (arm, seeds, draw), what has been spent, and what it asks for.
+    """One run as a generator: what runs (arm, seeds, draw), what has been spent, and the results so far.
 
-    ``version`` is raised when it asks for other stages, or makes something else of what they give.
+    ``version`` is raised when a run asks for other stages, or computes something else from their results.
     """
 
     version: ClassVar[int] = 4
@@ -71,7 +71,7 @@ class Run:
         self.windows: dict[str, tuple[float, float]] = {}  # of the learning-rate schedule in that training
 
     def stages(self) -> Asks[Outcome]:
-        """The whole run."""
+        """The generator of the whole run: yields stages, is sent their results, and returns the outcome."""
         tree, leaves = yield from self.split()
         leaves = yield from self.train_leaves(tree, leaves)
         yield from self.select(leaves)
@@ -86,7 +86,7 @@ class Run:
         return Outcome(tree, self.account, self.measuring, measured, facts, tuple(self.results), decomposed)
 
     def lengthening(self) -> float:
-        """How much longer the leaves would have been trained, had scoring cost nothing."""
+        """The factor by which the leaves would have been trained longer if scoring were free."""
         account = self.account
         bill, trained = (
             account.budget.amount(account.phases.get(phase, Cost()), account.seconds.get(phase, 0.0))
@@ -95,12 +95,12 @@ class Run:
         return 1.0 if account.free or not trained else 1.0 + bill / trained
 
     def adopt(self, other: Run) -> None:
-        """Count another run's stages as this one's measurement."""
+        """Add another run's stages to this run's measurement, which is not charged."""
         self.results += other.results
         self.measuring += other.measuring + sum(other.account.seconds.values())
 
     def ask(self, phase: str | None, stages: Sequence[Stage[Given]]) -> Asks[list[Result[Given]]]:
-        """Have stages run, and charge them to a phase (None: measurement, which is not charged)."""
+        """Yield stages, and charge their cost to a phase (None: measurement, which is not charged)."""
         if not stages:
             return []
         results = yield list(stages)
@@ -115,7 +115,7 @@ class Run:
     # -- splitting ----------------------------------------------------------------------------------------------
 
     def split(self) -> Asks[tuple[Node, list[Node]]]:
-        """Warm up and split, level by level; gives the tree and its untrained leaves."""
+        """Warm up and split, level by level; returns the tree and its untrained leaves."""
         schedule, space = self.arm.schedule, self.settings.space
         root = Node(space.root(), "root")
         frontier = [root]
@@ -136,7 +136,7 @@ class Run:
         return root, frontier
 
     def keep_best(self, frontier: list[Node]) -> Asks[list[Node]]:
-        """Of the children that have been trained so far, the one that the leaf choice takes; the others are leaves."""
+        """Keep the trained child that the leaf choice picks; the others become leaves that are trained no further."""
         yield from self.select(frontier)
         chosen = self.arm.leaf_choice.choose([node.answer for node in frontier], self.splitter.rng("keep"))
         for index, node in enumerate(frontier):
@@ -147,20 +147,20 @@ class Run:
     def split_level(self, frontier: list[Node], level: int) -> Asks[list[Node]]:
         """Score every edge of every node that can be split, and split each node.
 
-        Where the edge rule consults a criterion of its own, that one is asked about all edges, and the arm's about the
-        chosen ones. Leaves that the study file names are the root's children, and nothing is scored.
+        Where the edge rule consults a criterion of its own, that criterion scores all edges, and the arm's criterion
+        the chosen ones. Leaves that the study file names are the root's children, and nothing is scored.
         """
         if self.arm.leaves:
             return self.splitter.grow(frontier)
         work = [(node, edge) for node in frontier for edge in self.splitter.considered(node, level)]
         if (consulted := self.arm.consulted) is not None:
-            found = yield from self.scores(work, consulted)
+            scores = yield from self.scores(work, consulted)
             for node in frontier:
-                self.splitter.choose(node, found[node.path], level)
+                self.splitter.choose(node, scores[node.path], level)
             work = [(node, edge) for node in frontier for edge in node.edges]
-        found = yield from self.scores(work, self.arm.judge)
+        scores = yield from self.scores(work, self.arm.judge)
         for node in frontier:
-            node.scores = found[node.path]
+            node.scores = scores[node.path]
             if consulted is None:
                 self.splitter.choose(node, node.scores, level)
         return self.splitter.grow(frontier)
@@ -168,7 +168,7 @@ class Run:
     def scores(self, work: Sequence[tuple[Node, int]], judge: Judge) -> Asks[defaultdict[str, Scores]]:
         """A criterion's affinities and its partitioner's groups: node path -> edge -> both."""
         results = yield from self.ask("scoring", [self.request.score(node, edge, judge) for node, edge in work])
-        found: defaultdict[str, Scores] = defaultdict(dict)
+        scores: defaultdict[str, Scores] = defaultdict(dict)
         for (node, edge), result in zip(work, results, strict=True):
             affinity = result.output
             if affinity.operations != (compared := self.settings.space.comparable(node.subspace, edge)):
@@ -177,13 +177,13 @@ class Run:
                     f"{edge}, and a split separates {list(compared)}; it must compare those of probe.operations(edge)"
                 )
             rng = self.splitter.rng(f"partition {node.path} {edge}")
-            found[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
-        return found
+            scores[node.path][edge] = affinity, judge.partitioner(affinity, self.arm.schedule.branching, rng)
+        return scores
 
     # -- training -----------------------------------------------------------------------------------------------
 
     def train_leaves(self, tree: Node, leaves: list[Node]) -> Asks[list[Node]]:
-        """Spend what is left, less what selection may spend, on the leaves; gives what was trained.
+        """Train the leaves on what is left of the budget less the part of selection; returns the trained nodes.
 
         Where leaves share weights, that is the root alone.
         """
@@ -198,9 +198,9 @@ class Run:
         return trained
 
     def train(self, tree: Node, nodes: list[Node], total: float, window: tuple[float, float], phase: str) -> Asks[None]:
-        """Train each node for its share of ``total`` (in the budget's unit), which is fixed before any starts.
+        """Train each node for its share of ``total`` (in the budget's unit), which is fixed before any training starts.
 
-        Where leaves share weights, train the root for all of it.
+        Where leaves share weights, the root is trained for all of it.
         """
         if total == 0 and phase == "warm_up":
             return
@@ -228,7 +228,7 @@ class Run:
             leaf.state = tree.state if self.arm.shares_weights else leaf.state
 
     def shares(self, nodes: Sequence[Node], parts: tuple[SubSpace, ...]) -> tuple[Fraction, ...]:
-        """What part of the money each of these supernets gets."""
+        """Each node's share of the budget, adding up to 1."""
         settings, unit = self.settings, Allowance(self.account.budget.kind, 0)
         members = [
             Member(node.subspace, None, unit, parts, overlapping_before(nodes, i)) for i, node in enumerate(nodes)
@@ -257,7 +257,7 @@ class Run:
             rounds = self.arm.schedule.levels if self.arm.schedule.keep == "best" else 1
             (most,) = budget.parts(budget.portion(share), [Fraction(1, rounds * len(leaves))])
         if budget.kind == "seconds":
-            return most  # nobody knows the price of a plan: without a share it comes on top
+            return most  # a plan has no price in seconds: without a share it comes on top
         plan = self.arm.selector.plan(self.request.select(leaves, index, None).leaf(settings.space))
         if plan is None:
             return most
@@ -272,11 +272,11 @@ class Run:
 
     def selection_price(self, leaves: list[Node]) -> float:
         """What the select stages of these leaves may spend, in the budget's unit."""
-        found = [self.selection_allowance(leaves, index) for index in range(len(leaves))]
-        return sum(allowance.amount for allowance in found if allowance is not None)
+        allowances = [self.selection_allowance(leaves, index) for index in range(len(leaves))]
+        return sum(allowance.amount for allowance in allowances if allowance is not None)
 
     def select(self, leaves: list[Node]) -> Asks[None]:
-        """Have the selector read one architecture from each leaf."""
+        """Run the selector on each leaf: one architecture from each."""
         stages = [
             self.request.select(leaves, index, self.selection_allowance(leaves, index)) for index in range(len(leaves))
         ]

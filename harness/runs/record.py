@@ -1,4 +1,4 @@
-"""From a run's outcome to its record, and to what it took on this machine."""
+"""Makes the record of a run, and the file of what it took on this machine, from its outcome."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def make_record(
 
 
 def which_run(study: StudyConfig, settings: Settings, arm: Arm, repetition: int, draw: int) -> dict[str, Any]:
-    """What records of runs and of failed runs both say first."""
+    """The fields that records of runs and of failed runs share."""
     return {
         "splitbench": importlib.metadata.version("splitbench"),
         "study": study.name,
@@ -126,7 +126,7 @@ def arm_mark(config: Any) -> str:
 
 
 def schedule_parts(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    """A schedule whose warm-up is one share a level, as it is used; it may be written as their sum."""
+    """A schedule with one warm-up share a level, as it is used; a study file may give their sum instead."""
     warmup, levels = schedule.get("warmup"), schedule.get("levels")
     if isinstance(warmup, int | float) and isinstance(levels, int) and levels > 0:
         warmup = [warmup / levels] * levels
@@ -143,8 +143,8 @@ def one_spelling(value: Any) -> Any:
 
 
 def make_measured(outcome: Outcome, torch_version: str) -> Measured:
-    """Seconds by phase, peak memory and machines; a reused stage counts with what it took, and where, when it was
-    computed."""
+    """Seconds by phase, peak memory and machines; a reused stage counts with the seconds and the machine of its own
+    computation."""
     machines = list(dict.fromkeys(result.machine for result in outcome.results))
     return Measured(
         seconds={**outcome.account.seconds, "measurement": outcome.measuring},

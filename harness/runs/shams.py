@@ -1,4 +1,4 @@
-"""The stages of a decomposition: what a split's schedule costs without its separation of weights.
+"""The stages of a decomposition, which measure the effect of a split's schedule without its separation of weights.
 
 A sham has the arm's tree, seeds, warm-up and lengths, but every node trains on the whole space. It anneals over its own
 length, as the arm's leaves do, so it is no truncated ``none``. Leaves of equal length are one training, found by its
@@ -44,7 +44,7 @@ def unsplit_arm(arm: Arm) -> Arm:
 
 
 class Shams:
-    """Asks for a run's shams.
+    """Asks for the shams of a run, after its leaves have been trained.
 
     Args:
         run: whose leaves have been trained.
@@ -59,7 +59,7 @@ class Shams:
         self.run, self.spent, self.windows, self.lengthening = run, spent, windows, lengthening
 
     def stages(self, tree: Node, leaves: list[Node], predicted: list[Result[Predicted]]) -> Asks[Result[Decomposed]]:
-        """The whole decomposition."""
+        """The generator of all stages of the decomposition."""
         from splitbench.harness.runs.protocol import Run
 
         run = self.run

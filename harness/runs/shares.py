@@ -38,5 +38,7 @@ def shares(
         times = masses(space, leaves, sampling)
     elif kind == "functions":
         times = owned_functions(space, leaves)
+    # A step of one leaf may cost more than one of another. Shares of the money alone would train dear leaves less often
+    # than the kind says, so what is shared out is how often a leaf is trained, and its price turns that into money.
     money = [time * price for time, price in zip(times, prices, strict=True)]
     return tuple(amount / sum(money) for amount in money)

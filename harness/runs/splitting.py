@@ -1,6 +1,6 @@
-"""Where a node of the split tree is split, and into which children: what a run decides between its stages.
+"""Decides where a node of the split tree is split, and into which children; called by a run between its stages.
 
-Nothing here asks for a stage: affinities and groups come from the run, and the edge rule and the space say the rest.
+Nothing here asks for a stage: affinities and groups come from the run, the rest from the edge rule and the space.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from splitbench.spaces.base import SearchSpace
 
 
 class Splitter:
-    """What one run decides about its tree.
+    """The decisions of one run about its split tree.
 
     Args:
         space: bound to the dataset's images.
@@ -33,11 +33,11 @@ class Splitter:
     def considered(self, node: Node, level: int) -> Sequence[int]:
         """The edges whose scores the edge rule needs."""
         rng, edges = self.rng(f"edge {node.path}"), self.splittable(node)
-        found = shortlist(self.arm.edge_rule, edges, rng, level, self.space)
-        return self.checked(found, edges) if edges else ()
+        chosen = shortlist(self.arm.edge_rule, edges, rng, level, self.space)
+        return self.checked(chosen, edges) if edges else ()
 
     def splittable(self, node: Node) -> list[int]:
-        """The edges that still allow two operations which the space can tell apart; whole ones, if the arm says so."""
+        """Edges with two or more operations that the space distinguishes; undivided ones only, if the arm says so."""
         space, whole = self.space, self.arm.whole_edges
         return [
             edge
@@ -46,25 +46,25 @@ class Splitter:
         ]
 
     def choose(self, node: Node, candidates: Scores, level: int) -> None:
-        """Have the edge rule say where a node is split."""
+        """Ask the edge rule where a node is split, and store its edges in the node."""
         if not candidates:
             raise ConfigError(f"no edge is left to split at level {level + 1}; lower schedule.levels")
         chosen = self.arm.edge_rule(candidates, self.rng(f"edge {node.path}"), level)
         node.edges = self.checked(chosen if isinstance(chosen, Iterable) else [chosen], candidates)
 
     def checked(self, edges: Iterable[int], allowed: Collection[int]) -> tuple[int, ...]:
-        """What an edge rule said, as plain numbers.
+        """The edges that an edge rule named, as plain numbers.
 
         Raises:
             ConfigError: if it names no edge, one twice, or one that cannot be split.
         """
-        found = tuple(int(edge) for edge in edges)
-        if not found or len(set(found)) < len(found) or not set(found) <= set(allowed):
+        numbers = tuple(int(edge) for edge in edges)
+        if not numbers or len(set(numbers)) < len(numbers) or not set(numbers) <= set(allowed):
             raise ConfigError(
-                f"the edge rule {self.arm.parts['edge_rules'].name} answers {list(found)}; it must name one or more "
+                f"the edge rule {self.arm.parts['edge_rules'].name} answers {list(numbers)}; it must name one or more "
                 f"different edges among {', '.join(map(str, sorted(allowed))) or 'none'}"
             )
-        return found
+        return numbers
 
     def grow(self, frontier: list[Node]) -> list[Node]:
         """The children: one for each combination of groups on the edges at which a node is split, or as given."""

@@ -1,4 +1,4 @@
-"""What training steps will cost: sessions are opened and asked for the price of their next step, and never train."""
+"""Prices of training steps: sessions are opened and asked for the price of their next step, and never train."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ PRICED_STEPS = 256
 
 
 class StepPrices:
-    """Prices of steps, asked once for each trainer and leaf. They depend on no seed of the study, so that every seed
-    divides its budget alike.
+    """Prices of steps, computed once for each trainer and leaf. They do not depend on the study's seed, so every seed
+    divides its budget in the same way.
 
     Args:
         space: bound to the dataset's images.
@@ -35,7 +35,7 @@ class StepPrices:
         self._known: dict[Any, list[Cost]] = {}
 
     def costs(self, arm: Arm, member: Member, together: int = 1) -> Sequence[Cost]:
-        """Of the first steps of a supernet that is trained beside ``together - 1`` others: ``PRICED_STEPS``, or
+        """Costs of the first steps of a supernet that is trained beside ``together - 1`` others: ``PRICED_STEPS``, or
         ``FIRST_STEPS`` that cost the same."""
         modifiers = repr(arm.modifier_parts)
         key = repr(arm.parts["trainers"]), modifiers, member.subspace, member.parts, member.earlier, together
@@ -48,7 +48,7 @@ class StepPrices:
                 0,
                 Meter(),
                 parts=member.parts,
-                earlier=member.earlier,
+                leaves_before=member.earlier,
                 sampling=self.sampling,
             )
             job.siblings = [job] * together
@@ -68,5 +68,5 @@ class StepPrices:
 
 @functools.lru_cache(maxsize=2)
 def supernet_of(space: SearchSpace) -> Supernet:
-    """A supernet that sessions can be opened on to ask what a step costs; it is never trained."""
+    """A supernet on which sessions are opened to get the cost of a step; it is never trained."""
     return space.supernet(0)

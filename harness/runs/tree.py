@@ -1,4 +1,4 @@
-"""The split tree of one run: what each node allows, how far it is trained, and where and why it was split."""
+"""The split tree of one run: each node's subspace, its training, and its split with the scores that led to it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class LeafToSearch:
         index, count: which leaf of how many.
         population: [A, edges] architectures of the population that this leaf owns.
         seed: of this leaf's random numbers.
-        earlier: the leaves before it: what they contain as well is theirs.
+        leaves_before: the leaves before it: what they contain as well is theirs.
     """
 
     space: SearchSpace
@@ -33,19 +33,19 @@ class LeafToSearch:
     count: int
     population: Rows
     seed: int
-    earlier: tuple[SubSpace, ...] = ()
+    leaves_before: tuple[SubSpace, ...] = ()
 
     @property
     def functions(self) -> Rows:
         """Every distinct connected function that the leaf owns, [A, edges], of a space that can be listed."""
         rows = listed(self.space, self.subspace)
-        return rows[owner(self.earlier, rows) < 0]
+        return rows[owner(self.leaves_before, rows) < 0]
 
     def sample(self, count: int) -> list[Architecture]:
         """``count`` distinct connected functions that the leaf owns, by its own random numbers; all if there are no
         more."""
         rng = np.random.default_rng(self.seed)
-        rows = self.space.sample_functions(count, rng, self.subspace, self.earlier)
+        rows = self.space.sample_functions(count, rng, self.subspace, self.leaves_before)
         return [tuple(row) for row in rows.tolist()]
 
 

@@ -1,1 +1,1 @@
-"""The stages of a study, one module a kind: what it is a function of, its version, its work, and what it gives."""
+"""The stages of a study, one module for each kind: its inputs, its version, its work and its output."""

@@ -1,7 +1,7 @@
-"""What every stage is: a pure function of its fields, whose result is stored under a hash of exactly those.
+"""The base of stages: pure functions of their fields, whose results are stored under a hash of exactly those.
 
-A stage is a frozen dataclass. Its fields are its inputs; the class has the kind, the version of what is computed, and
-the work. Resume is looking a result up; reuse is two arms asking for the same hash.
+A stage is a frozen dataclass. Its fields are its inputs; the class defines the kind, the version of what is computed,
+and the work. A study is resumed by looking results up; arms share a result when their stages have the same hash.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ class Scene:
     device: str = field(default="cpu", metadata=NOT_HASHED)
 
     def described(self) -> dict[str, Any]:
-        """As records have it."""
+        """Plain JSON, as records hold it."""
         return {**hashed(self), "device": self.device}
 
 
 @dataclass(frozen=True)
 class Result(Generic[Output]):
-    """What a stage gave.
+    """The stored result of a stage.
 
     Attributes:
         key: the stage's hash.
         output: a pure function of the stage's inputs.
-        cost: what its passes cost, analytically.
-        seconds, peak_bytes: what they took on the machine that computed it.
+        cost: analytic cost of its passes.
+        seconds, peak_bytes: time and memory on the machine that computed it.
         machine: that machine.
     """
 
@@ -79,9 +79,8 @@ class Stage(ABC, Generic[Output]):
 
     Attributes:
         scene: what all stages of a study share.
-        title: for progress lines.
-        kind, version: of the class: what it is called, and what is raised when it computes something else from the
-            same inputs.
+        title: for progress lines; not hashed.
+        kind, version: of the class. The version is raised when the stage computes something else from the same inputs.
         gives: the class of its output.
         reads_images: whether it needs the dataset's images.
     """
@@ -102,8 +101,8 @@ class Stage(ABC, Generic[Output]):
 
     @functools.cached_property
     def parents(self) -> tuple[str, ...]:
-        """The keys of the stages whose results it reads. They are in the store before it is submitted; an engine
-        without a shared folder sends a worker what these have left, and nothing else."""
+        """The keys of the stages whose results it reads. Their results are in the store before it is submitted. An
+        engine without a shared folder has to send a worker the results and files of these stages only."""
         return tuple(dict.fromkeys(stage_keys(self)))
 
     @property
@@ -113,7 +112,8 @@ class Stage(ABC, Generic[Output]):
 
     @abstractmethod
     def work(self, context: StageContext, folder: Path) -> tuple[Output, Cost]:
-        """Do it.
+        """Compute the output and its cost. Called by :func:`run_stage`, again with the same folder after an
+        interruption.
 
         Args:
             context: space, images, and the results of earlier stages.
@@ -137,7 +137,10 @@ class Stage(ABC, Generic[Output]):
 
 
 def run_stage(stage: Stage[Output], store: Store) -> Result[Output]:
-    """Do a stage's work and store its result; a result that is already there is returned."""
+    """Do a stage's work and store its result; if the store has the result already, it is returned without work.
+
+    Called by engines, in the process that runs the stage.
+    """
     from splitbench.harness.stages.context import StageContext
 
     if (done := find(stage, store)) is not None:

@@ -1,4 +1,4 @@
-"""What the stages of one process share: the space, the images on the device, supernets from stored weights."""
+"""The inputs that stages of one process share: space, images on the device, supernets with stored weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from splitbench.spaces.operations import batch_statistics
 
 @dataclass(frozen=True)
 class WeightsPlace:
-    """Where the weights of a trained supernet are.
+    """The place of a trained supernet's weights in the store.
 
     Attributes:
         stage: key of the train stage.
@@ -43,13 +43,13 @@ class WeightsPlace:
 
 @dataclass(frozen=True)
 class Weights:
-    """A supernet on the device, and what else its training left.
+    """A supernet on the device, with the other tensors of its training.
 
     Attributes:
         supernet: with its weights.
-        tensors: of the trainer's session; none if nothing has been trained yet.
-        statistics: that normalisations kept in training; none if they kept none.
-        steps: trained from the root of the split tree to here.
+        tensors: of the trainer's session; empty before any training.
+        statistics: running statistics of normalisations; empty if none were kept.
+        steps: training steps from the root of the split tree to here.
     """
 
     supernet: Supernet
@@ -59,11 +59,11 @@ class Weights:
 
 
 class StageContext:
-    """What a stage's ``work`` is given: made anew for each stage; spaces and images are loaded once a process.
+    """The argument of a stage's ``work``. It is made for each stage; spaces and images are loaded once a process.
 
     Attributes:
-        store: where earlier stages left their results and weights.
-        device: what the work is computed on.
+        store: holds results and weights of earlier stages.
+        device: where the work is computed.
         precision: float32, or bfloat16 for autocast of the training's forward pass.
         space: the search space, bound to the dataset's images.
         dataset: the dataset; ``data`` has its images.
@@ -86,7 +86,7 @@ class StageContext:
         return _data(self._scene[1], self.device.type)
 
     def weights(self, seed: int, state: WeightsPlace | None = None) -> Weights:
-        """A supernet's weights: initial ones of a seed, or those that a training left."""
+        """A supernet with its weights: initial ones of a seed, or those of a training."""
         supernet = batch_statistics(self.space.supernet(seed))
         tensors: dict[str, Tensor] = {}
         statistics: dict[str, Tensor] = {}
@@ -102,7 +102,7 @@ class StageContext:
 def pack_tensors(
     supernet: Supernet, trainer: Mapping[str, Tensor], running: RunningStatistics | None = None
 ) -> dict[str, Tensor]:
-    """Weights, trainer tensors and running statistics under one roof; :func:`unpack` and :func:`kept_statistics` are
+    """Weights, trainer tensors and running statistics in one mapping; :func:`unpack` and :func:`kept_statistics` are
     the inverse."""
     weights = {f"weights.{name}": tensor for name, tensor in supernet.state_dict().items()}
     statistics = {f"statistics.{name}": tensor for name, tensor in (running.tensors if running else {}).items()}
@@ -110,7 +110,7 @@ def pack_tensors(
 
 
 def unpack(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put packed weights into the supernet, in its own memory format and on its device; gives the trainer's tensors."""
+    """Copy packed weights into the supernet, in its memory format and on its device; returns the trainer's tensors."""
     supernet.load_state_dict(_part(tensors, "weights."))
     return _part(tensors, "trainer.")
 
@@ -121,7 +121,7 @@ def kept_statistics(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write_note(path: Path, share: float) -> None:
-    """Tell whoever watches how far a stage is; losing this file loses nothing."""
+    """Write how far a stage is, for progress displays; no result depends on this file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"share": share}))
 

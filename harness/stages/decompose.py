@@ -1,4 +1,4 @@
-"""The decompose stage: what each part of a split cost and brought, from four estimates of one population."""
+"""The decompose stage: the gain or loss by each part of a split, from four estimates of one population."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from splitbench.spaces.truth import open_truth
 
 @dataclass(frozen=True)
 class Facts:
-    """What a population can tell, whatever ranks it.
+    """The facts of a population that hold for every arm.
 
     Attributes:
-        size: how many architectures.
+        size: number of architectures.
         source: of the ground truth, in words.
         ceiling: between-seed agreement of the ground truth.
         trivial: name of a size baseline -> its metrics.
@@ -67,7 +67,7 @@ class FactsStage(Stage[Facts]):
 
 
 def best_known(known: float | None, population: npt.NDArray[np.float64]) -> float:
-    """What regret is measured from: the best of the whole truth, or of the population where that is not known."""
+    """The accuracy that regret is measured from: the best of the whole truth, or of the population if not known."""
     return float(population.max()) if known is None else known
 
 

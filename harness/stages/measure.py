@@ -1,7 +1,7 @@
-"""The measure stage: how well an arm's estimates rank its population, and the truth of what its selectors chose.
+"""The measure stage: how well an arm's estimates rank its population, and the truth of its selected architectures.
 
-In a run nothing beside this stage, facts and decompose touches the truth (an oracle control has a door of its own),
-and no stage of training or selection takes what they give.
+Only this stage, the facts stage, the decompose stage and, for an oracle control, the score stage read the truth, and no
+stage of training or selection takes the results of the first three.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class MeasuredLeaf:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The result of one arm.
+    """The metrics and the selection of one arm.
 
     Attributes:
         metrics, validation_metrics: against the truth's test and validation accuracies.
@@ -131,7 +131,7 @@ class Measure(Stage[Measurement]):
         return Measurement(against_test, against_validation, with_flops, digest(estimates), selection), Cost()
 
     def selection(self, space: SearchSpace, truth: GroundTruth, best: float, counts: list[int]) -> record.Selection:
-        """The arm's answer and its truth, beside what chance would find in as many leaves."""
+        """The architecture that the arm chose, its truth, and what a random choice from as many leaves would give."""
         selected = [leaf.selected for leaf in self.leaves]
         leaf_choice: LeafChoice = self.leaf_choice.build()
         kept = [index for index, leaf in enumerate(self.leaves) if leaf.kept]

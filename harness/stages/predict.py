@@ -1,4 +1,4 @@
-"""The predict stage: every architecture of the population that lies in a leaf gets its estimate there."""
+"""The predict stage: estimates of all architectures of the population that one leaf owns."""
 
 from __future__ import annotations
 

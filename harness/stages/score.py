@@ -29,7 +29,7 @@ class Score(Stage[Affinity]):
         criterion: the part that scores.
         subspace: what the node allows.
         state: the node's weights; None for the initial ones.
-        initial_seed, training_seed: of the initial weights, and of the trainer's own beginning where nothing has been
+        initial_seed, training_seed: of the initial weights, and of the trainer's initial state where nothing has been
             trained yet.
         edge: its index in the space.
         seed: of the probe's batches and contexts.
@@ -60,7 +60,7 @@ class Score(Stage[Affinity]):
         trainer: Trainer = self.trainer.build()
         weights, meter = context.weights(self.initial_seed, self.state), Meter()
         supernet, state = weights.supernet, weights.tensors
-        if not state:  # no training before the split: the trainer's own beginning
+        if not state:  # no training before the split: the trainer's initial state
             job = Job(context.space, self.subspace, supernet, context.data, self.training_seed, Meter())
             state = trainer.open(job).tensors()
         criterion: Criterion = self.criterion.build()

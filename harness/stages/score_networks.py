@@ -35,12 +35,12 @@ NOTE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class NetworkScore:
-    """What a proxy said of one network.
+    """The score of one network by one proxy.
 
     Attributes:
         architecture: as the space encodes it.
         terms: what the proxy returned, a number or several; NaN where it has no answer.
-        milliseconds: what that took, the making of the network (and of the proxy's own copy) included.
+        milliseconds: time of the score, with building the network (and the proxy's own copy of it).
         forward, backward: passes that were charged, in images of the network's own size.
     """
 
@@ -51,7 +51,7 @@ class NetworkScore:
     backward: float
 
     def row(self) -> list[Any]:
-        """As plain JSON; what JSON has no number for is a word (``"nan"``, ``"inf"``, ``"-inf"``)."""
+        """Plain JSON, with ``"nan"``, ``"inf"`` and ``"-inf"`` as words, since JSON has no such numbers."""
         terms = [term if math.isfinite(term) else str(term) for term in map(float, self.terms)]
         return [self.architecture, terms, self.milliseconds, _short(self.forward), _short(self.backward)]
 
@@ -60,7 +60,7 @@ class NetworkScore:
         """The inverse of :meth:`row`.
 
         Raises:
-            ValueError: if the row is no such thing.
+            ValueError: if the row does not hold a score.
         """
         if not (isinstance(row, list) and len(row) == len(COLUMNS) and isinstance(row[1], list) and row[1]):
             raise ValueError("not a score")
@@ -78,10 +78,10 @@ class NetworkScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreNetworks(Stage[tuple[tuple[NetworkScore, ...], ...]]):
-    """What each of some proxies says of each of some networks; it sees no accuracy of the ground truth.
+    """Scores some networks by some proxies, without reading the ground truth.
 
     The output is a tuple of scores [architectures] for each proxy. All of a score but its milliseconds is a function of
-    the inputs. Several proxies are asked in one stage, since a network's making is often dearer than its score.
+    the inputs. One stage has several proxies, since building a network often costs more than scoring it.
 
     Attributes:
         proxies: which.
@@ -89,7 +89,7 @@ class ScoreNetworks(Stage[tuple[tuple[NetworkScore, ...], ...]]):
         architectures: as the space encodes them.
         seed: of weights, batches, and a proxy's own random numbers.
         batch_size: of the training batches that proxies see.
-        hardware: kind of the scene's device, ``cpu`` or ``cuda``: scores of one are not passed off as the other's.
+        hardware: kind of the scene's device, ``cpu`` or ``cuda``; hashed, so that scores of the two are kept apart.
     """
 
     kind: ClassVar[str] = "score_networks"
@@ -121,7 +121,7 @@ class ScoreNetworks(Stage[tuple[tuple[NetworkScore, ...], ...]]):
         return tuple(map(tuple, scores.values())), cost
 
     def scorer(self, context: StageContext) -> Scorer:
-        """What scores the networks of this stage."""
+        """A :class:`Scorer` for the networks of this stage."""
         seeds = Seeds(self.seed, context.space.name, context.dataset.name, 0)
         return Scorer(context.space, lambda: context.data, seeds, self.batch_size, context.device)
 
@@ -150,7 +150,7 @@ class Scorer:
     ) -> None:
         self.space, self.data, self.seeds, self.batch_size, self.device = space, data, seeds, batch_size, device
         self._batches: dict[int, tuple[Tensor, Tensor]] = {}
-        self._reading = 0.0  # seconds spent on batches: nobody's time
+        self._reading = 0.0  # seconds spent on loading batches: charged to no proxy
 
     def batch(self, repetition: int) -> tuple[Tensor, Tensor]:
         """The same training images [N, C, H, W] and labels [N] for every network."""
@@ -163,7 +163,7 @@ class Scorer:
         return self._batches[repetition]
 
     def score(self, architecture: Architecture, proxies: Mapping[str, Proxy]) -> dict[str, NetworkScore]:
-        """What each proxy says of one network; each gets a copy of its own, with the same initial weights.
+        """The scores of one network by each proxy; each gets a copy of its own, with the same initial weights.
 
         Raises:
             SplitbenchError: naming the proxy and the architecture, if a proxy fails.
@@ -177,7 +177,7 @@ class Scorer:
     def _score(
         self, fresh: Any, architecture: Architecture, name: str, key: str, proxy: Proxy, making: float
     ) -> NetworkScore:
-        """``making`` is what the network took in seconds: each proxy is billed as if it had asked for it alone."""
+        """``making`` is the time of building the network, in seconds: each proxy is charged all of it, as if alone."""
         start, reading = self._clock(), self._reading
         spent = [0.0, 0.0]
 

@@ -29,7 +29,7 @@ from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 
 @dataclass(frozen=True, kw_only=True)
 class Select(Stage[Selected]):
-    """Has the selector choose one architecture of a leaf.
+    """Runs the selector on one leaf; the output is one architecture.
 
     Attributes:
         trainer, modifiers: whose architecture parameters the selector may read, and that train on if it asks for it.
@@ -38,7 +38,7 @@ class Select(Stage[Selected]):
         state: the leaf's weights; None for the initial ones.
         evaluation: on which images, and what normalises them.
         population: which architectures the selector ``all`` looks at.
-        index, count: which leaf of how many.
+        index, count: the leaf's number from 0, and the number of leaves.
         seed: of the selector's random numbers.
         earlier: leaves before it that share architectures with it, and own these.
         allowance: what the search may spend; None for a plan whose price is not known (in seconds).
@@ -64,7 +64,7 @@ class Select(Stage[Selected]):
     sampling: str = STRINGS
 
     def leaf(self, space: SearchSpace) -> LeafToSearch:
-        """The leaf as a selector plans by it, before any weights are read."""
+        """The leaf as :meth:`Selector.plan` gets it; no weights are read."""
         inside = self.population.rows(space, self.subspace, self.earlier)
         return LeafToSearch(space, self.subspace, self.index, self.count, inside, self.seed, self.earlier)
 
@@ -77,8 +77,8 @@ class Select(Stage[Selected]):
 class LeafSearch:
     """Implements :class:`splitbench.harness.selectors.base.Search` on one trained leaf.
 
-    Every answer is noted. A search that was stopped is run again from its start and gets the noted answers, until it
-    asks for something new: selectors therefore need no checkpoint of their own.
+    Every answer is recorded. A search that was interrupted is run again from its start and gets the recorded answers,
+    until it asks for something new. Selectors therefore need no checkpoint of their own.
     """
 
     def __init__(self, stage: Select, context: StageContext, folder: Path) -> None:
@@ -92,12 +92,12 @@ class LeafSearch:
 
     @functools.cached_property
     def weights(self) -> Weights:
-        """The leaf's, loaded when they are first asked for."""
+        """The leaf's weights, loaded at the first access."""
         return self.context.weights(0, self.stage.state)
 
     @functools.cached_property
     def running(self) -> RunningStatistics | None:
-        """What the leaf's normalisations kept in training, and keep while the search trains; None if they keep none."""
+        """Running statistics of the leaf's normalisations, updated while the search trains; None if none are kept."""
         kept = self.weights.statistics
         return RunningStatistics(self.weights.supernet, kept) if self.stage.evaluation.keeps_statistics else None
 
@@ -123,7 +123,7 @@ class LeafSearch:
             self.stage.seed,
             self.meter,
             self.context.precision,
-            earlier=self.stage.earlier,
+            leaves_before=self.stage.earlier,
             sampling=self.stage.sampling,
         )
         session = open_session(self.trainer, modifiers, job)
@@ -186,7 +186,7 @@ class LeafSearch:
 
 
 class Notes:
-    """What a search was given so far, in the order in which it asked."""
+    """The answers that a search got so far, in the order of its questions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -199,14 +199,14 @@ class Notes:
             self.known, self.trained = notes["known"], notes["trained"]
 
     def next(self) -> list[float] | None:
-        """The answer to the question that is asked now, if it is known from before."""
+        """The recorded answer to the next question; None if there is none."""
         if self.asked == len(self.known):
             return None
         self.asked += 1
         return self.known[self.asked - 1]
 
     def catch_up(self, search: LeafSearch) -> None:
-        """Put the supernet to where the checkpoint was taken, once all that was known has been asked again."""
+        """Restore the supernet to the checkpoint, once all recorded answers have been used."""
         if self._tensors:
             search.session.restore(unpack(search.weights.supernet, self._tensors))
             if search.running is not None:
@@ -214,7 +214,7 @@ class Notes:
             self._tensors = {}
 
     def add(self, answer: list[float], search: LeafSearch) -> None:
-        """Note an answer; now and then all is saved."""
+        """Record an answer; all answers are saved from time to time."""
         self.known.append(answer)
         self.asked += 1
         if time.monotonic() - self.saved > checkpoint_seconds():

@@ -1,4 +1,4 @@
-"""The train stage: one supernet, or several side by side, each as long as its allowance pays for the next step."""
+"""The train stage: trains one supernet, or several side by side, each until its allowance is spent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CURVE_POINTS = 50
 
 
 def checkpoint_seconds() -> float:
-    """How often a running stage saves itself; the environment may shorten it for tests."""
+    """Seconds between two checkpoints of a running stage; an environment variable shortens them for tests."""
     return float(os.environ.get("SPLITBENCH_CHECKPOINT_SECONDS", "20"))
 
 
@@ -75,14 +75,14 @@ class Trained:
 class Train(Stage[tuple[Trained, ...]]):
     """Trains one supernet, or several side by side, and leaves a state file for each in the stage's folder.
 
-    It goes on from the stage's own checkpoint if there is one. Several members take their steps in turn. Position on
-    the learning-rate schedule is where the window begins, plus its length times the share of the allowance that is
-    spent; so no length in steps is needed beforehand, and none is hashed.
+    It continues from the stage's own checkpoint if there is one. Several members take their steps in turn. The position
+    on the learning-rate schedule is the beginning of the window plus its length times the spent share of the allowance,
+    so the number of steps need not be known beforehand, and is not hashed.
 
     Attributes:
-        trainer, modifiers: the parts that say what a step is.
+        trainer, modifiers: the parts that define a step.
         members: the supernets.
-        window: where on the learning-rate schedule it begins and ends.
+        window: begin and end on the learning-rate schedule, in [0, 1].
         initial_seed, seed: of the initial weights, and of everything random in the steps.
         sampling: whether strings or functions are equally likely to be drawn.
         statistics: whether normalisations keep running statistics, which change nothing else.
@@ -155,10 +155,10 @@ class Training:
     Attributes:
         session: the trainer's, with its modifiers.
         allowance: what it may spend.
-        first: steps from the root of the split tree to its beginning.
-        done: steps since.
-        together: how many are trained side by side: each has that part of the clock's seconds.
-        running: the statistics that its normalisations keep, if they do.
+        first: steps between the root of the split tree and the begin of this training.
+        done: steps of this training so far.
+        together: number of supernets that are trained side by side; the measured seconds are divided by it.
+        running: running statistics of its normalisations; None if none are kept.
     """
 
     def __init__(
@@ -180,18 +180,18 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """What the clock has taken so far, interrupted attempts included."""
+        """Seconds of this training so far, with those of interrupted attempts."""
         return self.used + (time.monotonic() - self.began) / self.together
 
     @property
     def share(self) -> float:
-        """How much of the allowance is spent, in [0, 1]."""
+        """The spent share of the allowance, in [0, 1]."""
         if self.allowance.amount == 0:
             return 1.0
         return min(self.allowance.of(self.meter.cost, self.seconds) / self.allowance.amount, 1.0)
 
     def goes_on(self) -> bool:
-        """Whether the next step fits.
+        """Whether the allowance pays for the next step. Called before each step.
 
         Raises:
             TooDearError: if not even the first one does.
@@ -212,7 +212,7 @@ class Training:
         return fits
 
     def step(self, start: float, stop: float) -> None:
-        """One step, placed on the learning-rate schedule.
+        """Take one step, at its position on the learning-rate schedule.
 
         Raises:
             SplitbenchError: if the loss is not finite.
@@ -231,12 +231,12 @@ class Training:
         return pack_tensors(self.session.job.supernet, self.session.state(), self.running)
 
     def notes(self) -> dict[str, Any]:
-        """What a checkpoint has to know beside the tensors."""
+        """The part of a checkpoint that is not a tensor."""
         cost = self.meter.cost.as_dict()
         return {"done": self.done, "used": self.seconds, "cost": cost, "losses": self.losses}
 
     def restore(self, tensors: dict[str, Any], notes: dict[str, Any]) -> None:
-        """Put everything back to where a checkpoint was taken."""
+        """Restore this training from a checkpoint."""
         self.session.restore(unpack(self.session.job.supernet, tensors))
         if self.running is not None:
             self.running.load(kept_statistics(tensors))
@@ -244,7 +244,7 @@ class Training:
         self.done, self.used, self.losses = notes["done"], notes["used"], notes["losses"]
 
     def result(self) -> Trained:
-        """What it came to."""
+        """The result of this training."""
         size = max(1, -(-len(self.losses) // CURVE_POINTS))
         chunks = [self.losses[i : i + size] for i in range(0, len(self.losses), size)]
         ends = [self.first + min((i + 1) * size, len(self.losses)) for i in range(len(chunks))]
@@ -253,7 +253,7 @@ class Training:
 
 
 class Checkpoint:
-    """Saves all trainings of a stage now and then, and puts them back to where the last one was taken."""
+    """Saves all trainings of a stage from time to time, and restores them after an interruption."""
 
     def __init__(self, folder: Path, trainings: Sequence[Training]) -> None:
         self.path, self.note = folder / CHECKPOINT, folder / PROGRESS
@@ -268,7 +268,7 @@ class Checkpoint:
                 )
 
     def save_if_due(self) -> None:
-        """Save, and tell watchers how far the stage is, if the last time was long enough ago."""
+        """Save a checkpoint and report progress, if the last one is long enough ago."""
         if time.monotonic() - self.saved < checkpoint_seconds():
             return
         self.saved = time.monotonic()

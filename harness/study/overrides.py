@@ -41,7 +41,7 @@ def put_all(study: Mapping[str, Any], values: Mapping[str, Any], where: str = "-
         where: where the paths stand, for messages.
 
     Raises:
-        ConfigError: as :func:`put` does.
+        ConfigError: as :func:`put_value` does.
     """
     changed = dict(study)
     for path in sorted(values, key=lambda path: path.count(".")):

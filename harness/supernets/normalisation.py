@@ -100,6 +100,8 @@ def _fixed(network: nn.Module, moments_of: Callable[[str, int], Moments]) -> Ite
         weight, bias = (layer.weight, layer.bias) if weight is None else (weight, bias)
         return functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=layer.eps)
 
+    # An attribute of the object hides the method of its class. The layers themselves stay, and with them the names of
+    # their parameters and the hooks by which they are watched.
     layers = normalisations(network)
     for name, layer in layers.items():
         vars(layer)["forward"] = functools.partial(forward, layer, name)
@@ -136,6 +138,7 @@ class RunningStatistics:
             self.tensors[name].copy_(value)
 
     def _see(self, name: str, layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        # Estimates and scores run without gradients: a supernet that is only looked at must keep its statistics.
         if not torch.is_grad_enabled():
             return
         for key, seen in zip(("mean", "variance"), moments(given[0]), strict=True):

@@ -71,6 +71,8 @@ class SupernetProbe:
         return self._data.batch("train", self._seed, repetition, self._trainer.batch_size)
 
     def context(self, edge: int, repetition: int, connected: bool = True) -> Choice:
+        # One context serves all operations of the edge, or a comparison of two of them would also be one of contexts.
+        # So it must be connected for each: one that is cut off by an operation has no gradient to compare.
         rng = at_step(self._seed + 1, repetition)
         operations = [o for o in self.operations(edge) if o not in self.space.absent(edge)]
         for _ in range(_TRIES):
@@ -91,6 +93,7 @@ class SupernetProbe:
         if not reaches(self.space, choice):
             return None  # the images do not reach the loss: only the classifier's bias would get a gradient
         images, labels = self.batch(repetition)
+        # None, and not zero: what did not run in this pass has no gradient, whatever an earlier pass left there.
         self._supernet.zero_grad(set_to_none=True)
         loss = functional.cross_entropy(self._supernet(images, choice), labels)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -178,6 +181,7 @@ class SupernetProbe:
             passes[0] += forward
             passes[1] += backward
 
+        # A proxy may change the weights that it scores: it gets a copy, so that no later score sees the change.
         network = Network(
             self.space,
             self._copy(initial),

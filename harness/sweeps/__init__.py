@@ -21,7 +21,7 @@ that has begun fewest trials::
       |
     Ledger.finish, .prune  ledger              settles the slot; the beats end
       |
-    Tuner.write            summary             sweep.json anew, and a line for whoever watches
+    Tuner.write            summary             sweep.json anew, and a progress line
 
 Interrupted anywhere, ``Ledger.release`` gives the trial back, and killed, ``Ledger.revive`` of another process finds
 it: the slot's next attempt has the same values. Once all slots of all arms are settled, tuned.yaml is written.

@@ -1,7 +1,7 @@
-"""Which numbers a searched parameter takes, as the component that has it declares.
+"""Which numbers a searched parameter takes: read from the declaration of the component that has it.
 
-The study's own value does not tell: it may be None where a number can be given, and a component that the arm does not
-have yet has no value at all.
+The study's own value cannot say: it may be None where a number is allowed, and a component that the arm does not have
+yet has no value at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Number = type[int] | type[float]
 
 @dataclass(frozen=True)
 class Declared:
-    """A parameter as one component has it.
+    """The declaration of a parameter in one component.
 
     Attributes:
         component: the component's name.
@@ -48,7 +48,7 @@ def of_schedule(name: str) -> Iterator[Declared]:
 def declared(
     kind: str, own: Mapping[str, Any] | None, prefix: str, rest: Sequence[str], search: Mapping[str, Range | list[Any]]
 ) -> Iterator[Declared]:
-    """The parameter ``rest`` of a component, and of each one that it may be exchanged for; nothing if none has it.
+    """The declarations of parameter ``rest``, in a component and in each one that the search may put in its place.
 
     Args:
         kind: the component's registry.
@@ -58,19 +58,19 @@ def declared(
         search: what is searched, the component itself among it if it may be exchanged.
 
     Raises:
-        ConfigError: if it may be exchanged for one that there is not.
+        ConfigError: if the search names a component that does not exist.
     """
     others = search.get(prefix, [])
     names = [str(own["name"])] if own is not None else []
     names += [split_spec(spec, prefix)[0] for spec in (others if isinstance(others, list) else [])]
     for name in dict.fromkeys(names):
         component = get(kind, name, f"search.{prefix}")
-        found = parameters(component).get(rest[0])
-        if found is None:
+        parameter = parameters(component).get(rest[0])
+        if parameter is None:
             continue
         if len(rest) == 1:
-            default = None if found.default is found.empty else found.default
-            yield Declared(name, annotation(component, found), default)
+            default = None if parameter.default is parameter.empty else parameter.default
+            yield Declared(name, annotation(component, parameter), default)
             continue
         inner = nested_specs(component.load()).get(rest[0])
         value = own.get(rest[0]) if own is not None and own["name"] == name else None
@@ -102,8 +102,8 @@ def type_members(of: Any) -> Iterator[Any]:
     if origin is typing.Annotated:
         yield from type_members(typing.get_args(of)[0])
     elif origin in (typing.Union, types.UnionType):
-        for one in typing.get_args(of):
-            yield from type_members(one)
+        for member in typing.get_args(of):
+            yield from type_members(member)
     elif origin is typing.Literal:
         yield from map(type, typing.get_args(of))
     elif isinstance(of, typing.NewType):
@@ -112,25 +112,27 @@ def type_members(of: Any) -> Iterator[Any]:
         yield origin or (type(None) if of is None else of)
 
 
-def number_type(one: Declared, own: Any) -> Number | None:
+def number_type(parameter: Declared, own: Any) -> Number | None:
     """Whether a parameter takes whole numbers only (int), any (float), or none (None).
 
     Args:
-        one: the parameter.
+        parameter: its declaration in one component.
         own: the study file's value, which decides where the type does not, and the default after it.
     """
-    classes = list(type_members(one.annotation))
+    classes = list(type_members(parameter.annotation))
     known = all(isinstance(member, type) and member not in (Any, object) for member in classes)
-    found = [m for m in classes if isinstance(m, type) and issubclass(m, numbers.Real) and not issubclass(m, bool)]
-    whole = {issubclass(member, numbers.Integral) for member in found}
+    number_classes = [
+        m for m in classes if isinstance(m, type) and issubclass(m, numbers.Real) and not issubclass(m, bool)
+    ]
+    whole = {issubclass(member, numbers.Integral) for member in number_classes}
     if len(whole) == 1:
         return int if whole == {True} else float
-    if known and not found:
+    if known and not number_classes:
         return None
-    for value in (own, one.default):
+    for value in (own, parameter.default):
         if is_number(value):
             return int if isinstance(value, int) else float
-        if value is not None and not found:
+        if value is not None and not number_classes:
             return None
     return float
 
@@ -141,7 +143,7 @@ def is_number(value: Any) -> bool:
 
 
 def called(value: Any, takes: Number | None) -> Value:
-    """What a choice is called: itself if it is plain, else in short."""
+    """The name of a choice: the value itself if it is a plain one, else its short form."""
     value = number_like(value, takes)
     return value if isinstance(value, bool | int | float | str) else short(value)
 
@@ -151,7 +153,7 @@ def number_like(value: Any, takes: Number | None) -> Any:
     if takes is None or isinstance(value, bool) or (takes is int and isinstance(value, int)):
         return value
     try:
-        found = float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return value
-    return int(found) if takes is int and found.is_integer() else found
+    return int(number) if takes is int and number.is_integer() else number

@@ -46,14 +46,14 @@ def chains(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
 
 
 def deaths(chain: Sequence[FrozenTrial]) -> int:
-    """How many of the trials ended with their process: whoever gives a trial back says why, and the dead cannot."""
+    """The number of trials that ended because their process died: any other end of an attempt leaves a reason."""
     return sum(trial.state is TrialState.FAIL and REASON not in trial.user_attrs for trial in chain)
 
 
 def newest_by_slot(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """What pruners are shown: the newest trial of each slot, settled, or running if it is yet to be settled.
+    """The trials that pruners see: the newest of each slot, settled, or running if the slot is not settled yet.
 
-    Trials are numbered by slot. Of an attempt that failed nothing is shown but its parameters.
+    Trials are numbered by slot. Of an attempt that failed only the parameters are shown.
     """
     shown = []
     for slot, chain in enumerate(chains(trials)):

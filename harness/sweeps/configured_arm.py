@@ -1,4 +1,4 @@
-"""The arm that suggested values make: its configuration, what runs, and what its records are called."""
+"""The arm with suggested values: its configuration, the values that run, and the name of its records."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ OF_STUDIES = ("trainer", "selector", "leaf_choice")  # what a study file may giv
 def configured(
     config: StudyConfig, base: ArmConfig, arm: Arm, parameters_: Sequence[Parameter], suggested: Mapping[str, Value]
 ) -> tuple[ArmConfig, dict[str, Value]]:
-    """The arm that suggested values make, and what runs, by path. A parameter of a component that is not the chosen one
-    has no effect and is left out.
+    """The arm's configuration with suggested values, and the values that run, by path.
+
+    A parameter of a component that is not the chosen one has no effect and is left out.
 
     Args:
         config: the study.
-        base, arm: the arm as the study file has it, and built.
-        parameters_: of the arm.
+        base, arm: the arm of the study file: its configuration, and built.
+        parameters_: the searched parameters of the arm.
         suggested: path -> value; a parameter that is not named keeps its own.
     """
     data = base.model_dump(exclude_defaults=True)
     values: dict[str, Value] = {}
-    for one in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
-        if one.path not in suggested:
+    for parameter in sorted(parameters_, key=lambda parameter: parameter.path.count(".")):
+        if parameter.path not in suggested:
             continue
-        shown = one.shown(suggested[one.path])
-        part, *rest = one.path.split(".")
+        shown = parameter.shown(suggested[parameter.path])
+        part, *rest = parameter.path.split(".")
         if part == "schedule":
-            data["schedule"] = {**data.get("schedule", {}), rest[0]: one.given(shown)}
+            data["schedule"] = {**data.get("schedule", {}), rest[0]: parameter.given(shown)}
         elif part == "criterion":
             own = {"name": base.criterion, **{key: data[key] for key in base.model_extra or {}}}
-            changed = put_parameter(own, "criteria", rest, one.given(shown), arm.parts["criteria"].written())
+            changed = put_parameter(own, "criteria", rest, parameter.given(shown), arm.parts["criteria"].written())
             if changed is None:
                 continue
             data.update({key: value for key, value in changed.items() if key != "name"})
@@ -45,12 +46,12 @@ def configured(
             kind = KINDS[part]
             usual = arm.parts[kind].written()
             shared = getattr(config, part) if part in OF_STUDIES else usual
-            changed = put_parameter(data.get(part) or shared, kind, rest, one.given(shown), usual)
+            changed = put_parameter(data.get(part) or shared, kind, rest, parameter.given(shown), usual)
             if changed is None:
                 continue
             data[part] = changed
-        values[one.path] = shown
-    ordered = {one.path: values[one.path] for one in parameters_ if one.path in values}
+        values[parameter.path] = shown
+    ordered = {parameter.path: values[parameter.path] for parameter in parameters_ if parameter.path in values}
     data["name"] = configuration_label(base.label, ordered)
     return ArmConfig.model_validate(data), ordered
 
@@ -84,7 +85,7 @@ def put_parameter(spec: Spec, kind: str, rest: Sequence[str], value: Any, usual:
 
 
 def configuration_label(arm: str, values: Mapping[str, Value]) -> str:
-    """What the records of a configuration are called: the arm with the values in brackets."""
+    """The name of a configuration in its records: the arm with the values in brackets."""
     last = [path.rpartition(".")[2] for path in values]
     names = [name if last.count(name) == 1 else path for name, path in zip(last, values, strict=True)]
     shown = (f"{v:.{DIGITS}g}" if isinstance(v, float) else short(v) for v in values.values())

@@ -1,7 +1,7 @@
-"""What makes a sweep what it is: trials under another study, search or rule are not comparable with its own.
+"""The identity of a sweep: trials under another study, search or rule are not comparable with its own.
 
-It stands in the storage, an arm each, and as the kept study file in the results folder. Both are held against the study
-file before anything is changed.
+The storage holds an identity for each arm, and the results folder holds the study file. Both are compared with the
+given study file before anything is changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from splitbench.results.records.listing import SWEEP_STUDY
 def sweep_identity(
     config: StudyConfig, settings: Settings, arm: Arm, baseline: Arm, parameters: Sequence[Parameter]
 ) -> dict[str, Any]:
-    """An arm's part of a sweep as plain JSON. Two ways of writing the same thing give the same."""
+    """An arm's identity as plain JSON; equal for two spellings of one study file."""
     parts = {
         "study": config.name,
         "arm": arm.label,
@@ -44,19 +44,23 @@ def sweep_identity(
 
 
 def searched_over(parameter: Parameter) -> Any:
-    """A range, or what its choices are called."""
+    """A range, or the names of its choices."""
     return parameter.over.written() if isinstance(parameter.over, Range) else list(parameter.over)
 
 
 def spec(given: Any) -> dict[str, Any]:
-    """A sampler or pruner, however it is written."""
+    """The spec of a sampler or pruner in one spelling."""
     name, options = split_spec(given, "sweep")
     return {"name": name, **options}
 
 
 def check_sweep_folder(folder: Path, config: StudyConfig) -> None:
-    """Raises StoreError for the folder of a study that is no sweep, or of another sweep; more trials and more arms make
-    none of it."""
+    """Refuse the results folder of another sweep, or of a study without one. The same sweep may get more trials and
+    more arms.
+
+    Raises:
+        StoreError: if the folder belongs to another sweep or study.
+    """
     if (folder / STUDY_FILE).exists():
         raise StoreError(f"{folder} holds the results of a study, and no sweep; choose another --out")
     try:
@@ -105,7 +109,7 @@ def _number(choice: Any) -> Any:
 
 
 def identity_differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """In which of their values two identities differ, in words: the first, and how many more; nothing if in none."""
+    """The first value in which two identities differ, and the number of further ones, in words; empty if equal."""
     old, new = _flat(there), _flat(now)
     keys = [key for key in sorted(old.keys() | new.keys()) if (key in old, old.get(key)) != (key in new, new.get(key))]
     if not keys:

@@ -1,10 +1,10 @@
-"""Which trial of an Optuna study runs next: slots, their retries, and what killed processes left behind.
+"""Decides which trial of an Optuna study runs next: slots, their retries, and trials of killed processes.
 
-A study has N slots. An *original* trial opens one; a trial with the system attribute ``failed_trial`` runs it again, in
-the words of Optuna's RetryHeartbeatStaleTrialCallback, so that Optuna's own helpers read the history. COMPLETE and
-PRUNED settle a slot, FAIL asks for a retry. No storage of Optuna locks across two operations, so two processes may
-open a slot too many or queue a retry twice: what is *surplus* follows from the trials' numbers alone, is never run,
-and ends as FAIL with the reason ``surplus``.
+A study has N slots. An *original* trial opens one; a trial with the system attribute ``failed_trial`` runs it again.
+Optuna's RetryHeartbeatStaleTrialCallback uses the same attribute, so that Optuna's own helpers can read the history.
+COMPLETE and PRUNED settle a slot, FAIL asks for a retry. No storage of Optuna locks across two operations, so two
+processes may open a slot too many or queue a retry twice. Which trials are *surplus* follows from their numbers alone;
+they are never run, and end as FAIL with the reason ``surplus``.
 """
 
 from __future__ import annotations
@@ -39,9 +39,16 @@ class _Sighting:
 class TrialLedger:
     """The slots of one study, for one of the processes that share it.
 
-    ``wanted`` is the number of slots; where a sweep was once asked for more, those count too. ``grace`` are the seconds
-    of this process's own ``clock`` without a beat after which another machine's trial is taken over; ``retries`` is how
-    often a slot outlives the death of its process. What the storage raises is not translated: see ``storage_errors``.
+    Errors of the storage are raised as they are: see ``storage_errors``.
+
+    Args:
+        study: the Optuna study of one arm.
+        wanted: the number of slots; slots beyond it, from an earlier call with more, count too.
+        worker: this process, whose name and beats stand on its trials.
+        distributions: the arm's search space, by path.
+        grace: seconds by this process's ``clock`` without a beat after which another machine's trial is taken over.
+        retries: how many deaths of its process a slot may have before it is given up.
+        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -71,12 +78,12 @@ class TrialLedger:
         from running. Of those, the one with fewest deaths is first.
         """
         while True:
-            slots = self._chains(self._trials())
-            waiting = [chain for chain in slots if chain[-1].state is TrialState.WAITING]
+            chains = self._chains(self._trials())
+            waiting = [chain for chain in chains if chain[-1].state is TrialState.WAITING]
             late = [chain for chain in waiting if deaths(chain[-2:]) and deaths(chain) > 1]
             trial = self._take(chain for chain in waiting if chain not in late)
             if trial is None:
-                trial = open_trial(self.study) if len(slots) < self.wanted else self._take(sorted(late, key=deaths))
+                trial = open_trial(self.study) if len(chains) < self.wanted else self._take(sorted(late, key=deaths))
             if trial is None:
                 return None
             try:
@@ -162,8 +169,8 @@ class TrialLedger:
     @property
     def settled(self) -> bool:
         """Whether no trial is left to run: there are ``wanted`` slots, and all are complete or pruned."""
-        slots = self.slots()
-        return len(slots) >= self.wanted and all(trial.state in SETTLED for trial in slots)
+        trials = self.slots()
+        return len(trials) >= self.wanted and all(trial.state in SETTLED for trial in trials)
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)

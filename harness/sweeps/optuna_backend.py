@@ -1,7 +1,7 @@
-"""All that sweeps need of Optuna's private parts, and for each use why the public side does not do.
+"""All uses of Optuna's private interface, each with the reason why the public one is not enough.
 
-Nothing else in the package may name what begins with an underscore in Optuna, so that a new Optuna is checked against
-this one file. What is written here was read in Optuna 5.0.
+No other module may use a name of Optuna that begins with an underscore, so a new version of Optuna is checked against
+this file alone. It was written for Optuna 5.0.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ def table_columns() -> dict[str, set[str]]:
 def table_revisions() -> tuple[str | None, frozenset[str]]:
     """The revision of the tables that the installed Optuna makes, and all that it knows.
 
-    ``RDBStorage.get_head_version`` tells the first, but only of a storage that has been opened, which writes.
+    ``RDBStorage.get_head_version`` gives the first, but needs an open storage, and opening one writes to it.
     """
     scripts = ScriptDirectory(str(Path(models.__file__).with_name("alembic")))
     return scripts.get_current_head(), frozenset(script.revision for script in scripts.walk_revisions())
 
 
 def trial_id(trial: optuna.Trial | FrozenTrial) -> int:
-    """What tells a trial from all others of its storage: its public number is unique in its own study only."""
+    """The trial's id, which is unique in its storage; the public number is unique in its study only."""
     return trial._trial_id
 
 
 def open_trial(study: Study) -> optuna.Trial:
-    """A new running trial. ``Study.ask`` would take any waiting trial first, and which is next is the ledger's to say.
+    """A new running trial. ``Study.ask`` would take any waiting trial first, but the ledger decides which is next.
 
     The trial's parameters that are sampled together are drawn here, by the study's sampler.
     """
@@ -90,7 +90,7 @@ def set_user_attribute(study: Study, trial: optuna.Trial | FrozenTrial, key: str
 
 
 def set_system_attribute(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
-    """Keep what a sampler or pruner wants to find again. Optuna's own do it in this way, and there is no public one."""
+    """Store what a sampler or pruner needs at a later call. Optuna's own do the same; there is no public way."""
     study._storage.set_trial_system_attr(trial._trial_id, key, value)
 
 

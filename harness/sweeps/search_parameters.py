@@ -52,8 +52,8 @@ class Parameter:
     """One searched parameter of one arm.
 
     Attributes:
-        path: where it stands.
-        over: a range, or the choices by what they are called.
+        path: its place in the arm.
+        over: a range, or name -> choice.
         integer: whether it takes whole numbers.
         own: the study file's own value; None if the file gives none that is searched.
     """
@@ -65,7 +65,7 @@ class Parameter:
 
     @property
     def distribution(self) -> BaseDistribution:
-        """As Optuna has it."""
+        """The same as an Optuna distribution."""
         if not isinstance(self.over, Range):
             return CategoricalDistribution(list(self.over))
         if self.integer:
@@ -74,18 +74,18 @@ class Parameter:
         return FloatDistribution(self.over.low, self.over.high, log=self.over.log, step=self.over.step)
 
     def shown(self, suggested: Value) -> Value:
-        """What runs, as reports name it: a float to four significant digits, inside its range."""
+        """The value that runs, and that reports show: a float to four significant digits, inside its range."""
         if isinstance(self.over, Range) and not self.integer:
             return min(max(float(f"{suggested:.{DIGITS}g}"), self.over.low), self.over.high)
         return suggested
 
     def given(self, shown: Value) -> Any:
-        """What stands in the arm's configuration."""
+        """The value for the arm's configuration: of a choice, what its name stands for."""
         return shown if isinstance(self.over, Range) else self.over[shown]
 
     def samples(self) -> list[Value]:
-        """Values that tell whether the parameter takes what it is searched over: every choice, or both ends of a range
-        and one inside it, which is no whole number where there is such a one."""
+        """Values to check before the sweep starts: every choice, or both ends of a range and a value inside it that is
+        not a whole number, if there is one."""
         if not isinstance(self.over, Range):
             return list(self.over)
         low, length = self.over.low, self.over.high - self.over.low
@@ -94,25 +94,25 @@ class Parameter:
             inside = [low + step * index for index in (round(length / step) // 2, 1)]
         else:
             inside = [float(self.shown(low + share * length)) for share in SHARES]
-        one = next((value for value in inside if not value.is_integer()), inside[0])
-        return list(dict.fromkeys(int(x) if self.integer else x for x in (low, one, self.over.high)))
+        middle = next((value for value in inside if not value.is_integer()), inside[0])
+        return list(dict.fromkeys(int(x) if self.integer else x for x in (low, middle, self.over.high)))
 
 
 def searched_by_arm(config: StudyConfig, arms: Sequence[tuple[ArmConfig, Arm]]) -> list[tuple[Parameter, ...]]:
-    """What is searched of each arm, in the study file's order; nothing of an arm that has none of it.
+    """The searched parameters of each arm, in the study file's order; empty for an arm that has none of them.
 
     Raises:
-        ConfigError: if no arm has a parameter, or it is searched over what it cannot be.
+        ConfigError: if no arm has a parameter, or the parameter does not take what it is searched over.
     """
     search = config.search or {}
-    found: list[list[Parameter]] = [[] for _ in arms]
+    searched: list[list[Parameter]] = [[] for _ in arms]
     for path, over in search.items():
         takers = [index for index, (_, arm) in enumerate(arms) if takes(arm, path, search)]
         if not takers:
             raise unknown(path, [arm for _, arm in arms], search)
         for index in takers:
-            found[index].append(parameter(path, over, arms[index][1], search))
-    return [tuple(own) for own in found]
+            searched[index].append(parameter(path, over, arms[index][1], search))
+    return [tuple(own) for own in searched]
 
 
 def takes(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> bool:
@@ -126,7 +126,7 @@ def takes(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> bool:
 
 
 def declarations(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -> Iterator[Declared]:
-    """A parameter as the arm's own component has it, and each one that it may be exchanged for."""
+    """The declarations of a parameter in the arm's own component, and in each that the search may put in its place."""
     part, *rest = path.split(".")
     if part == "schedule" and len(rest) == 1:
         yield from of_schedule(rest[0])
@@ -135,7 +135,7 @@ def declarations(arm: Arm, path: str, search: Mapping[str, Range | list[Any]]) -
 
 
 def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> ConfigError:
-    """What to say of a path that no arm has."""
+    """The error for a path that no arm has."""
     part = path.partition(".")[0]
     if part in SHARED:
         return ConfigError(
@@ -146,8 +146,8 @@ def unknown(path: str, arms: Sequence[Arm], search: Mapping[str, Any]) -> Config
         return ConfigError("search.criterion: an arm is its criterion; list several arms, and search their parameters")
     if part in OF_SPLITS and not any(arm.splits for arm in arms):
         return ConfigError(f"search.{path}: no arm of the study splits the supernet, so {part} has no effect")
-    known = list(dict.fromkeys(one for arm in arms for one in known_paths(arm)))
-    beside = [one for one in known if one.startswith(f"{part}.")] or [*KINDS, "schedule"]
+    known = list(dict.fromkeys(name for arm in arms for name in known_paths(arm)))
+    beside = [name for name in known if name.startswith(f"{part}.")] or [*KINDS, "schedule"]
     return ConfigError(
         f"search.{path}: no arm has this parameter{suggestion(path, known)}; there are: {', '.join(beside)}"
     )
@@ -165,10 +165,10 @@ def parameter(path: str, over: Range | list[Any], arm: Arm, search: Mapping[str,
     """A parameter that the arm has.
 
     Raises:
-        ConfigError: if it is no number and has a range, or the ends of a range of whole numbers are none.
+        ConfigError: if it takes no numbers and has a range, or a range of whole numbers has ends that are not whole.
     """
     own = value_at(arm, path)
-    takers = {one.component: number_type(one, own) for one in declarations(arm, path, search)}
+    takers = {declaration.component: number_type(declaration, own) for declaration in declarations(arm, path, search)}
     if isinstance(over, Range):
         integer = whole_numbers_only(path, over, takers, own)
         return Parameter(path, over, integer, own if is_number(own) else None)
@@ -188,7 +188,8 @@ def whole_numbers_only(path: str, over: Range, takers: Mapping[str, Number | Non
     """Whether a range has whole numbers only. What takes its values: component -> type of its numbers.
 
     Raises:
-        ConfigError: if one takes none, or not the same as another, or the range is none of whole numbers.
+        ConfigError: if a component takes no numbers, if two take different ones, or if the range needs whole numbers
+            and has others.
     """
     remedy = "list its choices instead of a range"
     names = {type_: name for name, type_ in takers.items()}
@@ -199,7 +200,7 @@ def whole_numbers_only(path: str, over: Range, takers: Mapping[str, Number | Non
     if len(names) > 1:
         raise ConfigError(f"search.{path}: {names[int]} takes whole numbers only, and {names[float]} any; {remedy}")
     numbers = [over.low, over.high, *([] if over.step is None else [over.step])]
-    if int in names and not all(one.is_integer() for one in numbers):
+    if int in names and not all(number.is_integer() for number in numbers):
         raise ConfigError(f"search.{path}: whole numbers are expected, not {', '.join(f'{n:g}' for n in numbers)}")
     return int in names
 
@@ -217,7 +218,7 @@ def component_kind(arm: Arm, path: str) -> str | None:
 
 
 def value_at(arm: Arm, path: str) -> Any:
-    """What stands at a path in the arm as the study file has it, defaults filled in."""
+    """The arm's value at a path, from the study file or by default."""
     part, *rest = path.split(".")
     value: Any = arm.schedule.model_dump() if part == "schedule" else arm.parts[KINDS[part]].described()
     for key in rest:

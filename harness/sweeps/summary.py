@@ -25,7 +25,7 @@ NOTHING_TO_TELL = "fewer than two trials have a value, or all have the same"
 
 
 def of(config: StudyConfig, study: Study, arms: Sequence[Swept], trials: Trials, wanted: int) -> sweep.Sweep:
-    """The sweep as its storage has it now."""
+    """The state of the sweep, read from its storage."""
     complete = all(swept.ledger.settled for swept in arms)
     budget, space = study.settings.budget, study.settings.space
     return sweep.Sweep(
@@ -60,17 +60,17 @@ def population_words(config: StudyConfig) -> str:
 
 def swept_arm(swept: Swept, trials: Trials, complete: bool) -> sweep.SweptArm:
     settled = {slot: trial for slot, trial in enumerate(swept.ledger.slots()) if trial.state in SETTLED}
-    found, note = (
+    shares, note = (
         importance(list(settled.values()), swept.ledger.study.direction) if complete else ({}, "the sweep is not over")
     )
     return sweep.SweptArm(
         arm=swept.config.label,
         baseline=swept.config.label == trials.baseline.label,
         reads_truth=swept.arm.reads_truth,
-        searched=[one.path for one in swept.parameters],
-        own={one.path: one.own for one in swept.parameters},
+        searched=[parameter.path for parameter in swept.parameters],
+        own={parameter.path: parameter.own for parameter in swept.parameters},
         trials=[settled_trial(slot, trial) for slot, trial in settled.items()],
-        importance=found,
+        importance=shares,
         importance_note=note,
     )
 
@@ -114,8 +114,8 @@ def importance(settled: Sequence[FrozenTrial], direction: optuna.study.StudyDire
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {name: round(float(found[name]), 6) for name in names}, ""
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: round(float(shares[name]), 6) for name in names}, ""
 
 
 def trial_line(label: str, trial: optuna.Trial, end: Ended, metric: str, seeds: int) -> str:
@@ -143,8 +143,10 @@ def tuned(
 
     Args:
         config: the study, its arms with one draw a seed.
-        arms, baseline, chosen: those that are swept, the arm that all are compared with, what each came to.
-        draws: by arm, as many as the study file has.
+        arms: those that are swept.
+        baseline: the arm that all are compared with.
+        chosen: arm -> its best trial; None if it has none yet.
+        draws: arm -> number of draws in the study file.
     """
     if any(trial is None for trial in chosen.values()):
         return None
@@ -154,13 +156,13 @@ def tuned(
         return {**full.model_dump(mode="json", exclude_defaults=True), **more}
 
     own = [written(arm, arm.label) for arm in config.arms if arm.label not in chosen]
-    found = {"untuned": list[dict[str, Any]](), "tuned": list[dict[str, Any]]()}
+    compared = {"untuned": list[dict[str, Any]](), "tuned": list[dict[str, Any]]()}
     for swept in arms:
         picked = chosen[swept.config.label]
         for suffix, values in (("untuned", {}), ("tuned", picked.values if picked is not None else {})):
             made, _ = configured(config, swept.config, swept.arm, swept.parameters, values)
             label = swept.config.label
-            found[suffix].append(written(made, label, name=f"{label} {suffix}"))
+            compared[suffix].append(written(made, label, name=f"{label} {suffix}"))
     study = config.model_dump(mode="json", exclude_none=True, exclude={"arms", "search", "sweep", "baseline"})
     return {
         **study,
@@ -168,5 +170,5 @@ def tuned(
         "seed": config.seed + 1,
         "seeds": max(config.seeds, LEAST_SEEDS),
         "baseline": f"{baseline} tuned" if baseline in chosen else baseline,
-        "arms": [*own, *found["untuned"], *found["tuned"]],
+        "arms": [*own, *compared["untuned"], *compared["tuned"]],
     }

@@ -1,7 +1,7 @@
 """One trial: a configuration of one arm, run seed by seed until the pruner says that it cannot win.
 
-What a trial is told of is the ranking against the ground truth's validation accuracies. Its records hold the test side
-too, for whoever reads them afterwards; nothing of it goes into the storage.
+A trial is judged by the ranking against the ground truth's validation accuracies. Its records hold the test side too,
+for later reading; the storage, and with it samplers and pruners, never gets it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Swept:
     """One arm of the study and its share of the sweep.
 
     Attributes:
-        config, arm: as the study file has it, one draw a seed.
-        parameters: what is searched of it.
+        config, arm: the arm of the study file, with one draw a seed.
+        parameters: the searched ones.
         ledger: its trials.
     """
 
@@ -60,9 +60,9 @@ class Trials:
         study: the study, its arms with one draw a seed.
         folder: the results folder.
         metric: what is compared, against the validation truth.
-        baseline: the arm that trials are compared with, as the study file has it.
+        baseline: the arm that trials are compared with, with the study file's own values.
         shared: the Optuna studies of all arms, of which one keeps the baseline's values for all processes.
-        notes: sentences that whoever watches should hear.
+        notes: sentences for the watcher.
     """
 
     study: Study
@@ -117,7 +117,7 @@ class Trials:
             return Ended("lost")
 
     def run(self, arm: Arm, repetition: int) -> Asks[Record]:
-        """One run as of any study, with its record written."""
+        """Run one seed of an arm as a study does, and write its record."""
         outcome: Outcome = yield from Run(self.study.settings, arm, self.study.seeds(repetition), 0).stages()
         return self.study.write(self.folder, arm, repetition, 0, outcome)[0]
 
@@ -154,16 +154,16 @@ class Trials:
         return value if first is None else first
 
     def stored(self, repetition: int) -> float | None:
-        """The baseline's value of a seed that the storage has. It stands at one of the studies: an arm that is added
-        later may come first."""
+        """The baseline's value at a seed, from the storage; None if it is not there yet. Any study may hold it, since
+        an arm that is added later may come first."""
         name = f"{BASELINE} {repetition}"
-        found = (study.user_attrs.get(name) for study in self.shared)
-        return next((float(value) for value in found if value is not None), None)
+        values = (study.user_attrs.get(name) for study in self.shared)
+        return next((float(value) for value in values if value is not None), None)
 
     def references(self) -> list[float]:
-        """The baseline's values that are known to the storage, by seed."""
-        found = (self.stored(repetition) for repetition in range(self.study.config.seeds))
-        return [value for value in itertools.takewhile(lambda value: value is not None, found) if value is not None]
+        """The baseline's values in the storage, from the first seed to the last without a gap."""
+        values = (self.stored(repetition) for repetition in range(self.study.config.seeds))
+        return [value for value in itertools.takewhile(lambda value: value is not None, values) if value is not None]
 
     @property
     def _cannot(self) -> str:
@@ -171,6 +171,6 @@ class Trials:
 
 
 def why(error: Exception) -> str:
-    """What kept a trial from running, in a sentence."""
+    """The reason why a trial cannot run, as a sentence."""
     said = str(error).partition("\n")[0]
     return said if isinstance(error, SplitbenchError) else f"this is a bug: {type(error).__name__}: {said}"

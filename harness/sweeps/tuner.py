@@ -88,27 +88,31 @@ class Tuner:
         self.wanted = trials or config.sweep.trials
 
     def check_values(self, base: ArmConfig, arm: Arm, parameters: Sequence[Parameter]) -> None:
-        """Refuse what a parameter does not take: said now, and not in the middle of the sweep."""
-        for one in parameters:
+        """Refuse values that a parameter does not take, before the sweep starts rather than in its middle."""
+        for parameter in parameters:
             # A parameter may belong to a component that only another choice brings in.
-            around = [other for other in parameters if one.path.startswith(f"{other.path}.")]
+            around = [other for other in parameters if parameter.path.startswith(f"{other.path}.")]
             variants = [{}, *({other.path: choice} for other in around for choice in other.samples())]
-            for suggested in ({**variant, one.path: sample} for variant in variants for sample in one.samples()):
+            for suggested in (
+                {**variant, parameter.path: sample} for variant in variants for sample in parameter.samples()
+            ):
                 made, values = configured(self.config, base, arm, parameters, suggested)
-                if one.path not in values:
+                if parameter.path not in values:
                     continue
                 try:
                     self.possible.append(build_arm(self.config, made, 0, self.study.settings.space))
                 except ConfigError as error:
-                    raise ConfigError(f"search.{one.path}: {values[one.path]} is no value for it: {error}") from error
+                    raise ConfigError(
+                        f"search.{parameter.path}: {values[parameter.path]} is no value for it: {error}"
+                    ) from error
 
     # -- storage -------------------------------------------------------------------------------------------------
 
     def open(self, folder: Path, place: str, worker: Worker) -> None:
-        """Take the folder and the storage.
+        """Check and open results folder and storage. Called at the beginning of :meth:`run`.
 
         Raises:
-            StoreError: if either is another sweep's, or cannot be used; neither is changed then.
+            StoreError: if either belongs to another sweep, or cannot be used; neither is changed then.
         """
         check_sweep_folder(folder, self.config)
         tuned = [((base, arm), parameters) for (base, arm), parameters in self.pairs if parameters]
@@ -125,7 +129,7 @@ class Tuner:
         self.arms = []
         for name, ((base, arm), parameters) in zip(names, tuned, strict=True):
             study, over = studies[name], distributions(parameters)
-            first = {one.path: one.own for one in parameters if one.own is not None}
+            first = {parameter.path: parameter.own for parameter in parameters if parameter.own is not None}
             study.sampler = samplers.Paired(self.config.sweep.sampler, over, self.config.seed, first)
             study.pruner = self.pruner
             number = samplers.trials_of_arm(self.config.sweep.sampler, over, self.wanted)
@@ -144,7 +148,7 @@ class Tuner:
         watcher: Watcher | None = None,
         engine: Spec | None = None,
     ) -> dict[str, optuna.Study]:
-        """Run what is missing, together with whoever else works on the same storage; gives each arm's Optuna study.
+        """Run the missing trials, with all other processes on the same storage; returns each arm's Optuna study.
 
         Raises:
             SplitbenchError: bad input; what had ended before is kept.
@@ -177,7 +181,7 @@ class Tuner:
         return {swept.config.label: swept.ledger.study for swept in self.arms}
 
     def tasks(self) -> Iterator[Task | None]:
-        """Trials to run, until every arm has all of its own, those of other processes included."""
+        """Yields trials to run until every arm has all of its own, other processes' included; None while it waits."""
         while True:
             for swept in self.arms:
                 for number in swept.ledger.revive():
@@ -195,7 +199,7 @@ class Tuner:
         return Task(self.trials.stages(swept, trial), partial(self.ended, swept, trial))
 
     def ended(self, swept: Swept, trial: optuna.Trial, end: Ended) -> None:
-        """Tell the storage, the results folder and the watcher how a trial ended."""
+        """Write the end of a trial to storage and results folder, and report it to the watcher."""
         label = swept.config.label
         self.running.pop((label, trial.number))
         if end.word == "complete":
@@ -210,10 +214,11 @@ class Tuner:
             self.watcher.done(summary.trial_line(label, trial, end, self.metric, self.config.seeds))
 
     def give_back(self, error: BaseException) -> None:
-        """Give the trials that are under way back, so that whoever comes next runs them.
+        """Give running trials back, so that the next process runs them. Called when the sweep ends early.
 
-        What a user ended or can mend was not the trials' doing. Anything else, as a worker that ran out of memory, may
-        have been, and a trial that ends the sweep again and again is given up as one whose process dies is.
+        An end by the user, or by an error that the user can mend, does not count against the trials. Any other end,
+        such as a worker out of memory, counts as a death of the process: a trial that ends the sweep again and again
+        is given up.
         """
         innocent = isinstance(error, KeyboardInterrupt | SplitbenchError | SQLAlchemyError | StorageInternalError)
         innocent = innocent and not isinstance(error, EngineError)
@@ -222,20 +227,20 @@ class Tuner:
         self.write()
 
     def write(self) -> None:
-        """Keep the sweep as it stands beside its records."""
+        """Write the state of the sweep beside its records."""
         write_sweep(self.folder, summary.of(self.config, self.study, self.arms, self.trials, self.wanted))
 
     def write_tuned(self) -> None:
-        """The study that compares the arms as tuned, on seeds that no trial has seen."""
-        found = summary.of(self.config, self.study, self.arms, self.trials, self.wanted)
-        chosen = {swept.arm: best(found, swept) for swept in found.arms}
+        """Write the study that compares the tuned arms on seeds that no trial has used."""
+        state = summary.of(self.config, self.study, self.arms, self.trials, self.wanted)
+        chosen = {swept.arm: best(state, swept) for swept in state.arms}
         study = summary.tuned(self.config, self.arms, self.baseline.label, chosen, self.draws)
         if study is not None:
             store.write_atomically(self.folder / TUNED, yaml.safe_dump(study, sort_keys=False).encode())
 
 
 def distributions(parameters: Sequence[Parameter]) -> Mapping[str, optuna.distributions.BaseDistribution]:
-    return {one.path: one.distribution for one in parameters}
+    return {parameter.path: parameter.distribution for parameter in parameters}
 
 
 def check_sweep_metric(name: str) -> str:

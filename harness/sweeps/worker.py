@@ -1,7 +1,7 @@
-"""A process that runs a sweep's trials: how the others learn that it lives, and that it does not.
+"""A process that runs a sweep's trials, and the signs by which other processes know whether it is alive.
 
-Its lock file tells processes on the same machine at once that it is gone, whatever the storage. The ``beat`` that it
-raises on its trials tells those on other machines.
+Its lock file shows processes on the same machine at once that it is gone, whatever the storage. Processes on other
+machines watch the ``beat``, a counter that it raises on its trials.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Worker:
         self._handle = None
 
     def own(self, trial: optuna.Trial) -> None:
-        """Put this worker's name on a running trial, and beat for it from now on.
+        """Write this worker's name to a running trial, and beat for it from now on.
 
         Raises:
             UpdateFinishedTrialError: if another process has failed the trial meanwhile.
@@ -96,7 +96,7 @@ class Worker:
         trial.set_user_attr(BEAT, 0)
 
     def disown(self, trial: optuna.Trial | FrozenTrial) -> None:
-        """Beat no more for a trial."""
+        """Stop beating for a trial."""
         with self._guard:
             self._owned.pop(trial_id(trial), None)
 
@@ -129,7 +129,7 @@ class Worker:
 
 
 def worker_state(name: str) -> Literal["alive", "dead", "unknown"]:
-    """What this machine knows of the worker ``name``; ``unknown`` for one of another machine or user, or that ended."""
+    """The state of the worker ``name``, seen from here; ``unknown`` for another machine or user, or after its end."""
     if not _NAME.fullmatch(name):
         return "unknown"
     try:

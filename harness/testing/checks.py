@@ -34,7 +34,7 @@ class ComponentCheck:
 
     Attributes:
         name: what it is, in a few words.
-        run: returns nothing if it holds. Raises AssertionError with a sentence if not, and :class:`Skipped`.
+        run: returns nothing if it holds. Raises AssertionError with a sentence if not, and :class:`SkippedCheck`.
     """
 
     name: str

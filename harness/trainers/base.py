@@ -45,7 +45,7 @@ class Job:
         precision: float32, or bfloat16 for autocast of the forward pass.
         parts: subspaces of the leaves that live in this one supernet, where a modifier has leaves share weights.
         siblings: the jobs that are trained side by side in one stage, this one included, where a modifier asks for it.
-        earlier: the leaves that come before this one and overlap it: what they contain as well is theirs.
+        leaves_before: those that come before this one and overlap it: what they contain as well is theirs.
         sampling: whether strings or functions are equally likely to be drawn.
     """
 
@@ -58,13 +58,13 @@ class Job:
     precision: str = "float32"
     parts: tuple[SubSpace, ...] = ()
     siblings: Sequence[Job] = field(default=(), repr=False)
-    earlier: tuple[SubSpace, ...] = ()
+    leaves_before: tuple[SubSpace, ...] = ()
     sampling: str = STRINGS
 
     @functools.cached_property
     def sampler(self) -> Sampler:
         """Draws what this supernet trains."""
-        return Sampler(self.space, self.subspace, self.earlier, self.sampling)
+        return Sampler(self.space, self.subspace, self.leaves_before, self.sampling)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """One connected architecture to train, of those that this leaf ranks."""

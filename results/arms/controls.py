@@ -44,7 +44,7 @@ class Chance:
         p: of the sign-flip test, Holm-adjusted over the arms of the table that have such a control: over those that
             are no oracle controls, or over those that are.
         paid: share of the budget that the arm pays for scoring, a mean over its runs.
-        share: of the budget that scoring took, whoever paid for it: ``paid`` where it is not free.
+        share: share of the budget that scoring took, also where scoring is free; else equal to ``paid``.
         bill: chance at that bill less chance that pays nothing, over repetitions; None where no controls burn as much.
     """
 
@@ -59,9 +59,14 @@ class Chance:
 
 @dataclass(frozen=True)
 class Chances:
-    """Every complete arm that splits, the random controls left out: its comparison by name, or why it has none."""
+    """Every complete arm that splits, without the random controls.
 
-    found: Mapping[str, Chance]
+    Attributes:
+        by_arm: arm -> its comparison.
+        without: arm -> why it has none.
+    """
+
+    by_arm: Mapping[str, Chance]
     without: Mapping[str, str]
 
 
@@ -85,9 +90,9 @@ def is_random(record: Record) -> bool:
 
 
 def against_chance(arms: Sequence[ArmRuns], name: str) -> Chances:
-    """Hold the arms of one table against its random controls by the metric of this name.
+    """Compare the arms of one table with its random controls by the metric of this name.
 
-    An arm that gives no ground for a verdict is not held against them, and none is held against such a control.
+    Arms and controls whose runs give no grounds for a verdict are left out.
     """
     complete = [arm for arm in arms if arm.complete]
     controls: dict[Hashable, list[Record]] = {}
@@ -152,10 +157,10 @@ def _compared(
 
 
 def chance_at(bill: float, controls: Sequence[Record], get: Getter) -> float | None:
-    """What random groups reach that pay a share of the budget for nothing; None if no control pays as much.
+    """The value of random groups that pay a share of the budget without using it; None if no control pays as much.
 
-    A bill takes a leaf's steps away, in proportion; the value is linear in their logarithm between neighbouring
-    controls.
+    The share shortens a leaf's training in proportion; between neighbouring controls the value is taken to be linear
+    in the logarithm of a leaf's steps.
     """
     burns = sorted({burnt(record) for record in controls})
     values, steps = [], []
@@ -183,7 +188,7 @@ def billed(record: Record) -> float:
 
 
 def scoring_share(record: Record) -> float:
-    """What a run's scoring took, as a share of its budget, paid or free; 0 for a budget in seconds."""
+    """The cost of a run's scoring as a share of its budget, paid or free; 0 for a budget in seconds."""
     cost = record.cost.get("scoring")
     if cost is None or record.budget.kind == "seconds":
         return 0.0

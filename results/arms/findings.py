@@ -1,4 +1,4 @@
-"""Arms that chose one partition: what they found is one thing, however many of them found it."""
+"""Groups arms that chose the same partition: together they are one finding, and one hypothesis."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Leaves = frozenset[tuple[tuple[int, ...], ...]]
 def findings(arms: Sequence[ArmRuns]) -> dict[str, str]:
     """Arm -> the first of the arms, in their order, that chose the same partition: itself for most.
 
-    Two arms did if they have the same runs, in each of which the leaves are the same sets of architectures, and what
-    trains and reads those leaves is the same (:func:`conditions`). What finding the partition cost them may differ.
-    Arms that split in no run chose none, and oracle controls are no other arm's finding.
+    Two arms chose the same if they have the same runs, the leaves of each run are the same sets of architectures, and
+    the same parts train and read them (:func:`finding_conditions`). Their costs of scoring may differ. Arms that split
+    in no run chose nothing, and an oracle control never shares a finding with another arm.
     """
     first: dict[Any, str] = {}
     names = {}
@@ -31,7 +31,7 @@ def findings(arms: Sequence[ArmRuns]) -> dict[str, str]:
 
 
 def leaves(tree: NodeRecord) -> Leaves:
-    """The subspaces of a tree's leaves, in no order."""
+    """The set of subspaces of a tree's leaves."""
     return frozenset(tuple(tuple(sorted(operations)) for operations in leaf.allowed) for leaf in _leaves(tree))
 
 

@@ -24,7 +24,7 @@ class CriticalDifference:
     Attributes:
         arms: names, best first; equal mean ranks by name.
         mean_ranks: over blocks, in the arms' order; 1 is best, ties within a block share their mean rank.
-        cd: two arms whose mean ranks differ by more are told apart at ``alpha`` (Nemenyi, all pairs together).
+        cd: two arms whose mean ranks differ by more differ significantly at ``alpha`` (Nemenyi, all pairs together).
         groups: the largest sets of two or more neighbours whose mean ranks lie within ``cd``; they may overlap.
         statistic: Friedman's chi-square, corrected for ties; its degrees of freedom are arms less one.
         p: of the hypothesis that all arms rank alike.
@@ -49,7 +49,7 @@ class CriticalDifference:
 
 @dataclass(frozen=True)
 class RankGroups:
-    """A critical difference, what its blocks are, and who is not in it.
+    """A critical difference with its blocks, and the arms that are left out.
 
     Attributes:
         metric: the metric that ranks the arms within a block.

@@ -39,7 +39,7 @@ class RankedRun:
 
 @dataclass(frozen=True)
 class Estimated:
-    """What a run's supernet said of its functions, and the truth of each: names, scores and truths [functions].
+    """The scores of a run's functions by its supernet, and their truth: names, scores and truths [functions].
 
     A score orders by accuracy and, within equal accuracy, by less loss; truth is test accuracy in %.
     """

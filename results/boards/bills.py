@@ -16,7 +16,7 @@ from splitbench.results.boards.rows import BoardRow
 from splitbench.results.inference import stats
 
 FEWEST = 8
-"""Findings that a correlation takes: of fewer, nothing short of near agreement could be told from chance."""
+"""The fewest findings for a correlation: with fewer, only near agreement would differ significantly from chance."""
 NORMAL = 1.959963984540054
 UNPAID, OWN, FREE = "against chance that pays nothing", "at the arm's own bill", "with scoring free"
 

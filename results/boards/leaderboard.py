@@ -150,7 +150,7 @@ def _board(arms: tuple[ArmRuns, ...], failed: Mapping[str, tuple[Failure, ...]])
         arm_row(
             arm,
             {name: own[arm.name] for name, own in judged.items() if arm.name in own},
-            chances.found.get(arm.name),
+            chances.by_arm.get(arm.name),
             warnings,
         )
         for arm in arms

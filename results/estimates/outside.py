@@ -1,4 +1,4 @@
-"""How well estimates from outside rank: any supernet's, predictor's or proxy's, of which only its numbers are known.
+"""Measures how well given estimates rank: those of any supernet, predictor or proxy, of which only numbers are known.
 
 Every metric of ``splitbench.results.measures.metrics``, on populations that have a name: ``strings`` as they were
 given, and
@@ -53,7 +53,7 @@ class Ranker:
 
 @dataclass(frozen=True)
 class RankedPopulation:
-    """One population and everything that ranks it.
+    """One population with everything that ranks it.
 
     Attributes:
         name: ``strings`` or ``functions``.
@@ -76,7 +76,7 @@ class RankedPopulation:
 
 @dataclass(frozen=True)
 class GivenPopulation:
-    """What a population is measured from.
+    """The data that a population is measured from.
 
     Attributes:
         score: [A], higher is better; infinite ones are the best or the worst.

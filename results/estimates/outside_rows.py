@@ -1,4 +1,4 @@
-"""Rows of a leaderboard that no run made: estimates of a file, on the populations that the arms ranked."""
+"""Rows of a leaderboard for estimates from files, measured on the populations that the arms ranked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of estimates from outside: tables in words, and JSON."""
+"""Tables and JSON for estimates from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a supernet normal? What further runs of a setting are expected to reach, from the published runs of it."""
+"""Whether a supernet is normal: the values that published runs of a setting lead to expect of further runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOWEST, HIGHEST = "below the lowest tested", "above the highest tested"
 
 @dataclass(frozen=True)
 class LengthPlace:
-    """Where a length lies among the tested ones.
+    """The place of a training length among the tested ones.
 
     Attributes:
         between: the tested length that it is, or its two neighbours; the nearest one where it lies outside.
@@ -41,7 +41,7 @@ class LengthPlace:
 
 
 def further(values: Sequence[float], runs: int, within: Range | None = None) -> Estimate:
-    """The mean of ``values``, and the interval in which the mean of so many further runs lies.
+    """The mean of ``values``, and a prediction interval for the mean of ``runs`` further runs.
 
     mean +- t(n - 1) s sqrt(1 / runs + 1 / n), cut at the ends of ``within``; none for fewer than ``stats.FEWEST``
     values.
@@ -83,8 +83,8 @@ def place_among(lengths: Sequence[Length], amount: float, of: Callable[[Length],
 
 
 def expected(at: LengthPlace, metric: str, runs: int = 1) -> Estimate | None:
-    """What a metric's mean over so many further runs is expected to be; None where published runs lack it, or the
-    length lies outside of the tested ones.
+    """The expected mean of a metric over ``runs`` further runs, with its interval; None where published runs lack the
+    metric, or the length lies outside of the tested ones.
 
     Between two tested lengths the mean is linear in ln steps, and the interval as wide as the wider of theirs.
     """

@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Judged:
-    """One unsplit arm beside the published runs of its setting.
+    """One unsplit arm compared with the published runs of its setting.
 
     Attributes:
         steps: of its training, on average.
@@ -33,8 +33,8 @@ class Judged:
         at: where its training's length lies among theirs.
         expected: of a mean over as many seeds; None where no range is known.
         itself: whether its runs are published runs, to the last digit.
-        unlike: what differs that no setting has, in words.
-        nearest: what differs in the nearest setting on its space, where none is the same.
+        unlike: differences that are no part of a setting, in words.
+        nearest: differences from the nearest setting on its space, where none is the same.
     """
 
     arm: str
@@ -60,7 +60,7 @@ class Judged:
 
     @property
     def sentence(self) -> str | None:
-        """What a leaderboard says of it; None where no published run is of its setting, or it is one itself."""
+        """The sentence in a leaderboard; None if no published run has the setting, or the arm is published itself."""
         word, value, limits = self.word(PRIMARY), self.measured.get(PRIMARY), (self.expected or {}).get(PRIMARY)
         if self.itself or word is None or value is None or limits is None:
             return None
@@ -178,7 +178,7 @@ def _published(arm: ArmRuns, supernet: PublishedSupernet) -> bool:
 
 
 def _unlike(arm: ArmRuns, setting: SupernetSetting, supernet: PublishedSupernet, at: LengthPlace) -> tuple[str, ...]:
-    """What no setting has, and may matter: other code of its components, and parameters that are not known."""
+    """Differences that may matter and are no part of a setting: code of components, and unknown parameters."""
     there = sorted({mark for length in at.between for mark in length.code})
     own = unsplit.code(arm)
     changed = [mark for mark in own if mark not in there]

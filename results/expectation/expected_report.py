@@ -1,4 +1,4 @@
-"""What published supernets of a setting reach: the answer to a question about a space, a trainer and a budget."""
+"""The answer of `splitbench expect`: what published supernets of a space, a trainer and a budget reach."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEAREST = 3
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for; None is anything.
+    """The question; None matches anything.
 
     Attributes:
         space, dataset, trainer: a component, and those of its parameters that matter.
@@ -77,7 +77,7 @@ def parse_budget(text: str) -> tuple[str, float]:
     """The unit and amount of ``flops=5e10``.
 
     Raises:
-        ConfigError: if it is no such thing.
+        ConfigError: if the text is not a unit and an amount.
     """
     unit, _, number = text.partition("=")
     try:

@@ -1,4 +1,4 @@
-"""What is told of expected ranges: sheets of words, and JSON."""
+"""Expected ranges as sheets of words, and as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = {PRIMARY: PRIMARY, "tau[top50%]": "tau[top50%]", TEST: "honest test %"
 
 
 def report_sheet(report: ExpectationReport) -> Sheet:
-    """A row a setting and budget."""
+    """A row for each setting and budget."""
     words = told_apart([row.setting for row in report.rows])
     header = ("setting", "budget", "steps", "seeds", *COLUMNS.values(), "FLOPs alone", "noise ceiling")
     rows = tuple(_report_row(row, name) for row, name in zip(report.rows, words, strict=True))
@@ -69,7 +69,7 @@ def _report_row(row: ExpectationRow, name: str) -> tuple[str, ...]:
 
 
 def folder_sheet(folder: Path, judgements: Sequence[Judged]) -> Sheet:
-    """A row an arm and metric; what is not held against anything is a sentence."""
+    """A row for each arm and metric; an arm without published runs of its setting gets a sentence."""
     facts = [_apart_words(judgement) for judgement in judgements]
     header = ("arm", "metric", "measured", "seeds", "expected", "steps", "published", "its seeds", "is")
     rows = tuple(named(cells, judgement.population) for judgement in judgements for cells in _folder_rows(judgement))
@@ -128,7 +128,7 @@ def _apart_words(judgement: Judged) -> str:
 
 
 def report_json(report: ExpectationReport) -> dict[str, Any]:
-    """Every number, unrounded; what is not known is null."""
+    """Plain JSON of every number, unrounded; unknown ones are null."""
     question = report.question
     return {
         "asked": {"setting": question.wanted, "budget": question.budget, "runs": question.runs},
@@ -146,7 +146,7 @@ def report_json(report: ExpectationReport) -> dict[str, Any]:
 
 
 def folder_json(judgements: Sequence[Judged]) -> list[dict[str, Any]]:
-    """One object an arm."""
+    """Plain JSON, an object for each arm."""
     return [
         {
             "study": judgement.study,

@@ -1,9 +1,9 @@
-"""Unsplit supernets: the setting of one, which is all that its ranking depends on but the length of its training, and
-what its seeds measured.
+"""Unsplit supernets: their settings, and what their seeds measured.
 
-What decides nothing where nothing is split is no part of a setting: the levels and warm-up of the schedule, how leaves
-share the budget, leaf choice and scoring. Nor is the selector, which reads a supernet that is trained already, nor the
-budget: either decides for how many steps the supernet was trained, and that is what lengths are told apart by.
+A setting is everything that an unsplit supernet's ranking depends on, except the length of its training. Parts that
+have no effect without a split are left out: levels and warm-up of the schedule, how leaves share the budget, leaf
+choice and scoring. So are the selector, which reads a trained supernet, and the budget: both affect the number of
+training steps alone, and lengths are compared by that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Model(BaseModel):
 
 
 class SupernetSetting(_Model):
-    """What two supernets have in common that rank alike, as records hold it. Components stand without fingerprints."""
+    """The setting of an unsplit supernet, as records hold it; components without fingerprints."""
 
     space: dict[str, Any]
     dataset: dict[str, Any]
@@ -146,11 +146,11 @@ def setting_of(arm: ArmRuns) -> SupernetSetting | None:
         population = {**_defaults(PopulationConfig), **(study.get("population") or {})}
         if records[0].population.startswith("all "):
             population["sample"] = None
-        found = SupernetSetting(
+        setting = SupernetSetting(
             space=_component(common["space"]),
             dataset=_component(common["dataset"]),
             trainer=_component(own["trainers"]),
-            modifiers=[_component(one) for one in own.get("modifiers") or []],
+            modifiers=[_component(modifier) for modifier in own.get("modifiers") or []],
             sampling=study.get("sampling") or StudyConfig.model_fields["sampling"].default,
             precision=common.get("precision") or StudyConfig.model_fields["precision"].default,
             evaluation=dict(study.get("evaluation") or {}),
@@ -159,7 +159,7 @@ def setting_of(arm: ArmRuns) -> SupernetSetting | None:
         )
     except (LookupError, TypeError, ValueError):  # a record's configuration may be anything
         return None
-    return found if all(name in found.flat for name in NAMES) else None
+    return setting if all(name in setting.flat for name in NAMES) else None
 
 
 def selector(arm: ArmRuns) -> dict[str, Any]:
@@ -178,8 +178,8 @@ def kept_back(arm: ArmRuns) -> Any:
 def study_seed(arm: ArmRuns) -> int:
     """The study's own seed: repetitions of equal ones are paired."""
     study, _, _ = _parts(arm.runs[0].record)
-    found = study.get("seed")
-    return found if isinstance(found, int) else 0
+    seed = study.get("seed")
+    return seed if isinstance(seed, int) else 0
 
 
 def code(arm: ArmRuns) -> list[str]:
@@ -190,7 +190,7 @@ def code(arm: ArmRuns) -> list[str]:
 
 
 def _parts(record: Record) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
-    """What a record says of its study, of its arm, and of what all arms have in common."""
+    """A record's configuration of its study, of its arm, and of what all arms share."""
     study, own, common = (
         part if isinstance(part := record.config.get(key), Mapping) else {} for key in ("study", "arm", "common")
     )
@@ -198,7 +198,7 @@ def _parts(record: Record) -> tuple[Mapping[str, Any], Mapping[str, Any], Mappin
 
 
 def steps(arm: ArmRuns) -> float:
-    """For how many steps its supernets were trained, on average."""
+    """The mean number of training steps of its supernets."""
     return arithmetic_mean(float(run.record.tree.steps) for run in arm.runs)
 
 

@@ -44,7 +44,7 @@ class SpentByArm(_Model):
 
 
 class GuardedArm(_Model):
-    """One arm: how it was configured, what it measured, and which records say so."""
+    """One arm: its configuration, what it measured, and the records of that."""
 
     config: dict[str, Any]
     metrics: dict[str, list[float]]
@@ -63,7 +63,7 @@ class BaselineTable(_Model):
 
 
 class Baseline(_Model):
-    """The whole file."""
+    """The content of a baseline file."""
 
     schema_version: int = SCHEMA
     provenance: dict[str, Any]
@@ -86,7 +86,7 @@ def values(arm: ArmRuns, name: str) -> dict[int, float] | None:
 
 
 def comparable_conditions(arm: ArmRuns) -> dict[str, Any]:
-    """What makes numbers incomparable where it differs. Fingerprints of sources, seeds and arms are no part of it."""
+    """The conditions under which numbers can be compared; fingerprints of sources, seeds and arms are left out."""
     record = arm.runs[0].record
     study, common = record.config.get("study", {}), record.config.get("common", {})
     return {
@@ -112,7 +112,7 @@ def arm_seed(arm: ArmRuns) -> int | None:
 
 
 def invariants(arms: Sequence[ArmRuns]) -> tuple[dict[str, dict[int, float]], list[str]]:
-    """What no arm has a say in, by name and repetition, and one sentence for each in which arms of a table differ.
+    """Numbers that do not depend on arms, by name and repetition, with a sentence for each in which arms differ.
 
     The ceiling and the size baselines are functions of the ranked architectures and their truth; the best accuracy of
     the space is one of the truth alone.

@@ -1,4 +1,4 @@
-"""What a gate says: checks, each a number held against the baseline's, and the report that they make.
+"""The checks of a gate, each a number compared with the baseline's, and the report that they make.
 
 Each kind of check is a family of tests of its own: a failed ledger must not cost the metrics any power.
 """
@@ -18,7 +18,7 @@ UNDEFINED, OVER = "undefined", "off its limit"
 
 @dataclass(frozen=True)
 class GateCheck:
-    """One number that was held against the baseline's; ``says`` explains a failure, or why nothing can be said."""
+    """One number compared with the baseline's; ``says`` explains a failure, or why there is no verdict."""
 
     table: str
     arm: str
@@ -36,9 +36,9 @@ class GateReport:
 
     Attributes:
         checks: in the order of tables and arms; metrics first.
-        changed: what the configuration or the environment says differently, in words.
-        missing: what the baseline guards and the folder does not have comparably, one sentence each.
-        notes: what is worth knowing and fails nothing.
+        changed: differences of configuration or environment, in words.
+        missing: a sentence for everything that the baseline guards and the folder lacks, or has under other conditions.
+        notes: remarks that make nothing fail.
         warnings: files of the folder that were left out.
     """
 
@@ -54,7 +54,7 @@ class GateReport:
 
     @property
     def status(self) -> int:
-        """The exit status: a regression comes first; what was not measured cannot pass."""
+        """The exit status: of a regression if there is one, else of missing measurements if there are any."""
         if self.failures:
             return REGRESSION
         return NOT_MEASURED if self.missing else OK

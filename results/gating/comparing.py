@@ -1,4 +1,4 @@
-"""A results folder held against a baseline, table by table and arm by arm."""
+"""Compares a results folder with a baseline, table by table and arm by arm."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Report:
 
 
 def hold(there: Baseline, loaded: Loaded, metrics: Sequence[str], folder: str | Path) -> GateReport:
-    """Hold loaded records against a baseline; ``folder`` is for messages."""
+    """Compare loaded records with a baseline; ``folder`` is for messages."""
     report = _Report()
     arms = tables(loaded.runs, loaded.failed)
     for table in there.tables:
@@ -81,7 +81,7 @@ def _match(
 def _compare(
     table: BaselineTable, arms: Sequence[ArmRuns], metrics: Sequence[str], loaded: Loaded, into: _Report
 ) -> None:
-    """Hold the arms of one table against the baseline's: whole arms by their numbers, the others as missing."""
+    """Compare the arms of one table with the baseline's: complete arms by their numbers, the others as missing."""
     where = conditions_title(table.conditions)
     shared = set(table.repetitions) & {r for arm in arms for r in arm.repetitions}
     paired = table.seed is not None and table.seed == baselines.arm_seed(arms[0]) and bool(shared)

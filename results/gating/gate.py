@@ -26,7 +26,7 @@ from splitbench.results.records.loading import AllFailedError, Loaded, load_runs
 
 
 def hold_against_baseline(folder: str | Path, path: str | Path, metrics: Sequence[str] = ()) -> GateReport:
-    """Hold a results folder against a baseline file; ``metrics`` picks among the baseline's.
+    """Compare a results folder with a baseline file; ``metrics`` picks among the baseline's.
 
     Raises:
         StoreError: if the folder or the file cannot be used.
@@ -46,7 +46,7 @@ def hold_against_baseline(folder: str | Path, path: str | Path, metrics: Sequenc
 
 
 def update(folder: str | Path, path: str | Path, metrics: Sequence[str], command: str) -> list[str]:
-    """Write the baseline of a results folder, and say in sentences what it changes.
+    """Write the baseline of a results folder; returns the changes as sentences.
 
     Without ``metrics`` those of the old baseline are kept.
 

@@ -92,7 +92,7 @@ def gate_json(report: GateReport) -> dict[str, Any]:
 
 
 def _told(report: GateReport) -> list[str]:
-    """What an inconclusive outcome means, once: how large a drop these seeds could have told."""
+    """What an inconclusive outcome means: the size of a drop that these seeds could have shown."""
     unsure = [
         check for check in report.checks if check.kind == METRIC and check.verdict == tests.INCONCLUSIVE and check.test
     ]

@@ -1,4 +1,4 @@
-"""The three kinds of numbers that a gate holds against a baseline: metrics, invariants, and what was spent."""
+"""The three kinds of numbers that a gate compares with a baseline: metrics, invariants, and what was spent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS_FLOOR, SHARE_FLOOR = 0.1, 0.05
 
 
 def metric_check(table: BaselineTable, where: str, name: str, arm: ArmRuns, metric: str, paired: bool) -> GateCheck:
-    """A metric of an arm: one that was defined and no longer is has failed without any test."""
+    """The check of an arm's metric. A metric that is no longer defined fails without a test."""
     before = dict(zip(table.repetitions, table.arms[name].metrics[metric], strict=True))
     after = baselines.values(arm, metric)
     if after is None:

@@ -1,4 +1,4 @@
-"""What a grid's folder shows of its cells: differences to each cell's baseline, and mean ranks of the arms over cells.
+"""The index of a grid: differences to each cell's baseline, and mean ranks of the arms over cells.
 
 tau is never sorted or averaged over cells: another budget, trainer or space makes another scale of it. Differences are
 each cell's own, paired by seed inside of it, and ranks are taken inside of a cell before they are averaged.

@@ -61,19 +61,19 @@ def grid_merger(folders: Sequence[Path], out: Path) -> GridMerger | None:
         raise ConfigError(f"{other[0]} holds no grid, and others do; to merge a cell, name its folder in each of them")
     if len(grids) < 2:
         raise ConfigError(f"{folders[0]}: there is nothing to merge it with; name two or more folders of the grid")
-    found = [grid for _, grid in grids if grid is not None]
-    for one in found[1:]:
-        if (one.study, list(one.axes)) != (found[0].study, list(found[0].axes)):
+    parts = [grid for _, grid in grids if grid is not None]
+    for part in parts[1:]:
+        if (part.study, list(part.axes)) != (parts[0].study, list(parts[0].axes)):
             raise StoreError(
-                f"{found[0].folder} and {one.folder} are no parts of one grid: {found[0].study} over "
-                f"{', '.join(found[0].axes)}, and {one.study} over {', '.join(one.axes)}"
+                f"{parts[0].folder} and {part.folder} are no parts of one grid: {parts[0].study} over "
+                f"{', '.join(parts[0].axes)}, and {part.study} over {', '.join(part.axes)}"
             )
-    joined = _joined(found, out)
+    joined = _joined(parts, out)
     mergers = {}
     for name in joined.cells:
-        if own := [grid.folder / name for grid in found if (grid.folder / name / STUDY).exists()]:
+        if own := [grid.folder / name for grid in parts if (grid.folder / name / STUDY).exists()]:
             mergers[name] = merger(own, out / name, 1)
-    return GridMerger(joined, found[0].folder, mergers)
+    return GridMerger(joined, parts[0].folder, mergers)
 
 
 def _joined(grids: Sequence[GridFolder], out: Path) -> GridFolder:
@@ -90,7 +90,7 @@ def _joined(grids: Sequence[GridFolder], out: Path) -> GridFolder:
 
 
 def grid_merge_json(merged: GridMerger) -> dict[str, Any]:
-    """Plain JSON: each cell as a merged study has it."""
+    """Plain JSON: each cell in the format of a merged study."""
     cells = [{"cell": name, **merger_json(each)} for name, each in merged.mergers.items()]
     not_run = [name for name in merged.grid.cells if name not in merged.mergers]
     about = {"out": str(merged.grid.folder), "grid": merged.grid.study, "whole": merged.whole}

@@ -23,10 +23,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class GridFolder:
-    """What ``grid.json`` says.
+    """The content of ``grid.json``.
 
     Attributes:
-        folder: where it stands.
+        folder: the grid's folder.
         study: the study's name.
         axes: dotted key of the study -> its values.
         cells: name of a cell, and of its folder -> its values by axis.
@@ -78,7 +78,7 @@ def write_grid(grid: GridFolder) -> None:
 
 
 def home(folder: Path) -> Path:
-    """Where a results folder keeps its stages: with its grid's other cells, or in itself."""
+    """The folder that holds the stages of a results folder: its grid's for a cell, else itself."""
     above = folder.absolute().parent
     try:
         grid = read_grid(above)
@@ -88,7 +88,7 @@ def home(folder: Path) -> Path:
 
 
 def refuse_grid(folder: Path, verb: str) -> None:
-    """Say what to name instead, where a verb reads one results folder and gets a grid's.
+    """Refuse a grid's folder where a verb reads one results folder, with the names that it takes instead.
 
     Raises:
         ConfigError: if it is one.

@@ -3,6 +3,9 @@
 Over seeds the values are independent, and scipy does it. Over functions a statistic such as tau is resampled through
 counts: a resample says how often each function was drawn, all rows of a function are drawn together, and a statistic
 maps counts to its value for many resamples at once.
+
+BCa rather than plain percentiles, because a rank correlation is bounded: near its bound resamples are skewed and lie to
+one side of the observed value, and percentile limits would be off by as much.
 """
 
 from __future__ import annotations

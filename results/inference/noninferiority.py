@@ -1,8 +1,8 @@
 """One-sided tests of a drop against a margin that is taken from measured noise.
 
-A number before and after are held against each other by repetition: paired where both were measured at the same seeds
-(Student's t of the differences), as two samples elsewhere (Welch, Biometrika 1947). Values that are equal one by one
-never fail. Holm's adjustment is made over all tests of one family.
+Numbers before and after are compared by repetition: paired where both were measured at the same seeds (Student's t of
+the differences), as two samples elsewhere (Welch, Biometrika 1947). Values that are equal one by one never fail. Holm's
+adjustment is made over all tests of one family.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Test:
     Attributes:
         before, after: means over repetitions.
         n_before, n_after: how many repetitions there are; equal where paired.
-        paired: whether they are held against each other seed by seed.
+        paired: whether they are compared seed by seed.
         difference, low, high: after less before, and its 90% interval (None where one repetition gives none).
         margin: how large a change counts.
         p: of a drop (or of any change, if two-sided), once judged Holm's over the family; None where values are equal
@@ -69,7 +69,7 @@ class Test:
 
     @property
     def drop(self) -> float:
-        """How far it went into the wrong direction (two-sided: how far at all)."""
+        """The size of the change in the wrong direction (in either direction if two-sided)."""
         if self.two_sided:
             return abs(self.difference)
         return self.difference if self.less_is_better else -self.difference
@@ -83,7 +83,7 @@ def compare_repetitions(
     two_sided: bool = False,
     floor: float = FLOOR,
 ) -> Test:
-    """Hold repetitions before against repetitions after; the verdict waits for :func:`judge`.
+    """Compare repetitions before with repetitions after; :func:`judge_family` gives the verdict later.
 
     The margin is ``MARGIN`` standard deviations of the baseline between its seeds, at least ``floor`` times its mean
     (or times 1, whichever is larger).
@@ -132,7 +132,7 @@ def compare_repetitions(
 
 @dataclass(frozen=True)
 class _Change:
-    """What two sets of values say of a change: its size, standard error and degrees of freedom."""
+    """An estimated change between two sets of values: its size, standard error and degrees of freedom."""
 
     old: Sequence[float]
     new: Sequence[float]

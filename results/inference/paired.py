@@ -1,4 +1,4 @@
-"""Two arms seed by seed: is there a difference, is there none that matters, and what may be said in a word.
+"""Two arms compared seed by seed: tests of a difference and of practical equality, and a verdict in a word.
 
 A difference is tested by sign flips. That there is none that matters is tested by two one-sided tests (Schuirmann,
 Journal of Pharmacokinetics and Biopharmaceutics 1987), sign flips as well: of the hypothesis that the mean difference
@@ -39,7 +39,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a paired comparison with the baseline says.
+    """The verdict of a paired comparison with the baseline.
 
     Attributes:
         against: the baseline.
@@ -47,7 +47,7 @@ class Verdict:
         word: one of ``WORDS``.
         reason: why there is no verdict; empty where there is one.
         p: Holm-adjusted over the findings of the table; oracle controls are no hypotheses, and adjusted among
-            themselves. None where the arm is not tested, because what it did gives no ground for a verdict.
+            themselves. None where the arm is not tested, because its runs give no grounds for a verdict.
         equal_p: of the two one-sided tests, adjusted alike.
         region: half the width of the region of practical equality, in the metric's unit.
         probability: P(arm > baseline): see :func:`probability_better`; None with ``p``, and where seeds are too few.
@@ -124,8 +124,8 @@ def probability_better(differences: Sequence[float], metric: str) -> float | Non
 
 
 def word(metric: str, difference: float, p: float, equal_p: float) -> str:
-    """What the first arm is beside the second, by adjusted p: a difference that is sure, and yet sure to be inside the
-    region of practical equality, is practically none."""
+    """The word for the first arm compared with the second, by adjusted p. A significant difference that is also
+    significantly inside the region of practical equality counts as practically none."""
     # Equality first: many seeds make a difference sure that is too small to matter.
     if equal_p < stats.ALPHA:
         return EQUAL
@@ -135,7 +135,7 @@ def word(metric: str, difference: float, p: float, equal_p: float) -> str:
 
 
 def few_seeds(seeds: int, comparisons: int) -> str:
-    """Why so many seeds can give no verdict on one of so many comparisons; empty if they can."""
+    """Why this number of seeds cannot give a verdict on one of so many comparisons; empty if it can."""
     if stats.least_p(seeds, comparisons) < stats.ALPHA:
         return ""
     needed = stats.repetitions_needed(comparisons)
@@ -156,9 +156,9 @@ def judge(
 
     Args:
         comparisons: the comparisons.
-        reasons: why an arm gives no ground for a verdict, for those that do not: they are not tested.
-        families: what each arm is adjusted together with.
-        findings: what each arm found (splitbench.results.arms.findings): arms of one are one hypothesis.
+        reasons: arm -> why it gives no grounds for a verdict; such arms are not tested.
+        families: arm -> the family that it is adjusted within.
+        findings: arm -> its finding (splitbench.results.arms.findings); arms of one finding are one hypothesis.
     """
     tested = [name for name in comparisons if not reasons.get(name)]
     own, marks = [families[name] for name in tested], [findings[name] for name in tested]

@@ -1,8 +1,8 @@
-"""How many seeds it takes to tell two arms apart, and how small a difference n seeds can tell.
+"""The number of seeds that a difference between two arms needs, and the smallest difference that n seeds can show.
 
 The power of a two-sided paired test by the noncentral t distribution (Cohen 1988), at the level that the sign-flip test
 can attain with n seeds. The level is alpha / m for m arms: what Holm demands of the arm with the smallest p, so one
-difference is told apart at this power whatever the other arms do.
+difference is found with this power whatever the other arms do.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def power(effect: float, seeds: int, level: float) -> float:
 
 
 def seeds_needed(differences: Sequence[float], comparisons: int = 1, wanted: float = POWER) -> int | None:
-    """The fewest seeds that tell a difference of the observed size, with the observed spread, at power ``wanted``.
+    """The fewest seeds that find a difference of the observed size, with the observed spread, at power ``wanted``.
 
     Never below the fewest at which the sign-flip test can reject at all. The observed effect stands in for the true
     one, so the number is as uncertain as the difference itself. None without spread to go by (fewer than two
@@ -76,7 +76,7 @@ def seeds_needed(differences: Sequence[float], comparisons: int = 1, wanted: flo
 
 
 def detectable(differences: Sequence[float], comparisons: int = 1, wanted: float = POWER) -> float | None:
-    """The smallest true difference that as many seeds tell at power ``wanted``, if differences spread as these do.
+    """The smallest true difference that this many seeds find at power ``wanted``, with the spread of these differences.
 
     Returns:
         None where no outcome of so many seeds can be significant.

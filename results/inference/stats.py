@@ -42,7 +42,7 @@ class Estimate:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Regrets and best ranks are the metrics in which less is more."""
+    """Whether lower values of a metric are better: regrets and best ranks."""
     return metric.removeprefix("selected ").startswith(("regret", "br@"))
 
 

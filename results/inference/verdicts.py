@@ -11,14 +11,14 @@ from splitbench.results.measures.families import family
 def verdict_sentence(
     arm: str, other: str, metric: str, word: str, reason: str, comparison: Comparison, p: float, needed: int | None
 ) -> str:
-    """What a paired comparison says, its size and how sure.
+    """The result of a paired comparison as a sentence: its word, its size and its p.
 
     Args:
         word: one of :data:`splitbench.results.inference.paired.WORDS`.
         reason: why there is no verdict, if there is none.
         comparison: ``arm`` less ``other``, over seeds.
-        p: what the word was decided by.
-        needed: how many seeds a difference of this size would take; None where no number is known.
+        p: the adjusted p that decided the word.
+        needed: the number of seeds that a difference of this size would need; None if not known.
     """
     difference = comparison.difference
     name = f"{metric} %" if metric == "selected regret" else metric

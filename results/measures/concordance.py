@@ -1,4 +1,4 @@
-"""How each row of two columns stands to all others: the sums behind Kendall's tau, row by row, in O(n log^2 n)."""
+"""Concordant less discordant pairs of each row of two columns: the sums behind Kendall's tau, in O(n log^2 n)."""
 
 from __future__ import annotations
 

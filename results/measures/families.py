@@ -13,7 +13,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Family:
-    """Metrics that are read alike.
+    """Metrics with the same range and the same region of practical equality.
 
     Attributes:
         range: the least and the largest value that a metric of the family can take.

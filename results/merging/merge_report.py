@@ -1,4 +1,4 @@
-"""What a merge found, in words and as JSON."""
+"""The result of a merge, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from splitbench.results.words.sheet import NOTHING, Sheet, WordTable, count
 
 
 def merge_json(merged: Merger) -> dict[str, Any]:
-    """Plain JSON: where it went, the parts, and what is missing to be whole."""
+    """Plain JSON: the target folder, the parts, and the runs that are missing."""
     return {
         "out": str(merged.out),
         "study": merged.study,

@@ -33,7 +33,7 @@ RunKey = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class StudyPart:
-    """A results folder that is joined: the study that it keeps, and what was read from it."""
+    """A results folder to be joined: its study file, and the runs that were read from it."""
 
     folder: Path
     study: Mapping[str, Any]
@@ -45,7 +45,7 @@ class StudyPart:
 
     @property
     def failed(self) -> dict[RunKey, Failure]:
-        return {run_name(one): one for one in self.loaded.failed}
+        return {run_name(failure): failure for failure in self.loaded.failed}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Merger:
     @property
     def skipped(self) -> dict[str, str]:
         """Arms that cannot run on the space, and why."""
-        return {one.arm: one.reason for part in self.parts for one in part.loaded.skipped}
+        return {arm.arm: arm.reason for part in self.parts for arm in part.loaded.skipped}
 
     @property
     def expected(self) -> list[RunKey]:
@@ -121,19 +121,19 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
         fewest: how many parts there must be.
 
     Raises:
-        ConfigError: for fewer parts; StoreError: if a folder is none of the same study, protocol and version,
-            or two records of one run differ.
+        ConfigError: for fewer parts; StoreError: if folders differ in study, protocol or version, or two records of
+            one run differ.
     """
     places = {folder.resolve(): folder for folder in ([out] if (out / STUDY).exists() else []) + list(folders)}
     if len(places) < fewest:
         raise ConfigError(f"{folders[0]}: there is nothing to merge it with; name two or more results folders")
     parts = tuple(map(part, places.values()))
-    for one in parts[1:]:
-        check_study(parts[0], one)
+    for portion in parts[1:]:
+        check_study(parts[0], portion)
     check_protocol(parts)
     runs: dict[RunKey, StoredRun] = {}
-    for one in parts:
-        for key, run in one.runs.items():
+    for portion in parts:
+        for key, run in portion.runs.items():
             if key in runs:
                 check_equal(runs[key], run)
             if key not in runs or runs[key].measured is None:
@@ -142,11 +142,11 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
         if run.measured is None:
             raise StoreError(f"{run.path}: its {store.MEASURED} is missing or damaged; run that part again")
         estimates_of_run(run)
-    failed = {key: failure for one in parts for key, failure in one.failed.items() if key not in runs}
-    warnings = [f"{one.folder}: {warning}" for one in parts for warning in one.loaded.warnings]
+    failed = {key: failure for portion in parts for key, failure in portion.failed.items() if key not in runs}
+    warnings = [f"{portion.folder}: {warning}" for portion in parts for warning in portion.loaded.warnings]
     if mixed := mixture(kinds(machines(runs.values())), "the parts mix"):
         warnings.append(mixed)
-    overlap = sum(len(one.runs) for one in parts) - len(runs)
+    overlap = sum(len(portion.runs) for portion in parts) - len(runs)
     return Merger(out, parts, dict(sorted(runs.items())), failed, overlap, tuple(warnings))
 
 
@@ -154,7 +154,7 @@ def part(folder: Path) -> StudyPart:
     """Read a results folder.
 
     Raises:
-        StoreError: if it is none of `splitbench run`, or holds nothing.
+        StoreError: if it is no results folder of `splitbench run`, or is empty.
     """
     if (folder / SWEEP).exists():
         raise StoreError(f"{folder} holds a sweep, whose processes share one folder already; merge takes studies")
@@ -173,7 +173,7 @@ def part(folder: Path) -> StudyPart:
 
 
 def arm_of(arm: Any) -> ArmConfig:
-    """An arm as a study file has it."""
+    """The configuration of an arm in a study file."""
     return ArmConfig.model_validate({"criterion": arm} if isinstance(arm, str) else arm)
 
 
@@ -183,33 +183,33 @@ def run_name(run: Record | Failure) -> RunKey:
 
 def check_study(first: StudyPart, second: StudyPart) -> None:
     """Refuse parts whose study files ask for other runs."""
-    one, two = (
+    first_study, second_study = (
         {key: part.study.get(key) for key in OF_THE_WHOLE}
         | {"arms": [arm_of(arm).model_dump() for arm in part.study["arms"]]}
         for part in (first, second)
     )
-    if (found := first_json_difference(one, two)) is not None:
+    if (difference := first_json_difference(first_study, second_study)) is not None:
         raise StoreError(
-            f"{first.folder} and {second.folder} are no parts of one study: {difference_in_words(*found)}; run the "
-            "parts of one study file with --arms and --seeds"
+            f"{first.folder} and {second.folder} are no parts of one study: {difference_in_words(*difference)}; run "
+            "the parts of one study file with --arms and --seeds"
         )
 
 
 def check_protocol(parts: Sequence[StudyPart]) -> None:
     """Refuse records of different versions, or of different protocols: they were not compared fairly."""
     first: dict[str, tuple[Any, Path]] = {}
-    for one in parts:
-        records: list[Record | Failure] = [run.record for run in one.loaded.runs]
-        for record in [*records, *one.loaded.failed]:
+    for portion in parts:
+        records: list[Record | Failure] = [run.record for run in portion.loaded.runs]
+        for record in [*records, *portion.loaded.failed]:
             same = {
                 "version": record.splitbench,
                 "protocol": record.protocol,
                 f"arm {record.arm}": record.config["arm"],
             }
             for what, value in same.items():
-                there, folder = first.setdefault(what, (value, one.folder))
+                there, folder = first.setdefault(what, (value, portion.folder))
                 if there != value:
-                    raise StoreError(unlike(what, there, value, folder, one, parts))
+                    raise StoreError(unlike(what, there, value, folder, portion, parts))
 
 
 def unlike(what: str, there: Any, value: Any, folder: Path, other: StudyPart, parts: Sequence[StudyPart]) -> str:
@@ -218,16 +218,16 @@ def unlike(what: str, there: Any, value: Any, folder: Path, other: StudyPart, pa
     if what == "version":
         return f"{both} were written by splitbench {there} and {value}; run one of them again with the other's version"
     if what != "protocol":
-        found = first_json_difference(there, value)
-        assert found is not None
-        return f"{both} were run with different configurations of {what}: {difference_in_words(*found)}"
+        difference = first_json_difference(there, value)
+        assert difference is not None
+        return f"{both} were run with different configurations of {what}: {difference_in_words(*difference)}"
     configs = [
-        next((run.record.config for run in one.loaded.runs if run.record.protocol == wanted), {})
-        for one, wanted in ((next(p for p in parts if p.folder == folder), there), (other, value))
+        next((run.record.config for run in portion.loaded.runs if run.record.protocol == wanted), {})
+        for portion, wanted in ((next(p for p in parts if p.folder == folder), there), (other, value))
     ]
-    one, two = ({key: without_device(config.get(key)) for key in ("study", "common")} for config in configs)
-    found = first_json_difference(one, two)
-    why = difference_in_words(*found) if found else "versions of stages, or the ground truth"
+    first, second = ({key: without_device(config.get(key)) for key in ("study", "common")} for config in configs)
+    difference = first_json_difference(first, second)
+    why = difference_in_words(*difference) if difference else "versions of stages, or the ground truth"
     return f"{both} were run under different protocols: {why}; only parts of one study can be merged"
 
 
@@ -238,10 +238,10 @@ def without_device(config: Any) -> Any:
 
 def check_equal(first: StoredRun, second: StoredRun) -> None:
     """Refuse two records of one run that differ in anything."""
-    one, two = (json.loads(run.record.model_dump_json()) for run in (first, second))
-    if (found := first_json_difference(one, two)) is not None:
+    left, right = (json.loads(run.record.model_dump_json()) for run in (first, second))
+    if (difference := first_json_difference(left, right)) is not None:
         raise StoreError(
-            f"{first.path} and {second.path} are records of one run and differ: {difference_in_words(*found)}; "
+            f"{first.path} and {second.path} are records of one run and differ: {difference_in_words(*difference)}; "
             "delete the one that is not to be kept, with its companions, and merge again"
         )
 
@@ -253,15 +253,16 @@ def first_json_difference(first: Any, second: Any, place: str = "") -> tuple[str
             inner = f"{place}.{key}" if place else str(key)
             if key not in first or key not in second:
                 return inner, first.get(key), second.get(key)
-            if (found := first_json_difference(first[key], second[key], inner)) is not None:
-                return found
+            if (difference := first_json_difference(first[key], second[key], inner)) is not None:
+                return difference
         return None
     if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         pairs = enumerate(zip(first, second, strict=True))
-        found_all = (
-            first_json_difference(one, two, f"{place}.{index}" if place else str(index)) for index, (one, two) in pairs
+        differences = (
+            first_json_difference(left, right, f"{place}.{index}" if place else str(index))
+            for index, (left, right) in pairs
         )
-        return next((found for found in found_all if found is not None), None)
+        return next((difference for difference in differences if difference is not None), None)
     return None if first == second else (place, first, second)
 
 
@@ -275,7 +276,7 @@ def estimates_of_run(run: StoredRun) -> bytes:
     """The estimates of a run, as its record names them.
 
     Raises:
-        StoreError: if they are missing or others.
+        StoreError: if they are missing, or are not those that the record names.
     """
     path = run.path.with_suffix(store.ESTIMATES)
     try:

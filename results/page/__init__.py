@@ -57,7 +57,7 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
         folder: a results folder, or a folder of results folders.
         details_mb: megabytes (10^6 bytes) for the details of runs; the table takes what it needs beside them.
         arms: details of these arms alone; of all if empty.
-        expected: whether unsplit arms are held against published runs.
+        expected: whether unsplit arms are compared with published runs.
 
     Raises:
         StoreError: if the folder is missing or holds no usable record.
@@ -89,8 +89,8 @@ def page(folder: str | Path, details_mb: float = DETAILS_MB, arms: Sequence[str]
 def _described(boards: Leaderboards) -> tuple[list[Sheet], list[Sheet]]:
     """The sheet of each table, and those over tables.
 
-    A sheet tells which rows are sizes by brackets around their names, the page by a tag. So sheets are asked for
-    without that mark, and what they say of it gives way to what the page does.
+    A sheet marks rows of sizes by brackets around their names, the page by a tag. So sheets are made without the
+    brackets, and their sentence about brackets is replaced by the page's.
     """
     shown = sheets(replace(boards, boards=tuple(map(_without_marks, boards.boards))))
     own = [

@@ -1,4 +1,4 @@
-"""Geometry of partitions: how far they agree, what they do to the ground truth, how stable they are.
+"""Geometry of partitions: their agreement, how they divide the ground truth, and their stability.
 
 A partition of the A distinct connected functions of a space is a vector of leaf numbers [A]: every function lies in
 exactly one leaf. Nothing here knows how a partition came about. None stands for an undefined value, never NaN.
@@ -111,7 +111,7 @@ class MeasuredAffinity:
 
 @dataclass(frozen=True)
 class Probing:
-    """What one scoring of the root came to.
+    """The result of one scoring of the root.
 
     Attributes:
         edges: the edge that was chosen, or several.
@@ -186,7 +186,7 @@ class Split:
 
     @property
     def sizes(self) -> list[int]:
-        """Functions a leaf."""
+        """The number of functions in each leaf."""
         return [int(n) for n in np.bincount(self.labels, minlength=len(self.leaves))]
 
 
@@ -208,7 +208,7 @@ class Averaged:
 
 
 def mean_or_none(values: Iterable[float]) -> float | None:
-    """None of nothing."""
+    """The mean; None of no values."""
     known = list(values)
     return math.fsum(known) / len(known) if known else None
 
@@ -227,8 +227,8 @@ def matrix(arms: Sequence[Sequence[Split]]) -> list[list[Averaged]]:
     for i, j in itertools.combinations_with_replacement(range(len(arms)), 2):
         samples = [
             (repetition, 1.0 if i == j else ari(a.labels, b.labels))
-            for repetition, one in by_repetition(arms[i]).items()
-            for a, b in pairs_of(one, by_repetition(arms[j])[repetition])
+            for repetition, splits in by_repetition(arms[i]).items()
+            for a, b in pairs_of(splits, by_repetition(arms[j])[repetition])
         ]
         full[i, j] = full[j, i] = Averaged.of(samples)
     return [[full[i, j] for j in range(len(arms))] for i in range(len(arms))]
@@ -239,8 +239,8 @@ def identical(arms: Sequence[Sequence[Split]]) -> list[list[str]]:
     classes: list[list[Sequence[Split]]] = []
     for arm in arms:
         for alike in classes:
-            one, other = by_repetition(alike[0]), by_repetition(arm)
-            if all(same_partition(a.labels, b.labels) for r in one for a, b in pairs_of(one[r], other[r])):
+            first, second = by_repetition(alike[0]), by_repetition(arm)
+            if all(same_partition(a.labels, b.labels) for r in first for a, b in pairs_of(first[r], second[r])):
                 alike.append(arm)
                 break
         else:
@@ -283,7 +283,7 @@ def scoring_stability(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable,
 
 
 def separations(splits: Sequence[Split]) -> dict[str, list[tuple[Hashable, float | None]]]:
-    """Edge -> :attr:`Measured.separation` of every probing of an arm, with its repetition."""
+    """Edge -> :attr:`MeasuredAffinity.separation` of every probing of an arm, with its repetition."""
     shares: dict[str, list[tuple[Hashable, float | None]]] = {}
     for split in splits:
         for probing in split.probings:

@@ -18,16 +18,16 @@ MOST_NUMBERS = 20
 
 
 def geometry_svg(geometry: Mapping[str, Any]) -> bytes:
-    """:func:`figure` as an SVG file; equal reports give equal bytes under one version of matplotlib."""
+    """:func:`geometry_figure` as an SVG file; equal reports give equal bytes under one version of matplotlib."""
     return style.svg(geometry_figure(geometry))
 
 
 @style.styled
 def geometry_figure(geometry: Mapping[str, Any]) -> Figure:
-    """Left, how far the partitions of every two arms agree; right, what each tells of the ground truth, a dot a seed.
+    """Left, the agreement of the partitions of every two arms; right, how each divides the ground truth, a dot a seed.
 
     Args:
-        found: as ``splitbench.results.partitions.geometry_report.geometry_json`` gives it.
+        geometry: as ``splitbench.results.partitions.geometry_report.geometry_json`` gives it.
     """
     from matplotlib.lines import Line2D
 

@@ -41,7 +41,7 @@ def geometry_json(
         truth: [A] stand-alone test accuracy, percent.
     """
     splits = list(arms.values())
-    found = matrix(splits)
+    agreement = matrix(splits)
     size = len(splits[0][0].labels)
     return {
         **about,
@@ -50,10 +50,10 @@ def geometry_json(
         "arms": [_arm(label, own, truth) for label, own in arms.items()],
         "ari[all]": {
             "arms": list(arms),
-            "mean": [[cell.mean for cell in row] for row in found],
+            "mean": [[cell.mean for cell in row] for row in agreement],
             "by_repetition": {
-                str(repetition): [[cell.by[repetition] for cell in row] for row in found]
-                for repetition in found[0][0].by
+                str(repetition): [[cell.by[repetition] for cell in row] for row in agreement]
+                for repetition in agreement[0][0].by
             },
         },
         "same_partition": identical(splits),
@@ -67,9 +67,9 @@ def _arm(label: str, splits: Sequence[Split], truth: npt.ArrayLike) -> dict[str,
         for name in METRICS
     }
     agreements = {
-        kind: {name: Averaged.of((key, getattr(one, name)) for key, one in found) for name in AGREEMENT}
-        for kind, found in scoring_stability(splits).items()
-        if found
+        kind: {name: Averaged.of((key, getattr(pair, name)) for key, pair in pairs) for name in AGREEMENT}
+        for kind, pairs in scoring_stability(splits).items()
+        if pairs
     }
     edges = separations(splits)
     everywhere = Averaged.of(sample for samples in edges.values() for sample in samples)
@@ -103,7 +103,7 @@ def _arm(label: str, splits: Sequence[Split], truth: npt.ArrayLike) -> dict[str,
 
 def _averaged(value: Averaged) -> dict[str, Any]:
     """Keys are repetitions from 0, or two of them with a dash."""
-    by = {"-".join(map(str, key)) if isinstance(key, tuple) else str(key): one for key, one in value.by.items()}
+    by = {"-".join(map(str, key)) if isinstance(key, tuple) else str(key): mean for key, mean in value.by.items()}
     return {"mean": value.mean, "by_repetition": by}
 
 
@@ -191,10 +191,10 @@ def _agreement(geometry: Mapping[str, Any]) -> WordTable:
 def _stability(geometry: Mapping[str, Any]) -> WordTable:
     rows = []
     for arm in geometry["arms"]:
-        kinds = {kind: one for kind, one in arm["stability"].items() if one is not None}
+        kinds = {kind: agreements for kind, agreements in arm["stability"].items() if agreements is not None}
         spread = two_decimals(arm["separation"]["mean"])
-        for kind, one in kinds.items():
-            values = (two_decimals(one[_named(name)]["mean"]) for name in AGREEMENT)
+        for kind, agreements in kinds.items():
+            values = (two_decimals(agreements[_named(name)]["mean"]) for name in AGREEMENT)
             rows.append((_words(geometry, arm), spread, BETWEEN[kind], *values))
         if not kinds:
             rows.append((_words(geometry, arm), spread, *(NOTHING,) * (1 + len(AGREEMENT))))

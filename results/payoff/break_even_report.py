@@ -1,4 +1,4 @@
-"""From which budget on each arm pays: what `splitbench break-even` finds."""
+"""The break-even report of a study: the budget from which on each arm pays (`splitbench break-even`)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from splitbench.results.words.sheet import count
 
 @dataclass(frozen=True)
 class BreakEvenRow:
-    """One arm: the gains of each seed that its break-even was read from, and half of the seeds predicted from the
-    other, if that was asked for."""
+    """One arm: the gains of each seed, the break-even, and, if asked for, predictions of half of the seeds from the
+    other half."""
 
     arm: str
     reads_truth: bool
     given: bool
     gains: Gains
-    found: BreakEven
+    break_even: BreakEven
     predictions: tuple[Prediction, ...] = ()
 
 
@@ -70,14 +70,14 @@ def break_even_report(
                 raise ValueError(
                     f"it and the baseline have {metric} at {count(len(gains), 'budget')}, and two are needed"
                 )
-            found = find_break_even(gains)
+            break_even = find_break_even(gains)
         except ValueError as problem:
             left_out.append(f"arm {arm!r} is left out: {problem}")
             continue
         own = [table[arm] for table in ladder.tables.values() if arm in table]
-        truth, given = any(one.reads_truth for one in own), any(one.given for one in own)
+        truth, given = any(runs.reads_truth for runs in own), any(runs.given for runs in own)
         rows.append(
-            BreakEvenRow(arm, truth, given, gains, found, _predictions(ladder, arm, metric, fit_up_to, left_out))
+            BreakEvenRow(arm, truth, given, gains, break_even, _predictions(ladder, arm, metric, fit_up_to, left_out))
         )
     if not rows:
         raise ConfigError(f"{_where(ladder)}: no arm has a break-even to be read: {left_out[0]}")
@@ -131,9 +131,9 @@ def _check(ladder: Ladder, metric: str, arms: Sequence[str], fit_up_to: float | 
 
 def _place(row: BreakEvenRow) -> tuple[float, float, str]:
     """The earliest break-even first; without one, the best at the highest budget."""
-    found = row.found
-    at = found.at if found.at is not None else (BELOW if found.ahead else ABOVE)
-    return at, -found.gains[-1].mean, row.arm
+    break_even = row.break_even
+    at = break_even.at if break_even.at is not None else (BELOW if break_even.ahead else ABOVE)
+    return at, -break_even.gains[-1].mean, row.arm
 
 
 def _where(ladder: Ladder) -> str:

@@ -1,4 +1,4 @@
-"""What `splitbench break-even` says: break-evens and their sets in words, as tables, and as JSON."""
+"""Output of `splitbench break-even`: break-evens and their sets in words, as tables, and as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def at_words(reached: BreakEven) -> str:
 def set_words(reached: BreakEven) -> str:
     """The confidence set: ``1.2e+10 to 3e+10``; several parts are joined by ``or``, an open end is named in words."""
     names = [(f"{low:.3g}", f"{high:.3g}", high - low <= SAME_POINT * high) for low, high in reached.parts]
-    words = [low if one else f"{low} to {high}" for low, high, one in names]
+    words = [low if same else f"{low} to {high}" for low, high, same in names]
     touches_low = bool(reached.parts) and reached.parts[0][0] == reached.budgets[0]
     touches_high = bool(reached.parts) and reached.parts[-1][1] == reached.budgets[-1]
     if reached.below and touches_low:
@@ -44,7 +44,7 @@ def set_words(reached: BreakEven) -> str:
 
 
 def break_even_sheet(shown: BreakEvenReport) -> Sheet:
-    """What the verb prints."""
+    """The sheet that `splitbench break-even` prints."""
     ladder, record = shown.ladder, shown.ladder.record
     budgets = list(ladder.tables)
     tables = [_gain_table(shown, budgets), _unsplit_table(shown, budgets)]
@@ -66,12 +66,18 @@ def break_even_sheet(shown: BreakEvenReport) -> Sheet:
 def _gain_table(shown: BreakEvenReport, budgets: Sequence[float]) -> WordTable:
     rows = []
     for row in shown.rows:
-        own = dict(zip(row.found.budgets, row.found.gains, strict=True))
+        own = dict(zip(row.break_even.budgets, row.break_even.gains, strict=True))
         cells = [interval_words(own.get(budget), decimals(shown.metric), sign=True) for budget in budgets]
         seeds = [str(own[budget].n) if budget in own else NOTHING for budget in budgets]
-        seeds_told = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
+        seeds_in_words = seeds[0] if len(set(seeds)) == 1 else ", ".join(seeds)
         rows.append(
-            (marked(row.arm, row.reads_truth, row.given), seeds_told, *cells, at_words(row.found), set_words(row.found))
+            (
+                marked(row.arm, row.reads_truth, row.given),
+                seeds_in_words,
+                *cells,
+                at_words(row.break_even),
+                set_words(row.break_even),
+            )
         )
     header = ("arm", "seeds", *(f"at {budget:.4g}" for budget in budgets), "break-even", "95% set")
     return WordTable(f"{_difference(shown)} in {shown.metric}", header, tuple(rows), left=("break-even", "95% set"))
@@ -90,14 +96,14 @@ def _law_table(shown: BreakEvenReport) -> WordTable:
     rows = tuple(
         (
             marked(row.arm, row.reads_truth, row.given),
-            _seed_words(one.fitted),
-            f"{one.law.relief:+.3f}",
-            predicted_words(one.at),
-            at_words(one.observed),
-            set_words(one.observed),
+            _seed_words(prediction.fitted),
+            f"{prediction.law.relief:+.3f}",
+            predicted_words(prediction.at),
+            at_words(prediction.observed),
+            set_words(prediction.observed),
         )
         for row in shown.rows
-        for one in row.predictions
+        for prediction in row.predictions
     )
     header = ("arm", "fitted on seeds", "relief", "predicted break-even", "observed on the others", "95% set")
     return WordTable(
@@ -109,14 +115,14 @@ def _checked_table(shown: BreakEvenReport) -> WordTable:
     rows = tuple(
         (
             marked(row.arm, row.reads_truth, row.given),
-            _seed_words(one.fitted),
+            _seed_words(prediction.fitted),
             f"{budget:.4g}",
             f"{predicted:+.3f}",
             interval_words(observed, decimals(shown.metric), sign=True),
         )
         for row in shown.rows
-        for one in row.predictions
-        for budget, (predicted, observed) in one.gains.items()
+        for prediction in row.predictions
+        for budget, (predicted, observed) in prediction.gains.items()
     )
     header = ("arm", "fitted on seeds", "budget", "predicted", "observed on the others")
     return WordTable("Differences at the budgets above", header, rows)
@@ -190,27 +196,27 @@ def _row(row: BreakEvenRow) -> dict[str, Any]:
         "arm": row.arm,
         "reads_truth": row.reads_truth,
         "given": row.given,
-        **_found(row.found),
+        **_break_even_json(row.break_even),
         "predictions": [
             {
-                "fitted_seeds": list(one.fitted),
-                "checked_seeds": list(one.checked),
-                "relief": one.law.relief,
-                "curve": asdict(one.law.curve),
-                "break_even": one.at if BELOW < one.at < ABOVE else None,
-                "words": predicted_words(one.at),
+                "fitted_seeds": list(prediction.fitted),
+                "checked_seeds": list(prediction.checked),
+                "relief": prediction.law.relief,
+                "curve": asdict(prediction.law.curve),
+                "break_even": prediction.at if BELOW < prediction.at < ABOVE else None,
+                "words": predicted_words(prediction.at),
                 "differences": [
                     {"budget": budget, "predicted": predicted, "observed": asdict(observed)}
-                    for budget, (predicted, observed) in one.gains.items()
+                    for budget, (predicted, observed) in prediction.gains.items()
                 ],
-                "observed": _found(one.observed),
+                "observed": _break_even_json(prediction.observed),
             }
-            for one in row.predictions
+            for prediction in row.predictions
         ],
     }
 
 
-def _found(reached: BreakEven) -> dict[str, Any]:
+def _break_even_json(reached: BreakEven) -> dict[str, Any]:
     return {
         "differences": _estimates(dict(zip(reached.budgets, reached.gains, strict=True))),
         "break_even": reached.at,

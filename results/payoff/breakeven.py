@@ -4,6 +4,10 @@ A seed's gain D_s(B), its paired difference to the baseline, is measured at the 
 ln B between neighbours. The break-even is the last upward zero of the mean over seeds. Its confidence set are all B at
 which the Student-t interval of D_s(B) holds 0: between neighbours a ratio of two means, whose set is exact (Fieller,
 JRSS B 1954) and may be an interval, two rays, everything or nothing.
+
+No law of training is assumed between the tested budgets, so that the set rests on what was measured alone (law.py
+assumes one, and is checked against this). The last zero counts, not the first: the question is from which budget on a
+split pays, and a lead that is lost again at a higher budget is no answer to it.
 """
 
 from __future__ import annotations
@@ -92,7 +96,7 @@ def along(gains: Gains, steps: int = 24, confidence: float = CONFIDENCE) -> list
     A tested budget between others comes twice, from either side, since the seeds may be others.
 
     Raises:
-        ValueError: as :func:`break_even`.
+        ValueError: as :func:`find_break_even`.
     """
     budgets = _checked(gains)
     values = []

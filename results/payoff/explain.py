@@ -24,7 +24,7 @@ class Explanation:
         arm: that is explained.
         against: no split, or another arm.
         seeds: repetitions that have a decomposition in both.
-        tau: mean of the arm's tau, and of what it is held against.
+        tau: means of the arm's tau and of the tau of ``against``.
         terms: by name; the first four add up to ``difference``.
     """
 
@@ -120,7 +120,7 @@ def clear(estimate: Estimate) -> bool:
 
 
 def explain_sheet(explanation: Explanation) -> Sheet:
-    """What `splitbench explain` shows."""
+    """The sheet that `splitbench explain` prints."""
     rows = tuple((NAMES[name], interval_words(explanation.terms[name], 3, sign=True), MEANINGS[name]) for name in NAMES)
     return Sheet(
         heading=f"{explanation.study}: why {explanation.arm} differs from {explanation.against}, "

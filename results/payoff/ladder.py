@@ -63,13 +63,13 @@ class Ladder:
         """Budget -> seed -> by how much the arm is better than the baseline in the metric ``name``; budgets at which
         it is undefined in some run of either are absent."""
         sign = -1 if stats.lower_is_better(name) else 1
-        found = {}
+        by_budget = {}
         for budget, own in self.complete(arm).items():
             values = own.by_repetition(metric(name))
             reference = self.tables[budget][self.baseline].by_repetition(metric(name))
             if values and reference and (seeds := values.keys() & reference.keys()):
-                found[budget] = {seed: sign * (values[seed] - reference[seed]) for seed in sorted(seeds)}
-        return found
+                by_budget[budget] = {seed: sign * (values[seed] - reference[seed]) for seed in sorted(seeds)}
+        return by_budget
 
     def unsplit(self, name: str) -> dict[float, Estimate]:
         """The baseline's metric at each budget."""
@@ -110,12 +110,12 @@ def read_ladder(folders: Sequence[Path]) -> Ladder:
                 raise ConfigError(
                     f"{run.path}: this is another record of the run in {runs[key].path}; name one of the two folders"
                 )
-    found = sorted(
+    by_limit = sorted(
         ({arm.name: arm for arm in arms} for arms in tables(runs.values(), failed)),
         key=lambda own: _record(own).budget.limit,
     )
-    _check_one_study(where, found)
-    by_budget = {_record(own).budget.limit: own for own in found}
+    _check_one_study(where, by_limit)
+    by_budget = {_record(own).budget.limit: own for own in by_limit}
     baseline = _baseline(where, by_budget)
     _check_arms(where, by_budget)
     for budget, own in by_budget.items():
@@ -134,7 +134,7 @@ def read_ladder(folders: Sequence[Path]) -> Ladder:
         raise ConfigError(
             f"{where}: {_count(by_budget, kept, baseline)}; run the study at two budgets or more, and {MEND}"
         )
-    return Ladder(tuple(folders), _record(found[0]).budget.kind, baseline, kept, tuple(sorted(set(warnings))))
+    return Ladder(tuple(folders), _record(by_limit[0]).budget.kind, baseline, kept, tuple(sorted(set(warnings))))
 
 
 def shared_by_ladder(record: Record) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def shared_by_ladder(record: Record) -> dict[str, Any]:
 
 
 def rounded_ceiling(record: Record) -> dict[str, float]:
-    """The noise ceiling, rounded: it tells the ranked architectures and their truth apart."""
+    """The noise ceiling, rounded: it differs where the ranked architectures or their truth differ."""
     return {name: round(value, CEILING_DIGITS) for name, value in record.ceiling.items() if value is not None}
 
 
@@ -169,7 +169,7 @@ def _check_one_study(where: str, budgets: Sequence[Mapping[str, ArmRuns]]) -> No
         other = seen.setdefault(record.budget.limit, record)
         if other is not record:
             named = " and ".join(
-                f"study {one.study}, protocol {one.protocol or 'not known'}" for one in (other, record)
+                f"study {table.study}, protocol {table.protocol or 'not known'}" for table in (other, record)
             )
             raise ConfigError(f"{where}: there are two tables at budget {record.budget.limit:g} ({named}); {MEND}")
         for run in (run for arm in own.values() for run in arm.runs):
@@ -198,12 +198,12 @@ def _baseline(where: str, by_budget: Mapping[float, Mapping[str, ArmRuns]]) -> s
 
 
 def settings(record: Record) -> dict[str, Any]:
-    """What makes an arm what it is: whether its difference is decomposed does not."""
+    """The settings that identify an arm; whether its difference is decomposed is not one of them."""
     return {key: value for key, value in record.config.get("arm", {}).items() if key != "decompose"}
 
 
 def _check_arms(where: str, by_budget: Mapping[float, Mapping[str, ArmRuns]]) -> None:
-    """An arm's name stands for one thing: its settings, code included, are the same at every budget."""
+    """Refuse a name whose settings, code included, are not the same at every budget."""
     seen: dict[str, tuple[float, Any]] = {}
     for budget, own in by_budget.items():
         for name, arm in own.items():

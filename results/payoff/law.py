@@ -6,7 +6,7 @@ relief, what separate weights gain at equal length, exceeds what the length is w
     relief > (d tau / d ln steps) x ln(steps of none / steps of a leaf)
 
 Relief and the unsplit supernet's curve are fitted at budgets up to a stated one, on half of the seeds; the break-even
-they give is held against that of the other half.
+that they predict is compared with that of the other half.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Law:
-    """What was fitted: relief is taken to be the same at every budget."""
+    """A fitted law; relief is taken to be the same at every budget."""
 
     relief: float
     curve: Curve

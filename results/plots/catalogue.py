@@ -40,8 +40,8 @@ OF_A_SWEEP: dict[str, Callable[[Sweep, Options], Figure]] = {
     "importance": importance.importance_figure,
 }
 NOT_OF_TRIALS = (*OF_TABLES, *OF_AN_ARM)
-"""Kinds whose arms are trials in a sweep's folder, drawn there only if asked for: most are pruned, they are no arms to
-be held against one another, and what is shown is test truth, on which nobody should choose among them."""
+"""Kinds that are drawn for a sweep's folder only if asked for. Its arms are trials: most are pruned, they are not meant
+to be compared with one another, and these pictures show test truth, which must not decide among them."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def check_metric(source: PlotSource, options: Options) -> None:
 
 
 def unasked(source: PlotSource, kind: str) -> PlotSource:
-    """What a kind is drawn of where nobody named it.
+    """The tables that a kind is drawn from if the user has not asked for the kind.
 
     Raises:
         CannotDrawError: if the folder's arms are trials of a sweep, which the kind is not drawn of.
@@ -136,14 +136,14 @@ def _units(source: PlotSource, kind: str, options: Options) -> list[tuple[PlotTa
         return [source.tables]
     if kind in ("pareto", "anytime"):
         families = source.families
-        # tables without a second budget are told once, and not each on its own
+        # tables without a second budget are noted together, not one by one
         several = [family for family in families if len(family) > 1]
         return several if kind == "anytime" and several else families
     return [(table,) for table in source.tables]
 
 
 def _slugs(tables: Sequence[PlotTable], kind: str) -> list[str]:
-    """File names: the kind alone where there is one picture, else what tells its table from the others, too."""
+    """File names: the kind, and where there are several pictures, the facts in which their tables differ."""
     if len(tables) == 1:
         return [kind]
     facts = [

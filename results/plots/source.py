@@ -1,4 +1,4 @@
-"""What pictures are drawn from: the tables of a results folder, and what the user asked for."""
+"""The input of pictures: the tables of a results folder, and the user's options."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class CannotDrawError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for.
+    """The user's options.
 
     Attributes:
         metric: its name, as in the records.
         cost: ``flops`` that were charged, or ``seconds`` that were measured.
         repetition: the one that pictures of single runs show; None for the first there is (affinity: for the mean).
-        notes: where drawing adds a sentence for anything that it left out.
+        notes: drawing appends a sentence for anything that it leaves out.
     """
 
     metric: str = PRIMARY
@@ -89,7 +89,7 @@ class PlotTable:
         return {arm: value for arm, value in by_arm.items() if value is not None}
 
     def labels(self) -> dict[str, str]:
-        """What a picture calls each arm: oracle controls are marked, the middle of a very long name is left out."""
+        """The label of each arm: oracle controls are marked, the middle of a very long name is left out."""
         short = shortened([arm.name for arm in self.arms])
         return {arm.name: marked(short[arm.name], arm.reads_truth, arm.given) for arm in self.arms}
 
@@ -174,11 +174,11 @@ def _read(folder: Path) -> tuple[list[Sweep], list[PlotTable], list[str]]:
         raise (faults or [error])[0] from None
     boards = leaderboards_of(loaded)
     places = {path.parent for path in paths}
-    found = [
+    plotted = [
         PlotTable(board, own, any(run.path.parent.parent in places for arm in own for run in arm.runs))
         for board, own in zip(boards.boards, tables(loaded.runs, loaded.failed), strict=True)
     ]
-    return sweeps, found, [*boards.warnings, *warnings]
+    return sweeps, plotted, [*boards.warnings, *warnings]
 
 
 def _incomplete(table: PlotTable) -> list[str]:

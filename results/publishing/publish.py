@@ -42,7 +42,8 @@ from splitbench.results.sweeps.sweep import read_sweep as read_sweep
 from splitbench.results.words import render
 
 STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a study file may be named (harness.study.config). A record may say anything, and its study becomes a folder."""
+"""Names that study files may have (splitbench.harness.study.config). A record may hold any text, and its study becomes
+the name of a folder."""
 PUBLISHED = Path(__file__).parents[1] / "published"
 DETAILS_MB = 3.0  # a published page stays small enough for a repository
 DRAWN = ("ranking", "critical_difference", "stability")  # at one budget the others say no more
@@ -52,7 +53,7 @@ GEOMETRY = ("geometry.json", "geometry.md", "geometry.svg")
 def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = print) -> Path:
     """Copy the records of ``folder`` to ``into``/<study>, replacing what was there; a published folder's own
     leaderboard is made anew from its records. A geometry of partitions that is not these records' is left out, and
-    removed where it is published already; ``say`` is told so in a sentence. A folder with a sweep gives a sweep's page,
+    removed where it is published already; ``say`` gets a sentence about it. A folder with a sweep gives a sweep's page,
     a grid's folder its cells, an index and the break-evens (splitbench.results.publishing.publish_grid).
 
     Raises:
@@ -145,7 +146,7 @@ def _render(boards: Leaderboards, target: Path) -> None:
 
 
 def _target(folder: Path, into: Path, study: str, who: str = "its records name") -> Path:
-    """The folder of a study in ``into``, and none elsewhere."""
+    """The folder of a study in ``into``; a name that would lead elsewhere is refused."""
     target = into / study
     if not STUDY.fullmatch(study) or target.resolve().parent != into.resolve():
         raise SplitbenchError(f"{folder} is not published: {who} the study {study!r}, which is no name")

@@ -29,13 +29,13 @@ INDEX, BREAK_EVEN = "grid", "break-even"
 def publish_grid(
     grid: GridFolder, target: Path, cell: Callable[[Path, Path, str], Path], say: Callable[[str], None] = print
 ) -> Path:
-    """Publish the cells of ``grid`` that are whole into ``target``, and what is read over them.
+    """Publish the complete cells of ``grid`` into ``target``, with an index over them.
 
     Args:
         grid: a grid's folder, or the published one, which is then made anew in place.
         target: its folder among the published ones.
-        cell: publishes one results folder: what, into which folder, under which name.
-        say: is told which cells are left out, and why.
+        cell: publishes one results folder; called with the folder, the target and the cell's name.
+        say: called with a sentence for each cell that is left out.
 
     Raises:
         SplitbenchError: if no cell is whole.
@@ -69,7 +69,7 @@ def publish_grid(
 
 
 def pages(folder: Path) -> dict[str, bytes]:
-    """What is read over the cells of a published grid, by file: the index, and the break-evens of a ladder of budgets.
+    """The files over all cells of a published grid, by name: the index, and the break-evens of a ladder of budgets.
 
     A grid of one budget, or of more axes than the budget, has no break-evens.
     """

@@ -25,7 +25,7 @@ FILES = {SWEEP: "all numbers as JSON", SWEEP_STUDY: "the study file"}
 
 
 def publish_sweep(folder: Path, target: Path) -> Path:
-    """Make ``target``, and the page of the same name beside it, of the sweep in ``folder``; gives the page's path.
+    """Make ``target``, and the page of the same name beside it, of the sweep in ``folder``; returns the page's path.
 
     The page has the leaderboard of the tuned study where one is published, in ``target``-tuned.
 

@@ -1,8 +1,8 @@
 """The table of unsplit supernets (results/expectation/unsplit.json), made from the records of published studies.
 
 `python -m splitbench.results.publishing` makes it at its end. One seed counts once, however many studies ran it: of
-equal
-settings, budgets and selectors each repetition of a study's own seed is from the first study, by name, that has it.
+equal settings, budgets and selectors, a repetition of a study's own seed is taken from the first study, by name, that
+has it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ RULERS = tuple(name for name in METRICS if "[" in name)
 
 
 @dataclass(frozen=True)
-class Found:
-    """An unsplit arm of a published study, and what its supernets are."""
+class UnsplitRuns:
+    """An unsplit arm of a published study, and the setting of its supernets."""
 
     arm: ArmRuns
     setting: SupernetSetting
@@ -50,31 +50,31 @@ def unsplit_table(folders: Iterable[Path]) -> Known:
     Raises:
         StoreError: if a folder holds no usable record.
     """
-    settings: dict[str, dict[str, list[Found]]] = defaultdict(lambda: defaultdict(list))
+    settings: dict[str, dict[str, list[UnsplitRuns]]] = defaultdict(lambda: defaultdict(list))
     for folder in folders:
-        for found in _found(folder):
-            settings[found.key][found.length].append(found)
+        for published in _unsplit_runs(folder):
+            settings[published.key][published.length].append(published)
     supernets = []
     for own in settings.values():
-        lengths = [_length(found) for found in own.values()]
+        lengths = [_length(published) for published in own.values()]
         setting = next(iter(own.values()))[0].setting
-        supernets.append(PublishedSupernet(setting=setting, lengths=sorted(lengths, key=lambda one: one.steps)))
+        supernets.append(PublishedSupernet(setting=setting, lengths=sorted(lengths, key=lambda length: length.steps)))
     return Known(supernets=sorted(supernets, key=_order))
 
 
 def publish_unsplit_table(folders: Iterable[Path], path: Path) -> Path:
-    """Write the table of these results folders to ``path``, and give that."""
+    """Write the table of these results folders to ``path``; returns ``path``."""
     write_atomically(path, encode(unsplit_table(folders)))
     return path
 
 
-def _found(folder: Path) -> list[Found]:
+def _unsplit_runs(folder: Path) -> list[UnsplitRuns]:
     arms = [arm for own in tables(load_runs(folder).runs) for arm in own if arm.complete and unsplit.never_split(arm)]
     pairs = [(arm, unsplit.setting_of(arm)) for arm in arms]
-    return [Found(arm, setting) for arm, setting in pairs if setting is not None]
+    return [UnsplitRuns(arm, setting) for arm, setting in pairs if setting is not None]
 
 
-def _length(runs: Sequence[Found]) -> Length:
+def _length(runs: Sequence[UnsplitRuns]) -> Length:
     """What arms of one setting and length measured, each seed once."""
     chosen: dict[tuple[int, int], ArmRuns] = {}
     for run in sorted(runs, key=lambda each: each.arm.runs[0].record.study):
@@ -125,13 +125,13 @@ def _ceiling(name: str) -> Getter:
 
 
 def _order(supernet: PublishedSupernet) -> tuple[object, ...]:
-    found = supernet.setting
+    setting = supernet.setting
     return (
-        found.space["name"],
-        found.dataset["name"],
-        found.trainer["name"],
+        setting.space["name"],
+        setting.dataset["name"],
+        setting.trainer["name"],
         supernet.lengths[0].steps,
-        _text(found.flat),
+        _text(setting.flat),
     )
 
 

@@ -29,10 +29,10 @@ class DamagedError(Exception):
 
 
 def pack_records(records: Path) -> bytes:
-    """The archive of a records folder: equal files give equal bytes, whoever packs them, where and when.
+    """The archive of a records folder: equal files give equal bytes on every machine.
 
-    (Under one release of liblzma: another may compress the same tar differently.) Hidden files, which are what a killed
-    write left behind, stay out.
+    (Under one release of liblzma: another may compress the same tar differently.) Hidden files, which a killed write
+    may leave behind, stay out.
 
     Raises:
         StoreError: if a file cannot be read, or there are more than an archive may hold.
@@ -56,7 +56,7 @@ def pack_records(records: Path) -> bytes:
 
 
 def _order(path: Path) -> tuple[bool, bool, str]:
-    """Like beside like, which compresses better: records, what they took, their estimates."""
+    """Files of one kind together, which compresses better: records, measured costs, estimates."""
     return path.name.endswith(ESTIMATES), path.name.endswith(MEASURED), path.name
 
 

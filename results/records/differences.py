@@ -1,4 +1,4 @@
-"""What differs between two configurations of a record, in words."""
+"""The differences between two configurations of records, in words."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ SOURCE_CHANGED = ": its source changed"
 
 
 def config_changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two configurations, as ``trainers.weight_decay 0.0005 -> 0.05``.
+    """The differences between two configurations, as ``trainers.weight_decay 0.0005 -> 0.05``.
 
-    A changed fingerprint alone is told as a changed source: parameters are the same, the code behind them is not.
+    If only a fingerprint differs, the source has changed: parameters are the same, the code behind them is not.
     """
     sentences = []
     for key in sorted(old.keys() | new.keys()):

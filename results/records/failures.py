@@ -1,4 +1,4 @@
-"""Runs that failed: each leaves a small file where its record would stand, until the run is tried again and succeeds.
+"""Runs that failed: each has a small file in the place of its record, until the run is tried again and succeeds.
 
 A failed run has no numbers. Its arm is incomplete, and is never averaged; what failed and why is shown wherever the arm
 is.
@@ -45,7 +45,7 @@ class Failure(BaseModel):
 
     @property
     def run(self) -> tuple[str, str, str, str, str, float, str, int, int]:
-        """What identifies the run, as :func:`run_key` of a record does."""
+        """The identity of the run, equal to :func:`run_key` of its record."""
         table = self.study, self.space, self.dataset, self.protocol, self.budget_kind, self.budget_limit
         return *table, self.arm, self.repetition, self.draw
 
@@ -58,7 +58,7 @@ class Failure(BaseModel):
 
 
 def run_key(record: Record) -> tuple[str, str, str, str, str, float, str, int, int]:
-    """What identifies a run among those of all studies. A failed run ranks nothing, so the population is no part."""
+    """The identity of a run among those of all studies. A failed run ranks nothing, so the population is left out."""
     budget = record.budget
     table = record.study, record.space, record.dataset, record.protocol, budget.kind, budget.limit
     return *table, record.arm, record.repetition, record.draw
@@ -70,7 +70,7 @@ def same_table(failures: Iterable[Failure], record: Record) -> tuple[Failure, ..
 
 
 def read_failure(data: bytes, where: str) -> tuple[Failure | None, str]:
-    """What a failure's file says, or None and a sentence."""
+    """The failure in a file, or None and a sentence about what is wrong with the file."""
     try:
         failure = Failure.model_validate_json(data)
     except ValidationError:
@@ -81,7 +81,7 @@ def read_failure(data: bytes, where: str) -> tuple[Failure | None, str]:
 
 
 def failure_words(failures: Sequence[Failure]) -> str:
-    """An arm's failures in a sentence: equal reasons are said once."""
+    """An arm's failures in a sentence, with equal reasons once."""
     reasons = Counter(failure.reason for failure in failures)
     first = {reason: next(failure for failure in failures if failure.reason == reason) for reason in reasons}
     parts = [

@@ -1,4 +1,4 @@
-"""What the files of a results folder are called, which are records, and a sentence for everything else among them."""
+"""The file names of a results folder: which files are records, and a sentence for each file that is not."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def arm_slug(arm: str) -> str:
 
 
 def record_path(folder: str | Path, run: Record | Failure) -> Path:
-    """Where a run's record stands, or would stand."""
+    """The path of a run's record, whether it exists or not."""
     return run_path(folder, run.arm, run.protocol, run.repetition, run.draw)
 
 
 def run_path(folder: str | Path, arm: str, protocol: str, repetition: int, draw: int) -> Path:
-    """Where the record of a run of this protocol stands."""
+    """The path of the record of a run under this protocol."""
     mark = f"--{protocol}" if protocol else ""
     return Path(folder) / RECORDS / f"{arm_slug(arm)}{mark}--r{repetition}-d{draw}.json"
 
@@ -56,8 +56,8 @@ def run_path(folder: str | Path, arm: str, protocol: str, repetition: int, draw:
 def candidates(folder: Path) -> tuple[list[Candidate], list[str]]:
     """The files in ``folder/records`` and ``folder/*/records`` that may be read, and the sentences, both sorted.
 
-    What is packed (results.records.archive) is listed as if its folder were there.
-    Hidden files are what a killed write left behind, and neither.
+    Packed files (splitbench.results.records.archive) are listed as if their folder were there. Hidden files, which a
+    killed write may leave behind, are neither.
 
     Raises:
         StoreError: if ``folder`` itself cannot be listed.

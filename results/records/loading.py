@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run as its files say: ``measured`` is None where that file is missing or unreadable."""
+    """One run, read from its files; ``measured`` is None where that file is missing or unreadable."""
 
     record: Record
     measured: Measured | None
@@ -181,9 +181,9 @@ def _sweeps(folder: Path, runs: Iterable[StoredRun]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Reading makes many objects and no garbage: searching them for some takes longer than making them.
+    """Inside, garbage collection is off: reading makes many objects and no garbage, and searching them takes longer.
 
-    Afterwards they count as old at once, by a freeze that is undone, so that they are not searched then either.
+    Afterwards a freeze that is undone marks them as old at once, so that they are not searched later either.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""On what runs were computed, and a sentence where runs that are compared were computed on unlike machines.
+"""The machines that computed runs, and a sentence where runs that are compared come from different kinds of machines.
 
 The same training ends a little elsewhere on another CPU model, instruction set, device or version of torch: sums are in
 another order, and the steps magnify the last digit. Pairing by seed does not take that out of a difference.
@@ -28,15 +28,16 @@ def machines(runs: Iterable[StoredRun]) -> list[MachineRecord]:
 
 
 def kinds(of: Iterable[MachineRecord]) -> dict[str, list[str]]:
-    """What is known of machines: for each of KINDS the distinct values, sorted. What is unknown is no value."""
+    """For each of KINDS the distinct values over machines, sorted; unknown values are left out."""
     of = list(of)
     return {kind: sorted({getattr(machine, field) for machine in of} - {""}) for kind, (field, _) in KINDS.items()}
 
 
 def mixture(kinds_there: Mapping[str, Sequence[str]], subject: str = "this table mixes") -> str:
-    """A sentence if ``found``, as ``kinds`` gives it, has several values of a kind; empty if it has not.
+    """A sentence if machines of several kinds took part; empty if they are alike.
 
     Args:
+        kinds_there: what :func:`kinds` returns.
         subject: how the sentence begins.
     """
     several = [(words, kinds_there[kind]) for kind, (_, words) in KINDS.items() if len(kinds_there.get(kind, ())) > 1]

@@ -1,4 +1,4 @@
-"""What a metric's name says of its population where that is not of functions.
+"""The names of metrics on populations that are not of functions.
 
 A table holds one population, so inside the program a metric has one name, as ``tau[all]``. Where a record is written
 and where anything is shown, the names of a population of strings say so: ``tau[all strings]``, ``tau[top50% strings]``.
@@ -26,7 +26,7 @@ def with_population_names(value: T, population: str) -> T:
 
 
 def plain(value: T, population: str) -> T:
-    """The inverse of :func:`shown`."""
+    """The inverse of :func:`with_population_names`."""
     return _mapped(value, _SHOWN, r"[\1\2]") if STRINGS in population else value
 
 

@@ -37,7 +37,7 @@ def read_record(path: str | Path, where: str) -> tuple[Record, str] | tuple[None
 
 
 def read_measured(record: str, where: str) -> tuple[Measured | None, str]:
-    """What the run of a record's file took, or None and a sentence."""
+    """The measured costs beside a record, or None and a sentence."""
     try:
         return Measured.model_validate_json(archive.content(record.removesuffix(".json") + MEASURED)), ""
     except FileNotFoundError:
@@ -101,7 +101,7 @@ class SkippedArm:
 
 
 def read_skipped(path: Path, folder: Path) -> tuple[list[SkippedArm], str]:
-    """What ``path`` says, a file of ``folder`` or of a results folder in it; and a warning, empty if it is sound."""
+    """The skipped arms in ``path``, a file of ``folder`` or of a results folder in it; and a warning, empty if none."""
     where = path.relative_to(folder)
     try:
         content = json.loads(path.read_bytes())

@@ -1,6 +1,6 @@
-"""What one run leaves behind. A record holds nothing that a clock or a machine's name decides: two runs of a study are
-equal byte for byte on one CPU model and instruction set under one version of torch. On another the same training ends
-a little elsewhere. Seconds, memory and the machines stand in a file of its own beside it."""
+"""The record of one run. It holds nothing that depends on a clock or a machine's name, so two runs of a study give
+equal bytes on one CPU model and instruction set under one version of torch. On another the same training gives slightly
+different numbers. Seconds, memory and machines are in a separate file beside the record."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class _Model(BaseModel):
 
 
 class TopologyRecord(_Model):
-    """What the indices in a record stand for: the edges' names, and on each edge its candidate operations'."""
+    """The meaning of a record's indices: the names of edges, and on each edge of its candidate operations."""
 
     edges: list[str]
     operations: list[list[str]]
 
 
 class EdgeScore(_Model):
-    """What was found on one edge: matrices are n x n over ``operations``; null where no standard error exists."""
+    """The scores of one edge: matrices are n x n over ``operations``; null where no standard error exists."""
 
     operations: list[int]
     dissimilarity: list[list[float]]
@@ -77,7 +77,7 @@ class NodeRecord(_Model):
 
 
 class LeafRecord(_Model):
-    """What the selector read from one leaf (validation images only), and its truth, filled in by the measure stage."""
+    """The selector's choice in one leaf (by validation images only), with its truth from the measure stage."""
 
     allowed: list[list[int]]
     architecture: str
@@ -107,7 +107,7 @@ class Selection(_Model):
 
 
 class PhaseCost(_Model):
-    """What one phase cost: FLOPs are analytic, a pass is one forward (and backward, if it has one) of a batch."""
+    """The cost of one phase. FLOPs are analytic; a pass is one forward (and backward, if it has one) of a batch."""
 
     flops: int = 0
     steps: int = 0
@@ -205,7 +205,7 @@ def _renamed(record: dict[str, Any], rename: Callable[[Any, str], Any]) -> dict[
 
 
 class MachineRecord(_Model):
-    """What decides the last digits of a training; an empty word is not known."""
+    """The properties of a machine that affect the last digits of a training; empty where not known."""
 
     device: str = Field(description="the GPU's name, or the CPU and its number of threads")
     cpu: str = Field(default="", description="the CPU's model")
@@ -214,7 +214,7 @@ class MachineRecord(_Model):
 
 
 class Measured(_Model):
-    """What this run took on this machine. Reused stages count with the seconds they took when they were computed."""
+    """Measured time and memory of a run. Reused stages count with the seconds of the machine that computed them."""
 
     seconds: dict[str, float] = Field(description="by phase, measurement included")
     peak_bytes: int
@@ -237,7 +237,7 @@ def bare(component: Any) -> Any:
 
 
 def table_key(record: Record) -> tuple[str, str, str, str, float, str, str]:
-    """What the records of one table have in common: arms that differ in any of it were not compared fairly."""
+    """The values that all records of one table share; arms that differ in any of them are not comparable."""
     budget = record.budget
     return (*study_key(record), budget.kind, budget.limit, record.population, record.protocol)
 

@@ -43,7 +43,7 @@ from splitbench.results.records.record import table_key as table_key
 
 
 def prepare_folder(folder: str | Path) -> None:
-    """Make a results folder and try it, so that a study fails before it trains and not after.
+    """Make a results folder and check that it can be written, before a study trains.
 
     Raises:
         StoreError: if it cannot be written, or its records are packed: a run beside them would hide them.
@@ -60,7 +60,7 @@ def prepare_folder(folder: str | Path) -> None:
 
 
 def write_run(folder: str | Path, record: Record, measured: Measured, estimates: bytes) -> Path:
-    """Write a run's three files, the record last, and give the record's path. A run of the same study is replaced.
+    """Write a run's three files, the record last; returns the record's path. A run of the same study is replaced.
 
     Raises:
         ValueError: if the record does not hold the digest of ``estimates``.
@@ -84,7 +84,7 @@ def write_run(folder: str | Path, record: Record, measured: Measured, estimates:
 
 
 def write_failure(folder: str | Path, failure: Failure) -> Path:
-    """Keep why a run failed, in the place of its record, and give the file's path. Writing the record removes it.
+    """Write why a run failed, in the place of its record; returns the file's path. Writing the record removes it.
 
     Raises:
         StoreError: if the folder cannot be written.
@@ -95,7 +95,7 @@ def write_failure(folder: str | Path, failure: Failure) -> Path:
 
 
 def write_skipped(folder: str | Path, skipped: Mapping[str, str]) -> None:
-    """Keep which arms of the study do not run on its space, and why; no file where all of them do."""
+    """Write which arms of the study do not run on its space, and why; no file if all of them do."""
     path = Path(folder) / SKIPPED
     if skipped:
         write_atomically(path, readable_json(dict(skipped)).encode())

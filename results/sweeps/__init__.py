@@ -1,1 +1,1 @@
-"""Sweeps as results read them: what was searched, what each arm chose, what is left of it on fresh seeds."""
+"""Reports of sweeps: what was searched, what each arm chose, and how much of the gain is left on fresh seeds."""

@@ -1,4 +1,4 @@
-"""A sweep as results read it: ``sweep.json`` in a results folder, which the harness writes anew as each trial settles.
+"""The file of a sweep: ``sweep.json`` in a results folder, which the harness rewrites as each trial settles.
 
 The trials' runs are ordinary records beside it. What is derived here is a function of the file alone: the chosen
 configuration, best-after-n curves, paired comparisons. Everything in it is against the ground truth's validation
@@ -86,7 +86,7 @@ class Sweep(_Model):
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """Where an arm stands after ``n`` settled trials.
+    """The state of an arm after ``n`` settled trials.
 
     Attributes:
         runs: how many seeds it ran for them in all; the untuned baseline's are not counted.
@@ -136,7 +136,7 @@ def read_sweep(folder: str | Path) -> Sweep:
 
 
 def write_sweep(folder: str | Path, sweep: Sweep) -> Path:
-    """Replace a folder's sweep, and give its path. Equal sweeps give equal bytes.
+    """Replace a folder's sweep; returns its path. Equal sweeps give equal bytes.
 
     Raises:
         StoreError: if the folder cannot be written.
@@ -201,11 +201,11 @@ def chosen_difference(sweep: Sweep, arm: SweptArm) -> Estimate | None:
 
 
 def at_the_edge(sweep: Sweep, arm: SweptArm) -> dict[str, str]:
-    """By path, at which end of its range a chosen value lies: within a twentieth of the range's length, on its scale.
+    """Path -> ``low`` or ``high``, for chosen values within a twentieth of the range's length (on its scale) of an end.
 
-    A better value may lie beyond. Choices and ranges of fewer than five values have no inside to be found in.
+    A better value may lie beyond. Choices, and ranges of fewer than five values, are left out.
     """
-    top, found = best(sweep, arm), dict[str, str]()
+    top, ends_reached = best(sweep, arm), dict[str, str]()
     for path, value in top.values.items() if top else ():
         domain = sweep.search.get(path)
         if not isinstance(domain, dict) or isinstance(value, bool | str):
@@ -218,12 +218,12 @@ def at_the_edge(sweep: Sweep, arm: SweptArm) -> dict[str, str]:
         ends = [math.log(x) if scale == "log" else x for x in (low, value, high)]
         share = (ends[1] - ends[0]) / (ends[2] - ends[0])
         if min(share, 1 - share) <= EDGE + 1e-9:
-            found[path] = "low" if share < 0.5 else "high"
-    return found
+            ends_reached[path] = "low" if share < 0.5 else "high"
+    return ends_reached
 
 
 def spent_by_trials(arm: SweptArm) -> float:
-    """What all the arm's trials were charged, in the budget's unit."""
+    """The cost of all the arm's trials, in the budget's unit."""
     return math.fsum(trial.spent for trial in arm.trials)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep's report says beside its tables: how they are to be read, and what should be looked at."""
+"""The sentences of a sweep's report beside its tables: how to read them, and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep shows: what was searched and how, what each arm chose, and how far its number is to be trusted."""
+"""The report of a sweep: what was searched and how, what each arm chose, and how reliable its number is."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def sweep_json(sweep: Sweep) -> str:
         "chosen": {arm.arm: _chosen_object(sweep, arm) for arm in sweep.arms},
         "spent": {arm.arm: spent_by_trials(arm) for arm in sweep.arms},
         "comparisons": [
-            {"arm": first.arm, "against": second.arm, "difference": asdict(found)}
+            {"arm": first.arm, "against": second.arm, "difference": asdict(difference)}
             for first, second in pairs(sweep)
-            if (found := compare_chosen(sweep, first, second)) is not None
+            if (difference := compare_chosen(sweep, first, second)) is not None
         ],
     }
     data = sweep.model_dump(mode="json") | derived

@@ -37,7 +37,7 @@ class Left:
 
     Attributes:
         arm: as the sweep names it.
-        over: what it is measured against, in words.
+        over: the reference of the gain, in words.
         tuning: on the seeds and the validation truth that were tuned on.
         validation, test: of the tuned study, seed by seed; None where a run lacks the metric.
     """
@@ -99,7 +99,7 @@ def _which(sweep: Sweep, swept: SweptArm, arm: ArmRuns) -> str:
     values: dict[str, Mapping[str, Any]] = {TUNED: top.values if top else {}, OWN: swept.own}
     named = {f"{swept.arm} tuned": TUNED, f"{swept.arm} untuned": OWN}.get(arm.name)
     for word in [named] if named else values:
-        # what the study file does not set has no number here to be held against
+        # a parameter that the study file does not set has no number here to compare with
         wanted = {path: value for path, value in values[word].items() if value is not None}
         if (named or wanted) and all(_same(value_at_path(config, path), value) for path, value in wanted.items()):
             return word
@@ -107,7 +107,7 @@ def _which(sweep: Sweep, swept: SweptArm, arm: ArmRuns) -> str:
 
 
 def value_at_path(config: Any, path: str) -> Any:
-    """What an arm's configuration in a record has at a study file's path; None where it has nothing."""
+    """The value at a study file's path in a record's configuration of its arm; None if there is none."""
     head, *rest = path.split(".")
     part_value = config
     for part in (KINDS.get(head, head), *rest):
@@ -168,7 +168,7 @@ def _difference(own: ArmRuns, rival: ArmRuns, get: Getter) -> Estimate | None:
 
 
 def tuned_tables(sweep: Sweep, tuned: Tuned) -> tuple[WordTable, ...]:
-    """Its leaderboard, and what is left of the gains where there is something to hold against one another."""
+    """The tuned study's leaderboard, and the remaining gains where there are two to compare."""
     left = what_is_left(sweep, tuned)
     return (_rows(sweep, tuned), *((_gains(sweep, left),) if left else ()))
 

@@ -1,4 +1,4 @@
-"""What a sweep's parameters, their values and its components are called."""
+"""The names of a sweep's parameters, their values and its components."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told below a leaderboard's tables: how to read them, and what their numbers rest on."""
+"""The legend below a leaderboard's tables: how to read them, and what their numbers are based on."""
 
 from __future__ import annotations
 

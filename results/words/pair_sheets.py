@@ -1,4 +1,4 @@
-"""What a comparison of two arms says, and what ranks over several tables say, as sheets."""
+"""Sheets of a comparison of two arms, and of ranks over several tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sheet: what is shown of one leaderboard or comparison, in words, and how its numbers are written."""
+"""Sheets: the words and tables that are shown for one leaderboard or comparison, and the format of their numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class WordTable:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What one leaderboard or comparison shows, in order."""
+    """The words and tables of one leaderboard or comparison, in order."""
 
     heading: str
     facts: tuple[str, ...]

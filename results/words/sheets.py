@@ -1,4 +1,4 @@
-"""What a leaderboard or a comparison says, as sheets of words that markdown, a terminal or a page can show."""
+"""Leaderboards and comparisons as sheets of words, which markdown, a terminal or a page can show."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _chance_table(board: Leaderboard) -> tuple[WordTable, ...]:
             interval_words(chance.bill, 3, sign=True),
             ", ".join(chance.controls),
         )
-        for row, chance in sorted(compared, key=lambda one: -one[1].difference.mean)
+        for row, chance in sorted(compared, key=lambda pair: -pair[1].difference.mean)
     )
     title = "Against chance: random edges and random groups of the same sizes, seed by seed"
     return (WordTable(title, header, rows, left=("group sizes", "control")),) if rows else ()

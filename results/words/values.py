@@ -26,7 +26,7 @@ def exact_words(value: Any) -> str:
 
 
 def sampled_words(value: bool | int | float | str | None) -> str:
-    """A value of a sweep's parameter, as a study file has it; four digits are all that a sampled one has."""
+    """A value of a sweep's parameter as in a study file; a sampled value has four digits only."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
@@ -35,5 +35,5 @@ def sampled_words(value: bool | int | float | str | None) -> str:
 
 
 def setting_words(value: Any) -> str:
-    """A value of an unsplit supernet's setting, as ``splitbench expect`` compares them; None means all there is."""
+    """A value of an unsplit supernet's setting, in the words of ``splitbench expect``; None means all there is."""
     return "all" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

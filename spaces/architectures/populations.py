@@ -32,7 +32,7 @@ def population(
     sample: int | None,
     seed: int,
     subspace: SubSpace | None = None,
-    earlier: Sequence[SubSpace] = (),
+    leaves_before: Sequence[SubSpace] = (),
     of: Of = "functions",
 ) -> Rows:
     """Distinct connected functions or strings [A, edges] that the metrics are computed on: all, or ``sample`` of them.
@@ -42,7 +42,7 @@ def population(
         sample: how many; all of them if None.
         seed: of the sample.
         subspace: if given, only those of the population that this leaf owns:
-        earlier: the leaves before it, of which none may contain them.
+        leaves_before: the leaves before it, of which none may contain them.
         of: functions, or strings: each is then in the leaf that contains it as it is spelled.
 
     Raises:
@@ -55,7 +55,7 @@ def population(
         rows = sample_strings(space, sample, rng) if of == "strings" else space.sample_functions(sample, rng)
     if subspace is None:
         return rows
-    owned: Rows = rows[owner([*earlier, subspace], rows) == len(earlier)]
+    owned: Rows = rows[owner([*leaves_before, subspace], rows) == len(leaves_before)]
     return owned
 
 
@@ -92,21 +92,21 @@ def sample_strings(
     n: int,
     rng: np.random.Generator,
     subspace: SubSpace | None = None,
-    earlier: Sequence[SubSpace] = (),
+    leaves_before: Sequence[SubSpace] = (),
 ) -> Rows:
     """``n`` distinct connected strings of ``subspace``, or all if there are no more; as
     :meth:`SearchSpace.sample_functions` has it of functions. Every connected string is equally likely."""
     subspace = subspace or space.root()
     if can_list(space, "strings"):
         rows = connected_strings(space)
-        rows = rows[owner([*earlier, subspace], rows) == len(earlier)]
+        rows = rows[owner([*leaves_before, subspace], rows) == len(leaves_before)]
         chosen: Rows = rows if n >= len(rows) else rows[np.sort(rng.choice(len(rows), n, replace=False))]
         return chosen
     strings, fruitless = set[Architecture](), 0
     while len(strings) < n and fruitless < FRUITLESS:
         string = space.sample(rng, subspace)
         fruitless += 1
-        if string not in strings and not any(other.contains(string) for other in earlier):
+        if string not in strings and not any(other.contains(string) for other in leaves_before):
             strings.add(string)
             fruitless = 0
     return as_rows(sorted(strings), len(space.edges))

@@ -21,15 +21,17 @@ class RankedFunctions:
     sample: int | None
     seed: int
 
-    def rows(self, space: SearchSpace, subspace: SubSpace | None = None, earlier: Sequence[SubSpace] = ()) -> Rows:
+    def rows(
+        self, space: SearchSpace, subspace: SubSpace | None = None, leaves_before: Sequence[SubSpace] = ()
+    ) -> Rows:
         """The members, [A, edges].
 
         Args:
             space: the whole search space, from which the sample is drawn.
             subspace: a leaf; only the members that it owns are then returned.
-            earlier: the leaves before it. A member that several leaves contain is owned by the first of them.
+            leaves_before: the leaves before it. A member that several leaves contain is owned by the first of them.
         """
-        return population(space, self.sample, self.seed, subspace, earlier, self.of)
+        return population(space, self.sample, self.seed, subspace, leaves_before, self.of)
 
     @property
     def of(self) -> Of:

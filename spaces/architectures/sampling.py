@@ -34,20 +34,20 @@ class Sampler:
     Attributes:
         space: where from.
         subspace: what the leaf allows.
-        earlier: the leaves before it that overlap it: what they contain as well is theirs.
+        leaves_before: the leaves before it that overlap it: what they contain as well is theirs.
         sampling: ``strings``: each string is equally likely, so a function as often as there are strings for it;
             ``functions``: each function is equally likely, by the one string that names it.
     """
 
     space: SearchSpace
     subspace: SubSpace
-    earlier: tuple[SubSpace, ...] = ()
+    leaves_before: tuple[SubSpace, ...] = ()
     sampling: str = STRINGS
 
     def owns(self, architecture: Architecture) -> bool:
         """Whether this leaf ranks the architecture's function."""
         function = self.space.function(architecture)
-        return self.subspace.contains(function) and not any(other.contains(function) for other in self.earlier)
+        return self.subspace.contains(function) and not any(other.contains(function) for other in self.leaves_before)
 
     def draw(self, rng: np.random.Generator) -> Architecture:
         """One connected architecture.
@@ -72,7 +72,7 @@ class Sampler:
     def functions(self) -> Rows:
         """All functions that the leaf owns, [A, edges], of a space that can be listed."""
         rows = listed(self.space, self.subspace)
-        return rows[owner(self.earlier, rows) < 0]
+        return rows[owner(self.leaves_before, rows) < 0]
 
 
 def masses(space: SearchSpace, leaves: Sequence[SubSpace], sampling: str) -> tuple[Fraction, ...]:

@@ -100,7 +100,7 @@ def spent(stage: Train, member: Member, arm: Arm, study: Study, first: int) -> T
         stage.seed,
         Meter(),
         parts=member.parts,
-        earlier=member.earlier,
+        leaves_before=member.earlier,
         sampling=stage.sampling,
     )
     job.siblings = [job] * len(stage.members)

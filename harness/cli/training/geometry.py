@@ -29,7 +29,7 @@ def run_geometry(
     from splitbench.harness.running.geometry import FIGURE, JSON, compare_partitions
 
     with progress.watcher(study.config.name, folder) as shown:
-        found = compare_partitions(study, folder, workers, plugins, probes, shown, runs_stages)
+        comparison = compare_partitions(study, folder, workers, plugins, probes, shown, runs_stages)
 
     from splitbench.results.partitions.geometry_report import geometry_sheet
     from splitbench.results.words import render
@@ -37,7 +37,7 @@ def run_geometry(
     if as_json:
         typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)
     elif sys.stdout.isatty():
-        render.terminal_sheet(geometry_sheet(found))
+        render.terminal_sheet(geometry_sheet(comparison))
     else:
-        typer.echo(render.sheet_markdown(geometry_sheet(found)), nl=False)
+        typer.echo(render.sheet_markdown(geometry_sheet(comparison)), nl=False)
     typer.echo(f"Results: {folder / JSON} and beside it; the picture is {folder / FIGURE}", err=True)

@@ -81,13 +81,15 @@ def show_grid_forecast(
     from splitbench.results.words import render
 
     workers = workers or running.usual_workers(chosen, running.engine_of(engine))
-    found = grid_forecast.forecast_grid(grid.name, cells, workers)
+    expected = grid_forecast.forecast_grid(grid.name, cells, workers)
     if as_json:
-        show.json_out(found.as_json())
+        show.json_out(expected.as_json())
         return
     ((first, study), *others) = cells
     sheet = (
-        grid_forecast.grid_forecast_sheet(found) if others else forecast.forecast_sheet(study, found.cells[first.name])
+        grid_forecast.grid_forecast_sheet(expected)
+        if others
+        else forecast.forecast_sheet(study, expected.cells[first.name])
     )
     if sys.stdout.isatty():
         render.terminal_sheet(sheet)

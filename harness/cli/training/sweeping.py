@@ -38,13 +38,13 @@ def run_sweep(
 
     from splitbench.results.sweeps import sweep, sweep_report
 
-    found = sweep.read_sweep(folder)
+    state = sweep.read_sweep(folder)
     if as_json:
-        typer.echo(sweep_report.sweep_json(found), nl=False)
+        typer.echo(sweep_report.sweep_json(state), nl=False)
     elif sys.stdout.isatty():
-        sweep_report.sweep_terminal(found)
+        sweep_report.sweep_terminal(state)
     else:
-        typer.echo(sweep_report.sweep_markdown(found), nl=False)
+        typer.echo(sweep_report.sweep_markdown(state), nl=False)
     typer.echo(f"Results: {folder}. Pictures of them: splitbench plot {folder}", err=True)
     if (folder / TUNED).exists():
         typer.echo(f"Compare the tuned arms on fresh seeds: splitbench run {folder / TUNED}", err=True)

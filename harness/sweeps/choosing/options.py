@@ -14,7 +14,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.registry import Spec, split_spec, suggestion
 
 T = TypeVar("T")
-# The seed, the seeds and the warnings are the sweep's own affair; the rest Optuna 5 calls deprecated.
+# The sweep itself sets the seed, the seeds and the warnings; the rest is deprecated in Optuna 5.
 _OWN = frozenset({"seed", "seeds", "warn_independent_sampling"})
 _DEPRECATED = frozenset({"consider_prior", "consider_magic_clip", "consider_endpoints", "inc_popsize"})
 _LEAST = {
@@ -51,17 +51,17 @@ def name_and_options(spec: Spec, known: Mapping[str, Any], what: str, where: str
 
 
 def allowed(maker: Callable[..., Any] | None) -> dict[str, Any]:
-    """The options a study file may give to ``maker``, and the type of each.
+    """The options that a study file may give to ``maker``, and the type of each.
 
-    These are its parameters that are numbers, words or switches; what only a program can give (functions, other
-    samplers), what Optuna has deprecated and what the sweep sets itself (the seed) is left out.
+    These are its parameters that are numbers, words or switches. Parameters that only a program can give (functions,
+    other samplers), deprecated ones, and those that the sweep sets itself (the seed) are left out.
     """
     if maker is None:
         return {}
-    found: dict[str, Any] = {}
+    accepted: dict[str, Any] = {}
     for name, parameter in inspect.signature(maker).parameters.items():
         whole = Annotated[int, Field(ge=_LEAST.get(name, 0))]
-        types: dict[str, Any] = {
+        accepted_types: dict[str, Any] = {
             "int": whole,
             "int | None": whole | None,
             "str | int": whole | Literal["auto"],
@@ -71,9 +71,9 @@ def allowed(maker: Callable[..., Any] | None) -> dict[str, Any]:
         }
         written = parameter.annotation
         written = written if isinstance(written, str) else inspect.formatannotation(written)
-        if name not in _OWN | _DEPRECATED and written in types:
-            found[name] = types[written]
-    return found
+        if name not in _OWN | _DEPRECATED and written in accepted_types:
+            accepted[name] = accepted_types[written]
+    return accepted
 
 
 def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -82,17 +82,17 @@ def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any
     Raises:
         ConfigError: an unknown option, one that is missing, or a value of the wrong type.
     """
-    types = allowed(maker)
+    accepted = allowed(maker)
     for key in given:
-        if key not in types:
+        if key not in accepted:
             raise ConfigError(
-                f"{where}: {name} has no option {key!r}{suggestion(key, list(types))}; "
-                f"it takes: {', '.join(types) or 'none'}"
+                f"{where}: {name} has no option {key!r}{suggestion(key, list(accepted))}; "
+                f"it takes: {', '.join(accepted) or 'none'}"
             )
-    for key in types:
+    for key in accepted:
         if maker and key not in given and inspect.signature(maker).parameters[key].default is inspect.Parameter.empty:
-            raise ConfigError(f"{where}: {name} needs the option {key!r}; it takes: {', '.join(types)}")
-    fields: dict[str, Any] = {key: (types[key], ...) for key in given}
+            raise ConfigError(f"{where}: {name} needs the option {key!r}; it takes: {', '.join(accepted)}")
+    fields: dict[str, Any] = {key: (accepted[key], ...) for key in given}
     try:
         return dict(create_model("Options", **fields)(**given))
     except ValidationError as error:
@@ -102,7 +102,7 @@ def checked(maker: Callable[..., Any] | None, name: str, given: Mapping[str, Any
 
 
 def made_of_options(maker: Callable[..., T], where: str, options: Mapping[str, Any]) -> T:
-    """What ``maker`` makes of its options, without Optuna's warnings that some of them are experimental.
+    """Call ``maker`` with its options, without Optuna's warnings that some of them are experimental.
 
     Raises:
         ConfigError: if Optuna refuses a value, or two options that do not go together.

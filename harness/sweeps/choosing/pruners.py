@@ -1,7 +1,7 @@
 """Pruners by name, and the one that stops a trial when its interval cannot win.
 
-What a pruner decides is a function of what the slots have shown: it sees one trial a slot, numbered by slot, so that
-neither a failed attempt nor the number of a retry changes which trials are stopped.
+A pruner sees one trial for each slot, numbered by slot. Its decision is a function of the slots' values alone: neither
+failed attempts nor the number of a retry change which trials are stopped.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Interval(BasePruner):
 
     .. math:: \bar\delta_k + t_{c,\nu}\, \hat\sigma \sqrt{1/k - 1/S} < 0
 
-    with the quantile of Student's t at the one-sided confidence c: at each look, the interval misses what the trial
-    would have come to with probability about 1 - c. A trial is never stopped after its last seed, on the strength of
-    values that are no numbers, or while nothing is known of the scatter or there is no complete trial.
+    with the quantile of Student's t at the one-sided confidence c: at each look, the interval misses the trial's mean
+    over all seeds with probability about 1 - c. A trial is never stopped after its last seed, because of values that
+    are not finite, or while the scatter is not known or no trial is complete.
 
     :math:`\hat\sigma^2` is the trial's own variance shrunk towards that of the others (the moderated variance of Smyth,
     Statistical Applications in Genetics and Molecular Biology 3(1), 2004, with a prior of fixed weight):
@@ -103,8 +103,8 @@ class Interval(BasePruner):
         """The differences by seed of the best trial that ran all seeds, the earliest of equals."""
         complete = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
         known = [(sign * (t.value or 0.0), -t.number, values) for t in complete if (values := _by_seed(t)) is not None]
-        whole = [one for one in known if len(one[2]) == self.seeds and math.isfinite(one[0])]
-        return max(whole, key=lambda one: one[:2])[2] if whole else None
+        whole = [entry for entry in known if len(entry[2]) == self.seeds and math.isfinite(entry[0])]
+        return max(whole, key=lambda entry: entry[:2])[2] if whole else None
 
 
 def upper_bound(delta: np.ndarray, others: Sequence[np.ndarray], seeds: int, confidence: float) -> float | None:

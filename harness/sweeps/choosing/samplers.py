@@ -1,9 +1,9 @@
 """Samplers by name, made so that a sweep may be interrupted and so that all arms begin alike.
 
-What slot k of an arm tries is a function of the study's seed, of k, and of what the arm's slots before k have shown.
+The values of slot k of an arm are a function of the study's seed, of k, and of the arm's results in the slots before k.
 No sampler object outlives a call: every draw builds Optuna's sampler anew, with a seed hashed from (seed, k), and shows
 it the arm's history with one trial a slot, in the order of slots. So neither an interruption, nor a failed attempt and
-its retry, nor what other arms, threads or processes asked in between changes what is tried next.
+its retry, nor draws of other arms, threads or processes in between change the next values.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _history(trials: Sequence[FrozenTrial], number: int) -> list[FrozenTrial]:
         if trial.user_attrs.get(REASON) != SURPLUS:
             attempts.setdefault(original, []).append(trial)
     shown = []
-    for slot, original in enumerate(sorted(one for one in attempts if one < mine)):
+    for slot, original in enumerate(sorted(first for first in attempts if first < mine)):
         chain = attempts[original]
         settled = [t for t in chain if t.state in SETTLED]
         trial = copy.copy(settled[-1] if settled else max(chain, key=lambda t: (len(t.params), t.number)))

@@ -1,7 +1,7 @@
 """A database as the storage of a sweep: reached within seconds, read before it is opened, its password never shown.
 
-Optuna's own constructor makes tables and writes versions before it checks anything. What is there is therefore read
-first, with nothing but SELECT: a database that is refused is as it was.
+Optuna's own constructor makes tables and writes versions before it checks anything. The database is therefore read
+first, by SELECT alone, so that a database that is refused stays unchanged.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def check_place(place: str) -> None:
     """Refuse a mistyped URL, which would be taken for a path with the password in it.
 
     Raises:
-        StoreError: if ``place`` begins as a URL does, is none, and no such file exists.
+        StoreError: if ``place`` begins like a URL without being one, and no such file exists.
     """
     begun = re.match(r"([A-Za-z][A-Za-z0-9+_-]+):", place)  # of two letters: one is a drive
     if begun is None or is_url(place) or os.path.exists(place):
@@ -221,7 +221,7 @@ def _make_atomic(engine: Engine) -> None:
 
 
 def driver_reason(error: BaseException, place: str) -> str:
-    """What a driver says, as one line without the password."""
+    """A driver's error message as one line, without the password."""
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, DBAPIError) and error.orig is not None:

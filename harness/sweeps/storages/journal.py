@@ -22,7 +22,7 @@ _UNLOCKABLE = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class JournalLock(JournalFileSymlinkLock):
-    """What keeps two processes from writing at once: a lock on the journal itself, which ends with its process.
+    """The lock that keeps two processes from writing at once: on the journal itself, released when its process ends.
 
     Optuna's own is a file beside it. One that a killed process leaves makes all others wait for 30 seconds; it serves
     where the file system has no locks. A program that locks in Optuna's way, such as its dashboard, may write beside

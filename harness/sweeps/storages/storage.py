@@ -1,6 +1,6 @@
 """Where a sweep's trials are kept: Optuna's journal file, or a database that Optuna knows; and the studies in it.
 
-What is there is checked before anything is written: a storage that is refused is as it was.
+An existing storage is checked before anything is written, so that one that is refused stays unchanged.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def storage_errors(place: str | Path) -> Iterator[None]:
 
 
 def _in_storage(error: BaseException) -> bool:
-    """Whether an error that anything may raise came out of a storage: by whose code was running."""
+    """Whether an error came out of a storage, by the code that raised it: other code may raise the same class."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return any(str(frame.f_globals.get("__name__")).startswith(STORAGES) for frame in frames)
 

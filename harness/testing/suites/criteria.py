@@ -237,7 +237,7 @@ def criterion_checks(criterion: Criterion, space: SearchSpace, data: ImageData) 
 
 
 def check_criterion(criterion: Criterion, space: SearchSpace, data: ImageData) -> None:
-    """What an arm relies on, with paths and with mixtures as contexts: all of :func:`checks`.
+    """What an arm relies on, with paths and with mixtures as contexts: all of :func:`criterion_checks`.
 
     Raises:
         AssertionError: with the sentence of the first check that fails.

@@ -96,8 +96,8 @@ def checks(engine: Opener, workers: int = 1) -> Iterator[ComponentCheck]:
         first = Counting(scene=scene, number=1)
         with tempfile.TemporaryDirectory() as name, opened(Path(name)) as running:
             running.submit(first).result(SECONDS)
-            found = running.submit(Counting(scene=scene, number=2, read=(first.key,))).result(SECONDS).output
-            assert found == 2, "a stage does not see the files that its parent has left"
+            files_seen = running.submit(Counting(scene=scene, number=2, read=(first.key,))).result(SECONDS).output
+            assert files_seen == 2, "a stage does not see the files that its parent has left"
 
     def errors() -> None:
         with tempfile.TemporaryDirectory() as name, opened(Path(name)) as running:

@@ -212,7 +212,7 @@ def proxy_checks(proxy: Proxy, space: SearchSpace, data: ImageData) -> Iterator[
 
 
 def check_proxy(proxy: Proxy, space: SearchSpace, data: ImageData) -> None:
-    """All of :func:`checks`.
+    """All of :func:`proxy_checks`.
 
     Raises:
         AssertionError: with the sentence of the first check that fails.

@@ -33,7 +33,8 @@ def one_a_budget(tables: Sequence[PlotTable], options: Options) -> list[PlotTabl
         kept = kept_tables.setdefault(table.board.budget[1], table)
         if kept is not table:
             first, second = (
-                f"{one.title}, protocol {one.arms[0].runs[0].record.protocol or 'not known'}" for one in (kept, table)
+                f"{plotted.title}, protocol {plotted.arms[0].runs[0].record.protocol or 'not known'}"
+                for plotted in (kept, table)
             )
             options.note(
                 f"anytime: at {table.budget} the table ({second}) is left out beside ({first}); to draw it, name a "
@@ -52,8 +53,8 @@ def lines(tables: Sequence[PlotTable], options: Options) -> dict[str, dict[float
     for table in tables:
         for arm, value in table.estimates(options.metric).items():
             by_arm.setdefault(arm, {})[table.board.budget[1]] = value
-        for one in table.complete:
-            settings.setdefault(one.name, set()).add(config_fingerprint(one.runs[0].record.config.get("arm")))
+        for runs in table.complete:
+            settings.setdefault(runs.name, set()).add(config_fingerprint(runs.runs[0].record.config.get("arm")))
     for arm in sorted(by_arm):
         if len(settings[arm]) > 1:
             options.note(f"anytime: arm {arm!r} is left out, because its settings differ from budget to budget")

@@ -32,7 +32,7 @@ def break_even_figure(shown: BreakEvenReport) -> Figure:
     own; below, what the unsplit supernet and FLOPs alone reach."""
     budgets = list(shown.ladder.tables)
     labels = _labels(shown)
-    rows = sorted(shown.rows, key=lambda row: -row.found.gains[-1].mean)
+    rows = sorted(shown.rows, key=lambda row: -row.break_even.gains[-1].mean)
     looks = coloured_series([row.arm for row in rows], set())
     left = 0.72
     right = margins.margin([*labels.values(), shown.ladder.baseline, "FLOPs alone"])
@@ -58,7 +58,7 @@ def break_even_figure(shown: BreakEvenReport) -> Figure:
         if len(looks) <= BANDS:
             _band(gains, row, looks[row.arm].colour)
         else:
-            tested = dict(zip(row.found.budgets, row.found.gains, strict=True))
+            tested = dict(zip(row.break_even.budgets, row.break_even.gains, strict=True))
             intervals(gains, tested, places[list(looks).index(row.arm)], looks[row.arm].colour)
     gains.axhline(0, color=style.INK, linewidth=1, zorder=1.5)
     gains.set_ylabel(_difference(shown))
@@ -76,8 +76,8 @@ def break_even_figure(shown: BreakEvenReport) -> Figure:
     names = [
         margins.Label(
             labels[row.arm],
-            row.found.budgets[-1],
-            row.found.gains[-1].mean,
+            row.break_even.budgets[-1],
+            row.break_even.gains[-1].mean,
             looks[row.arm].colour if row.arm in looks else style.SOFT,
         )
         for row in rows
@@ -104,8 +104,8 @@ def _line(axes: Axes, row: BreakEvenRow, look: style.Series | None) -> None:
 def _marks(axes: Axes, row: BreakEvenRow, look: style.Series) -> None:
     """What was measured, and a ring where the line passes zero for good."""
     axes.plot(
-        list(row.found.budgets),
-        [value.mean for value in row.found.gains],
+        list(row.break_even.budgets),
+        [value.mean for value in row.break_even.gains],
         color=look.colour,
         marker=look.marker,
         markersize=5,
@@ -113,9 +113,9 @@ def _marks(axes: Axes, row: BreakEvenRow, look: style.Series) -> None:
         zorder=3.5,
         gid=f"tested {row.arm}",
     )
-    if row.found.at is not None:
+    if row.break_even.at is not None:
         axes.plot(
-            [row.found.at],
+            [row.break_even.at],
             [0],
             "o",
             markerfacecolor="white",
@@ -141,11 +141,11 @@ def _sets(
     axes: Axes, rows: Sequence[BreakEvenRow], looks: Mapping[str, style.Series], labels: Mapping[str, str], span: float
 ) -> None:
     """A zero line an arm: thick where the interval holds 0, a mark at the break-even, an arrow at an open end."""
-    lowest, highest = (end(budget for row in rows for budget in row.found.budgets) for end in (min, max))
+    lowest, highest = (end(budget for row in rows for budget in row.break_even.budgets) for end in (min, max))
     for height, row in enumerate(rows):
-        look, found = looks[row.arm], row.found
+        look, break_even = looks[row.arm], row.break_even
         axes.plot([lowest, highest], [height] * 2, color=style.GRID, linewidth=1, zorder=1)
-        for low, high in found.parts:
+        for low, high in break_even.parts:
             axes.plot(
                 [low, high],
                 [height] * 2,
@@ -154,17 +154,17 @@ def _sets(
                 **BAR,
             )
         for is_open, end, beyond, mark in (
-            (found.below, found.budgets[0], found.budgets[0] / span**0.6, "<"),
-            (found.above, found.budgets[-1], found.budgets[-1] * span**0.6, ">"),
+            (break_even.below, break_even.budgets[0], break_even.budgets[0] / span**0.6, "<"),
+            (break_even.above, break_even.budgets[-1], break_even.budgets[-1] * span**0.6, ">"),
         ):
             if is_open:
                 axes.plot(
                     [end, beyond], [height] * 2, color=look.colour, linewidth=4, alpha=0.45, solid_capstyle="butt"
                 )
                 axes.plot([beyond], [height], mark, color=look.colour, markersize=5, gid=f"open {mark} {row.arm}")
-        if found.at is not None:
+        if break_even.at is not None:
             axes.plot(
-                [found.at],
+                [break_even.at],
                 [height],
                 look.marker,
                 color=look.colour,
@@ -234,7 +234,7 @@ def _difference(shown: BreakEvenReport) -> str:
 
 
 def _notes(shown: BreakEvenReport, coloured: int) -> list[str]:
-    seeds = sorted({value.n for row in shown.rows for value in row.found.gains})
+    seeds = sorted({value.n for row in shown.rows for value in row.break_even.gains})
     words = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     rest = len(shown.rows) - coloured
     confidence = f"{stats.CONFIDENCE:.0%}"

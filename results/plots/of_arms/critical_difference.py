@@ -1,8 +1,8 @@
-"""The critical-difference diagram: mean ranks of the arms, and bars over arms that are not told apart.
+"""The critical-difference diagram: mean ranks of the arms, and bars over arms that do not differ significantly.
 
-J. Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006). A block is a pair of
-space and data set where there are three that have the same arms, else a seed of one table (``results.arms.friedman``).
-Oracle controls are left out: they are bounds.
+J. Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006). A block is a pair of space and
+data set where there are three that have the same arms, else a seed of one table
+(``splitbench.results.arms.friedman``). Oracle controls are left out: they are bounds.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def scatter_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
         raise CannotDrawError(str(error)) from None
     estimate, loss, truth = (frame[name].to_numpy(np.float64) for name in ("accuracy", "loss", "truth_test"))
     leaf = frame["leaf"].to_numpy(np.int64)
-    leaves = [int(one) for one in np.unique(leaf)]
+    leaves = [int(number) for number in np.unique(leaf)]
     tau = run.record.metrics.get(options.metric)
     value = "undefined" if tau is None else f"{tau:.3f}"
     left, below = 0.6, 0.55
@@ -66,8 +66,8 @@ def scatter_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
     order = style.panel(page, style.WIDTH - SIDE - 0.15, bottom, SIDE, SIDE)
     handles = []
     first, second = ranks(truth), ranks(lexicographic_score(estimate, loss))
-    for index, one in enumerate(leaves):
-        look, own = style.series(index), leaf == one
+    for index, number in enumerate(leaves):
+        look, own = style.series(index), leaf == number
         options_of: dict[str, Any] = {
             "color": look.colour,
             "marker": look.marker,
@@ -77,10 +77,10 @@ def scatter_figure(table: PlotTable, arm: ArmRuns, options: Options) -> Figure:
             "alpha": 0.65,
             "rasterized": len(frame) > style.MANY_POINTS,
         }
-        values.plot(truth[own], estimate[own], gid=f"values {one}", **options_of)
-        order.plot(first[own], second[own], gid=f"ranks {one}", **options_of)
+        values.plot(truth[own], estimate[own], gid=f"values {number}", **options_of)
+        order.plot(first[own], second[own], gid=f"ranks {number}", **options_of)
         handles.append(
-            Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"leaf {one}: {own.sum():,}")
+            Line2D([], [], color=look.colour, marker=look.marker, linestyle="", label=f"leaf {number}: {own.sum():,}")
         )
     _histograms(over, beside, truth, estimate)
     values.set_xlabel("stand-alone test accuracy, %")

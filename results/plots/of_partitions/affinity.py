@@ -1,4 +1,4 @@
-"""How unlike a criterion found the operations of each edge at the root, and the groups that came of it."""
+"""The dissimilarity of the operations of each edge at the root, and the groups that were made from it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Heat:
     Attributes:
         edge: its index.
         operations: in the order of the groups [n].
-        groups: the partition found most often.
-        found: in how many runs it was that.
-        chosen: in how many runs the edge was split.
-        runs: how many scored it.
+        groups: the most frequent partition.
+        agreeing: number of runs with this partition.
+        chosen: number of runs that split the edge.
+        runs: number of runs that scored it.
         dissimilarity: means, [n, n] in that order.
         error: standard errors of them; NaN where there is none.
     """
@@ -53,7 +53,7 @@ class Heat:
     edge: int
     operations: tuple[int, ...]
     groups: Groups
-    found: int
+    agreeing: int
     chosen: int
     runs: int
     dissimilarity: Floats
@@ -218,7 +218,7 @@ def _frame(axes: Axes, heat: Heat, names: Sequence[str], runs: int, edge: str) -
 
 def _words(heat: Heat, runs: int) -> str:
     """Under an edge's name; where cells are too small for errors, the median of them."""
-    words = f"split in {heat.chosen} of {runs}; these groups in {heat.found}"
+    words = f"split in {heat.chosen} of {runs}; these groups in {heat.agreeing}"
     if runs == 1:
         words = "split here" if heat.chosen else "not split"
     n = len(heat.operations)

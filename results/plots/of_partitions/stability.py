@@ -1,4 +1,4 @@
-"""How often a criterion comes to the same split with other seeds: the same edge, and the same partition.
+"""How often a criterion gives the same split with other seeds: the same edge, and the same partition.
 
 Both are read from the trees in the records, pair by pair of repetitions; where ``splitbench geometry`` has been run,
 also from its scorings of one root by other batches.
@@ -59,10 +59,10 @@ def partition_ari(first: Sequence[NodeRecord], second: Sequence[NodeRecord]) -> 
         return math.prod(len(set(x) & set(y)) for x, y in zip(a.allowed, b.allowed, strict=True))
 
     both = sum(pairs(shared(a, b)) for a in first for b in second)
-    one, other = (sum(pairs(shared(node, node)) for node in side) for side in (first, second))
+    first_pairs, second_pairs = (sum(pairs(shared(node, node)) for node in side) for side in (first, second))
     everything = pairs(sum(shared(node, node) for node in first))
-    expected = one * other / everything if everything else 0.0
-    most = (one + other) / 2
+    expected = first_pairs * second_pairs / everything if everything else 0.0
+    most = (first_pairs + second_pairs) / 2
     return (both - expected) / (most - expected) if most != expected else 1.0
 
 
@@ -88,7 +88,7 @@ def of_table(table: PlotTable) -> list[Stability]:
         own = arm_stability(arm)
         if own is not None:
             stabilities.append(Stability(own.arm, own.same_edge, own.aris, probed.get(own.arm)))
-    return sorted(stabilities, key=lambda one: (-one.ari, -one.same_edge, one.arm))
+    return sorted(stabilities, key=lambda stability: (-stability.ari, -stability.same_edge, stability.arm))
 
 
 def _batches(table: PlotTable) -> dict[str, tuple[float, float]]:
@@ -108,7 +108,7 @@ def _batches(table: PlotTable) -> dict[str, tuple[float, float]]:
                 record.protocol,
                 config_fingerprint(record.config.get("arm")),
             )
-            own = next((one for one in report.get("arms", []) if one.get("arm") == arm.name), None)
+            own = next((entry for entry in report.get("arms", []) if entry.get("arm") == arm.name), None)
             values = _means(own) if same and own else None
             if values:
                 batches[arm.name] = values
@@ -138,7 +138,7 @@ def stability_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
         raise CannotDrawError("no complete arm was split in two repetitions")
     labels = table.labels()
     row = ROOMY if len(shown) <= 20 else ROW
-    probed = any(one.batches for one in shown)
+    probed = any(stability.batches for stability in shown)
     handles = [
         Line2D([], [], color=style.SOFT, marker="o", markersize=3, linestyle="", label="one pair of seeds"),
         Line2D([], [], color=style.ACCENT, marker="o", markersize=5.5, linestyle="", label="mean over pairs of seeds"),
@@ -156,7 +156,7 @@ def stability_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
                 label="mean over pairs of batches, one seed",
             )
         )
-    left = style.widest([labels[one.arm] for one in shown]) + 0.25
+    left = style.widest([labels[stability.arm] for stability in shown]) + 0.25
     below = 0.5 + style.legend_height(len(handles), 3)
     high = row * len(shown) + 0.05
     page = style.figure_page(
@@ -168,18 +168,27 @@ def stability_figure(tables: Sequence[PlotTable], options: Options) -> Figure:
     half = (style.WIDTH - left - 0.15 - 0.25) / 2
     edges = style.panel(page, left, below, half, high)
     partitions = style.panel(page, left + half + 0.25, below, half, high)
-    for height, one in enumerate(shown):
-        edges.barh([height], [one.same_edge], height=0.6, color=style.SKY, gid=f"edge {one.arm}")
-        partitions.plot(one.aris, [height] * len(one.aris), "o", color=style.SOFT, markersize=3, gid=f"pairs {one.arm}")
-        partitions.plot([one.ari], [height], "o", color=style.ACCENT, markersize=5.5, zorder=4, gid=f"mean {one.arm}")
-        if one.batches:
-            for axes, value in zip((edges, partitions), one.batches, strict=True):
+    for height, stability in enumerate(shown):
+        edges.barh([height], [stability.same_edge], height=0.6, color=style.SKY, gid=f"edge {stability.arm}")
+        partitions.plot(
+            stability.aris,
+            [height] * len(stability.aris),
+            "o",
+            color=style.SOFT,
+            markersize=3,
+            gid=f"pairs {stability.arm}",
+        )
+        partitions.plot(
+            [stability.ari], [height], "o", color=style.ACCENT, markersize=5.5, zorder=4, gid=f"mean {stability.arm}"
+        )
+        if stability.batches:
+            for axes, value in zip((edges, partitions), stability.batches, strict=True):
                 axes.plot(
                     [value], [height], "D", color=style.VERMILLION, markersize=4.5, markerfacecolor="none", zorder=5
                 )
-    _finish(edges, len(shown), [labels[one.arm] for one in shown], "same edge: share of pairs")
+    _finish(edges, len(shown), [labels[stability.arm] for stability in shown], "same edge: share of pairs")
     _finish(partitions, len(shown), None, "same partition: ARI")
-    least = min([0.0, *(value for one in shown for value in one.aris)])
+    least = min([0.0, *(value for stability in shown for value in stability.aris)])
     edges.set_xlim(0, 1.03)
     partitions.set_xlim(least - 0.04, 1.04)
     style.draw_legend(page, handles, left=0.1, columns=3)

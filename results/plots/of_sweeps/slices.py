@@ -128,7 +128,7 @@ def slices_figure(sweep: Sweep, options: Options) -> Figure:
     left = 0.57 + 0.15 * len(value_words)
     across = (style.WIDTH - left - 0.15 - (columns - 1) * SPACE) / columns
     scales = [scale(sweep, path, across) for path in paths]
-    upright = [_upright(one, across) for one in scales]
+    upright = [_upright(axis_scale, across) for axis_scale in scales]
     unders = [
         UNDER
         + max(
@@ -137,7 +137,7 @@ def slices_figure(sweep: Sweep, options: Options) -> Figure:
         for r in range(rows)
     ]
     handles = _handles(sweep, shown)
-    fitting = max(1, int((style.WIDTH - 0.2) / (0.6 + style.widest([str(one.get_label()) for one in handles]))))
+    fitting = max(1, int((style.WIDTH - 0.2) / (0.6 + style.widest([str(handle.get_label()) for handle in handles]))))
     below = style.legend_height(len(handles), fitting)
     body = below + sum(unders) + rows * (UP + 0.1)
     page = style.figure_page(style.WIDTH, body, f"{sweep.study}: trials by parameter", notes(sweep, EACH))

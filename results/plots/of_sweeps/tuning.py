@@ -36,7 +36,7 @@ GREY = style.Series(style.FAINT, "", "-")
 
 @dataclass(frozen=True)
 class Limits:
-    """What of the metric's differences is shown: what is worse stands at the edge."""
+    """The range of differences that is shown; worse ones are drawn at its edge."""
 
     low: float
     high: float
@@ -141,9 +141,9 @@ def tuning_figure(sweep: Sweep, options: Options) -> Figure:
         axes = style.panel(page, at, bottom, across, up)
         strips = style.panel(page, at, below, across, events)
         places = {arm: [point.n if what == "trials" else point.runs for point in own] for arm, own in curves.items()}
-        for arm in [*arms[::-1], *(one for one in sweep.arms if one not in arms)]:
+        for arm in [*arms[::-1], *(swept for swept in sweep.arms if swept not in arms)]:
             _curve(axes, sweep, arm, curves[arm.arm], places[arm.arm], look[arm.arm], shown, what)
-        for row, arm in enumerate([*arms, *(one for one in sweep.arms if one not in arms)]):
+        for row, arm in enumerate([*arms, *(swept for swept in sweep.arms if swept not in arms)]):
             _events(strips, arm, places[arm.arm], look[arm.arm], row, what)
         end = sweep.trials if what == "trials" else max([1, *(own[-1] for own in places.values() if own)])
         _finish(axes, strips, end, len(sweep.arms), shown)
@@ -278,9 +278,9 @@ def _finish(axes: Axes, strips: Axes, end: int, rows: int, shown: Limits) -> Non
     axes.grid(axis="y")
     strips.set_ylim(rows - 0.4, -0.6)
     strips.set_yticks([])
-    for one in (axes, strips):
-        one.set_xlim(max(0.3, 1 - 0.03 * end - 0.2), end * 1.03 + 0.2)
-        one.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    for panel in (axes, strips):
+        panel.set_xlim(max(0.3, 1 - 0.03 * end - 0.2), end * 1.03 + 0.2)
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axes.tick_params(labelbottom=False)
     strips.spines["left"].set_visible(False)
 

@@ -69,7 +69,7 @@ def split(arm: str, taus: list[float | None], shape: dict[str, Any], **changes: 
 
 def chances(folder: Path) -> Any:
     (arms,) = tables(load_runs(folder).runs)
-    return against_chance(arms, "tau[all]").found
+    return against_chance(arms, "tau[all]").by_arm
 
 
 def without(folder: Path) -> dict[str, str]:

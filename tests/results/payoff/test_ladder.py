@@ -86,8 +86,8 @@ def test_the_seeds_may_be_fewer_at_a_dear_budget(write: Writer) -> None:
         write(*at(4e10, "none", [0.6, 0.6]), *at(4e10, "gm", [0.7, 0.68]), folder="b"),
     ]
     (row,) = break_even_report(read_ladder(folders)).rows
-    assert [one.n for one in row.found.gains] == [3, 2]
-    assert row.found.at == pytest.approx(2e10)  # of the two seeds that both have
+    assert [one.n for one in row.break_even.gains] == [3, 2]
+    assert row.break_even.at == pytest.approx(2e10)  # of the two seeds that both have
     assert break_even_sheet(break_even_report(read_ladder(folders))).tables[0].rows[0][1] == "3, 2"
 
 

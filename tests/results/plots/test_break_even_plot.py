@@ -39,13 +39,13 @@ def test_lines_bands_and_sets_are_those_of_the_report(write: Writer) -> None:
     gm, never = shown.rows
     assert by_gid(drawn, "arm gm").get_ydata() == pytest.approx([-0.04, 0.01])
     assert list(by_gid(drawn, "tested never").get_xdata()) == [1e10, 4e10]
-    assert by_gid(drawn, "high gm").get_ydata()[-1] == gm.found.gains[1].high
-    assert by_gid(drawn, "low gm").get_ydata()[0] == gm.found.gains[0].low
-    assert by_gid(drawn, "zero gm").get_xydata().tolist() == [[gm.found.at, 0]]
-    assert list(by_gid(drawn, "set gm").get_xdata()) == list(gm.found.parts[0])
-    assert by_gid(drawn, "break-even gm").get_xdata() == [gm.found.at]
+    assert by_gid(drawn, "high gm").get_ydata()[-1] == gm.break_even.gains[1].high
+    assert by_gid(drawn, "low gm").get_ydata()[0] == gm.break_even.gains[0].low
+    assert by_gid(drawn, "zero gm").get_xydata().tolist() == [[gm.break_even.at, 0]]
+    assert list(by_gid(drawn, "set gm").get_xdata()) == list(gm.break_even.parts[0])
+    assert by_gid(drawn, "break-even gm").get_xdata() == [gm.break_even.at]
     assert not gids(drawn, "open < gm") + gids(drawn, "open > gm")
-    assert never.found.parts == ()
+    assert never.break_even.parts == ()
     assert not gids(drawn, "set never") + gids(drawn, "break-even never") + gids(drawn, "zero never")
     assert len(gids(drawn, "open > never")) == 1
     assert not gids(drawn, "open < never")
@@ -75,7 +75,7 @@ def test_57_arms_can_be_read(tmp_path: Path) -> None:
     assert min(float(text.get_fontsize()) for text in texts(drawn)) >= 8
     assert not gids(drawn, "high ")  # bars at the tested budgets, no bands
     assert len(gids(drawn, "arm ")) == 56
-    coloured = {row.arm for row in sorted(shown.rows, key=lambda row: -row.found.gains[-1].mean)[:7]}
+    coloured = {row.arm for row in sorted(shown.rows, key=lambda row: -row.break_even.gains[-1].mean)[:7]}
     assert {artist.get_gid().removeprefix("tested ") for artist in gids(drawn, "tested ")} == coloured
 
 

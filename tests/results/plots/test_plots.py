@@ -428,7 +428,7 @@ def test_heat_maps_hold_means_errors_and_the_usual_groups(write: Writer) -> None
     records = [run.record for run in table.arms[0].runs]
     first, second = affinity.heats(records)
     assert (second.edge, second.operations, second.groups) == (1, (0, 2, 1), ((0, 2), (1,)))
-    assert (second.runs, second.chosen, second.found) == (2, 2, 2)
+    assert (second.runs, second.chosen, second.agreeing) == (2, 2, 2)
     assert second.dissimilarity[0, 2] == pytest.approx(0.7)  # operations 0 and 1
     assert second.error[0, 2] == pytest.approx(0.2)  # |0.9 - 0.5| / 2
     assert first.error[0, 1] == pytest.approx(0.03)  # one run: the record's own, of operations 1 and 2

@@ -19,7 +19,7 @@ from splitbench.results.plots.of_sweeps import importance, slices, tuning
 from splitbench.results.plots.source import CannotDrawError, Options, open_folder
 from splitbench.results.sweeps.sweep import SWEEP, chosen_difference, curve, write_sweep
 
-DRAWN = (tuning, slices, importance)
+DRAWN = (tuning.tuning_figure, slices.slices_figure, importance.importance_figure)
 LONG = [f"a criterion with quite a long name(partitioner=max_cut, repetitions={index})" for index in range(12)]
 
 
@@ -82,8 +82,8 @@ def test_absurd_trials_do_not_press_the_others_together() -> None:
         for trial in flipped:
             assert not any(shown.outside(d) for d in [sum(trial.differences) / 3])
         expected = "worse, below what is shown" if sign == 1 else "worse, above what is shown"
-        for module in (tuning, slices):
-            figure = module.figure(sweep, Options())
+        for draw in (tuning.tuning_figure, slices.slices_figure):
+            figure = draw(sweep, Options())
             assert expected in words(figure)
             assert not overlaps(figure)
 
@@ -183,12 +183,12 @@ def test_importance_has_one_order_for_all_arms() -> None:
 # -- that it can be read -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", DRAWN, ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__name__)
 @pytest.mark.parametrize(("arms", "parameters"), [(1, 1), (1, 6), (2, 3), (5, 2), (12, 1), (12, 6)])
-def test_one_to_twelve_arms_and_one_to_six_parameters(module: Any, arms: int, parameters: int) -> None:
+def test_one_to_twelve_arms_and_one_to_six_parameters(draw: Any, arms: int, parameters: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = module.figure(searching(arms, parameters, 9), Options())
+        figure = draw(searching(arms, parameters, 9), Options())
         found = overlaps(figure)
         style.svg(figure)
     assert not found
@@ -196,8 +196,8 @@ def test_one_to_twelve_arms_and_one_to_six_parameters(module: Any, arms: int, pa
     assert figure.get_size_inches()[0] <= 11
 
 
-@pytest.mark.parametrize("module", DRAWN, ids=lambda module: module.__name__.rpartition(".")[2])
-def test_long_names_and_values(module: Any) -> None:
+@pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__name__)
+def test_long_names_and_values(draw: Any) -> None:
     sweep = searching(parameters=6, trials=9, names=LONG, metric="regret[all]")
     choices = ["a partitioner with a name of its own[k=2]", "balanced", "another with quite a long name", "gap[k=3]"]
     arms = [
@@ -214,7 +214,7 @@ def test_long_names_and_values(module: Any) -> None:
     named = {"arms": arms, "search": {**sweep.search, "partitioner": choices}, "study": "s" * 70}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = module.figure(sweep.model_copy(update=named), Options())
+        figure = draw(sweep.model_copy(update=named), Options())
         assert not overlaps(figure)
 
 
@@ -223,8 +223,8 @@ def test_more_arms_than_can_be_told_apart_are_grey() -> None:
     look = tuning.looks(sweep)
     assert sum(one is tuning.GREY for one in look.values()) == 4
     assert look["none"] is tuning.BASELINE
-    for module in DRAWN:
-        figure = module.figure(sweep, Options())
+    for draw in DRAWN:
+        figure = draw(sweep, Options())
         assert not overlaps(figure)
     assert any("In grey: the 4 arms" in text for text in words(tuning.tuning_figure(sweep, Options())))
 
@@ -241,28 +241,28 @@ def test_one_seed_has_no_intervals() -> None:
 def test_an_unfinished_sweep_says_so() -> None:
     lost = make_arm("gm", [make_trial(0, [0.1], "pruned")], reads_truth=True)
     sweep = make_sweep(make_arm("none", [make_trial(0, [0.1, 0.2, 0.3])]), lost, complete=False, trials=9)
-    for module in (tuning, slices):
-        shown = " ".join(words(module.figure(sweep, Options())))
+    for draw in (tuning.tuning_figure, slices.slices_figure):
+        shown = " ".join(words(draw(sweep, Options())))
         assert "The sweep is not finished. Without a complete trial: gm †." in shown
         assert "† oracle control" in shown
 
 
 def test_what_cannot_be_drawn_is_a_sentence() -> None:
     empty = make_sweep(make_arm("none", importance={}, importance_note="the sweep is not over"))
-    for module, sentence in (
-        (tuning, "no trial of the sweep is complete"),
-        (slices, "no trial of the sweep ran a seed"),
-        (importance, "no arm has importances: the sweep is not over"),
+    for draw, sentence in (
+        (tuning.tuning_figure, "no trial of the sweep is complete"),
+        (slices.slices_figure, "no trial of the sweep ran a seed"),
+        (importance.importance_figure, "no arm has importances: the sweep is not over"),
     ):
         with pytest.raises(CannotDrawError, match=sentence):
-            module.figure(empty, Options())
+            draw(empty, Options())
     with pytest.raises(CannotDrawError, match="searches no parameter"):
         slices.slices_figure(make_sweep(make_arm("none", searched=[]), search={}), Options())
 
 
 def test_equal_sweeps_give_equal_bytes() -> None:
-    for module in DRAWN:
-        first, second = (style.svg(module.figure(searching(3, 4, 12), Options())) for _ in range(2))
+    for draw in DRAWN:
+        first, second = (style.svg(draw(searching(3, 4, 12), Options())) for _ in range(2))
         assert first == second
         assert not re.search(rb"href=\"http", first)
 
