@@ -327,7 +327,7 @@ def test_the_leaderboard_imports_nothing_slow(write: Writer) -> None:
         "import sys; from splitbench.results.arms import friedman, populations;"
         "from splitbench.results.boards import compare, leaderboard;"
         "from splitbench.results.inference import bootstrap, power; from splitbench.results.words import render;"
-        f"found = leaderboard.leaderboards({str(folder)!r}); render.markdown(found); render.to_json(found);"
+        f"found = leaderboard.leaderboards({str(folder)!r}); render.markdown(found); render.boards_json(found);"
         "print([name for name in ('torch', 'pandas', 'scipy', 'numpy', 'pyarrow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

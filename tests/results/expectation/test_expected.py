@@ -430,7 +430,7 @@ def test_a_folder_without_an_unsplit_supernet_is_refused(write: Writer, known: S
 def test_the_page_says_it_when_it_is_asked_to(
     write: Writer, known: tuple[PublishedSupernet, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unsplit, "read", lambda: known)
+    monkeypatch.setattr(unsplit, "read_unsplit", lambda: known)
     folder = write(*supernets([0.2, 0.2, 0.2], first=100), folder="mine")
     words = b"is below what published runs of this setting lead to expect"
     assert words in page(folder, expected=True)
