@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_cli import Command, refused
+from refusals import Command, refused
 
 from splitbench.harness import registry
 from splitbench.harness.cli.app import main

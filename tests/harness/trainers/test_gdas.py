@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gdas import Gdas, drawn
-from test_budget import account_of, trained
+from spent_budgets import account_of, trained
 from tiny_studies import run_tiny
 
 from splitbench.harness import registry
