@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tiny_studies import tiny
 
 from splitbench.harness.cli.app import main
+from splitbench.harness.running.study import Study
+from splitbench.harness.stages.base import Scene
+from splitbench.harness.study.config import parse_study
 
 
 @pytest.fixture
@@ -24,3 +28,9 @@ def splitbench(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, st
         return status, out, err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """What stages of a tiny study share."""
+    return Study.build(parse_study(tiny()), "cpu").settings.scene

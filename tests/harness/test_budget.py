@@ -10,22 +10,17 @@ from typing import Any
 
 import pytest
 from pretended import pretended
+from spent_budgets import ARMS, FACTOR, TRAINERS, account_of, dearest_path, dearest_step, named, trained
 from tiny_studies import Notes, run_tiny, tiny
 
 import splitbench
-from splitbench.harness.budget import Account, Allowance, Budget, Cost, Meter, training_pass
-from splitbench.harness.registry import build
+from splitbench.harness.budget import Account, Allowance, Budget, Cost, training_pass
 from splitbench.harness.running.study import Study
 from splitbench.harness.seeds import at_step
 from splitbench.harness.stages.score import Score
 from splitbench.harness.study.config import parse_study
-from splitbench.harness.trainers.base import Job
-from splitbench.harness.trainers.darts import Darts
-from splitbench.results.records.record import NodeRecord, Record
 from splitbench.results.records.store import load_runs
-from splitbench.spaces.base import Architecture, SubSpace
-from splitbench.spaces.cells import NONE
-from splitbench.spaces.datasets.base import ImageData
+from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro
 
 SPACE = Micro()
@@ -94,50 +89,16 @@ def test_an_account_keeps_phases_apart_and_knows_what_is_left() -> None:
 
 # --- every arm spends its budget --------------------------------------------------------------------------------------
 
-ARMS: dict[str, dict[str, Any]] = {
-    "none": {"criterion": "none"},
-    "random": {"criterion": "random"},
-    "exhaustive": {"criterion": "exhaustive", "edges": [0]},
-    "exhaustive 0 1": {"criterion": "exhaustive", "edges": [0, 1]},
-    "gm": {"criterion": "gm", "repetitions": 1},
-    "gm restart": {"criterion": "gm", "repetitions": 1, "schedule": {"weights": "restart"}},
-    "random 2 levels": {"criterion": "random", "schedule": {"levels": 2}},
-    "random 2 restart": {"criterion": "random", "schedule": {"levels": 2, "weights": "restart", "warmup": [0.1, 0.2]}},
-    "no warm-up": {"criterion": "random", "schedule": {"warmup": 0}},
-}
 LEAVES = [1, 2, 5, 25, 2, 2, 4, 4, 2]
-TRAINERS = {"rsps": {"name": "rsps", "batch_size": 16}, "darts": {"name": "darts", "batch_size": 16}}
 SELECTORS = {"random_best": {"name": "random_best", "samples": 8}, "all": "all", "argmax_alpha": "argmax_alpha"}
 BUDGETS = {"flops": 5e9, "steps": 503.0, "examples": 8003.0}
-FACTOR = {"rsps": 1, "darts": 4}  # a step of darts runs every operation, twice
 PHASES = {"warm_up", "scoring", "training", "selection"}
-
-
-def named(arms: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**arm, "name": name} for name, arm in arms.items()]
-
-
-def dearest_path(subspace: SubSpace) -> Architecture:
-    """Each edge's dearest operation; one that is there at all, where several are free, since it keeps others alive."""
-    macs = SPACE.cell_macs.operation
-    return tuple(max(operations, key=lambda op: (macs[op], op != NONE)) for operations in subspace.allowed)
 
 
 def test_the_dearest_path_is_that_of_every_path() -> None:
     for subspace in (SPACE.root(), SPACE.root().only(0, (0, 1)).only(5, (0, 4)), SPACE.root().only(3, (0,))):
         most = max(SPACE.flops(path).forward for path in itertools.product(*subspace.allowed))
         assert SPACE.flops(dearest_path(subspace)).forward == most
-
-
-def dearest_step(kind: str, trainer: Any, subspace: SubSpace) -> float:
-    """The most that one training step on a subspace can cost."""
-    component = build("trainers", trainer)
-    if isinstance(component, Darts):
-        job = Job(SPACE, subspace, SPACE.supernet(0), ImageData({}, {}, 10), 0, Meter())
-        cost = component.open(job).next_cost(0)
-    else:
-        cost = training_pass(SPACE, dearest_path(subspace), component.batch_size)
-    return Budget(kind, 1).amount(cost)
 
 
 def check_spent(account: Account, kind: str, trainer: Any, trained: list[SubSpace]) -> None:
@@ -193,23 +154,6 @@ def test_a_study_spends_its_budget_to_within_a_step_a_supernet(tmp_path: Path, t
         account = account_of(record)
         assert account.spent == record.budget.spent
         check_spent(account, "flops", TRAINERS[trainer], trained(record))
-
-
-def account_of(record: Record) -> Account:
-    account = Account(Budget(record.budget.kind, record.budget.limit))
-    for phase, cost in record.cost.items():
-        account.charge(phase, Cost(**cost.model_dump()), 0.0)
-    return account
-
-
-def trained(record: Record) -> list[SubSpace]:
-    """The subspaces that a record's tree trained, one for each training: an arm without a split has two of its root."""
-
-    def nodes(node: NodeRecord) -> list[NodeRecord]:
-        return [node, *(inner for child in node.children for inner in nodes(child))]
-
-    found = [SubSpace(tuple(tuple(ops) for ops in node.allowed)) for node in nodes(record.tree) if node.steps]
-    return found if record.tree.children else found * 2
 
 
 # --- a dearer criterion trains less -----------------------------------------------------------------------------------

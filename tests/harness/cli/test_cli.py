@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from refusals import Command, refused
 
 from splitbench.harness.cli.app import main
 from splitbench.harness.cli.training import progress
@@ -30,7 +31,6 @@ STUDY: dict[str, Any] = {
     "arms": ["none", {"criterion": "exhaustive", "edges": [0]}],
 }
 EXHAUSTIVE = "exhaustive(edges=0)"
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -69,17 +69,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def arms(folder: Path) -> set[str]:
     return {json.loads(path.read_text())["arm"] for path in folder.glob("records/*[0-9].json")}
-
-
-def refused(ended: tuple[int, str, str], *fragments: str) -> None:
-    """Status 2, nothing on standard output, and one sentence on standard error that holds the fragments."""
-    status, out, err = ended
-    assert status == 2, ended
-    assert out == ""
-    assert err.startswith("splitbench: ")
-    assert err.count("\n") == 1, err
-    for fragment in fragments:
-        assert fragment in err
 
 
 # -- what does not need torch ------------------------------------------------------------------------------------

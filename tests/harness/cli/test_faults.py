@@ -294,7 +294,7 @@ def test_an_owner_that_was_stopped_overwrites_nothing(
     """Start T, stop it after its first record, run T with another budget into its folder, let the first go on."""
     monkeypatch.setenv("SPLITBENCH_LOCK_SECONDS", "2")
     folder = tmp_path / "out"
-    arms = ["none", "random", {"criterion": "random", "name": "more", "draws": 20}]
+    arms = ["none", "random", {"criterion": "random", "name": "more", "draws": 6}]
     words = ["run", str(study_file(tmp_path, arms=arms)), "--out", str(folder), "--workers", "1"]
     with subprocess.Popen(
         [sys.executable, "-m", "splitbench", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True

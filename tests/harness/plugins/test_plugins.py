@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_cli import Command, refused
+from refusals import Command, refused
 
 from splitbench.harness import registry
 from splitbench.harness.cli.app import main
@@ -103,7 +103,7 @@ def test_new_components_are_found_and_a_study_runs(
 ) -> None:
     study = yaml.safe_load((packages["criterion"] / "study.yaml").read_text())
     study |= {"budget": {"steps": 150}, "seeds": 1, "population": {"sample": 12}, "evaluation": {"images": 50}}
-    study |= {"selector": {"name": "random_best", "samples": 2}}
+    study |= {"selector": {"name": "random_best", "samples": 2}, "trainer": {"name": "rsps", "batch_size": 16}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     script = """
 from splitbench.harness.cli.app import main

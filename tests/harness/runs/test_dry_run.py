@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pretended import pretended
-from test_budget import ARMS, FACTOR, TRAINERS, dearest_step, named, trained
+from spent_budgets import ARMS, FACTOR, TRAINERS, dearest_step, named, trained
 from tiny_studies import Executed, Notes, run_tiny, tiny
 
 import splitbench

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from test_training import SPACE, Steps, StoppedError, scene, stage_of
 from tiny_studies import run_tiny, tiny
+from train_stages import SPACE, Steps, StoppedError, stage_of
 
 import splitbench
 from splitbench.harness import registry
@@ -30,8 +30,6 @@ from splitbench.harness.trainers.rsps import RspsSession
 from splitbench.results.records.record import Record
 from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture
-
-__all__ = ["scene"]
 
 
 def of_seed(search: Search) -> Iterator[Architecture]:

@@ -6,41 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice, pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from tiny_studies import tiny
 from torch import Tensor
+from train_stages import SESSIONS, SPACE, STEPS, Steps, StoppedError, stage_of, state
 
 from splitbench.harness.budget import Allowance, Cost, Meter, TooDearError
 from splitbench.harness.errors import SplitbenchError, StoreError
 from splitbench.harness.hashing import hashed
-from splitbench.harness.part import Part
-from splitbench.harness.running.study import Study
 from splitbench.harness.stages.base import Result, Scene, run_stage
 from splitbench.harness.stages.context import WeightsPlace
-from splitbench.harness.stages.train import CURVE_POINTS, Member, Train, Trained, Training
+from splitbench.harness.stages.train import CURVE_POINTS, Train, Trained, Training
 from splitbench.harness.stores.folder import StageStore, load_tensors
-from splitbench.harness.study.config import parse_study
 from splitbench.harness.trainers.base import Job, Session
-from splitbench.harness.trainers.darts import DartsSession
 from splitbench.harness.trainers.rsps import RspsSession
-from splitbench.spaces.base import Choice, SubSpace
+from splitbench.spaces.base import Choice
 from splitbench.spaces.datasets.base import ImageData
-from splitbench.spaces.micro.space import Micro
 
 pytestmark = pytest.mark.portable
-
-SPACE = Micro()
-STEPS = 12
-SESSIONS: dict[str, Any] = {"rsps": RspsSession, "darts": DartsSession}
-PASSES = {"rsps": 1, "darts": 2}
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return Study.build(parse_study(tiny()), "cpu").settings.scene
 
 
 @pytest.fixture
@@ -48,53 +32,8 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLITBENCH_CHECKPOINT_SECONDS", "0")
 
 
-def stage_of(
-    scene: Scene,
-    trainer: str = "rsps",
-    steps: int = STEPS,
-    window: tuple[float, float] = (0.0, 1.0),
-    parent: WeightsPlace | None = None,
-    subspace: SubSpace | None = None,
-    rate: float = 0.05,
-) -> Train:
-    allowance = Allowance("steps", steps * PASSES[trainer])
-    return Train(
-        scene=scene,
-        trainer=Part.of("trainers", {"name": trainer, "batch_size": 16, "learning_rate": rate}),
-        members=(Member(subspace or SPACE.root(), parent, allowance),),
-        window=window,
-        initial_seed=1,
-        seed=2,
-    )
-
-
-def state(store: StageStore, stage: Train, member: int = 0) -> dict[str, torch.Tensor]:
-    return load_tensors(store.folder(stage.key) / WeightsPlace.file(member))[0]
-
-
 def steps_from_the_root(store: StageStore, stage: Train) -> int:
     return int(load_tensors(store.folder(stage.key) / WeightsPlace.file(0))[1]["steps"])
-
-
-class StoppedError(Exception):
-    """What stops a training in the middle."""
-
-
-class Steps:
-    """Counts the steps of sessions, notes them, and stops before the n-th."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, session: type, stop: int | None = None) -> None:
-        self.taken: list[int] = []
-        self.stop, step = stop, session.step  # type: ignore[attr-defined]
-
-        def counted(session: Any, number: int, position: float) -> float:
-            if len(self.taken) == self.stop:
-                raise StoppedError
-            self.taken.append(number)
-            loss: float = step(session, number, position)
-            return loss
-
-        monkeypatch.setattr(session, "step", counted)
 
 
 @pytest.mark.parametrize("trainer", list(SESSIONS))

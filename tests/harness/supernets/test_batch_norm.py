@@ -14,10 +14,10 @@ import pytest
 import torch
 from elastic_networks import PATHS, trained_like
 from elastic_networks import SPACE as ELASTIC
-from test_training import SPACE, Steps, StoppedError, scene, stage_of
 from tiny_studies import Notes, run_tiny, tiny
 from torch import Tensor, nn
 from torch.nn import functional
+from train_stages import SPACE, Steps, StoppedError, stage_of
 from typer.testing import CliRunner
 
 import splitbench
@@ -53,8 +53,6 @@ from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import Architecture, Choice, Supernet
 from splitbench.spaces.datasets.digits import Digits
-
-__all__ = ["scene"]
 
 DATA = Digits().load(torch.device("cpu"))
 PATH = (3, 1, 2, 3, 4, 3)

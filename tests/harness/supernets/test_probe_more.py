@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_probe import BATCH, MICRO, SEED, SPACES, WEIGHTS, probe_of
+from probed_spaces import BATCH, MICRO, SEED, SPACES, WEIGHTS, probe_of
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gdas import Gdas, drawn
-from test_budget import account_of, trained
+from spent_budgets import account_of, trained
 from tiny_studies import run_tiny
 
 from splitbench.harness import registry
@@ -79,7 +79,7 @@ def dearest_step(kind: str, subspace: SubSpace) -> float:
     return Budget(kind, 1).amount(cost + cost)
 
 
-@pytest.mark.parametrize("budget", [{"flops": 3.0e9}, {"steps": 161}], ids=["flops", "steps"])
+@pytest.mark.parametrize("budget", [{"flops": 2.2e9}, {"steps": 91}], ids=["flops", "steps"])
 def test_every_arm_ends_within_a_step_a_supernet_of_its_budget(tmp_path: Path, budget: dict[str, float]) -> None:
     """Fixed numbers of steps would spend a quarter or a half of it."""
     notes = run_tiny(

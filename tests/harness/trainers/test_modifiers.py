@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from test_training import SPACE, Steps, StoppedError, scene, stage_of, state
 from tiny_studies import run_tiny, tiny
 from torch import Tensor, nn
 from torch.nn import functional
+from train_stages import SPACE, Steps, StoppedError, stage_of, state
 
 import splitbench
 from splitbench.harness import registry
@@ -35,8 +35,6 @@ from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.results.records.record import NodeRecord, Record
 from splitbench.spaces.base import Choice, SearchSpace, SubSpace
 from splitbench.spaces.datasets.base import ImageData
-
-__all__ = ["scene"]
 
 IMAGES = images_of((1, 8, 8), 10)
 TRAINER = Rsps(batch_size=8, learning_rate=0.1)

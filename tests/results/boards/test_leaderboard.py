@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from json_keys import ESTIMATE, written_keys
 from scipy import stats as scipy_stats
 from synthetic_records import Writer, arm_records, make_failure, make_record
 
@@ -396,23 +397,6 @@ def test_a_table_of_oracles_alone_says_how_they_were_adjusted(write: Writer) -> 
 
 
 PAGE = Path(__file__).parents[3] / "docs" / "leaderboard.md"
-OPEN = {
-    "METRIC": ("metrics", "validation_metrics", "ceiling"),
-    "PHASE": ("by_phase",),
-    "ARM": ("without_chance",),
-    "TERM": ("decomposition",),
-}
-ESTIMATE = {"mean", "low", "high", "n"}
-
-
-def written_keys(value: object, path: str = "") -> set[str]:
-    """Every path of a JSON object down to its plain values and estimates, as the page writes it."""
-    if isinstance(value, list):
-        return {f"{path}[]"} if not value else set().union(*(written_keys(one, f"{path}[]") for one in value))
-    if not isinstance(value, dict) or set(value) == ESTIMATE:
-        return {path}
-    name = next((name for name, parents in OPEN.items() if path.split(".")[-1] in parents), None)
-    return set().union(*(written_keys(one, f"{path}.{name or key}".lstrip(".")) for key, one in value.items()))
 
 
 def documented_keys() -> list[set[str]]:

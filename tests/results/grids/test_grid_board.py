@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from json_keys import written_keys
 from synthetic_records import Writer, arm_records, make_failure
-from test_leaderboard import written_keys
 
 from splitbench.harness.cli.app import main
 from splitbench.harness.errors import ConfigError, StoreError

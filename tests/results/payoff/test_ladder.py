@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_records import Writer, arm_records, make_failure
+from synthetic_ladders import NONE, Taus, at
+from synthetic_records import Writer, make_failure
 
 from splitbench.harness.errors import ConfigError
 from splitbench.results.inference import stats
@@ -19,19 +20,7 @@ from splitbench.results.payoff.ladder import Ladder, read_ladder
 from splitbench.results.records.record import Record
 from splitbench.results.records.store import write_failure
 
-Taus = list[float | None]
-NONE: dict[float, Taus] = {1e10: [0.50, 0.52, 0.54], 4e10: [0.60, 0.62, 0.64]}
 GM: dict[float, Taus] = {1e10: [0.46, 0.48, 0.50], 4e10: [0.611, 0.63, 0.649]}
-
-
-def at(limit: float, arm: str, taus: Taus, **changes: Any) -> list[Record]:
-    config = {"arm": {"name": arm}, "study": {"seeds": len(taus), "trainer": {"learning_rate": 0.1}}}
-    kept: dict[str, Any] = {
-        "budget": {"kind": "flops", "limit": limit, "spent": limit},
-        "protocol": f"p{limit:.0f}",
-        "config": config,
-    }
-    return arm_records(arm, taus, **(kept | changes))
 
 
 def ladder(write: Writer, budgets: dict[float, Callable[[], list[Record]]]) -> list[Path]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from drawn_figures import by_gid, gids, overlaps, texts
+from synthetic_ladders import NONE, Taus, at, many
 from synthetic_records import Writer
-from test_ladder import NONE, Taus, at
-from test_plots import by_gid, gids, many, overlaps, texts
 
 from splitbench.results.inference import stats
 from splitbench.results.payoff.break_even_report import BreakEvenReport, break_even_report

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn_figures import by_gid, gids, overlaps, texts
 from matplotlib.colors import to_hex
 from synthetic_records import Writer, arm_records
 from synthetic_sweeps import make_arm, make_sweep, make_trial, searching
-from test_plots import by_gid, gids, overlaps, texts
 
 from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.plots import KINDS, catalogue, style
