@@ -22,7 +22,7 @@ from splitbench.results.merging.merging import first_json_difference, spans
 from splitbench.results.words import render
 
 Command = Callable[..., tuple[int, str, str]]
-SPLIT = "halves"
+SPLIT = "exhaustive(edges=0)"
 STUDY = tiny(
     seeds=2,
     budget={"steps": 24},
@@ -30,11 +30,7 @@ STUDY = tiny(
     evaluation={"images": 20},
     trainer={"name": "rsps", "batch_size": 16},
     selector={"name": "random_best", "samples": 2},
-    arms=[
-        "none",
-        {"criterion": "exhaustive", "edges": [0], "partitioner": "max_cut", "name": SPLIT},
-        {"criterion": "random", "draws": 2},
-    ],
+    arms=["none", {"criterion": "exhaustive", "edges": [0]}, {"criterion": "random", "draws": 2}],
 )
 PARTS: dict[str, dict[str, Any]] = {
     "whole": {},
@@ -47,11 +43,9 @@ PARTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole study, and halves of it by arms and by seeds, each in a folder of its own. Read them only."""
+    """The whole study, and halves of it by arms and by seeds, each run into a folder of its own. Read them only."""
     folder, config = tmp_path_factory.mktemp("parts"), parse_study(STUDY)
     for name, asked in PARTS.items():
-        if "arms" in asked:  # the halves by seeds are computed apart; these look up the stages of the whole
-            shutil.copytree(folder / "whole" / "stages", folder / name / "stages")
         part = portion(config, asked.get("arms", []), asked.get("seeds"))
         Study.build(config, "cpu", part).run(folder / name)
     return folder
