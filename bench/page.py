@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
-    sys.path[:0] = [str(TESTS / "results"), str(TESTS / "page"), str(TESTS.parent)]
+    sys.path[:0] = [str(TESTS / "helpers" / "records"), str(TESTS.parent)]
     from chromium import ARGUMENTS, executable
     from playwright.sync_api import sync_playwright
 

@@ -88,7 +88,7 @@ class ForkServer:
     def __init__(self, study: Path, folder: Path) -> None:
         self.log = folder / "log"
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parents[2] / "helpers" / "fork_server.py"), str(study)],
+            [sys.executable, str(Path(__file__).parents[2] / "helpers" / "studies" / "fork_server.py"), str(study)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ENVIRONMENT,
         )  # fmt: skip
         assert self.receive() == "ready"
@@ -130,7 +130,7 @@ def test_killed_at_ten_moments_and_run_again(
 ) -> None:
     """Ten moments, one in each tenth of the study's life; every record equals the undisturbed one, ten times of ten.
 
-    Takes ten seconds on a free core: 21 runs of a study, most of it training.
+    21 runs of a study, most of it training.
     """
     whole = server.command(study, tmp_path / "whole")
     assert record_bytes(tmp_path / "whole") == undisturbed
@@ -197,7 +197,7 @@ def wait_until(condition: Any, seconds: float, otherwise: str) -> None:
 def test_killed_on_two_workers(study: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     """No worker lives on after a kill, and the run that goes on equals the one in a single process.
 
-    Takes some ten seconds: six processes import torch.
+    Six processes import torch.
     """
     command = [sys.executable, "-m", "splitbench", "run", str(study), "--out", str(tmp_path), "--workers", "2"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 PAGES = [
     TOP / "README.md",
     *sorted(path for path in (TOP / "docs").rglob("*.md") if (TOP / "docs" / "site") not in path.parents),
