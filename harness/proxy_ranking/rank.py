@@ -140,7 +140,7 @@ def pooled_scores(spec: Spec, scores: Mapping[str, NetworkScore]) -> Floats:
     return np.where(np.isnan(values), -np.inf, values)
 
 
-def test_accuracies(job: RankingJob, architectures: Sequence[Architecture]) -> Floats:
+def stand_alone_accuracies(job: RankingJob, architectures: Sequence[Architecture]) -> Floats:
     """Stand-alone test accuracies [A], percent.
 
     Raises:
@@ -172,7 +172,7 @@ def measure_proxies(
         architectures = [space.decode(name) for name in networks]
         values, truth, same = (
             pooled_scores(spec, networks),
-            test_accuracies(job, architectures),
+            stand_alone_accuracies(job, architectures),
             functions_of(space, architectures),
         )
         passes = np.array([(s.forward, s.backward, s.milliseconds) for s in networks.values()])

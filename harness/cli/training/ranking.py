@@ -63,7 +63,7 @@ def run_rank(
     else:
         population = f"architectures of {cells.name}"
         architectures = named_in(cells, job.bound)
-    truth = rank.test_accuracies(job, architectures)  # a missing table ends it before the work, not after it
+    truth = rank.stand_alone_accuracies(job, architectures)  # a missing table ends it before the work, not after it
     scoring.score_files(job, specs, out)
     with progress(f"scoring {space} by " + ", ".join(map(scoring.proxy_label, specs)), out) as shown:
         scores = scoring.score(job, architectures, specs, out, workers, plugins, shown, runs_stages)

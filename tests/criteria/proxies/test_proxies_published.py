@@ -17,7 +17,7 @@ from splitbench.harness.proxy_ranking.rank import (
     functions_of,
     pooled_scores,
     rank_correlation,
-    test_accuracies,
+    stand_alone_accuracies,
 )
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
 from splitbench.harness.proxy_ranking.scoring import RankingJob
@@ -132,7 +132,7 @@ def test_tau_is_what_the_committed_table_says(proxy: str, real_data: Path, table
     assert len(scores) >= 1000
     (row,) = [row for row in tables["rows"] if row["proxy"] == proxy]
     architectures = [SPACE.decode(name) for name in scores]
-    truth, same = test_accuracies(job(file), architectures), functions_of(SPACE, architectures)
+    truth, same = stand_alone_accuracies(job(file), architectures), functions_of(SPACE, architectures)
     tau = rank_correlation(ranking.tau_b, pooled_scores(proxy, scores), truth, same, draws=20)
     assert tau is not None
     assert row["tau"]["value"] == pytest.approx(tau.value)

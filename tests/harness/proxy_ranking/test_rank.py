@@ -30,7 +30,7 @@ from splitbench.harness.proxy_ranking.rank import (
     pool,
     pooled_scores,
     rank_correlation,
-    test_accuracies,
+    stand_alone_accuracies,
 )
 from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
 from splitbench.harness.proxy_ranking.scoring import NETWORKS_PER_STAGE, RankingJob, proxy_label, score
@@ -426,7 +426,7 @@ def test_correlations_are_with_test_accuracy_and_no_answer_is_the_worst(tmp_path
     scores = score(JOB, architectures, ["toy_gaps"], tmp_path)
     (row,) = measure_proxies(JOB, ["toy_gaps"], scores, draws=50)
     truth = MICRO.ground_truth("digits").test(architectures)
-    assert test_accuracies(JOB, architectures).tolist() == truth.tolist()
+    assert stand_alone_accuracies(JOB, architectures).tolist() == truth.tolist()
     size = np.array([MICRO.macs(a) if a != CUT_OFF else -1.0 for a in architectures])
     assert row.tau is not None
     assert row.rho is not None
@@ -498,7 +498,7 @@ def test_the_interval_of_a_ranking_is_over_functions(tmp_path: Path) -> None:
     architectures = [*pool(MICRO, "strings", 40, 0), CUT_OFF, (0, 0, 0, 0, 0, 3)]
     scores = score(JOB, architectures, ["toy_size"], tmp_path)
     (row,) = measure_proxies(JOB, ["toy_size"], scores, draws=50)
-    values, truth = pooled_scores("toy_size", scores["toy_size"]), test_accuracies(JOB, architectures)
+    values, truth = pooled_scores("toy_size", scores["toy_size"]), stand_alone_accuracies(JOB, architectures)
     same = functions_of(MICRO, architectures)
     assert len(set(same.tolist())) < len(architectures)
     assert row.tau == rank_correlation(ranking.tau_b, values, truth, same, draws=50)
@@ -613,7 +613,7 @@ def test_the_command_scores_measures_and_writes(splitbench: Command, tmp_path: P
     frame = pd.read_csv(tmp_path / "scores.csv", dtype={"architecture": str})
     architectures = pool(MICRO, "strings", 12, 3)
     assert frame["architecture"].tolist() == [MICRO.encode(a) for a in architectures]
-    assert frame["test_accuracy"].tolist() == pytest.approx(test_accuracies(JOB, architectures).tolist())
+    assert frame["test_accuracy"].tolist() == pytest.approx(stand_alone_accuracies(JOB, architectures).tolist())
     size = frame["toy_size"].to_numpy(np.float64)
     tau = ranking.tau_b(size, frame["test_accuracy"].to_numpy(np.float64))
     assert found["rows"][0]["tau"]["value"] == pytest.approx(tau)
