@@ -224,7 +224,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
         small["sweep"]["trials"] = 3
         return config.parse_study(small | {"evaluation": {"images": 50}}, str(path))
 
-    monkeypatch.setattr(config, "load", shorter)
+    monkeypatch.setattr(config, "load_study", shorter)
     for name in [each for each in sys.modules if each.partition(".")[0].startswith("my_")]:
         monkeypatch.delitem(sys.modules, name)  # another test's package of the same name
     before = set(sys.modules)

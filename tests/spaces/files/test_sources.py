@@ -260,7 +260,7 @@ def test_listing_importing_and_verifying_need_no_torch(first: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from splitbench.spaces.files import sources\n"
         "print([sources.status(name).state for name in sources.DATA])\n"
-        "sources.import_data('nb201', Path(sys.argv[1])); print(sources.verify('nb201'))\n"
+        "sources.import_source('nb201', Path(sys.argv[1])); print(sources.verify_source('nb201'))\n"
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(first)], capture_output=True, text=True, check=False)
@@ -294,7 +294,7 @@ def test_verifying_every_table_needs_no_torch(real_data: Path, monkeypatch: pyte
     monkeypatch.setenv("SPLITBENCH_DATA", str(real_data))
     code = (
         "import sys; from splitbench.spaces.files import sources\n"
-        "print(*(sources.verify(name) for name in ('nb201', 'nb_macro')), sep='; ')\n"
+        "print(*(sources.verify_source(name) for name in ('nb201', 'nb_macro')), sep='; ')\n"
         "sys.exit('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
