@@ -132,9 +132,9 @@ from pathlib import Path
 from splitbench.results.records import archive
 from splitbench.results.records import store
 folder, out = map(Path, sys.argv[1:])
-content = archive.pack(folder / "records")
+content = archive.pack_records(folder / "records")
 store.write_atomically(out / archive.ARCHIVE, content)
-runs = sum(name.endswith(".json") and not name.endswith(".measured.json") for name in archive.members(out / archive.ARCHIVE))
+runs = sum(name.endswith(".json") and not name.endswith(".measured.json") for name in archive.archive_members(out / archive.ARCHIVE))
 print(f"{runs} runs in {archive.ARCHIVE}, {len(content):,} bytes" + (", too large to come back" if len(content) > 2**24 else ""))
 PYTHON
 ) || packed="not packed: see log.txt"
