@@ -229,7 +229,8 @@ def test_the_recipe_of_12_epochs_is_a_truth_of_its_own(
 
 
 def test_a_table_without_the_recipe_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "truth_table", lambda name: pd.DataFrame({"architecture": ["000000"], "c10_test": [10.0]}))
+    table = pd.DataFrame({"architecture": ["000000"], "c10_test": [10.0]})
+    monkeypatch.setattr(sources, "truth_table", lambda name: table)
     with pytest.raises(DataError, match="no trainings of 12 epochs; import it again .*or choose recipe: 200"):
         NB201(recipe=12).ground_truth("cifar10")
 
