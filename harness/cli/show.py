@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from splitbench.results.words.sheet import Sheet
 
 DEBUG = False
 
@@ -15,6 +18,16 @@ DEBUG = False
 def json_out(value: Any) -> None:
     """JSON on standard output."""
     typer.echo(json.dumps(value, indent=1, default=str))
+
+
+def print_sheet(sheet: Sheet) -> None:
+    """A sheet of words and tables: drawn on a terminal, markdown elsewhere."""
+    from splitbench.results.words import render  # rich takes a moment: verbs that print JSON do without
+
+    if sys.stdout.isatty():
+        render.terminal_sheet(sheet)
+    else:
+        typer.echo(render.sheet_markdown(sheet), nl=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -26,6 +26,7 @@ from splitbench.harness.part import Part
 from splitbench.harness.seeds import Seeds
 from splitbench.harness.stages.base import Stage
 from splitbench.harness.stages.context import StageContext, write_note
+from splitbench.harness.stores.base import PROGRESS
 from splitbench.spaces.base import Architecture, SearchSpace
 from splitbench.spaces.datasets.base import ImageData
 
@@ -116,7 +117,7 @@ class ScoreNetworks(Stage[tuple[tuple[NetworkScore, ...], ...]]):
                 flops, images = flops + scored.flops(context.space), images + scored.forward
             if time.monotonic() - noted > NOTE_SECONDS:
                 noted = time.monotonic()
-                write_note(folder / "progress.json", done / len(self.architectures))
+                write_note(folder / PROGRESS, done / len(self.architectures))
         cost = Cost(round(flops), math.ceil(images / self.batch_size), math.ceil(images))
         return tuple(map(tuple, scores.values())), cost
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,12 +54,7 @@ def break_even(
     if as_json:
         show.json_out(break_even_json(answer))
         return
-    from splitbench.results.words import render
-
-    if sys.stdout.isatty():
-        render.terminal_sheet(break_even_sheet(answer))
-    else:
-        typer.echo(render.sheet_markdown(break_even_sheet(answer)), nl=False)
+    show.print_sheet(break_even_sheet(answer))
 
 
 def _draw(answer: BreakEvenReport, out: Path) -> None:

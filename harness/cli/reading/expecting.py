@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,14 +80,10 @@ def _of_folder(folder: Path, as_json: bool) -> None:
 
 
 def _tell(sheet: Sheet, data: Any, as_json: bool) -> None:
-    from splitbench.results.words import render
-
     if as_json:
         show.json_out(data)
-    elif sys.stdout.isatty():
-        render.terminal_sheet(sheet)
     else:
-        typer.echo(render.sheet_markdown(sheet), nl=False)
+        show.print_sheet(sheet)
 
 
 def _is_folder(about: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,15 +30,12 @@ def explain(
 
     from splitbench.results.payoff.explain import explain_arm as explained
     from splitbench.results.payoff.explain import explain_sheet
-    from splitbench.results.words import render
 
     explanation = explained(folder, arm, against)
     if as_json:
         show.json_out({**dataclasses.asdict(explanation), "sentence": explanation.sentence})
-    elif sys.stdout.isatty():
-        render.terminal_sheet(explain_sheet(explanation))
     else:
-        typer.echo(render.sheet_markdown(explain_sheet(explanation)), nl=False)
+        show.print_sheet(explain_sheet(explanation))
     if out is not None:
         from splitbench.results.plots import style
         from splitbench.results.plots.of_arms.waterfall import picture

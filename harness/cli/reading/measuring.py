@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splitbench.harness.cli import show
 from splitbench.harness.cli.options import JsonFlag, Plugin
 from splitbench.harness.cli.specs import spec_of
 from splitbench.harness.errors import ConfigError
@@ -71,10 +71,8 @@ def measure_estimates(
         typer.echo(f"wrote {out}", err=True)
     elif as_json:
         typer.echo(text, nl=False)
-    elif sys.stdout.isatty():
-        render.terminal_sheet(shown)
     else:
-        typer.echo(render.sheet_markdown(shown), nl=False)
+        show.print_sheet(shown)
 
 
 def for_leaderboard(named: Sequence[str], spaces: Collection[str]) -> dict[str, dict[str, float]]:

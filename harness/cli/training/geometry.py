@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
+from splitbench.harness.cli import show
 from splitbench.harness.cli.training import progress, running
 
 
@@ -32,12 +32,9 @@ def run_geometry(
         comparison = compare_partitions(study, folder, workers, plugins, probes, shown, runs_stages)
 
     from splitbench.results.partitions.geometry_report import geometry_sheet
-    from splitbench.results.words import render
 
     if as_json:
         typer.echo((folder / JSON).read_text(encoding="utf-8"), nl=False)
-    elif sys.stdout.isatty():
-        render.terminal_sheet(geometry_sheet(comparison))
     else:
-        typer.echo(render.sheet_markdown(geometry_sheet(comparison)), nl=False)
+        show.print_sheet(geometry_sheet(comparison))
     typer.echo(f"Results: {folder / JSON} and beside it; the picture is {folder / FIGURE}", err=True)

@@ -78,7 +78,6 @@ def show_grid_forecast(
 
     from splitbench.harness.forecasts import grid_forecast
     from splitbench.harness.forecasts import study_forecast as forecast
-    from splitbench.results.words import render
 
     workers = workers or running.usual_workers(chosen, running.engine_of(engine))
     expected = grid_forecast.forecast_grid(grid.name, cells, workers)
@@ -91,10 +90,7 @@ def show_grid_forecast(
         if others
         else forecast.forecast_sheet(study, expected.cells[first.name])
     )
-    if sys.stdout.isatty():
-        render.terminal_sheet(sheet)
-    else:
-        typer.echo(render.sheet_markdown(sheet), nl=False)
+    show.print_sheet(sheet)
 
 
 def show_index(grid: GridFolder, form: str, out: Path | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +30,6 @@ def merge(
     from splitbench.results.grids import grid_merging
     from splitbench.results.merging import merge_report
     from splitbench.results.merging.merging import merger
-    from splitbench.results.words import render
     from splitbench.results.words.sheet import Sheet
 
     with contextlib.ExitStack() as stack:
@@ -47,7 +45,5 @@ def merge(
             data, sheet = merge_report.merge_json(merged), merge_report.merge_sheet(merged)
     if as_json:
         show.json_out(data)
-    elif sys.stdout.isatty():
-        render.terminal_sheet(sheet)
     else:
-        typer.echo(render.sheet_markdown(sheet), nl=False)
+        show.print_sheet(sheet)

@@ -115,15 +115,12 @@ def show_forecast(
     study, _, workers = built_study(whole, out, device, workers, asked, engine_of(engine))
 
     from splitbench.harness.forecasts import study_forecast as forecast
-    from splitbench.results.words import render
 
     expected = forecast.forecast(study, workers)
     if as_json:
         show.json_out(expected.as_json())
-    elif sys.stdout.isatty():
-        render.terminal_sheet(forecast.forecast_sheet(study, expected))
     else:
-        typer.echo(render.sheet_markdown(forecast.forecast_sheet(study, expected)), nl=False)
+        show.print_sheet(forecast.forecast_sheet(study, expected))
 
 
 def opened_study(
