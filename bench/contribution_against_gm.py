@@ -26,7 +26,7 @@ from splitbench.harness.budget import Meter
 from splitbench.harness.supernets.probe import SupernetProbe
 from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.rsps import Rsps
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 from splitbench.spaces.cells import NONE
 from splitbench.spaces.datasets.digits import Digits
 from splitbench.spaces.micro.space import Micro

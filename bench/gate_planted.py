@@ -37,7 +37,7 @@ from splitbench.harness.trainers.base import Job
 from splitbench.harness.trainers.rsps import Rsps, RspsSession
 from splitbench.results.gating import gate
 from splitbench.results.measures import metrics
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 from splitbench.spaces.architectures import ranked
 from splitbench.spaces.base import SearchSpace, SubSpace
 from splitbench.spaces.functions import listed

@@ -45,8 +45,8 @@ from splitbench.harness.proxy_ranking.scores import ScoreFile, open_existing
 from splitbench.harness.proxy_ranking.scoring import RankingJob, score
 from splitbench.harness.registry import Spec
 from splitbench.harness.stages.score_networks import NetworkScore
+from splitbench.results.records.files import write_atomically
 from splitbench.results.records.record import bare
-from splitbench.results.records.store import write_atomically
 from splitbench.spaces.base import Architecture
 from splitbench.spaces.nb201.space import NB201
 

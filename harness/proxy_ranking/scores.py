@@ -16,7 +16,7 @@ from typing import Any
 from splitbench.harness.errors import StoreError
 from splitbench.harness.hashing import canonical_json
 from splitbench.harness.stages.score_networks import COLUMNS, NetworkScore
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from splitbench.harness.runs.record import arm_mark, protocol
 from splitbench.harness.study.arm import Arm
 from splitbench.harness.study.config import StudyConfig
 from splitbench.results.records import store
+from splitbench.results.records.files import digest
+from splitbench.results.records.listing import ESTIMATES, run_path
 from splitbench.results.records.reading import read_measured, read_record
 from splitbench.results.records.record import Measured, Record
 
@@ -28,7 +30,7 @@ class Finished:
     def of(self, arm: Arm, repetition: int, draw: int) -> tuple[Record, Measured] | None:
         """A run's record and measured costs; None if there is none, if it is another configuration's or damaged, or if
         its estimates are not those that it names."""
-        path = store.run_path(self.folder, arm.label, self.protocol, repetition, draw)
+        path = run_path(self.folder, arm.label, self.protocol, repetition, draw)
         if not path.is_file():
             return None
         record, _ = read_record(path, str(path))
@@ -39,10 +41,10 @@ class Finished:
         if (record.protocol, record.arm, record.repetition, record.draw, arm_mark(record.config["arm"])) != wanted:
             return None
         try:
-            estimates = path.with_suffix(store.ESTIMATES).read_bytes()
+            estimates = path.with_suffix(ESTIMATES).read_bytes()
         except OSError:
             return None
-        if store.digest(estimates) != record.estimates_sha256:
+        if digest(estimates) != record.estimates_sha256:
             return None
         now = {
             "baseline": arm.label == self.config.baseline,

@@ -32,6 +32,7 @@ from splitbench.results.partitions.geometry import Labels, MeasuredAffinity, Pro
 from splitbench.results.partitions.geometry_figure import geometry_svg
 from splitbench.results.partitions.geometry_report import first_split, geometry_json, geometry_sheet
 from splitbench.results.records import store
+from splitbench.results.records.files import encode_estimates, readable_json, write_atomically
 from splitbench.results.records.record import config_fingerprint
 from splitbench.results.words.render import sheet_markdown
 from splitbench.spaces.architectures.populations import reference
@@ -220,8 +221,8 @@ def write_geometry(study: Study, folder: Path, arms: dict[str, list[Split]], pro
     columns: dict[str, Any] = {"architecture": [space.encode(tuple(row)) for row in rows.tolist()], "truth_test": test}
     for label, splits in arms.items():
         columns |= {f"{label} r{split.repetition} d{split.draw}": split.labels for split in splits}
-    store.write_atomically(folder / LABELS, store.encode_estimates(columns))
-    store.write_atomically(folder / FIGURE, geometry_svg(geometry))
-    store.write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(geometry)).encode())
-    store.write_atomically(folder / JSON, store.readable_json(geometry).encode())
+    write_atomically(folder / LABELS, encode_estimates(columns))
+    write_atomically(folder / FIGURE, geometry_svg(geometry))
+    write_atomically(folder / MARKDOWN, sheet_markdown(geometry_sheet(geometry)).encode())
+    write_atomically(folder / JSON, readable_json(geometry).encode())
     return geometry

@@ -29,6 +29,7 @@ from splitbench.harness.study.portion import Portion
 from splitbench.results.grids.grids import GRID_STUDY, GridFolder, read_grid, write_grid
 from splitbench.results.records import store
 from splitbench.results.records.failures import Failure
+from splitbench.results.records.files import write_atomically
 from splitbench.results.records.listing import RECORDS, SWEEP
 from splitbench.results.records.record import Measured, Record
 
@@ -151,7 +152,7 @@ def take_folder(grid: Grid, folder: Path) -> list[str]:
         sentences.append(f"set aside, because the grid has no such cell now: {name}; see it in {target}")
     write_grid(GridFolder(folder, grid.name, grid.axes, {cell.name: cell.values for cell in grid.cells}))
     text = yaml.safe_dump(dict(grid.content), sort_keys=False)
-    store.write_atomically(folder / GRID_STUDY, text.encode())
+    write_atomically(folder / GRID_STUDY, text.encode())
     return sentences
 
 

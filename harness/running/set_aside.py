@@ -17,9 +17,8 @@ from typing import Any
 
 from splitbench.harness.errors import StoreError
 from splitbench.harness.runs.record import arm_mark
-from splitbench.results.records.listing import FAILED
+from splitbench.results.records.listing import ESTIMATES, FAILED, MEASURED, RECORDS
 from splitbench.results.records.record import PROTOCOL, SCHEMA
-from splitbench.results.records.store import ESTIMATES, MEASURED, RECORDS
 
 EARLIER = "earlier"
 Wanted = tuple[str, str, str, int, int]

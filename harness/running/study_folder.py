@@ -12,7 +12,7 @@ from splitbench.harness.running.set_aside import set_aside
 from splitbench.harness.runs.record import arm_mark, protocol
 from splitbench.harness.study.config import StudyConfig
 from splitbench.results.grids.grids import GRID
-from splitbench.results.records import store
+from splitbench.results.records.files import write_atomically
 from splitbench.results.records.listing import SWEEP
 
 if TYPE_CHECKING:
@@ -57,5 +57,5 @@ def take_study_folder(study: Study, folder: Path) -> list[str]:
         (shared, arm.label, arm_mark(arm.config()), repetition, draw) for arm, repetition, draw in study.all_runs()
     }
     sentences = set_aside(folder, wanted)
-    store.write_atomically(path, text.encode())
+    write_atomically(path, text.encode())
     return sentences

@@ -24,7 +24,7 @@ from splitbench.harness.stores.folder import load_tensors
 from splitbench.results.measures import metrics, ranking
 from splitbench.results.measures.metrics import Metrics
 from splitbench.results.records import record
-from splitbench.results.records.store import digest, encode_estimates, write_atomically
+from splitbench.results.records.files import digest, encode_estimates, write_atomically
 from splitbench.spaces.architectures.populations import by_leaf, reference
 from splitbench.spaces.architectures.ranked import RankedFunctions
 from splitbench.spaces.base import SearchSpace, SubSpace

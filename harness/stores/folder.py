@@ -23,7 +23,7 @@ from splitbench.harness.errors import StoreError
 from splitbench.harness.hashing import canonical_json
 from splitbench.harness.stores.base import CHECKPOINT, PROGRESS, Store
 from splitbench.harness.stores.base import Stored as Stored
-from splitbench.results.records.store import write_atomically
+from splitbench.results.records.files import write_atomically
 
 RESULT = "result.json"
 

@@ -36,6 +36,7 @@ from splitbench.harness.sweeps.worker import Worker
 from splitbench.results.inference.stats import lower_is_better
 from splitbench.results.measures import metrics
 from splitbench.results.records import store
+from splitbench.results.records.files import write_atomically
 from splitbench.results.records.listing import SWEEP_STUDY
 from splitbench.results.sweeps.sweep import best, write_sweep
 
@@ -125,7 +126,7 @@ class Tuner:
         studies = open_studies(open_storage(place), wanted, direction)
         store.prepare_folder(folder)
         kept = yaml.safe_dump(self.config.model_dump(mode="json", exclude_none=True), sort_keys=False)
-        store.write_atomically(folder / SWEEP_STUDY, kept.encode())
+        write_atomically(folder / SWEEP_STUDY, kept.encode())
         self.arms = []
         for name, ((base, arm), parameters) in zip(names, tuned, strict=True):
             study, over = studies[name], distributions(parameters)
@@ -236,7 +237,7 @@ class Tuner:
         chosen = {swept.arm: best(state, swept) for swept in state.arms}
         study = summary.tuned(self.config, self.arms, self.baseline.label, chosen, self.draws)
         if study is not None:
-            store.write_atomically(self.folder / TUNED, yaml.safe_dump(study, sort_keys=False).encode())
+            write_atomically(self.folder / TUNED, yaml.safe_dump(study, sort_keys=False).encode())
 
 
 def distributions(parameters: Sequence[Parameter]) -> Mapping[str, optuna.distributions.BaseDistribution]:

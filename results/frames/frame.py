@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from splitbench.harness.errors import ConfigError
 from splitbench.results.arms.arms import PRIMARY
 from splitbench.results.inference.paired import WORDS
-from splitbench.results.records import store
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.loading import Loaded, StoredRun
+from splitbench.results.records.loading import Loaded, StoredRun, load_runs, read_estimates
 from splitbench.results.records.reading import SkippedArm
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class Results:
         ]
         if not wanted:
             raise ConfigError(self._no_run(arm, repetition))
-        parts = [columns.labelled(run, store.read_estimates(run)) for run in wanted]
+        parts = [columns.labelled(run, read_estimates(run)) for run in wanted]
         return columns.categories(pd.concat(parts, ignore_index=True))
 
     def leaderboard(self, metric: str = PRIMARY) -> pd.DataFrame:
@@ -205,7 +204,7 @@ def load_frames(folder: str | Path) -> Results:
     Raises:
         StoreError: if the folder is missing or holds no usable record at all.
     """
-    return Results(Path(folder), store.load_runs(folder))
+    return Results(Path(folder), load_runs(folder))
 
 
 def _row(row: BoardRow, metric: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.harness.study.config import ArmConfig, short
 from splitbench.results.records import archive, store
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.listing import RECORDS, SWEEP
+from splitbench.results.records.files import digest, write_atomically
+from splitbench.results.records.listing import ESTIMATES, MEASURED, RECORDS, SWEEP
 from splitbench.results.records.loading import AllFailedError, Loaded, StoredRun, load_runs
 from splitbench.results.records.machines import kinds, machines, mixture
 from splitbench.results.records.record import Record
@@ -102,7 +103,7 @@ class Merger:
         """
         store.prepare_folder(self.out)
         if not (self.out / STUDY).exists():
-            store.write_atomically(self.out / STUDY, (self.parts[0].folder / STUDY).read_bytes())
+            write_atomically(self.out / STUDY, (self.parts[0].folder / STUDY).read_bytes())
         store.write_skipped(self.out, self.skipped)
         for run in self.runs.values():
             if run.path.parent.resolve() != (self.out / RECORDS).resolve():
@@ -140,7 +141,7 @@ def merger(folders: Sequence[Path], out: Path, fewest: int = 2) -> Merger:
                 runs[key] = run
     for run in runs.values():
         if run.measured is None:
-            raise StoreError(f"{run.path}: its {store.MEASURED} is missing or damaged; run that part again")
+            raise StoreError(f"{run.path}: its {MEASURED} is missing or damaged; run that part again")
         estimates_of_run(run)
     failed = {key: failure for portion in parts for key, failure in portion.failed.items() if key not in runs}
     warnings = [f"{portion.folder}: {warning}" for portion in parts for warning in portion.loaded.warnings]
@@ -278,12 +279,12 @@ def estimates_of_run(run: StoredRun) -> bytes:
     Raises:
         StoreError: if they are missing, or are not those that the record names.
     """
-    path = run.path.with_suffix(store.ESTIMATES)
+    path = run.path.with_suffix(ESTIMATES)
     try:
         data = archive.content(path)
     except OSError as error:
         raise StoreError(f"{path}: the estimates cannot be read ({error.strerror}); run that part again") from error
-    if store.digest(data) != run.record.estimates_sha256:
+    if digest(data) != run.record.estimates_sha256:
         raise StoreError(f"{path}: these are not the estimates that the record names; run that part again")
     return data
 

@@ -34,8 +34,10 @@ from splitbench.results.plots.source import CannotDrawError, Options, open_folde
 from splitbench.results.publishing import publish_unsplit
 from splitbench.results.publishing.publish_grid import publish_grid
 from splitbench.results.publishing.publish_sweep import PLANTED, TUNED, publish_sweep
-from splitbench.results.records import archive, store
-from splitbench.results.records.loading import StoredRun
+from splitbench.results.records import archive
+from splitbench.results.records.files import write_atomically
+from splitbench.results.records.listing import RECORDS, SKIPPED
+from splitbench.results.records.loading import StoredRun, load_runs
 from splitbench.results.records.record import config_fingerprint
 from splitbench.results.sweeps.sweep import SWEEP
 from splitbench.results.sweeps.sweep import read_sweep as read_sweep
@@ -73,7 +75,7 @@ def publish(folder: Path, into: Path = PUBLISHED, say: Callable[[str], None] = p
 
 def _study(folder: Path, into: Path, say: Callable[[str], None], cell: str | None = None) -> Path:
     """Publish the records of one results folder, as ``cell`` if it is one of a grid."""
-    loaded = store.load_runs(folder)
+    loaded = load_runs(folder)
     boards = leaderboards_of(loaded)
     faults = [warning for warning in boards.warnings if warning not in loaded.notes]
     for fault in (*faults, *(fault for board in boards.boards for fault in board.faults)):
@@ -100,7 +102,7 @@ def _study(folder: Path, into: Path, say: Callable[[str], None], cell: str | Non
         new = Path(scratch) / "new"
         new.mkdir()
         _pack(folder, new)
-        for name in ("study.yaml", store.SKIPPED, *geometry):
+        for name in ("study.yaml", SKIPPED, *geometry):
             if (folder / name).exists():
                 shutil.copy(folder / name, new)
         _render(boards, new)
@@ -116,9 +118,9 @@ def _pack(folder: Path, target: Path) -> None:
         if folder != target:
             shutil.copy(folder / archive.ARCHIVE, target)
         return
-    store.write_atomically(target / archive.ARCHIVE, archive.pack_records(folder / store.RECORDS))
+    write_atomically(target / archive.ARCHIVE, archive.pack_records(folder / RECORDS))
     if folder == target:
-        shutil.rmtree(folder / store.RECORDS)
+        shutil.rmtree(folder / RECORDS)
 
 
 def _beside(target: Path) -> Path:
@@ -134,15 +136,15 @@ def _beside(target: Path) -> Path:
 
 
 def _render(boards: Leaderboards, target: Path) -> None:
-    store.write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
-    store.write_atomically(target / "leaderboard.json", render.boards_json(boards).encode())
-    store.write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
+    write_atomically(target / "leaderboard.md", render.markdown(boards).encode())
+    write_atomically(target / "leaderboard.json", render.boards_json(boards).encode())
+    write_atomically(target / "leaderboard.html", page(target, DETAILS_MB))
     drawn = pictures(target)
     for old in target.glob("*.svg"):  # pictures that these records no longer give
         if old.name not in drawn and old.name not in GEOMETRY:
             old.unlink()
     for name, content in drawn.items():
-        store.write_atomically(target / name, content)
+        write_atomically(target / name, content)
 
 
 def _target(folder: Path, into: Path, study: str, who: str = "its records name") -> Path:
@@ -183,7 +185,7 @@ def stale(folder: Path, runs: Sequence[StoredRun] | None = None) -> str:
 
     It is theirs if it was made under their protocol, with as many seeds, of the same arms with the same configurations.
     """
-    records = [run.record for run in (store.load_runs(folder).runs if runs is None else runs)]
+    records = [run.record for run in (load_runs(folder).runs if runs is None else runs)]
     try:
         geometry = json.loads((folder / GEOMETRY[0]).read_bytes())
     except (OSError, ValueError):

@@ -12,8 +12,8 @@ from splitbench.harness.errors import SplitbenchError
 from splitbench.results.plots import KINDS, style
 from splitbench.results.plots.catalogue import OF_A_SWEEP
 from splitbench.results.plots.source import CannotDrawError, Options
-from splitbench.results.records import store
 from splitbench.results.records.archive import has_records
+from splitbench.results.records.files import write_atomically
 from splitbench.results.records.listing import SWEEP, SWEEP_STUDY
 from splitbench.results.sweeps.sweep import Sweep, read_sweep
 from splitbench.results.sweeps.sweep_report import control_markdown, sweep_markdown
@@ -52,8 +52,8 @@ def publish_sweep(folder: Path, target: Path) -> Path:
         if old.name not in drawn:
             old.unlink()
     for name, content in drawn.items():
-        store.write_atomically(target / name, content)
-    store.write_atomically(page, text.encode())
+        write_atomically(target / name, content)
+    write_atomically(page, text.encode())
     return page
 
 

@@ -6,8 +6,7 @@ splitbench.results.records.archive); ``.failed.json`` stands instead of all thre
 ``skipped.json`` says which arms cannot run on the space, and why. Files are written atomically, the record last: where
 it stands, its companions do too. Runs under different protocols never share a path.
 
-Written here, read in splitbench.results.records.loading. The harness knows this module alone, so what it needs of the
-others has its name here too.
+Written here, read in splitbench.results.records.loading.
 """
 
 from __future__ import annotations
@@ -18,28 +17,10 @@ from pathlib import Path
 from splitbench.harness.errors import StoreError
 from splitbench.results.records import archive
 from splitbench.results.records.failures import Failure
-from splitbench.results.records.files import digest as digest
-from splitbench.results.records.files import encode as encode
-from splitbench.results.records.files import encode_estimates as encode_estimates
-from splitbench.results.records.files import readable_json as readable_json
-from splitbench.results.records.files import remove_file
-from splitbench.results.records.files import write_atomically as write_atomically
-from splitbench.results.records.listing import ESTIMATES as ESTIMATES
-from splitbench.results.records.listing import FAILED as FAILED
-from splitbench.results.records.listing import MEASURED as MEASURED
-from splitbench.results.records.listing import RECORDS as RECORDS
-from splitbench.results.records.listing import SKIPPED as SKIPPED
-from splitbench.results.records.listing import arm_slug as arm_slug
-from splitbench.results.records.listing import record_path as record_path
-from splitbench.results.records.listing import run_path as run_path
-from splitbench.results.records.loading import AllFailedError as AllFailedError
-from splitbench.results.records.loading import Loaded as Loaded
-from splitbench.results.records.loading import StoredRun as StoredRun
-from splitbench.results.records.loading import load_runs as load_runs
-from splitbench.results.records.loading import read_estimates as read_estimates
+from splitbench.results.records.files import digest, encode, readable_json, remove_file, write_atomically
+from splitbench.results.records.listing import ESTIMATES, FAILED, MEASURED, RECORDS, SKIPPED, record_path
 from splitbench.results.records.reading import read_record
 from splitbench.results.records.record import Measured, Record, study_key
-from splitbench.results.records.record import table_key as table_key
 
 
 def prepare_folder(folder: str | Path) -> None:

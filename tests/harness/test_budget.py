@@ -19,7 +19,7 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.seeds import at_step
 from splitbench.harness.stages.score import Score
 from splitbench.harness.study.config import parse_study
-from splitbench.results.records.store import load_runs
+from splitbench.results.records.loading import load_runs
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.micro.space import Micro
 

@@ -16,7 +16,7 @@ from splitbench.harness import device
 from splitbench.harness.cli.components.environment import environment
 from splitbench.harness.device import LIMITS, Machine, cpu_words, instructions, machine
 from splitbench.harness.stores.folder import StageStore
-from splitbench.results.records.store import load_runs
+from splitbench.results.records.loading import load_runs
 
 X86 = """processor\t: 0
 vendor_id\t: GenuineIntel

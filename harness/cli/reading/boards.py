@@ -108,7 +108,7 @@ def _write(data: bytes, out: Path | None) -> None:
         # Bytes stay bytes, a CSV's carriage returns included, where standard output takes them.
         typer.echo(data if hasattr(sys.stdout, "buffer") else data.decode(), nl=False)
         return
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
 
     write_atomically(out, data)
     typer.echo(f"wrote {out} ({len(data) / 1e6:.1f} MB)", err=True)
@@ -128,7 +128,7 @@ def _format(form: str | None, out: Path | None, as_json: bool) -> str:
 def _boards(folder: Path, estimates: list[str], rank_sum: tuple[str, str] | None) -> Leaderboards:
     from splitbench.results.boards.leaderboard import leaderboards_of
     from splitbench.results.expectation.expected_folder import with_expected
-    from splitbench.results.records.store import load_runs
+    from splitbench.results.records.loading import load_runs
 
     loaded = load_runs(folder)
     if estimates:

@@ -60,7 +60,7 @@ def break_even(
 def _draw(answer: BreakEvenReport, out: Path) -> None:
     from splitbench.results.plots import style
     from splitbench.results.plots.of_arms.break_even import break_even_figure
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
 
     save = {".svg": style.svg, ".png": style.png}[out.suffix]
     write_atomically(out, save(break_even_figure(answer)))

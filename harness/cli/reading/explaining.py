@@ -39,7 +39,7 @@ def explain(
     if out is not None:
         from splitbench.results.plots import style
         from splitbench.results.plots.of_arms.waterfall import picture
-        from splitbench.results.records.store import write_atomically
+        from splitbench.results.records.files import write_atomically
 
         figure = picture(explanation, f"{explanation.study}: {explanation.space} on {explanation.dataset}")
         write_atomically(out, style.png(figure) if out.suffix == ".png" else style.svg(figure))

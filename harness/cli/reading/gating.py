@@ -38,7 +38,7 @@ def gate(
     from splitbench.results.gating import gate_report
     from splitbench.results.gating.junit import junit as as_junit
     from splitbench.results.grids.grids import refuse_grid
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
 
     refuse_grid(folder, "gate")
     metrics = list(dict.fromkeys(metric or []))

@@ -58,7 +58,7 @@ def measure_estimates(
     from splitbench.harness.estimates.outside import measure_from_outside
     from splitbench.harness.proxy_ranking.scoring import RankingJob
     from splitbench.results.estimates.outside_sheet import estimates_sheet
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
     from splitbench.results.words import render
 
     bound, images = RankingJob(space_spec, dataset_spec).built

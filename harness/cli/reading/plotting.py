@@ -75,7 +75,7 @@ def _draw(
     from splitbench.results.plots import style
     from splitbench.results.plots.catalogue import drawings, unasked
     from splitbench.results.plots.source import CannotDrawError
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
 
     save = {"svg": style.svg, "png": style.png}
     files: dict[Path, bytes] = {}

@@ -118,7 +118,7 @@ def show_index(grid: GridFolder, form: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)
         return
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
 
     write_atomically(out, text.encode())
     typer.echo(f"wrote {out}", err=True)

@@ -154,7 +154,7 @@ def write_ranking(
 
     from splitbench.harness.proxy_ranking.rank import pooled_scores
     from splitbench.harness.proxy_ranking.scoring import proxy_label
-    from splitbench.results.records.store import write_atomically
+    from splitbench.results.records.files import write_atomically
 
     names = next(iter(scores.values())).keys()
     columns = {proxy_label(spec): pooled_scores(spec, scores[proxy_label(spec)]) for spec in specs}

@@ -181,7 +181,7 @@ def test_a_study_without_a_name_has_its_files(
 
 def test_bars_name_each_run(capfd: pytest.CaptureFixture[str], finished: Path) -> None:
     """Bars are for terminals; what they leave behind is a line a run."""
-    from splitbench.results.records.store import load_runs
+    from splitbench.results.records.loading import load_runs
 
     (first, *_) = load_runs(finished).runs
     assert first.measured is not None

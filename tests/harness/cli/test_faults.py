@@ -29,6 +29,7 @@ from splitbench.harness.runs.record import arm_mark, protocol
 from splitbench.harness.stores.folder import StageStore
 from splitbench.harness.study import config
 from splitbench.results.records import store
+from splitbench.results.records.loading import load_runs
 
 Command = Callable[..., tuple[int, str, str]]
 SMALL = {"budget": {"steps": 24}, "population": {"sample": 12}, "evaluation": {"images": 40}}
@@ -122,7 +123,7 @@ def test_one_bad_seed_leaves_the_other(splitbench: Command, plugin: Path, tmp_pa
         (plugin.parent / "broken").unlink()
     assert status == 1
     assert "failed: 1 of 2" in out
-    loaded = store.load_runs(tmp_path / "out")
+    loaded = load_runs(tmp_path / "out")
     assert [(run.record.arm, run.record.repetition) for run in loaded.runs] == [("mine", 0), ("none", 0), ("none", 1)]
     assert [(one.arm, one.repetition) for one in loaded.failed] == [("mine", 1)]
 
@@ -315,6 +316,6 @@ def test_an_owner_that_was_stopped_overwrites_nothing(
     assert first.returncode == 2, said
     assert "process 1 on h has taken this results folder over, because this process stood still" in said
     assert {path: path.read_bytes() for path in (folder / "records").iterdir()} == before
-    assert len(store.load_runs(folder).runs) == 2
+    assert len(load_runs(folder).runs) == 2
     (earlier,) = (folder / "earlier").iterdir()
-    assert {run.record.arm for run in store.load_runs(earlier).runs} >= {"none"}
+    assert {run.record.arm for run in load_runs(earlier).runs} >= {"none"}

@@ -19,8 +19,8 @@ from splitbench.harness.running.study import Study
 from splitbench.harness.study.config import parse_study
 from splitbench.results.partitions.geometry import share_of_rank_variance
 from splitbench.results.publishing.publish import stale
+from splitbench.results.records.loading import load_runs
 from splitbench.results.records.record import config_fingerprint
-from splitbench.results.records.store import load_runs
 from splitbench.spaces.micro.space import Micro
 
 GM = "gm(repetitions=2)"

@@ -210,7 +210,7 @@ PUBLISHED = Path(__file__).parents[3] / "results" / "published" / "quickstart"
 
 def populations() -> dict[int, pd.DataFrame]:
     """The estimates of the arm none in the published quickstart, by repetition."""
-    from splitbench.results.records.store import load_runs, read_estimates
+    from splitbench.results.records.loading import load_runs, read_estimates
 
     return {run.record.repetition: read_estimates(run) for run in load_runs(PUBLISHED).runs if run.record.arm == "none"}
 

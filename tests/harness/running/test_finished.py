@@ -9,7 +9,7 @@ import pytest
 from tiny_studies import Executed, record_bytes, run_tiny
 
 from splitbench.harness.stages.train import Train
-from splitbench.results.records.store import load_runs
+from splitbench.results.records.loading import load_runs
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import splitbench
-from splitbench.results.records import store
+from splitbench.results.records.loading import read_estimates
 
 pytestmark = pytest.mark.real_data
 
@@ -44,6 +44,6 @@ def test_every_stage_on_real_data(
         leaves = max(1, len(record.tree.children))  # what rounding leaves over is lost, a step a leaf at most
         assert 90 - leaves - 1 < record.budget.spent <= 90
         assert sum(leaf.population for leaf in record.selection.leaves) == 24
-    estimates = store.read_estimates(loaded.runs[0])
+    estimates = read_estimates(loaded.runs[0])
     assert len(estimates) == 24
     assert estimates["truth_test"].between(9, 95).all()

@@ -19,8 +19,8 @@ from splitbench.harness.device import machine
 from splitbench.harness.stages.context import WeightsPlace
 from splitbench.harness.stores.folder import StageStore, load_tensors
 from splitbench.harness.supernets.estimate import Evaluation, estimate
+from splitbench.results.records.files import digest
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import digest
 from splitbench.spaces.architectures.populations import population
 from splitbench.spaces.base import SubSpace
 from splitbench.spaces.datasets.digits import Digits

@@ -12,7 +12,7 @@ import splitbench
 from splitbench.criteria.base import Affinity, Probe
 from splitbench.harness import registry
 from splitbench.harness.errors import SplitbenchError
-from splitbench.results.records.store import load_runs
+from splitbench.results.records.loading import load_runs
 from splitbench.spaces.micro.space import Micro
 from splitbench.spaces.truth import closed
 

@@ -22,7 +22,7 @@ from splitbench.harness.errors import ConfigError
 from splitbench.harness.running.study import Study
 from splitbench.harness.study.config import load_study, parse_study
 from splitbench.harness.sweeps.tuner import JOURNAL, TUNED, Tuner
-from splitbench.results.records import store
+from splitbench.results.records.loading import load_runs
 from splitbench.results.sweeps import sweep
 
 GM = {"criterion": "gm", "repetitions": 1, "name": "gm"}
@@ -88,7 +88,7 @@ def test_a_trials_value_is_paired_with_the_untuned_baseline_on_validation_truth(
     swept: tuple[Path, dict[str, optuna.Study]],
 ) -> None:
     folder, studies = swept
-    records = {(run.record.arm, run.record.repetition): run.record for run in store.load_runs(folder).runs}
+    records = {(run.record.arm, run.record.repetition): run.record for run in load_runs(folder).runs}
     tried = 0
     for label, study in studies.items():
         for trial in arm_of(folder, label).trials:
@@ -112,7 +112,7 @@ def test_a_trials_value_is_paired_with_the_untuned_baseline_on_validation_truth(
 def test_nothing_of_the_test_truth_is_in_the_storage(swept: tuple[Path, dict[str, optuna.Study]]) -> None:
     folder, _ = swept
     told = (folder / JOURNAL).read_text() + (folder / "sweep.json").read_text()
-    records = [run.record for run in store.load_runs(folder).runs]
+    records = [run.record for run in load_runs(folder).runs]
     validation = {repr(record.validation_metrics["tau[all]"]) for record in records}
     test = {repr(record.metrics["tau[all]"]) for record in records} - validation
     assert len(test) > len(records) / 2
@@ -264,7 +264,7 @@ def test_an_arm_without_the_parameters_stays_as_it_is(tmp_path: Path) -> None:
 def test_trials_have_one_draw_and_the_tuned_study_all(tmp_path: Path) -> None:
     """Or an arm of many draws would be tuned with a larger budget than the others."""
     splitbench.sweep(small(arms=["none", RANDOM | {"draws": 3}], seeds=1), trials=1, out=tmp_path, device="cpu")
-    assert {run.record.draw for run in store.load_runs(tmp_path).runs} == {0}
+    assert {run.record.draw for run in load_runs(tmp_path).runs} == {0}
     assert [arm.draws for arm in load_study(tmp_path / TUNED).arms] == [1, 3, 1, 3]
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from synthetic_records import make_record
 
+from splitbench.results.records.loading import Loaded, StoredRun
 from splitbench.results.records.record import Measured, PhaseCost, Record
-from splitbench.results.records.store import Loaded, StoredRun
 
 POPULATION = 400
 ARMS, SEEDS = 2_500, 4

@@ -8,8 +8,9 @@ from typing import Any
 
 from synthetic_records import arm_records
 
+from splitbench.results.records.files import encode
+from splitbench.results.records.listing import record_path
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import encode, record_path
 
 Taus = list[float | None]
 NONE: dict[float, Taus] = {1e10: [0.50, 0.52, 0.54], 4e10: [0.60, 0.62, 0.64]}

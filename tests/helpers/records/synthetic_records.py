@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from splitbench.results.records.failures import Failure
+from splitbench.results.records.files import digest, encode_estimates
 from splitbench.results.records.record import MachineRecord, Measured, Record
-from splitbench.results.records.store import digest, encode_estimates
 
 Writer = Callable[..., Path]
 

@@ -17,8 +17,8 @@ from splitbench.results.arms.arms import tables
 from splitbench.results.arms.controls import NO_CONTROL, NO_VALUE, against_chance, is_random, pattern
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.inference import stats
+from splitbench.results.records.loading import load_runs
 from splitbench.results.records.record import NodeRecord, Record
-from splitbench.results.records.store import load_runs
 from splitbench.results.words import render
 
 Writer = Callable[..., Path]

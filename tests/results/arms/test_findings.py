@@ -9,8 +9,8 @@ from splitbench.results.arms.arms import tables
 from splitbench.results.arms.findings import findings
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.inference import stats
+from splitbench.results.records.loading import load_runs
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import load_runs
 from splitbench.results.words import render
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]

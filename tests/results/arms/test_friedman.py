@@ -13,7 +13,7 @@ from splitbench.results.arms import friedman
 from splitbench.results.arms.arms import tables
 from splitbench.results.arms.friedman import critical_difference
 from splitbench.results.boards.leaderboard import leaderboards
-from splitbench.results.records.store import load_runs
+from splitbench.results.records.loading import load_runs
 from splitbench.results.words import render
 
 

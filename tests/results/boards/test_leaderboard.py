@@ -17,8 +17,10 @@ from synthetic_records import Writer, arm_records, make_failure, make_record
 
 from splitbench.results.boards.bills import BillCorrelation
 from splitbench.results.boards.leaderboard import Leaderboard, Leaderboards, leaderboards, leaderboards_of
+from splitbench.results.records.files import encode
+from splitbench.results.records.loading import load_runs
 from splitbench.results.records.record import SCHEMA, Record
-from splitbench.results.records.store import encode, load_runs, write_failure
+from splitbench.results.records.store import write_failure
 from splitbench.results.words import render
 
 NONE = [0.50, 0.52, 0.51, 0.49, 0.50, 0.53, 0.51]

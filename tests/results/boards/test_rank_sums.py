@@ -12,7 +12,9 @@ from splitbench.harness.cli.app import main
 from splitbench.harness.errors import ConfigError
 from splitbench.results.boards.leaderboard import leaderboards, leaderboards_of
 from splitbench.results.boards.rank_sums import with_rank_sum
-from splitbench.results.records.store import digest, encode_estimates, load_runs, write_run
+from splitbench.results.records.files import digest, encode_estimates
+from splitbench.results.records.loading import load_runs
+from splitbench.results.records.store import write_run
 from splitbench.results.words import render
 
 SEEDS, FUNCTIONS = 3, 40

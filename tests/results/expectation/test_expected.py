@@ -25,7 +25,8 @@ from splitbench.results.inference import stats
 from splitbench.results.measures.families import family
 from splitbench.results.page import page
 from splitbench.results.publishing.publish_unsplit import unsplit_table
-from splitbench.results.records.store import encode, load_runs
+from splitbench.results.records.files import encode
+from splitbench.results.records.loading import load_runs
 from splitbench.results.words import render
 
 

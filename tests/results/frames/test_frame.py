@@ -21,6 +21,7 @@ from splitbench.harness.errors import ConfigError, StoreError
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.frames.frame import Results
 from splitbench.results.records import store
+from splitbench.results.records.loading import load_runs
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
 
@@ -37,7 +38,7 @@ def found(write: Writer) -> Results:
 
 
 def test_the_object_is_what_was_loaded(found: Results) -> None:
-    loaded = store.load_runs(found.folder)
+    loaded = load_runs(found.folder)
     assert (found.runs, found.warnings, found.skipped) == (loaded.runs, loaded.warnings, loaded.skipped)
     assert found.arms == ("gm", "none", "random")
     assert isinstance(found, results.Results)

@@ -30,8 +30,9 @@ from splitbench.results.inference.noninferiority import (
 )
 from splitbench.results.inference.stats import holm
 from splitbench.results.measures.metrics import ranking_metrics
+from splitbench.results.records.files import digest, encode_estimates
 from splitbench.results.records.record import Record, TopologyRecord
-from splitbench.results.records.store import digest, encode_estimates, write_run
+from splitbench.results.records.store import write_run
 
 ARMS = ("none", "gm")
 SIZE = 60

@@ -18,7 +18,9 @@ from splitbench.results.boards.compare import compare
 from splitbench.results.inference import bootstrap, stats
 from splitbench.results.measures import ranking
 from splitbench.results.measures.metrics import lexicographic_score
-from splitbench.results.records.store import digest, encode_estimates, load_runs, read_estimates, write_run
+from splitbench.results.records.files import digest, encode_estimates
+from splitbench.results.records.loading import load_runs, read_estimates
+from splitbench.results.records.store import write_run
 
 
 def tied(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -26,8 +26,11 @@ from splitbench.results.page import FOLDER, SCRIPTS, SIZES, page
 from splitbench.results.page.pack import ALPHABET, LEVELS, embedded_json, pack_levels, quantised, rounded
 from splitbench.results.page.run_details import SCATTER_POINTS, details
 from splitbench.results.publishing.publish import publish
+from splitbench.results.records.files import digest, encode_estimates
+from splitbench.results.records.listing import record_path
+from splitbench.results.records.loading import Loaded, load_runs
 from splitbench.results.records.record import Record
-from splitbench.results.records.store import Loaded, digest, encode_estimates, load_runs, record_path, write_run
+from splitbench.results.records.store import write_run
 from splitbench.results.words.sheet import Sheet
 from splitbench.results.words.sheets import sheets
 from splitbench.results.words.table import FORMULA, to_csv

@@ -15,7 +15,7 @@ from splitbench.criteria.controls.oracle import rank_eta_squared as oracle_rank_
 from splitbench.results.partitions import geometry as g
 from splitbench.results.partitions.geometry_figure import geometry_svg
 from splitbench.results.partitions.geometry_report import geometry_json, geometry_sheet
-from splitbench.results.records.store import readable_json
+from splitbench.results.records.files import readable_json
 from splitbench.results.words.render import sheet_markdown
 
 RNG = np.random.default_rng(5)

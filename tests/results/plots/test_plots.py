@@ -23,8 +23,11 @@ from splitbench.results.plots.of_arms import anytime, pareto, ranking, scatter
 from splitbench.results.plots.of_arms import critical_difference as cd
 from splitbench.results.plots.of_partitions import affinity, stability, tree
 from splitbench.results.plots.source import CannotDrawError, Options, PlotSource, open_folder
+from splitbench.results.records.files import digest, encode, encode_estimates
+from splitbench.results.records.listing import record_path
+from splitbench.results.records.loading import Loaded, load_runs
 from splitbench.results.records.record import NodeRecord, Record, config_fingerprint
-from splitbench.results.records.store import Loaded, digest, encode, encode_estimates, load_runs, record_path, write_run
+from splitbench.results.records.store import write_run
 
 OPERATIONS = [["none", "skip_connect", "nor_conv_3x3"], ["none", "skip_connect", "nor_conv_3x3"]]
 TOPOLOGY = {"edges": ["0→1", "0→2"], "operations": OPERATIONS}

@@ -15,7 +15,9 @@ from splitbench.results.expectation import unsplit
 from splitbench.results.grids import grids
 from splitbench.results.page import page
 from splitbench.results.publishing import publish, publish_grid, publish_sweep, publish_unsplit
-from splitbench.results.records import archive, store
+from splitbench.results.records import archive
+from splitbench.results.records.files import encode
+from splitbench.results.records.listing import RECORDS
 from splitbench.results.sweeps import sweep
 from splitbench.results.words import render
 
@@ -35,11 +37,11 @@ def test_there_are_published_studies() -> None:
 
 def test_records_are_packed_as_publishing_packs_them(study: Path, tmp_path: Path) -> None:
     """The same tar; how it is compressed may differ from one release of liblzma to another."""
-    assert not (study / store.RECORDS).exists()
-    (tmp_path / store.RECORDS).mkdir()
+    assert not (study / RECORDS).exists()
+    (tmp_path / RECORDS).mkdir()
     for name, content in archive.archive_members(study / archive.ARCHIVE).items():
-        (tmp_path / store.RECORDS / name).write_bytes(content)
-    again, there = archive.pack_records(tmp_path / store.RECORDS), (study / archive.ARCHIVE).read_bytes()
+        (tmp_path / RECORDS / name).write_bytes(content)
+    again, there = archive.pack_records(tmp_path / RECORDS), (study / archive.ARCHIVE).read_bytes()
     assert lzma.decompress(again) == lzma.decompress(there)
     assert len(again) == pytest.approx(len(there), rel=0.1)
 
@@ -64,7 +66,7 @@ def test_pictures_are_those_of_the_records(study: Path) -> None:
 @pytest.mark.parametrize("folder", SWEEPS, ids=lambda path: path.name)
 def test_a_sweep_is_that_of_its_numbers(folder: Path) -> None:
     found = sweep.read_sweep(folder)
-    assert (folder / sweep.SWEEP).read_bytes() == store.encode(found)
+    assert (folder / sweep.SWEEP).read_bytes() == encode(found)
     drawn = publish_sweep.sweep_pictures(found)
     assert {path.name for path in folder.glob("*.svg")} == drawn.keys()
     same_pictures(folder, drawn)
@@ -82,7 +84,7 @@ def test_a_grid_is_that_of_its_cells(folder: Path) -> None:
 
 
 def test_the_table_of_unsplit_supernets_is_that_of_the_records() -> None:
-    assert unsplit.TABLE.read_bytes() == store.encode(publish_unsplit.unsplit_table(STUDIES))
+    assert unsplit.TABLE.read_bytes() == encode(publish_unsplit.unsplit_table(STUDIES))
 
 
 def same_pictures(folder: Path, drawn: Mapping[str, bytes]) -> None:

@@ -22,6 +22,7 @@ from splitbench.results.page import page
 from splitbench.results.publishing.publish import publish
 from splitbench.results.records import archive, store
 from splitbench.results.records.archive import ARCHIVE
+from splitbench.results.records.loading import load_runs
 from splitbench.results.words import render
 
 
@@ -37,7 +38,7 @@ def packed(folder: Path) -> Path:
 
 
 def baseline(folder: Path) -> list[BaselineTable]:
-    return make_baseline(tables(store.load_runs(folder).runs), ["tau[all]", MEAN_ESTIMATE], "", folder).tables
+    return make_baseline(tables(load_runs(folder).runs), ["tau[all]", MEAN_ESTIMATE], "", folder).tables
 
 
 def rewrite(folder: Path, files: dict[str, bytes | str | None]) -> None:
@@ -82,7 +83,7 @@ def test_a_packed_folder_is_read_as_the_folder_was(write: Writer, tmp_path: Path
 def test_a_folder_of_packed_folders_is_read_too(write: Writer, tmp_path: Path) -> None:
     write(make_record(study="first"), folder="all/1")
     packed(write(make_record(study="second"), folder="all/2"))
-    loaded = store.load_runs(tmp_path / "all")
+    loaded = load_runs(tmp_path / "all")
     assert [run.record.study for run in loaded.runs] == ["first", "second"]
     assert [run.path.parent.parent.name for run in loaded.runs] == ["1", "2"]
     assert loaded.warnings == ()
@@ -140,12 +141,12 @@ def test_a_damaged_archive_is_a_warning_and_the_rest_is_there(
     folder = packed(toy(write, "all/torn"))
     assert callable(damage)
     (folder / ARCHIVE).write_bytes(damage((folder / ARCHIVE).read_bytes()))
-    loaded = store.load_runs(tmp_path / "all")
+    loaded = load_runs(tmp_path / "all")
     assert [run.record.study for run in loaded.runs] == ["whole"]
     (warning,) = loaded.warnings
     assert warning.startswith(f"torn/{ARCHIVE}: left out with all that is in it, {reason}")
     with pytest.raises(StoreError, match=f"holds no usable record: {ARCHIVE}: left out with all"):
-        store.load_runs(folder)
+        load_runs(folder)
     with pytest.raises(StoreError, match="holds no usable record"):
         publish(folder, tmp_path / "published")
 
@@ -184,7 +185,7 @@ def test_what_is_no_file_of_a_records_folder_is_not_read(
 ) -> None:
     rewrite(tmp_path, files)
     with pytest.raises(StoreError, match="in it is no file of records; pack the folder again"):
-        store.load_runs(tmp_path)
+        load_runs(tmp_path)
 
 
 def test_an_archive_that_claims_to_be_endless_is_refused(
@@ -197,14 +198,14 @@ def test_an_archive_that_claims_to_be_endless_is_refused(
     shutil.rmtree(folder / "records")
     (folder / ARCHIVE).write_bytes(lzma.compress(bytes(2**16)))
     with pytest.raises(StoreError, match=r"it holds more than .* GiB; unpack it with `tar -xf records.tar.xz`"):
-        store.load_runs(folder)
+        load_runs(folder)
 
 
 def test_a_folder_beside_its_archive_is_read_and_the_archive_named(write: Writer) -> None:
     folder = toy(write)
     (folder / ARCHIVE).write_bytes(archive.pack_records(folder / "records"))
     (folder / "records" / "none--r0-d0.measured.json").unlink()
-    loaded = store.load_runs(folder)
+    loaded = load_runs(folder)
     assert len(loaded.runs) == 4
     assert loaded.runs[-2].measured is None  # not from the archive
     assert [w for w in loaded.warnings if ARCHIVE in w] == [
@@ -221,10 +222,10 @@ def test_nothing_is_run_into_packed_records(write: Writer) -> None:
 
 def test_an_archive_that_is_replaced_is_read_anew(write: Writer) -> None:
     folder = packed(toy(write))
-    assert len(store.load_runs(folder).runs) == 4
+    assert len(load_runs(folder).runs) == 4
     other = write(*arm_records("none", [0.1, 0.2]), folder="other")
     (folder / ARCHIVE).write_bytes(archive.pack_records(other / "records"))
-    assert [run.record.metrics["tau[all]"] for run in store.load_runs(folder).runs] == [0.1, 0.2]
+    assert [run.record.metrics["tau[all]"] for run in load_runs(folder).runs] == [0.1, 0.2]
 
 
 def test_publishing_packs_and_packs_once(write: Writer, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from splitbench.results.gating import gate as gates
 from splitbench.results.gating.gate_report import gate_json
 from splitbench.results.page import page
 from splitbench.results.records import store
+from splitbench.results.records.loading import load_runs
 from splitbench.results.words import render
 from splitbench.results.words.table import to_csv
 
@@ -153,19 +154,19 @@ def test_a_baseline_that_guards_nothing_is_refused(write: Writer, tmp_path: Path
 def test_a_failure_gives_way_to_the_record_of_its_run(folder: Path, write: Writer) -> None:
     write(make_record("gm", 1))
     assert not list(folder.glob("records/gm*.failed.json"))
-    assert {one.arm for one in store.load_runs(folder).failed} == {"random"}
+    assert {one.arm for one in load_runs(folder).failed} == {"random"}
 
 
 def test_a_failure_beside_a_record_of_its_run_is_passed_over(folder: Path) -> None:
     store.write_failure(folder, make_failure("gm", 0))
-    assert ("gm", 0) not in {(one.arm, one.repetition) for one in store.load_runs(folder).failed}
+    assert ("gm", 0) not in {(one.arm, one.repetition) for one in load_runs(folder).failed}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"arm": "gm"}', "[" * 100_000])
 def test_a_damaged_failure_is_a_warning(folder: Path, content: str) -> None:
     (path,) = folder.glob("records/gm*.failed.json")
     path.write_text(content)
-    (warning,) = store.load_runs(folder).warnings
+    (warning,) = load_runs(folder).warnings
     assert warning.startswith(f"records/{path.name}: left out, a failed run's file that is damaged")
 
 
@@ -176,7 +177,7 @@ def test_runs_under_two_protocols_never_share_a_path(write: Writer) -> None:
     folder = write(make_record("gm", protocol="a1"), make_record("gm", protocol="b2"), make_record("gm"))
     names = sorted(path.name for path in folder.glob("records/*-d0.json"))
     assert names == ["gm--a1--r0-d0.json", "gm--b2--r0-d0.json", "gm--r0-d0.json"]
-    assert len(store.load_runs(folder).runs) == 3
+    assert len(load_runs(folder).runs) == 3
 
 
 @pytest.mark.parametrize("protocol", ["../../outside", "a\x00b", "a\n", "x" * 5000, ["a"], 7, None, "a/b", "."])
@@ -184,7 +185,7 @@ def test_a_protocol_that_could_be_a_path_is_damage(write: Writer, protocol: obje
     folder = write(make_record("gm", 0), make_record("gm", 1))
     path = folder / "records" / "gm--r1-d0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": protocol}))
-    loaded = store.load_runs(folder)
+    loaded = load_runs(folder)
     assert len(loaded.runs) == 1
     assert loaded.warnings[0].startswith("records/gm--r1-d0.json: left out, invalid at 'protocol'")
     assert len(loaded.warnings[0]) < 250

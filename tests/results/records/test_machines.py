@@ -13,9 +13,11 @@ from splitbench.results.boards.compare import compare, comparison_json
 from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.gating import baseline, gate, gate_report
 from splitbench.results.page import page
+from splitbench.results.records.files import encode
+from splitbench.results.records.loading import load_runs
 from splitbench.results.records.machines import kinds, mixture
 from splitbench.results.records.record import MachineRecord, Measured
-from splitbench.results.records.store import encode, load_runs, write_run
+from splitbench.results.records.store import write_run
 from splitbench.results.words import render
 
 INTEL = MachineRecord(device="CPU, 1 thread(s)", cpu="Intel Xeon", instructions="AVX512", torch="2.13.0+cpu")

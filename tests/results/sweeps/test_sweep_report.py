@@ -19,7 +19,7 @@ from splitbench.results.boards.leaderboard import leaderboards
 from splitbench.results.inference.stats import interval
 from splitbench.results.publishing import publish_sweep
 from splitbench.results.publishing.publish import publish
-from splitbench.results.records import store
+from splitbench.results.records.loading import load_runs
 from splitbench.results.sweeps import sweep_report, sweep_tuned
 from splitbench.results.sweeps.sweep import (
     SWEEP,
@@ -486,15 +486,15 @@ def test_values_are_found_in_records(path: str, wanted: Any, same: bool) -> None
 
 def test_the_leaderboard_of_trials_warns_once(write: Writer) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]), *arm_records("gm [x=1]", [0.4, 0.7]))
-    assert store.load_runs(folder).warnings == ()
+    assert load_runs(folder).warnings == ()
     (folder / SWEEP).write_text("{}")
-    loaded = store.load_runs(folder)
+    loaded = load_runs(folder)
     (sentence,) = loaded.warnings
     assert sentence.startswith(
         "sweep.json: the arms beside it are trials of a sweep, so to take the best of this table"
     )
     assert loaded.notes == loaded.warnings == leaderboards(folder).warnings
-    (outer,) = store.load_runs(folder.parent).warnings
+    (outer,) = load_runs(folder.parent).warnings
     assert outer.startswith("out/sweep.json: ")
 
 
@@ -502,7 +502,7 @@ def test_a_sweep_without_records_is_no_reason_to_warn(write: Writer) -> None:
     folder = write(*arm_records("none", [0.5, 0.6]))
     (folder.parent / "other").mkdir()
     (folder.parent / "other" / SWEEP).write_text("{}")
-    assert store.load_runs(folder.parent).warnings == ()
+    assert load_runs(folder.parent).warnings == ()
 
 
 def sweep_folder(place: Path, **changes: Any) -> Path:
